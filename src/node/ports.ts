@@ -1,0 +1,76 @@
+/**
+ * What the node needs of the world, in its own words. Adapters on the floor above implement these; the simulator
+ * implements them again under virtual time.
+ */
+import type { Instant, WallTime } from '../std/time.ts';
+
+export type Clock = {
+  /** Never goes back, and has nothing to do with the time of day. */
+  now(): Instant;
+  wallNow(): WallTime;
+  /** Calls `wake` once, at or after `at`. The returned function disarms it. */
+  wakeAt(at: Instant, wake: () => void): () => void;
+};
+
+/** Where a peer can be reached: IPv4 or DNS name, and TCP port of its libp2p listener. */
+export type PeerAddress = { readonly host: string; readonly port: number };
+
+/** One running (or pending) instance of the cluster, as the tags tell it. */
+export type Sighting = {
+  readonly instanceId: string;
+  /** The libp2p peer id in the tag SynktiPeerId; null while the instance has not tagged itself yet. */
+  readonly peerId: string | null;
+  readonly address: PeerAddress | null;
+  readonly zone: string;
+  readonly role: string;
+  /** It said goodbye (tag SynktiState=left): never dial it, whatever else its tags say. */
+  readonly left: boolean;
+};
+
+export type InstanceIdentity = {
+  readonly instanceId: string;
+  readonly zone: string;
+  readonly region: string;
+  readonly instanceType: string;
+  readonly privateIp: string;
+  /** `spot` or `on-demand`. */
+  readonly lifecycle: string;
+  /** The instance's own tags as IMDS shows them; empty where InstanceMetadataTags is off. */
+  readonly tags: Readonly<Record<string, string>>;
+};
+
+/** The cloud's API. Every call may throw a Failure; none shrinks anything by failing. */
+export type Cloud = {
+  identify(signal: AbortSignal): Promise<InstanceIdentity>;
+  /** Every pending or running instance with the cluster's tag, all pages. A partial answer is a Failure. */
+  sightings(signal: AbortSignal): Promise<readonly Sighting[]>;
+  /** Writes tags on the own instance; retries while EC2 does not know the instance yet. */
+  tagSelf(tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
+  /** Deletes tags of the own instance, by key. Failure `denied` where the policy forbids it. */
+  untagSelf(keys: readonly string[], signal: AbortSignal): Promise<void>;
+};
+
+export type NetworkEvents = {
+  /** A connection to this peer stands, in either direction; at most one of these before the next `disconnected`. */
+  connected(peerId: string): void;
+  /** The last connection to this peer is gone. */
+  disconnected(peerId: string): void;
+  /** `author` has been authenticated: by Noise for `direct`, by its gossip signature for `gossip`. */
+  message(author: string, body: Uint8Array, via: 'direct' | 'gossip'): void;
+  /** Asked once a handshake has proven the peer id; a denied peer is cut. Never throws. */
+  admit(peerId: string): Promise<boolean>;
+};
+
+/** The peer-to-peer network. */
+export type Network = {
+  readonly peerId: string;
+  /** Resolves when a connection stands; Failure otherwise. Dialling a connected peer resolves at once. */
+  dial(peer: { readonly peerId: string; readonly address: PeerAddress }, signal: AbortSignal): Promise<void>;
+  /** Closes every connection to this peer. */
+  hangUp(peerId: string): Promise<void>;
+  /** To every subscriber, best effort: who must not miss it hears it again on a direct stream. */
+  gossip(body: Uint8Array): void;
+  /** On the long-lived direct stream to a connected peer, in order; false when it is not connected or too slow. */
+  send(peerId: string, body: Uint8Array): boolean;
+  close(): Promise<void>;
+};

@@ -1,0 +1,66 @@
+/**
+ * What one node says of itself. Only its owner writes it; everyone else keeps the newest by (incarnation, sequence).
+ * That makes the record a CRDT without clocks: no two writers, so no conflict to settle.
+ *
+ * Load is not in it on purpose: a gossip message costs every subscriber milliseconds of CPU, so load rides on
+ * inference responses and on the direct streams between peers.
+ */
+import { z } from 'zod';
+
+export type MemberId = string & { readonly brand: 'MemberId' };
+export const memberId = (text: string): MemberId => text as MemberId;
+
+/** Largest record on the wire, bytes of JSON: a record is a few hundred bytes, so this leaves room for growth. */
+export const recordBytesMax = 8_192;
+
+const name = z.string().min(1).max(256);
+const count = z.int().min(0);
+
+const drainReason = z.enum(['interruption', 'lifecycle', 'maintenance', 'signal', 'operator']);
+export type DrainReason = z.infer<typeof drainReason>;
+
+const life = z.discriminatedUnion('phase', [
+  z.object({ phase: z.literal('joining') }),
+  z.object({ phase: z.literal('serving') }),
+  /** `deadline`: epoch ms at which the instance is gone; for people and for planning, never for measuring a wait. */
+  z.object({ phase: z.literal('draining'), reason: drainReason, deadline: count }),
+  z.object({ phase: z.literal('left') }),
+]);
+export type Life = z.infer<typeof life>;
+
+/** `none`: an edge, no engine on purpose. `down`: there should be one, and it is not usable just now. */
+const engine = z.discriminatedUnion('phase', [
+  z.object({ phase: z.literal('none') }),
+  z.object({ phase: z.enum(['starting', 'ready', 'down']), models: z.array(name).max(64) }),
+]);
+export type EngineStatus = z.infer<typeof engine>;
+
+const recordSchema = z.looseObject({
+  id: name.transform(memberId),
+  peerId: name,
+  /** Raised by the node at every start, so that what it says now outranks what it said in an earlier life. */
+  incarnation: count,
+  /** Raised at every change within one incarnation. */
+  sequence: count,
+  role: z.enum(['worker', 'edge', 'operator']),
+  zone: name,
+  version: name,
+  /** `peer`: host:port of the node-to-node HTTPS; `api`: URL of the client-facing API. */
+  addresses: z.object({ peer: name, api: name }),
+  life,
+  engine,
+});
+export type NodeRecord = z.infer<typeof recordSchema>;
+
+/** null: not a record. Unknown fields are kept, so that a newer version's record survives an older relay. */
+export function parseRecord(value: unknown): NodeRecord | null {
+  const parsed = recordSchema.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}
+
+/** Whether `a` replaces `b`, being the same node's later word. */
+export const outranks = (
+  a: Pick<NodeRecord, 'incarnation' | 'sequence'>,
+  b: Pick<NodeRecord, 'incarnation' | 'sequence'>,
+): boolean =>
+  a.incarnation !== b.incarnation ? a.incarnation > b.incarnation : a.sequence > b.sequence;
