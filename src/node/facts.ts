@@ -1,0 +1,41 @@
+/**
+ * Everything that the node reports, once. A fact becomes a log line and, where it has a `counter`, a Prometheus
+ * counter; a gauge is read when somebody scrapes. One table, so that log, metrics and dashboard cannot disagree.
+ *
+ * Levels: `error` a person must act; `warn` degraded, will mend by itself; `info` the node's life, a handful an
+ * hour; `debug` per request. No fact carries prompts, completions, token ids or keys.
+ */
+type FactShape = {
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  readonly counter?: {
+    readonly name: `synkti_${string}_total`;
+    readonly help: string;
+    /** Names of the fact's fields that become labels: only fields with few values. */
+    readonly labels?: readonly string[];
+    /** The field to add up; without it each fact counts one. */
+    readonly sum?: string;
+  };
+};
+
+export const facts = {
+  'node.started': { level: 'info' },
+  'node.stopped': { level: 'info' },
+} as const satisfies Record<string, FactShape>;
+
+export type FactName = keyof typeof facts;
+export type Fact = { readonly fact: FactName; readonly [field: string]: string | number | boolean | null };
+export type Report = (fact: Fact) => void;
+
+/** name: [help, labels]. */
+export const gauges = {
+  synkti_engine_requests_running: { help: 'Requests running on the local engine.', labels: ['model'] },
+  synkti_engine_requests_waiting: { help: 'Requests waiting in the local engine.', labels: ['model'] },
+  synkti_members: { help: 'Members as this node sees them, by phase.', labels: ['phase'] },
+} as const satisfies Record<string, { readonly help: string; readonly labels: readonly string[] }>;
+
+export type GaugeName = keyof typeof gauges;
+export type GaugeSample = {
+  readonly name: GaugeName;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+};
