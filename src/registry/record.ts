@@ -6,9 +6,7 @@
  * inference responses and on the direct streams between peers.
  */
 import { z } from 'zod';
-
-export type MemberId = string & { readonly brand: 'MemberId' };
-export const memberId = (text: string): MemberId => text as MemberId;
+import { memberId } from '../std/member-id.ts';
 
 /** Largest record on the wire, bytes of JSON: a record is a few hundred bytes, so this leaves room for growth. */
 export const recordBytesMax = 8_192;
