@@ -1,0 +1,169 @@
+/**
+ * Settings from flags, variables and a file: a flag wins over a variable, a variable over the file, the file over
+ * the default. Every problem is reported, not the first one only, each as one line that says where it stands, what
+ * it says and what was expected. Nothing unknown is passed over in silence: a misspelt setting must not look set.
+ */
+import { LineCounter, parseDocument } from 'yaml';
+import { maskUrl, type Shown, type Written } from './kinds.ts';
+import { didYouMean } from './nearest.ts';
+import {
+  flagOf,
+  keyOf,
+  settingNames,
+  settingOf,
+  variableOf,
+  type SettingName,
+  type Settings,
+} from './settings.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export type Given = {
+  /** What stood after each flag; a flag that takes no value says `true`. */
+  readonly flags: Readonly<Partial<Record<SettingName, string>>>;
+  readonly env: Environment;
+  readonly file: { readonly path: string; readonly text: string } | null;
+};
+
+export type Reading =
+  | { readonly type: 'settings'; readonly settings: Settings }
+  | { readonly type: 'problems'; readonly problems: readonly string[] };
+
+/** Names the configuration file where no `--config` does. */
+export const configVariable = 'SYNKTI_CONFIG';
+/** Variables with our prefix that are not settings: the second marks the processes of one instance of `synkti dev`. */
+const otherVariables: readonly string[] = [configVariable, 'SYNKTI_INSTANCE_ID'];
+
+/** A value and the place it was found in, as a person would name that place; null: a nested one, which none may be. */
+type Found = { readonly written: Written | null; readonly place: string };
+/** Where each setting that somebody set was found. */
+type Places = Readonly<Partial<Record<SettingName, string>>>;
+
+export function readSettings(given: Given): Reading {
+  const file = readFile(given.file);
+  const problems = [...file.problems, ...unknownVariables(given.env)];
+  const values: Partial<Record<SettingName, unknown>> = {};
+  const places: Record<string, string> = {};
+  const broken = new Set<SettingName>();
+  for (const name of settingNames) {
+    const { kind, fallback } = settingOf(name);
+    const found = fromFlag(name, given) ?? fromVariable(name, given.env) ?? file.found.get(name);
+    if (found !== undefined) places[name] = found.place;
+    const value =
+      found === undefined ? fallback : found.written === null ? undefined : kind.parse(found.written);
+    values[name] = value ?? fallback;
+    if (value !== undefined) continue;
+    broken.add(name);
+    problems.push(`${found!.place}: ${shown(found!.written)} is not ${kind.expects}`);
+  }
+  const settings = derive(values as Settings, places);
+  const judged = relations.filter(({ between }) => !between.some((name) => broken.has(name)));
+  problems.push(...judged.flatMap((relation) => relation.problem(settings, places) ?? []));
+  return problems.length > 0 ? { type: 'problems', problems } : { type: 'settings', settings };
+}
+
+function fromFlag(name: SettingName, { flags }: Given): Found | undefined {
+  const written = flags[name];
+  return written === undefined ? undefined : { written, place: flagOf(name) };
+}
+
+/** An empty variable is an unset one, as for most programs. */
+function fromVariable(name: SettingName, env: Environment): Found | undefined {
+  const place = [variableOf(name), ...(settingOf(name).honoured ?? [])].find((variable) => env[variable]);
+  return place === undefined ? undefined : { written: env[place]!, place };
+}
+
+function unknownVariables(env: Environment): readonly string[] {
+  const known = [...settingNames.map(variableOf), ...otherVariables];
+  return Object.keys(env)
+    .filter((variable) => variable.startsWith('SYNKTI_') && !known.includes(variable))
+    .map((variable) => `${variable}: no such setting${didYouMean(variable, known)}`);
+}
+
+type FileReading = { readonly found: ReadonlyMap<SettingName, Found>; readonly problems: readonly string[] };
+
+/** The failsafe schema keeps every scalar as written: `1.10` stays a name and `30s` needs no quotes. */
+function readFile(file: Given['file']): FileReading {
+  const found = new Map<SettingName, Found>();
+  if (file === null) return { found, problems: [] };
+  const lines = new LineCounter();
+  const document = parseDocument(file.text, { schema: 'failsafe', lineCounter: lines, prettyErrors: false });
+  const problems = document.errors.map((error) => {
+    const { line } = lines.linePos(error.pos[0]);
+    return `${file.path}:${line}: not YAML: ${error.message.split('\n')[0]!.toLowerCase()}`;
+  });
+  if (problems.length > 0) return { found, problems };
+  const content: unknown = document.toJS() || {};
+  if (typeof content !== 'object' || content === null || Array.isArray(content))
+    return { found, problems: [`${file.path}: not a list of \`setting: value\` lines`] };
+  for (const [key, written] of Object.entries(content)) {
+    const name = settingNames.find((name) => keyOf(name) === key);
+    const place = `${file.path}: ${key}`;
+    if (name === undefined)
+      problems.push(`${place}: no such setting${didYouMean(key, settingNames.map(keyOf))}`);
+    else found.set(name, { written: isWritten(written) ? written : null, place });
+  }
+  return { found, problems };
+}
+
+const isWritten = (value: unknown): value is Written =>
+  typeof value === 'string' || (Array.isArray(value) && value.every((item) => typeof item === 'string'));
+
+/** Enough to recognise what was written, on one line, without what may be a password in it. */
+function shown(written: Written | null): Shown {
+  if (written === null) return 'a nested value';
+  const text = maskUrl(typeof written === 'string' ? written : written.join(' '));
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
+}
+
+/** An edge has no engine and the simulated engine its own model, unless somebody said otherwise. */
+function derive(settings: Settings, places: Places): Settings {
+  const engine = settings.role === 'edge' && places.engine === undefined ? 'none' : settings.engine;
+  const model = settings.model ?? (engine === 'simulated' ? 'simulated' : null);
+  return { ...settings, engine, model };
+}
+
+type Relation = {
+  /** It is not judged when one of these is wrong by itself already. */
+  readonly between: readonly SettingName[];
+  problem(settings: Settings, places: Places): string | null;
+};
+
+const relations: readonly Relation[] = [
+  {
+    between: ['role', 'engine'],
+    problem: ({ role, engine }, places) =>
+      role === 'edge' && engine !== 'none'
+        ? `${places.engine}: an edge runs no engine, expected none or nothing at all`
+        : null,
+  },
+  {
+    between: ['role', 'engine'],
+    problem: ({ role, engine }, places) =>
+      role === 'worker' && engine === 'none'
+        ? `${places.engine}: a worker needs an engine, none is for ${flagOf('role')} edge`
+        : null,
+  },
+  {
+    between: ['engine', 'model'],
+    problem: ({ engine, model }) =>
+      engine === 'vllm' && model === null
+        ? `${flagOf('model')} or ${variableOf('model')}: missing, expected what vllm shall serve: a path or a name`
+        : null,
+  },
+  distinct('apiPort', 'p2pPort'),
+  distinct('apiPort', 'peerPort'),
+  distinct('p2pPort', 'peerPort'),
+];
+
+function distinct(one: SettingName, other: SettingName): Relation {
+  return {
+    between: [one, other],
+    problem: (settings, places) => {
+      const [late, early] = places[other] === undefined ? [one, other] : [other, one];
+      return settings[one] === settings[other]
+        ? `${places[late] ?? keyOf(late)}: ${settings[one]} is the port of ${places[early] ?? keyOf(early)} already`
+        : null;
+    },
+  };
+}
