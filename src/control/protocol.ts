@@ -1,0 +1,63 @@
+/**
+ * What goes over the control socket. The types are the node's own; the schemas hold the client to them, because the
+ * node behind the socket may be of another version than the command that asks. Fields that are new are passed over.
+ */
+import { z } from 'zod';
+import type { MemberStatus, NodeStatus } from '../node/operations.ts';
+import type { DrainReason } from '../registry/record.ts';
+
+/** A drain ends with the instance, and no notice is longer than AWS's two minutes; an hour leaves room to plan. */
+export const withinMsMax = 3_600_000;
+const within = z.int().min(0).max(withinMsMax);
+
+const reasons = ['interruption', 'lifecycle', 'maintenance', 'signal', 'operator'] as const;
+const reason = z.enum(reasons satisfies readonly DrainReason[]);
+
+export const drainOrder = z.strictObject({ reason, withinMs: within });
+export const leaveOrder = z.strictObject({ withinMs: within });
+export const isolateOrder = z.strictObject({ on: z.boolean() });
+export const complaint = z.object({ error: z.object({ kind: z.string(), message: z.string() }) });
+
+const life = z.discriminatedUnion('phase', [
+  z.object({ phase: z.literal('joining') }),
+  z.object({ phase: z.literal('serving') }),
+  z.object({ phase: z.literal('draining'), reason, deadline: z.number() }),
+  z.object({ phase: z.literal('left') }),
+]);
+const load = { running: z.number(), waiting: z.number(), restarts: z.number() };
+const engine = z.discriminatedUnion('phase', [
+  z.object({ phase: z.literal('none'), ...load }),
+  z.object({ phase: z.enum(['starting', 'ready', 'down']), models: z.array(z.string()), ...load }),
+]);
+
+export const nodeStatus = z.object({
+  id: z.string(),
+  peerId: z.string(),
+  cluster: z.string(),
+  role: z.string(),
+  zone: z.string(),
+  version: z.string(),
+  pid: z.number(),
+  upMs: z.number(),
+  life,
+  engine,
+  addresses: z.object({ api: z.string(), peer: z.string(), p2p: z.string() }),
+  members: z.object({ alive: z.number(), suspect: z.number() }),
+  streams: z.object({ entry: z.number(), serving: z.number(), moved: z.number() }),
+}) satisfies z.ZodType<NodeStatus>;
+
+const memberStatus = z.object({
+  id: z.string(),
+  peerId: z.string(),
+  self: z.boolean(),
+  health: z.enum(['alive', 'suspect', 'dead', 'left']),
+  phase: z.enum(['joining', 'serving', 'draining', 'left', 'unknown']),
+  role: z.string(),
+  zone: z.string(),
+  version: z.string(),
+  engine: z.enum(['none', 'starting', 'ready', 'down', 'unknown']),
+  models: z.array(z.string()),
+  load: z.number().nullable(),
+  heardMs: z.number().nullable(),
+}) satisfies z.ZodType<MemberStatus>;
+export const memberList = z.array(memberStatus);

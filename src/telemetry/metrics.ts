@@ -1,0 +1,60 @@
+/**
+ * Facts and gauges as Prometheus metrics, from the one table of facts. Counters start at zero, so that a rate is
+ * right from the first event; a gauge is asked for when somebody scrapes, so that none can go stale.
+ */
+import { Counter, Gauge, Registry } from 'prom-client';
+import { facts, gauges, type Fact, type FactName, type GaugeName, type GaugeSample } from '../node/facts.ts';
+
+export type Metrics = {
+  count(fact: Fact): void;
+  /** The Prometheus text format, version 0.0.4. */
+  text(): Promise<string>;
+};
+
+type CounterShape = {
+  readonly name: string;
+  readonly help: string;
+  readonly labels?: readonly string[];
+  readonly sum?: string;
+};
+
+export function openMetrics(sample: () => readonly GaugeSample[]): Metrics {
+  const registry = new Registry();
+  const counters = new Map<string, Counter>();
+  const gaugeOf = new Map<GaugeName, Gauge>();
+  for (const name of Object.keys(facts) as FactName[]) {
+    const shape = counterOf(name);
+    // Several facts may count into one counter, each with its own labels' values.
+    if (shape === null || counters.has(shape.name)) continue;
+    const { help, labels = [] } = shape;
+    counters.set(
+      shape.name,
+      new Counter({ name: shape.name, help, labelNames: [...labels], registers: [registry] }),
+    );
+  }
+  for (const name of Object.keys(gauges) as GaugeName[]) {
+    const { help, labels } = gauges[name];
+    gaugeOf.set(name, new Gauge({ name, help, labelNames: [...labels], registers: [registry] }));
+  }
+
+  function count(fact: Fact): void {
+    const shape = counterOf(fact.fact);
+    if (shape === null) return;
+    const labels = (shape.labels ?? []).map((label) => [label, String(fact[label] ?? 'none')] as const);
+    const amount = shape.sum === undefined ? 1 : Number(fact[shape.sum] ?? 0);
+    counters.get(shape.name)!.inc(Object.fromEntries(labels), amount);
+  }
+
+  async function text(): Promise<string> {
+    for (const gauge of gaugeOf.values()) gauge.reset();
+    for (const { name, labels, value } of sample()) gaugeOf.get(name)!.set({ ...labels }, value);
+    return registry.metrics();
+  }
+
+  return { count, text };
+}
+
+const counterOf = (name: FactName): CounterShape | null => {
+  const shape: { readonly level: string; readonly counter?: CounterShape } = facts[name];
+  return shape.counter ?? null;
+};

@@ -1,0 +1,61 @@
+/** A node as the control API knows it: it remembers what it was told and can be made to wait or to refuse. */
+import type { NodeStatus, MemberStatus, Operations } from '../../src/node/operations.ts';
+
+export type FakeNode = Operations & {
+  readonly told: string[];
+  isolated: boolean;
+  /** What `leave` waits for before it resolves. */
+  leaving: Promise<void>;
+};
+
+export function fakeNode(options: { readonly id?: string; readonly zone?: string } = {}): FakeNode {
+  let life: NodeStatus['life'] = { phase: 'serving' };
+  const id = options.id ?? 'i-1';
+  const zone = options.zone ?? 'zone-a';
+  const node: FakeNode = {
+    told: [],
+    isolated: false,
+    leaving: Promise.resolve(),
+    status: () => ({
+      id,
+      peerId: '12D3KooW',
+      cluster: 'blue',
+      role: 'worker',
+      zone,
+      version: '1.2.3',
+      pid: 42,
+      upMs: 61_000,
+      life,
+      engine: { phase: 'ready', models: ['simulated'], running: 3, waiting: 1, restarts: 0 },
+      addresses: { api: 'http://127.0.0.1:8000', peer: '127.0.0.1:4002', p2p: '127.0.0.1:4001' },
+      members: { alive: 2, suspect: 1 },
+      streams: { entry: 2, serving: 3, moved: 1 },
+    }),
+    members: () => [member(id, zone, true), member('i-2', 'zone-b', false)],
+    drain: (reason, withinMs) => {
+      node.told.push(`drain ${reason} ${withinMs}`);
+      life = { phase: 'draining', reason, deadline: 1_000 + withinMs };
+    },
+    leave: async (withinMs) => {
+      node.told.push(`leave ${withinMs}`);
+      await node.leaving;
+      life = { phase: 'left' };
+    },
+  };
+  return node;
+}
+
+const member = (id: string, zone: string, self: boolean): MemberStatus => ({
+  id,
+  peerId: `peer-${id}`,
+  self,
+  health: 'alive',
+  phase: 'serving',
+  role: 'worker',
+  zone,
+  version: '1.2.3',
+  engine: 'ready',
+  models: ['simulated'],
+  load: self ? 4 : null,
+  heardMs: self ? 0 : null,
+});
