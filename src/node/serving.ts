@@ -1,0 +1,63 @@
+/**
+ * What the gateway may ask of the node: who can serve, whether we admit, and who must be left alone from now on.
+ * The node answers from what it knows at this instant; nothing here waits.
+ */
+import type { MemberId } from '../std/member-id.ts';
+import type { Instant } from '../std/time.ts';
+import type { Report } from './facts.ts';
+
+/** What a member last said of its engine's queue; its own requests are in it. */
+export type MemberLoad = { readonly running: number; readonly waiting: number };
+
+/** A member whose engine is ready for a model, alive as far as we know, and not leaving. */
+export type ServingMember = {
+  readonly member: MemberId;
+  readonly self: boolean;
+  readonly zone: string;
+  /** null: nothing heard yet, which is not the same as idle. */
+  readonly load: MemberLoad | null;
+  /** Requests that this entry node has begun there and that the reported load may not contain yet. */
+  readonly unreported: number;
+};
+
+/** A model of the cluster: `ready` members answer for it now, `starting` ones will. */
+export type ServedModel = {
+  readonly id: string;
+  readonly ready: readonly ServingMember[];
+  readonly starting: number;
+  /** Context length in tokens, prompt and answer together; null while no engine has said. */
+  readonly contextTokens: number | null;
+};
+
+export type Admission =
+  | { readonly open: true }
+  /** `joining`: not yet ready; `draining`: about to go. `retryAfterMs`: when asking again makes sense. */
+  | { readonly open: false; readonly reason: 'joining' | 'draining'; readonly retryAfterMs: number };
+
+export type Serving = {
+  readonly self: MemberId;
+  /** Every model that some live member serves or is about to serve. */
+  models(): readonly ServedModel[];
+  /** Whether this node takes new requests from clients. */
+  admission(): Admission;
+  /** Whether the local engine takes a request that another node entered. */
+  engineAdmission(): Admission;
+  /** Load of the local engine, as it rides on responses. null: unknown. */
+  localLoad(): MemberLoad | null;
+  heardLoad(member: MemberId, load: MemberLoad): void;
+  /** A connection to this member failed: routing avoids it until membership has looked. */
+  suspect(member: MemberId, why: string): void;
+  /** A request of a client connected here begins; call the result once when it ends. */
+  entered(): () => void;
+  /** A request is sent to `member` (perhaps ourselves) from here; call the result once when that leg ends. */
+  sent(member: MemberId): () => void;
+  /** A generation runs on the local engine, whoever holds its client; call the result once when it ends. */
+  generating(): () => void;
+  /**
+   * Streams on `member` must move now: it drains, or it is dead. Several listeners; the result unsubscribes.
+   */
+  onMove(listener: (member: MemberId, why: 'drain' | 'dead') => void): () => void;
+  /** While draining: the instant at which relays of streams that entered here end. The listener hears of changes. */
+  onRelayEnd(listener: (at: Instant) => void): () => void;
+  readonly report: Report;
+};

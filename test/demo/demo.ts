@@ -1,0 +1,211 @@
+/**
+ * `npm run demo`: a cluster of three real nodes, 60 concurrent streaming chats for half a minute, one node
+ * interrupted with notice, another killed without. Exit 1 when anything was lost that may not be lost.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { expectedContinuation } from '../../src/engines/simulated/model.ts';
+import { startDevCluster, type DevCluster, type DevNode } from '../cluster/dev-cluster.ts';
+import { startLoad, type Chat, type Load } from './load.ts';
+import { isReady, membersOf, statusOf, timeUntil, watchCounter } from './observe.ts';
+
+const plan = {
+  nodes: 3,
+  concurrency: 60,
+  runMs: 30_000,
+  /** About four seconds of text at the simulated engine's pace. */
+  maxTokens: 200,
+  interruptAtMs: 6_000,
+  noticeMs: 20_000,
+  killAtMs: 18_000,
+};
+
+type Scene = {
+  readonly cluster: DevCluster;
+  readonly load: Load;
+  /** Nodes whose clients' sockets died with them. */
+  readonly lost: Set<number>;
+  /** Generations moved off a node that drains, over all nodes and for good. */
+  readonly movedByDrain: () => number;
+};
+
+const { values: flags } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  say(`starting ${plan.nodes} nodes …`);
+  const cluster = await startDevCluster({ nodes: plan.nodes, readyMs: 30_000 });
+  try {
+    const report = await perform(cluster);
+    if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+    else process.stdout.write(inWords(report));
+    const broken = bounds(report).filter(([, holds]) => !holds);
+    for (const [bound] of broken) say(`broken: ${bound}`);
+    return broken.length === 0 ? 0 : 1;
+  } finally {
+    await cluster.stop();
+  }
+}
+
+type Report = Awaited<ReturnType<typeof perform>>;
+
+async function perform(cluster: DevCluster) {
+  say(`ready in ${cluster.readyMs} ms: ${cluster.nodes.map((node) => node.api).join(' ')}`);
+  const lost = new Set<number>();
+  const load = startLoad({
+    apis: cluster.nodes.map(({ node, api }) => ({ node, url: api })),
+    concurrency: plan.concurrency,
+    maxTokens: plan.maxTokens,
+    expect: (promptIds, count) => expectedContinuation({ promptIds, count }),
+    isLost: (node) => lost.has(node),
+  });
+  const moved = watchCounter(cluster.nodes, 'synkti_streams_moved_total');
+  const movedByDrain = watchCounter(cluster.nodes, 'synkti_streams_moved_total{cause="drain"}');
+  const scene: Scene = { cluster, load, lost, movedByDrain: movedByDrain.total };
+  const startedAt = performance.now();
+  const until = (ms: number): Promise<void> => pause(Math.max(0, ms - (performance.now() - startedAt)));
+  const [, interrupted, killed] = cluster.nodes as readonly [DevNode, DevNode, DevNode];
+
+  await until(plan.interruptAtMs);
+  const interruption = await interrupt(scene, interrupted);
+  await until(plan.killAtMs);
+  const kill = await killOne(scene, killed);
+  await until(plan.runMs);
+  await load.finish(60_000);
+  await Promise.all([moved.stop(), movedByDrain.stop()]);
+
+  const chats = load.chats;
+  for (const chat of chats)
+    if (chat.outcome?.type === 'failed') say(`failed: node ${chat.entry}: ${chat.outcome.why}`);
+  return {
+    cluster: { nodes: cluster.nodes.length, readyMs: cluster.readyMs },
+    streams: {
+      started: chats.length,
+      finished: ended(chats, 'finished'),
+      failed: ended(chats, 'failed'),
+      moved: moved.total(),
+      tokens: chats.reduce((sum, chat) => sum + chat.tokens, 0),
+      wrongTokens: chats.reduce((sum, chat) => sum + chat.wrongTokens, 0),
+    },
+    interruption: {
+      node: interrupted.node,
+      inFlight: interruption.inFlight,
+      moved: interruption.moved,
+      lost: ended(interruption.running, 'failed'),
+      entryLost: ended(interruption.running, 'entry-lost'),
+      noticeToAdmissionOffMs: interruption.admissionOffMs,
+      noticeToEmptyMs: interruption.emptyMs,
+    },
+    kill: {
+      node: killed.node,
+      served: kill.served,
+      cut: ended(kill.running, 'failed'),
+      entryLost: ended(kill.running, 'entry-lost'),
+      outOfTablesMs: kill.outOfTablesMs,
+    },
+  };
+}
+
+/** Notice with time left: everything that runs there must go on elsewhere. */
+async function interrupt({ cluster, load, movedByDrain, lost }: Scene, node: DevNode) {
+  const running = load.chats.filter((chat) => chat.outcome === null);
+  const generations = watchCounter([node], 'synkti_drain_generations_total');
+  const movedBefore = movedByDrain();
+  say(`interrupting node ${node.node}, notice of ${plan.noticeMs / 1_000} s`);
+  load.avoid(node.node);
+  const since = performance.now();
+  const told = cluster.synkti('chaos', 'interrupt', `${node.node}`, '--notice', `${plan.noticeMs / 1_000}s`);
+  const off = timeUntil(async () => !(await isReady(node)), { since, withinMs: plan.noticeMs });
+  const empty = timeUntil(async () => (await generationsOn(node)) === 0, { since, withinMs: plan.noticeMs });
+  await told;
+  const [admissionOffMs, emptyMs] = [await off, await empty];
+  await pause(500);
+  await generations.stop();
+  lost.add(node.node);
+  return {
+    running,
+    inFlight: generations.total(),
+    moved: movedByDrain() - movedBefore,
+    admissionOffMs,
+    emptyMs,
+  };
+}
+
+/** null until a drain began or when the node is gone: an idle moment before the notice is not an empty node. */
+async function generationsOn(node: DevNode): Promise<number | null> {
+  try {
+    const { life, streams } = await statusOf(node);
+    return life.phase === 'draining' || life.phase === 'left' ? streams.serving : null;
+  } catch {
+    return 0;
+  }
+}
+
+/** No notice: the clients connected there are lost with it, every other stream goes on. */
+async function killOne({ cluster, load, lost }: Scene, node: DevNode) {
+  const running = load.chats.filter((chat) => chat.outcome === null);
+  const { streams } = await statusOf(node);
+  say(`killing node ${node.node}`);
+  load.avoid(node.node);
+  lost.add(node.node);
+  process.kill(node.pid, 'SIGKILL');
+  const since = performance.now();
+  await cluster.synkti('chaos', 'kill', `${node.node}`);
+  const survivors = cluster.nodes.filter((other) => !lost.has(other.node));
+  const out = async (): Promise<boolean> => {
+    const views = await Promise.all(survivors.map(membersOf));
+    return views.every((view) => !view.some((member) => member.id === node.id && member.health === 'alive'));
+  };
+  return {
+    running,
+    served: streams.serving,
+    outOfTablesMs: await timeUntil(out, { since, withinMs: 10_000 }),
+  };
+}
+
+const ended = (chats: readonly Chat[], type: string): number =>
+  chats.filter((chat) => chat.outcome?.type === type).length;
+
+/** What the project promises, as the numbers of one run. */
+function bounds({ cluster, streams, interruption, kill }: Report): readonly (readonly [string, boolean])[] {
+  const within = (ms: number | null, bound: number): boolean => ms !== null && ms < bound;
+  return [
+    ['ready within 10 s', cluster.readyMs < 10_000],
+    ['at least 60 streams finished', streams.finished >= 60],
+    ['no stream failed', streams.failed === 0],
+    ['no token wrong', streams.wrongTokens === 0],
+    ['something ran on the interrupted node', interruption.inFlight > 0],
+    ['every generation of the interrupted node moved', interruption.moved >= interruption.inFlight],
+    ['nothing lost by the interruption', interruption.lost === 0 && interruption.entryLost === 0],
+    ['admission off within 1 s', within(interruption.noticeToAdmissionOffMs, 1_000)],
+    ['empty within 10 s', within(interruption.noticeToEmptyMs, 10_000)],
+    ['no stream cut by the kill', kill.cut === 0],
+    ['the killed node out of every table within 1 s', within(kill.outOfTablesMs, 1_000)],
+  ];
+}
+
+function inWords({ cluster, streams, interruption, kill }: Report): string {
+  const rows = [
+    ['cluster', `${cluster.nodes} nodes ready in ${cluster.readyMs} ms`],
+    ['streams', `${streams.started} started, ${streams.finished} finished, ${streams.failed} failed`],
+    ['', `${streams.moved} moved to another node while running`],
+    ['tokens', `${streams.tokens} checked, ${streams.wrongTokens} wrong`],
+    [
+      'interruption',
+      `node ${interruption.node}: ${interruption.inFlight} running, ${interruption.moved} moved`,
+    ],
+    ['', `${interruption.lost} lost, ${interruption.entryLost} lost with their client's socket`],
+    [
+      '',
+      `admission off after ${interruption.noticeToAdmissionOffMs} ms, empty after ${interruption.noticeToEmptyMs} ms`,
+    ],
+    ['kill -9', `node ${kill.node}: ${kill.served} running there, ${kill.cut} cut`],
+    [
+      '',
+      `${kill.entryLost} lost with their client's socket, out of every table after ${kill.outOfTablesMs} ms`,
+    ],
+  ];
+  return rows.map(([what, how]) => `${what!.padEnd(14)}${how}\n`).join('');
+}

@@ -1,0 +1,89 @@
+/** What an operator sees of a node from outside, read through its control socket and its API. */
+import { request } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { MemberStatus, NodeStatus } from '../../src/node/operations.ts';
+import type { DevNode } from '../cluster/dev-cluster.ts';
+
+export const statusOf = (node: DevNode): Promise<NodeStatus> => ask<NodeStatus>(node.control, '/status');
+export const membersOf = (node: DevNode): Promise<readonly MemberStatus[]> => ask(node.control, '/members');
+
+/** Whether the node admits new requests, as a load balancer asks it. */
+export async function isReady(node: DevNode): Promise<boolean> {
+  try {
+    return (await fetch(`${node.api}/readyz`, { signal: AbortSignal.timeout(1_000) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+/** `name` alone means all its labels together; with labels, that one series. */
+const isSeries = (line: string, name: string): boolean =>
+  line.startsWith(`${name} `) || (!name.endsWith('}') && line.startsWith(`${name}{`));
+
+/** The sum of a counter over nodes; a node that does not answer counts nothing. */
+async function counter(nodes: readonly DevNode[], name: string): Promise<number> {
+  const texts = await Promise.all(
+    nodes.map(async (node) => {
+      try {
+        return await (await fetch(`${node.api}/metrics`, { signal: AbortSignal.timeout(2_000) })).text();
+      } catch {
+        return '';
+      }
+    }),
+  );
+  const lines = texts.flatMap((text) => text.split('\n')).filter((line) => isSeries(line, name));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
+
+/** How long it took from `since` (performance.now) until `holds`; null when it did not within `withinMs`. */
+export async function timeUntil(
+  holds: () => Promise<boolean>,
+  { since, withinMs }: { since: number; withinMs: number },
+): Promise<number | null> {
+  while (performance.now() - since < withinMs) {
+    if (await holds()) return Math.round(performance.now() - since);
+    await pause(10);
+  }
+  return null;
+}
+
+function ask<T>(socketPath: string, path: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path, timeout: 2_000 }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => resolve(JSON.parse(text) as T));
+      response.on('error', reject);
+    });
+    call.on('timeout', () => call.destroy(new Error(`${path}: no answer`)));
+    call.on('error', reject);
+    call.end();
+  });
+}
+
+/**
+ * The highest value of a counter on each node, watched while the nodes live: what a node that leaves had counted
+ * would be gone with it.
+ */
+export function watchCounter(
+  nodes: readonly DevNode[],
+  name: string,
+): { total(): number; stop(): Promise<void> } {
+  const highest = new Map<string, number>();
+  let watching = true;
+  async function watch(node: DevNode): Promise<void> {
+    while (watching) {
+      highest.set(node.id, Math.max(highest.get(node.id) ?? 0, await counter([node], name)));
+      await pause(100);
+    }
+  }
+  const done = Promise.all(nodes.map(watch));
+  return {
+    total: () => [...highest.values()].reduce((sum, value) => sum + value, 0),
+    stop: async () => {
+      watching = false;
+      await done;
+    },
+  };
+}
