@@ -8,8 +8,6 @@
 import { z } from 'zod';
 import { memberId } from '../std/member-id.ts';
 
-/** Largest record on the wire, bytes of JSON: a record is a few hundred bytes, so this leaves room for growth. */
-export const recordBytesMax = 8_192;
 
 const name = z.string().min(1).max(256);
 const count = z.int().min(0);
