@@ -1,0 +1,137 @@
+/**
+ * The listener of the node-to-node HTTPS. TLS runs with certificates that nobody signed (see certificate.ts), so the
+ * check is ours: a connection is judged once, as soon as it stands, by the peer id that its certificate speaks for,
+ * and none of its requests is seen by anyone before that. Whoever passes keeps its identity for the connection's life.
+ */
+import { constants } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { Failure } from '../std/failure.ts';
+import { peerIdOfCertificate, type Credentials } from './certificate.ts';
+
+export type PeerListener = {
+  /** Where it really listens; differs from what was asked for only where that was 0. */
+  readonly port: number;
+  /** Stops accepting, lets running requests finish until the signal aborts, then cuts them. */
+  close(signal: AbortSignal): Promise<void>;
+};
+
+export type PeerListenerOptions = {
+  readonly credentials: Credentials;
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Whether this peer may speak to us; asked once a connection. Whoever answers bounds the time it takes. */
+  readonly admit: (peerId: string) => Promise<boolean>;
+  readonly onRequest: (request: IncomingMessage, response: ServerResponse, peerId: string) => void;
+  /** A connection was turned away, and why: for the log. */
+  readonly onRefused: (why: string) => void;
+};
+
+/** An inference stream holds its connection, so this bounds them: 1,000 peers with a few each, at some kB. */
+const connectionsMax = 8_192;
+/** Room for a whole cluster that dials at once: what overflows looks like a dead host to the one who dials. */
+const backlog = 1_024;
+/** A handshake takes a few ms; a starved peer may need seconds. */
+const handshakeMs = 5_000;
+const headersMs = 10_000;
+/** Longer than the pool at the other side keeps an idle connection, so that closing one is never a race. */
+const keepAliveMs = 70_000;
+
+/** Failure `busy` when the port is taken, `denied` when it may not be had, `late` when the signal came first. */
+export async function listenPeers(options: PeerListenerOptions, signal: AbortSignal): Promise<PeerListener> {
+  const server = createServer({
+    ...options.credentials,
+    minVersion: 'TLSv1.3',
+    ALPNProtocols: ['http/1.1'],
+    requestCert: true,
+    // Nobody signs these certificates; peerIdOf decides instead.
+    rejectUnauthorized: false,
+    // A resumed session may come without a certificate to look at: every connection shows its own.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    handshakeTimeout: handshakeMs,
+    headersTimeout: headersMs,
+    keepAliveTimeout: keepAliveMs,
+    noDelay: true,
+  });
+  server.maxConnections = connectionsMax;
+  const open = new Set<TLSSocket>();
+  /** null: turned away; its socket is gone by then. */
+  const peers = new WeakMap<object, Promise<string | null>>();
+
+  async function judge(socket: TLSSocket): Promise<string | null> {
+    try {
+      const peerId = await peerIdOf(socket);
+      if (!(await options.admit(peerId))) throw new Failure('denied', `peer ${peerId}: denied: not a member`);
+      return peerId;
+    } catch (error) {
+      socket.destroy();
+      options.onRefused(error instanceof Error ? error.message : String(error));
+      return null;
+    }
+  }
+
+  server.on('secureConnection', (socket) => {
+    open.add(socket);
+    socket.on('close', () => open.delete(socket));
+    peers.set(socket, judge(socket));
+  });
+  server.on('tlsClientError', (error) => options.onRefused(`peer handshake: ${error.message}`));
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    // An idle connection is worth keeping, but not to a listener that has closed.
+    response.once('finish', () => !server.listening && request.socket.end());
+    void peers.get(request.socket)?.then((peerId) => {
+      if (peerId !== null) options.onRequest(request, response, peerId);
+    });
+  });
+
+  await listening(server, options, signal);
+  // Out of file descriptors, for one: the listener stands, the connection that asked is lost.
+  server.on('error', (error) => options.onRefused(`accept peer: ${error.message}`));
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: (deadline) => closed(server, () => open.forEach((socket) => socket.destroy()), deadline),
+  };
+}
+
+async function peerIdOf(socket: TLSSocket): Promise<string> {
+  if (socket.isSessionReused()) throw new Failure('denied', 'peer: denied: a resumed session');
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) throw new Failure('denied', 'peer: denied: no certificate');
+  return peerIdOfCertificate(certificate.raw);
+}
+
+function listening(
+  server: Server,
+  { host, port }: { readonly host: string; readonly port: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const trail = `listen for peers on ${host} port ${port}`;
+  return new Promise((resolve, reject) => {
+    const abandon = (): void => {
+      server.close();
+      reject(new Failure('late', `${trail}: late: aborted`, signal.reason));
+    };
+    if (signal.aborted) return abandon();
+    signal.addEventListener('abort', abandon, { once: true });
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      signal.removeEventListener('abort', abandon);
+      const kind = error.code === 'EADDRINUSE' ? 'busy' : 'denied';
+      reject(new Failure(kind, `${trail}: ${kind}: ${error.code ?? error.message}`, error));
+    });
+    server.listen({ host, port, backlog }, () => {
+      signal.removeEventListener('abort', abandon);
+      resolve();
+    });
+  });
+}
+
+async function closed(server: Server, cut: () => void, deadline: AbortSignal): Promise<void> {
+  const done = new Promise<void>((resolve) => server.close(() => resolve()));
+  if (deadline.aborted) cut();
+  deadline.addEventListener('abort', cut, { once: true });
+  await done;
+  deadline.removeEventListener('abort', cut);
+}

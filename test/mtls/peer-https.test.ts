@@ -1,0 +1,199 @@
+import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer } from 'node:net';
+import { after, afterEach, test } from 'node:test';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { type Dispatcher, type Pool } from 'undici';
+import { issueCertificate, type Credentials } from '../../src/mtls/certificate.ts';
+import { loadIdentity, type Identity } from '../../src/mtls/identity.ts';
+import { listenPeers, type PeerListener, type PeerListenerOptions } from '../../src/mtls/peer-listener.ts';
+import { peerPool } from '../../src/mtls/peer-pool.ts';
+
+type Node = { readonly identity: Identity; readonly credentials: Credentials };
+
+const folder = await mkdtemp(join(tmpdir(), 'synkti-https-'));
+after(() => rm(folder, { recursive: true }));
+const node = async (name: string): Promise<Node> => {
+  const identity = await loadIdentity(join(folder, name));
+  return { identity, credentials: await issueCertificate(identity) };
+};
+const [alice, bob, eve] = [await node('alice'), await node('bob'), await node('eve')];
+const soon = (): AbortSignal => AbortSignal.timeout(5_000);
+
+const listeners: PeerListener[] = [];
+const pools: Pool[] = [];
+afterEach(async () => {
+  await Promise.all(pools.splice(0).map((pool) => pool.destroy()));
+  await Promise.all(listeners.splice(0).map((listener) => listener.close(AbortSignal.abort())));
+});
+
+type Served = { readonly listener: PeerListener; readonly refusals: string[]; readonly requests: string[] };
+
+/** Bob listens, admits Alice only unless told otherwise, and answers with the peer id he sees. */
+async function bobListens(options: Partial<PeerListenerOptions> = {}): Promise<Served> {
+  const refusals: string[] = [];
+  const requests: string[] = [];
+  const listener = await listenPeers(
+    {
+      credentials: bob.credentials,
+      host: '127.0.0.1',
+      port: 0,
+      admit: (peerId) => Promise.resolve(peerId === alice.identity.peerId),
+      onRequest: (_, response, peerId) => {
+        requests.push(peerId);
+        response.end(peerId);
+      },
+      onRefused: (why) => refusals.push(why),
+      ...options,
+    },
+    soon(),
+  );
+  listeners.push(listener);
+  return { listener, refusals, requests };
+}
+
+function poolOf(from: Node, to: Node, { listener }: Served): Pool {
+  const pool = peerPool({
+    credentials: from.credentials,
+    peerId: to.identity.peerId,
+    address: `127.0.0.1:${listener.port}`,
+  });
+  pools.push(pool);
+  return pool;
+}
+
+async function ask(pool: Pool): Promise<string> {
+  const { body } = await pool.request({ path: '/', method: 'GET', signal: soon() });
+  return body.text();
+}
+
+test('a peer that is admitted is served under its own peer id, asked for once a connection', async () => {
+  let asked = 0;
+  const admit = (): Promise<boolean> => Promise.resolve(++asked > 0);
+  const served = await bobListens({ admit });
+  const pool = poolOf(alice, bob, served);
+  for (let i = 0; i < 5; i++) equal(await ask(pool), alice.identity.peerId);
+  ok(asked <= 2, `judged once a connection, not ${asked} times`);
+});
+
+test('a peer that is not admitted is cut before its request is seen, and that is reported', async () => {
+  const served = await bobListens();
+  const pool = poolOf(eve, bob, served);
+  await rejects(ask(pool));
+  deepEqual(served.requests, []);
+  match(served.refusals.join(), new RegExp(`${eve.identity.peerId}: denied: not a member`));
+});
+
+test('a request that arrives while its peer is being judged waits for the verdict', async () => {
+  const verdict = Promise.withResolvers<boolean>();
+  const served = await bobListens({ admit: () => verdict.promise });
+  const pool = poolOf(alice, bob, served);
+  const answer = ask(pool);
+  const early = await Promise.race([
+    answer,
+    new Promise((resolve) => setTimeout(resolve, 50, 'still waiting')),
+  ]);
+  equal(early, 'still waiting');
+  verdict.resolve(true);
+  equal(await answer, alice.identity.peerId);
+});
+
+test('a pool speaks to nobody but the peer it was made for', async () => {
+  const served = await bobListens();
+  const pool = poolOf(alice, eve, served);
+  await rejects(ask(pool), (error: { message: string }) =>
+    error.message.includes(`denied: ${bob.identity.peerId} answers there`),
+  );
+  deepEqual(served.requests, []);
+});
+
+async function rawConnection(served: Served, options: ConnectionOptions): Promise<TLSSocket> {
+  const socket = connect({
+    port: served.listener.port,
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.3',
+    ...options,
+  });
+  socket.on('error', () => socket.destroy());
+  await once(socket, 'secureConnect', { signal: soon() });
+  return socket;
+}
+
+test('a client without a certificate, or with anybody else’s kind of certificate, is cut', async () => {
+  const served = await bobListens();
+  const bare = await rawConnection(served, {});
+  await once(bare, 'close', { signal: soon() });
+  match(served.refusals.join(), /no certificate/);
+  const expired = await issueCertificate(alice.identity, Date.now() - 4_000 * 86_400_000);
+  const late = await rawConnection(served, expired);
+  await once(late, 'close', { signal: soon() });
+  match(served.refusals.join(), /not in force/);
+});
+
+test('an older TLS and a connection that is no TLS at all end in the handshake', async () => {
+  const served = await bobListens();
+  await rejects(
+    rawConnection(served, { ...alice.credentials, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' }),
+  );
+  match(served.refusals.join(), /peer handshake/);
+});
+
+test('no session is resumed: a second connection shows its certificate again', async () => {
+  const served = await bobListens();
+  const first = await rawConnection(served, alice.credentials);
+  let session: Buffer | undefined = first.getSession();
+  first.on('session', (fresh) => (session = fresh));
+  first.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  await once(first, 'data', { signal: soon() });
+  first.destroy();
+  const second = await rawConnection(served, { ...eve.credentials, ...(session && { session }) });
+  equal(second.isSessionReused(), false);
+  await once(second, 'close', { signal: soon() });
+  match(served.refusals.join(), new RegExp(eve.identity.peerId));
+});
+
+test('an address that answers nothing fails within the time to connect, a closed port at once', async () => {
+  const silent = createServer(() => {});
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as { port: number };
+  const to = { credentials: alice.credentials, peerId: bob.identity.peerId };
+  const mute = peerPool({ ...to, address: `127.0.0.1:${port}` });
+  const closed = peerPool({ ...to, address: '127.0.0.1:1' });
+  pools.push(mute, closed);
+  const started = performance.now();
+  await rejects(ask(closed), { code: 'ECONNREFUSED' });
+  await rejects(ask(mute), { code: 'UND_ERR_CONNECT_TIMEOUT' });
+  ok(performance.now() - started < 4_000);
+  silent.close();
+});
+
+test('closing lets a running request finish, and cuts it when the time is up', async () => {
+  for (const graceful of [true, false]) {
+    const begun = Promise.withResolvers<{ end(text: string): void }>();
+    const served = await bobListens({ onRequest: (_, response) => begun.resolve(response) });
+    const pool = poolOf(alice, bob, served);
+    const answer: Promise<Dispatcher.ResponseData> = pool.request({
+      path: '/',
+      method: 'GET',
+      signal: soon(),
+    });
+    const outcome = answer.then(
+      ({ body }) => body.text(),
+      () => 'cut',
+    );
+    const response = await begun.promise;
+    const closing = served.listener.close(graceful ? soon() : AbortSignal.timeout(50));
+    if (graceful) response.end('finished');
+    equal(await outcome, graceful ? 'finished' : 'cut');
+    await closing;
+  }
+});
+
+test('a port that is taken is one clear failure', async () => {
+  const served = await bobListens();
+  await rejects(bobListens({ port: served.listener.port }), { kind: 'busy', message: /busy: EADDRINUSE/ });
+});
