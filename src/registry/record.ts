@@ -8,7 +8,6 @@
 import { z } from 'zod';
 import { memberId } from '../std/member-id.ts';
 
-
 const name = z.string().min(1).max(256);
 const count = z.int().min(0);
 
@@ -58,5 +57,4 @@ export function parseRecord(value: unknown): NodeRecord | null {
 export const outranks = (
   a: Pick<NodeRecord, 'incarnation' | 'sequence'>,
   b: Pick<NodeRecord, 'incarnation' | 'sequence'>,
-): boolean =>
-  a.incarnation !== b.incarnation ? a.incarnation > b.incarnation : a.sequence > b.sequence;
+): boolean => (a.incarnation !== b.incarnation ? a.incarnation > b.incarnation : a.sequence > b.sequence);

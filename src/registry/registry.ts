@@ -32,8 +32,8 @@ export function merge(
   record: NodeRecord,
   author: string,
 ): 'news' | 'old' | 'refused' | 'stale-self' {
-  if (record.id === registry.own.id) return mergeOwn(registry, record);
   if (record.peerId !== author) return 'refused';
+  if (record.id === registry.own.id) return mergeOwn(registry, record);
   const known = registry.records.get(record.id);
   if (known === undefined && registry.records.size >= recordsMax) return 'refused';
   if (known !== undefined && !outranks(record, known)) return 'old';
