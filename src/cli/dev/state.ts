@@ -1,0 +1,78 @@
+/**
+ * Where a development cluster is and what runs in it, on disk for the other commands: `dev.json` in its directory,
+ * which is the user's state directory unless `--dir` says otherwise. There as long as the cluster runs.
+ */
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { Failure } from '../../std/failure.ts';
+import type { Io } from '../io.ts';
+
+const devNode = z.object({
+  /** Counted from 1; a replacement takes the number of the node that was lost. */
+  node: z.int(),
+  id: z.string(),
+  zone: z.string(),
+  /** URL for clients. */
+  api: z.string(),
+  dataDir: z.string(),
+  control: z.string(),
+  pid: z.int(),
+});
+export type DevNode = z.infer<typeof devNode>;
+
+const devState = z.object({
+  pid: z.int(),
+  /** The local cloud's control socket. */
+  cloud: z.string(),
+  nodes: z.array(devNode),
+});
+export type DevState = z.infer<typeof devState>;
+
+export function devDir(env: Io['env'], dir: string | undefined): string {
+  if (dir !== undefined) return dir;
+  const state = env['XDG_STATE_HOME'] || join(env['HOME'] || homedir(), '.local', 'state');
+  return join(state, 'synkti', 'dev');
+}
+
+const fileOf = (dir: string): string => join(dir, 'dev.json');
+
+/** null: no cluster runs from this directory. */
+export async function readDevState(dir: string): Promise<DevState | null> {
+  let text: string;
+  try {
+    text = await readFile(fileOf(dir), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new Failure('denied', `${fileOf(dir)}: not readable`, error);
+  }
+  const state = devState.safeParse(parsed(text));
+  if (!state.success) throw new Failure('invalid', `${fileOf(dir)}: not what synkti dev writes: remove it`);
+  return isAlive(state.data.pid) ? state.data : null;
+}
+
+/** Whole or not at all: a command may read at any time. */
+export async function writeDevState(dir: string, state: DevState): Promise<void> {
+  const draft = `${fileOf(dir)}.new`;
+  await writeFile(draft, JSON.stringify(state), { mode: 0o600 });
+  await rename(draft, fileOf(dir));
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+/** Whether the process is there; one that belongs to somebody else is there too. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,64 @@
+/** Which node a command speaks to: one on this machine by its data directory, or one of the development cluster. */
+import { access } from 'node:fs/promises';
+import { Option, type Command } from 'commander';
+import { path } from '../config/kinds.ts';
+import { table, variableOf } from '../config/settings.ts';
+import type { ControlClient } from '../control/client.ts';
+import { Failure } from '../std/failure.ts';
+import { Misuse, type Io } from './io.ts';
+import { optionOf } from './option.ts';
+
+export type Target = { readonly node?: string; readonly dir?: string; readonly dataDir?: string };
+
+export const dirOption = (): Option =>
+  optionOf('--dir', path, "the development cluster's directory, where it is not the usual one");
+
+export function withTarget(command: Command): Command {
+  return command
+    .option('--node <node>', 'a node of the development cluster, by number or instance id')
+    .addOption(optionOf('--data-dir', path, `the node's data directory (default: ${table.dataDir.fallback})`))
+    .addOption(dirOption());
+}
+
+export async function connectTo(target: Target, io: Io): Promise<ControlClient> {
+  const { connectControl } = await import('../control/client.ts');
+  return connectControl(await dataDirOf(target, io));
+}
+
+/** Without any word about it: the node of this machine where there is one, else node 1 of a development cluster. */
+async function dataDirOf({ node, dir, dataDir }: Target, io: Io): Promise<string> {
+  if (dataDir !== undefined && (node !== undefined || dir !== undefined))
+    throw new Misuse('--data-dir: names a node already, expected no --node and no --dir beside it');
+  if (dataDir !== undefined) return dataDir;
+  const isDev = node !== undefined || dir !== undefined;
+  const usual = io.env[variableOf('dataDir')] || table.dataDir.fallback;
+  if (!isDev && (await isThere(`${usual}/control.sock`))) return usual;
+  const { devDir, readDevState } = await import('./dev/state.ts');
+  const at = devDir(io.env, dir);
+  const state = await readDevState(at);
+  if (state === null && !isDev) return usual;
+  if (state === null)
+    throw new Failure('unreachable', `no development cluster runs in ${at}: start one with synkti dev`);
+  return nodeOf(state.nodes, node ?? '1').dataDir;
+}
+
+/** Failure `missing`, with the nodes that there are. */
+export function nodeOf<N extends { readonly node: number; readonly id: string }>(
+  nodes: readonly N[],
+  wanted: string,
+): N {
+  const found = nodes.find(({ node, id }) => String(node) === wanted || id === wanted);
+  if (found !== undefined) return found;
+  const known = nodes.map(({ node }) => node).join(', ');
+  throw new Failure(
+    'missing',
+    `node ${wanted}: no such node, the development cluster has ${known || 'none'}`,
+  );
+}
+
+const isThere = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => true,
+    // A directory that is not ours to look into may well hold a node: the connection will say so.
+    (error: unknown) => (error as NodeJS.ErrnoException).code === 'EACCES',
+  );
