@@ -20,6 +20,29 @@ type FactShape = {
 export const facts = {
   'node.started': { level: 'info' },
   'node.stopped': { level: 'info' },
+  'engine.adopted': { level: 'info' },
+  'engine.spawned': { level: 'info' },
+  'engine.ready': { level: 'info' },
+  'engine.unwarmed': { level: 'warn' },
+  'engine.unsampled': { level: 'warn' },
+  'engine.failed': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_engine_failures_total',
+      help: 'Ends of the local engine that nobody ordered, by reason.',
+      labels: ['why'],
+    },
+  },
+  'engine.exited': { level: 'info' },
+  'engine.retrying': { level: 'warn' },
+  'engine.restarted': {
+    level: 'info',
+    counter: { name: 'synkti_engine_restarts_total', help: 'Starts of the local engine after a failure.' },
+  },
+  'engine.exhausted': { level: 'error' },
+  'engine.unswept': { level: 'error' },
+  'engine.stopping': { level: 'info' },
+  'engine.stopped': { level: 'info' },
 } as const satisfies Record<string, FactShape>;
 
 export type FactName = keyof typeof facts;
