@@ -1,0 +1,229 @@
+/** POST /v1/chat/completions: a conversation in, the assistant's turn out, whole or as a stream. */
+import { answerStream, answerWhole, type WholeChoice } from './answering.ts';
+import {
+  fingerprintOf,
+  fullUsage,
+  nowSeconds,
+  readDelivery,
+  servedName,
+  tokenize,
+  usageOf,
+  verifyModel,
+  type Api,
+  type Delivery,
+} from './api.ts';
+import { Fields, isObject, type JsonObject } from './body.ts';
+import { readConversation, renderConversation, type Conversation } from './chat-template.ts';
+import type { Exchange } from './exchange.ts';
+import type { ChoiceOutput, ChoiceRequest } from './generation.ts';
+import { chatLogprobs } from './logprobs.ts';
+import { badParameter, badRequest } from './refusal.ts';
+import {
+  readSampling,
+  resolveMaxTokens,
+  verifyLogprobs,
+  verifyPromptLength,
+  verifySampling,
+  type Sampling,
+} from './sampling.ts';
+
+export type ChatRequest = {
+  readonly requestId: string | null;
+  readonly conversation: Conversation;
+  readonly promptIds: readonly number[];
+  readonly maxTokens: number;
+  readonly sampling: Sampling;
+  readonly delivery: Delivery;
+  /** Null: no logprobs. */
+  readonly logprobs: number | null;
+  readonly echo: boolean;
+};
+
+export async function chat(api: Api, exchange: Exchange): Promise<void> {
+  const request = readChat(api, await exchange.json());
+  const { sampling, promptIds, maxTokens, logprobs, delivery } = request;
+  const requests = Array.from({ length: sampling.n }, (_, index): ChoiceRequest => {
+    const seed = sampling.seed === null ? null : sampling.seed + index;
+    return { index, promptIds, maxTokens, sampling: { ...sampling, seed }, logprobs };
+  });
+  const id = `chatcmpl-${exchange.requestId(request.requestId)}`;
+  const writer = new ChatWriter(api, request, { id, created: nowSeconds() });
+  const choices = { requestId: id, requests };
+  if (delivery.stream) answerStream(api, exchange, choices, writer);
+  else answerWhole(api, exchange, choices, (whole) => writer.whole(whole));
+}
+
+export function readChat(api: Api, body: JsonObject): ChatRequest {
+  const delivery = readDelivery(body);
+  const fields = new Fields(body);
+  const conversation = readConversation(fields);
+  const sampling = readSampling(fields);
+  const asked = fields.integer('max_completion_tokens') ?? fields.integer('max_tokens');
+  const wantsLogprobs = fields.boolean('logprobs') ?? false;
+  const topLogprobs = fields.integer('top_logprobs');
+  const echo = fields.boolean('echo') ?? false;
+  const requestId = fields.text('request_id');
+  fields.verify();
+  verifyLogprobs('top_logprobs', topLogprobs);
+  if ((topLogprobs ?? 0) > 0 && !wantsLogprobs)
+    throw badParameter('top_logprobs', 'when using `top_logprobs`, `logprobs` must be set to true.');
+  verifyModel(api, body);
+  verifyTools(api, body);
+  const { contextTokens } = api.settings;
+  const promptIds = tokenize(api, renderConversation(conversation));
+  verifyPromptLength({ promptTokens: promptIds.length, contextTokens, ofText: true });
+  const maxTokens = resolveMaxTokens(asked, promptIds.length, contextTokens);
+  verifySampling(sampling);
+  const logprobs = wantsLogprobs ? (topLogprobs ?? 0) : null;
+  return { requestId, conversation, promptIds, maxTokens, sampling, delivery, logprobs, echo };
+}
+
+function verifyTools(api: Api, body: JsonObject): void {
+  const tools = body['tools'];
+  const hasTools = Array.isArray(tools) && tools.length > 0;
+  const choice = body['tool_choice'] ?? (hasTools ? 'auto' : 'none');
+  if (choice === 'auto' && hasTools && !api.settings.autoTools)
+    throw badRequest(
+      '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+    );
+  if (isObject(choice) && !hasTools)
+    throw badParameter('tool_choice', 'When using `tool_choice`, `tools` must be set.');
+}
+
+class ChatWriter {
+  readonly #api: Api;
+  readonly #request: ChatRequest;
+  readonly #head: { readonly id: string; readonly created: number };
+  readonly #fingerprint: string;
+  /** Per choice: tokens sent. */
+  readonly #sent = new Map<number, number>();
+  #begun = false;
+
+  constructor(api: Api, request: ChatRequest, head: { readonly id: string; readonly created: number }) {
+    this.#api = api;
+    this.#request = request;
+    this.#head = head;
+    this.#fingerprint = fingerprintOf(api);
+  }
+
+  chunks(outputs: readonly ChoiceOutput[]): readonly object[] {
+    const opening = this.#begun ? [] : this.#opening();
+    this.#begun = true;
+    return [...opening, ...outputs.map((output) => this.#chunk(output))];
+  }
+
+  /** The role, once for each choice, with the first token; then what is echoed of the last message. */
+  #opening(): readonly object[] {
+    const { delivery, promptIds, sampling } = this.#request;
+    const indices = Array.from({ length: sampling.n }, (_, index) => index);
+    const shape = (index: number, delta: object): object => ({
+      choices: [{ index, delta, logprobs: null, finish_reason: null }],
+      ...(delivery.usageInEveryChunk ? { usage: continuousUsage(promptIds.length, 0) } : {}),
+    });
+    const roles = indices.map((index) => ({
+      ...this.#chunkHead(),
+      ...shape(index, { role: this.#role(), content: '' }),
+      prompt_token_ids: delivery.returnsIds ? promptIds : null,
+      prompt_text: null,
+    }));
+    const echoed = this.#echoed();
+    const echoes =
+      echoed === ''
+        ? []
+        : indices.map((index) => ({ ...this.#chunkHead(), ...shape(index, { content: echoed }) }));
+    return [...roles, ...echoes];
+  }
+
+  #chunk({ index, text, tokenIds, likelihoods, finish }: ChoiceOutput): object {
+    const { delivery, logprobs, promptIds } = this.#request;
+    const sent = (this.#sent.get(index) ?? 0) + tokenIds.length;
+    this.#sent.set(index, sent);
+    const choice = {
+      index,
+      delta: { content: text },
+      logprobs: logprobs === null ? null : this.#logprobs(likelihoods, logprobs),
+      finish_reason: finish?.reason ?? null,
+      ...(finish === null ? {} : { stop_reason: finish.stopReason }),
+      token_ids: delivery.returnsIds ? tokenIds : null,
+    };
+    const isStamped = finish !== null && !delivery.includesUsage;
+    return {
+      ...this.#chunkHead(),
+      choices: [choice],
+      ...(delivery.usageInEveryChunk ? { usage: continuousUsage(promptIds.length, sent) } : {}),
+      ...(isStamped ? { system_fingerprint: this.#fingerprint } : {}),
+    };
+  }
+
+  usageChunk(): object | null {
+    const { delivery, promptIds } = this.#request;
+    if (!delivery.includesUsage) return null;
+    const completion = [...this.#sent.values()].reduce((sum, tokens) => sum + tokens, 0);
+    const usage = usageOf(promptIds.length, completion);
+    return { ...this.#chunkHead(), choices: [], usage, system_fingerprint: this.#fingerprint };
+  }
+
+  whole(choices: readonly WholeChoice[]): object {
+    const { delivery, promptIds, logprobs } = this.#request;
+    const completion = choices.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+    const usage = usageOf(promptIds.length, completion);
+    return {
+      id: this.#head.id,
+      object: 'chat.completion',
+      created: this.#head.created,
+      model: servedName(this.#api),
+      choices: choices.map(({ index, text, likelihoods, finish, tokenIds }) => ({
+        index,
+        message: assistantMessage(this.#role(), this.#echoed() + text),
+        logprobs: logprobs === null ? null : this.#logprobs(likelihoods, logprobs),
+        finish_reason: finish.reason,
+        stop_reason: finish.stopReason,
+        token_ids: delivery.returnsIds ? tokenIds : null,
+        routed_experts: null,
+      })),
+      service_tier: null,
+      system_fingerprint: this.#fingerprint,
+      usage: fullUsage(this.#api, usage, choices[0]?.cachedTokens ?? 0),
+      prompt_logprobs: null,
+      prompt_token_ids: delivery.returnsIds ? promptIds : null,
+      prompt_text: null,
+      kv_transfer_params: null,
+      ec_transfer_params: null,
+      metrics: null,
+    };
+  }
+
+  #chunkHead(): object {
+    const { id, created } = this.#head;
+    return { id, object: 'chat.completion.chunk', created, model: servedName(this.#api) };
+  }
+
+  #logprobs(likelihoods: ChoiceOutput['likelihoods'], count: number): object {
+    return chatLogprobs(likelihoods, { count, byId: this.#request.delivery.namesTokensById });
+  }
+
+  #role(): string {
+    const { opensTurn, messages } = this.#request.conversation;
+    return opensTurn ? 'assistant' : (messages.at(-1)?.role ?? 'assistant');
+  }
+
+  #echoed(): string {
+    const last = this.#request.conversation.messages.at(-1);
+    return this.#request.echo && last?.role === this.#role() ? last.content : '';
+  }
+}
+
+export const assistantMessage = (role: string, content: string): object => ({
+  role,
+  content,
+  refusal: null,
+  annotations: null,
+  audio: null,
+  function_call: null,
+  reasoning: null,
+});
+
+const continuousUsage = (promptTokens: number, completionTokens: number): object => ({
+  ...usageOf(promptTokens, completionTokens),
+  completion_tokens_details: null,
+});
