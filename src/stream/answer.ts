@@ -1,0 +1,144 @@
+/**
+ * What the client is given: chunks and whole answers in the shapes of vLLM 0.32, under the id, time and model name of
+ * the first leg, whatever leg the tokens came from.
+ */
+import type { Endpoint, Json } from './chunk.ts';
+
+export type Head = { readonly id: string; readonly created: number; readonly model: string };
+
+export type Part = {
+  readonly text: string;
+  readonly foreign: Json | null;
+  /** Null: not asked for. */
+  readonly ids: readonly number[] | null;
+  /** Only on a completion's first chunk, when asked for. */
+  readonly promptIds: readonly number[] | null;
+  readonly finish: Finish | null;
+  readonly fingerprint: string | null;
+  readonly usage: Json | null;
+};
+
+export type Finish = { readonly reason: string; readonly stopReason: string | number | null };
+
+export const done = '[DONE]';
+
+const streamObject = { chat: 'chat.completion.chunk', completions: 'text_completion' } as const;
+const wholeObject = { chat: 'chat.completion', completions: 'text_completion' } as const;
+
+const headed = (endpoint: Endpoint, { id, created, model }: Head) => ({
+  id,
+  object: streamObject[endpoint],
+  created,
+  model,
+});
+
+export const roleChunk = (head: Head, promptIds: readonly number[] | null, usage: Json | null): string =>
+  JSON.stringify({
+    ...headed('chat', head),
+    choices: [{ index: 0, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null }],
+    ...(usage === null ? {} : { usage }),
+    prompt_token_ids: promptIds,
+    prompt_text: null,
+  });
+
+export function partChunk(endpoint: Endpoint, head: Head, part: Part): string {
+  const { text, ids, finish } = part;
+  const ending = { finish_reason: finish?.reason ?? null };
+  const stopReason = { stop_reason: finish?.stopReason ?? null };
+  const choice =
+    endpoint === 'completions'
+      ? {
+          index: 0,
+          text,
+          logprobs: null,
+          ...ending,
+          ...stopReason,
+          prompt_token_ids: part.promptIds,
+          token_ids: ids,
+        }
+      : {
+          index: 0,
+          delta:
+            part.foreign === null ? { content: text } : { ...(text && { content: text }), ...part.foreign },
+          logprobs: null,
+          ...ending,
+          ...(finish === null ? {} : stopReason),
+          token_ids: ids,
+        };
+  return JSON.stringify({
+    ...headed(endpoint, head),
+    choices: [choice],
+    ...(part.usage === null ? {} : { usage: part.usage }),
+    ...(part.fingerprint === null ? {} : { system_fingerprint: part.fingerprint }),
+  });
+}
+
+export const usageChunk = (
+  endpoint: Endpoint,
+  head: Head,
+  { usage, fingerprint }: { readonly usage: Json; readonly fingerprint: string | null },
+): string =>
+  JSON.stringify({
+    ...headed(endpoint, head),
+    choices: [],
+    usage,
+    ...(fingerprint === null ? {} : { system_fingerprint: fingerprint }),
+  });
+
+export type WholeAnswer = {
+  readonly text: string;
+  readonly finish: Finish;
+  readonly ids: readonly number[] | null;
+  readonly promptIds: readonly number[] | null;
+  readonly usage: Json;
+  readonly fingerprint: string | null;
+};
+
+export function wholeAnswer(endpoint: Endpoint, head: Head, answer: WholeAnswer): string {
+  const { text, finish, ids, promptIds, usage, fingerprint } = answer;
+  const ending = { finish_reason: finish.reason, stop_reason: finish.stopReason, token_ids: ids };
+  const chat = endpoint === 'chat';
+  const message = {
+    role: 'assistant',
+    content: text,
+    refusal: null,
+    annotations: null,
+    audio: null,
+    function_call: null,
+    reasoning: null,
+  };
+  const choice = chat
+    ? { index: 0, message, logprobs: null, ...ending, routed_experts: null }
+    : {
+        index: 0,
+        text,
+        logprobs: null,
+        ...ending,
+        prompt_logprobs: null,
+        prompt_token_ids: promptIds,
+        routed_experts: null,
+      };
+  return JSON.stringify({
+    ...headed(endpoint, head),
+    object: wholeObject[endpoint],
+    choices: [choice],
+    service_tier: null,
+    system_fingerprint: fingerprint,
+    usage: { prompt_tokens_details: null, completion_tokens_details: null, ...usage },
+    ...(chat ? { prompt_logprobs: null, prompt_token_ids: promptIds, prompt_text: null } : {}),
+    kv_transfer_params: null,
+    ec_transfer_params: null,
+    metrics: null,
+  });
+}
+
+/** OpenAI's shape for what goes wrong, as a body and as an event. */
+export type Complaint = {
+  readonly message: string;
+  readonly type: 'invalid_request_error' | 'rate_limit_error' | 'server_error';
+  readonly param: string | null;
+  readonly code: string | null;
+};
+
+export const complaintJson = ({ message, type, param, code }: Complaint): string =>
+  JSON.stringify({ error: { message, type, param, code } });

@@ -1,0 +1,73 @@
+/** What the generation machine is told, and what it wants done. */
+import type { MemberId } from '../std/member-id.ts';
+import type { Item } from './chunk.ts';
+import type { LegRequest } from './continuation.ts';
+import type { LossCause } from './loss.ts';
+import type { Refusal, Unplaced } from './refusal.ts';
+
+/** Reasons of an order to move: the member leaves, or membership knows that it is gone. */
+export type MoveCause = 'drain' | 'dead';
+
+/** `leg`: which request to an engine this is about. */
+export type Event =
+  | { readonly type: 'begin' }
+  | { readonly type: 'placed'; readonly leg: number; readonly member: MemberId }
+  | { readonly type: 'unplaced'; readonly leg: number; readonly why: Unplaced }
+  /** The member was not reached, or did not admit: it knows nothing of this request. */
+  | { readonly type: 'unreached'; readonly leg: number }
+  /** Status 200 and a stream of events. */
+  | { readonly type: 'answered'; readonly leg: number }
+  | { readonly type: 'item'; readonly leg: number; readonly item: Item }
+  /** Any other answer, complete. */
+  | { readonly type: 'answer'; readonly leg: number; readonly status: number; readonly body: string }
+  | { readonly type: 'ended'; readonly leg: number; readonly cause: 'eof' | 'reset' | 'nonsense' }
+  /** Everything on this member has to move. `elsewhere`: whether another member could take it now. */
+  | {
+      readonly type: 'move';
+      readonly member: MemberId;
+      readonly cause: MoveCause;
+      readonly elsewhere: boolean;
+    }
+  | { readonly type: 'client-left' }
+  /** This node goes and can relay no longer. */
+  | { readonly type: 'cut' }
+  | { readonly type: 'tick' };
+
+export type Effect =
+  /** To be answered by `placed` or `unplaced`. */
+  | {
+      readonly type: 'open';
+      readonly leg: number;
+      readonly request: LegRequest;
+      readonly avoid: readonly MemberId[];
+    }
+  | { readonly type: 'abort'; readonly leg: number }
+  /** To be answered by `move`, with what is true by then. */
+  | { readonly type: 'ask-again'; readonly member: MemberId; readonly cause: MoveCause }
+  /** The payload of one event of the client's stream. */
+  | { readonly type: 'send'; readonly data: string }
+  /** The client's stream is complete. */
+  | { readonly type: 'close' }
+  /** The whole answer: nothing was sent before it and nothing follows. */
+  | { readonly type: 'answer'; readonly status: number; readonly body: string }
+  | { readonly type: 'refuse'; readonly refusal: Refusal }
+  | { readonly type: 'fact'; readonly fact: StreamFact };
+
+export type StreamFact =
+  | {
+      readonly fact: 'stream.moved';
+      readonly from: MemberId;
+      readonly to: MemberId;
+      /** Carried over; 0: the request began again. */
+      readonly tokens: number;
+      /** From the last word of the old engine to the first of the new one. */
+      readonly stallMs: number;
+      readonly cause: LossCause;
+    }
+  | ({ readonly fact: 'stream.finished'; readonly durationMs: number } & Account)
+  | ({ readonly fact: 'stream.failed'; readonly cause: LossCause | 'no-place' } & Account)
+  | ({ readonly fact: 'stream.abandoned' } & Account)
+  | ({ readonly fact: 'stream.entryLost' } & Account);
+
+/** `tokens`: of the answer as far as it got; 0 for what is passed on untouched, whose tokens nobody counts. */
+export type Account = { readonly model: string; readonly tokens: number; readonly moves: number };

@@ -1,0 +1,362 @@
+/**
+ * One generation, from the client's request to the last byte of its answer, over as many engines as it takes.
+ *
+ *   reaching ──first token──► flowing ──finish──► closing ──[DONE]──► over
+ *      ▲ │                       │
+ *      │ └──nobody takes it──► seeking ──too long──► over, with an honest error
+ *      └────────── lost: eof, reset, error, silence, or ordered to move
+ *
+ * Each request to an engine is a leg with a number; what is heard of any but the newest changes nothing. The machine
+ * says when to open a leg, with what and where not; the shell picks the member and reports what comes. How the answer
+ * is put together, and whether it can go on elsewhere, is the carrier's matter.
+ */
+import { assert, unreachable } from '../std/assert.ts';
+import type { MemberId } from '../std/member-id.ts';
+import { after, earliest, never, type Instant } from '../std/time.ts';
+import { complaintJson, done } from './answer.ts';
+import {
+  asWhole,
+  carry,
+  endingOf,
+  hearItem,
+  isMovable,
+  isOut,
+  letGo,
+  nextLegOf,
+  tokensHeard,
+  tokensSafe,
+  type Carrier,
+} from './carrier.ts';
+import type { Account, Effect, Event, MoveCause, StreamFact } from './events.ts';
+import type { LossCause } from './loss.ts';
+import { brokenOff, entryLeaves, notPlaced, type Refusal } from './refusal.ts';
+import type { GenerationRequest } from './request.ts';
+import * as rhythm from './rhythm.ts';
+import { isAborted } from './whole.ts';
+
+/** Moves in a row that bring no new token: the third engine that a request breaks is the last. */
+const fruitlessMovesMax = 2;
+/** How long to look for a member that takes the generation, and how often to ask, ms: an engine restarts in less. */
+const seekMs = 20_000;
+const seekAgainMs = 250;
+/** An engine's answers that another engine may not give. */
+const passingStatuses = new Set([429, 500, 502, 503, 504]);
+
+type Phase =
+  | { readonly phase: 'seeking'; readonly until: Instant }
+  /** `member` is null only until the shell has answered `open`. */
+  | { readonly phase: 'reaching'; readonly member: MemberId | null; readonly judgeAt: Instant }
+  | {
+      readonly phase: 'flowing';
+      readonly member: MemberId;
+      readonly heardAt: Instant;
+      readonly gapMs: number;
+      /** Not moved by every chunk: when it is reached, the silence so far is looked at. */
+      readonly judgeAt: Instant;
+    }
+  | { readonly phase: 'closing'; readonly judgeAt: Instant }
+  | { readonly phase: 'over' };
+
+/** Where the answer broke off, until another engine goes on with it. */
+type Break = {
+  readonly from: MemberId;
+  readonly cause: LossCause;
+  readonly since: Instant;
+  readonly tokens: number;
+};
+
+export type State = {
+  readonly model: string;
+  readonly begunAt: Instant;
+  carrier: Carrier;
+  phase: Phase;
+  /** The newest leg; 0 before the first. */
+  leg: number;
+  /** Tokens that were safe when it began. */
+  carried: number;
+  /** Members that failed this generation since its last new token. */
+  avoid: readonly MemberId[];
+  broken: Break | null;
+  /** Since when a member is looked for. */
+  soughtSince: Instant;
+  /** An order to move that could not be followed yet. */
+  ordered: { readonly member: MemberId; readonly cause: MoveCause; readonly againAt: Instant } | null;
+  /** Legs that ended before the answer did, for whatever reason. */
+  losses: number;
+  /** Moves that another engine really went on with. */
+  moves: number;
+  fruitlessMoves: number;
+  /** The last refusal in an engine's own words. */
+  lastAnswer: { readonly status: number; readonly body: string } | null;
+};
+
+type Step = readonly [State, readonly Effect[]];
+
+export const init = (request: GenerationRequest, now: Instant): State => ({
+  model: request.model,
+  begunAt: now,
+  carrier: carry(request),
+  phase: { phase: 'seeking', until: never },
+  leg: 0,
+  carried: 0,
+  avoid: [],
+  broken: null,
+  soughtSince: now,
+  ordered: null,
+  losses: 0,
+  moves: 0,
+  fruitlessMoves: 0,
+  lastAnswer: null,
+});
+
+export const wake: Event = { type: 'tick' };
+
+/** When a `tick` is wanted; a late one is harmless. */
+export function deadline({ phase, ordered }: State): Instant {
+  if (phase.phase === 'over') return never;
+  const due = phase.phase === 'seeking' ? phase.until : phase.judgeAt;
+  return earliest(due, ordered?.againAt ?? never);
+}
+
+export function step(state: State, event: Event, now: Instant): Step {
+  if (state.phase.phase === 'over') return [state, []];
+  if ('leg' in event && event.leg !== state.leg) return [state, []];
+  switch (event.type) {
+    case 'begin':
+      return open(state, now);
+    case 'placed':
+      if (state.phase.phase === 'reaching') state.phase = { ...state.phase, member: event.member };
+      return [state, []];
+    case 'unplaced':
+      return onUnplaced(state, event, now);
+    case 'unreached':
+      return onUnreached(state, now);
+    case 'answered':
+      if (state.phase.phase === 'reaching')
+        state.phase = { ...state.phase, judgeAt: after(now, rhythm.firstTokenMs) };
+      return [state, []];
+    case 'item':
+      return onItem(state, event, now);
+    case 'answer':
+      return onAnswer(state, event, now);
+    case 'ended':
+      return state.phase.phase === 'closing' ? complete(state, now, []) : onLost(state, event.cause, now);
+    case 'move':
+      return onMove(state, event, now);
+    case 'client-left':
+      return over(state, [abort(state), fact({ fact: 'stream.abandoned', ...account(state) })]);
+    case 'cut':
+      return onCut(state);
+    case 'tick':
+      return onTick(state, now);
+    default:
+      return unreachable(event);
+  }
+}
+
+function open(state: State, now: Instant): Step {
+  const request = nextLegOf(state.carrier);
+  if (request === null) return complete(state, now, []);
+  state.leg += 1;
+  state.carried = tokensSafe(state.carrier);
+  const judgeAt = after(now, request.streamed ? rhythm.headMs : rhythm.wholeAnswerMs);
+  state.phase = { phase: 'reaching', member: null, judgeAt };
+  return [state, [{ type: 'open', leg: state.leg, request, avoid: state.avoid }]];
+}
+
+/** A new request is told at once. One that was taken before waits: its member may come back, or another one. */
+function onUnplaced(state: State, { why }: Extract<Event, { type: 'unplaced' }>, now: Instant): Step {
+  if (state.losses === 0 && state.avoid.length === 0) {
+    return over(state, [{ type: 'refuse', refusal: notPlaced(state.model, why) }]);
+  }
+  if (now - state.soughtSince >= seekMs) return fail(state, 'no-place');
+  state.avoid = [];
+  state.phase = { phase: 'seeking', until: after(now, seekAgainMs) };
+  return [state, []];
+}
+
+function onUnreached(state: State, now: Instant): Step {
+  const member = memberOf(state);
+  if (member !== null) state.avoid = [...state.avoid, member];
+  return now - state.soughtSince >= seekMs ? fail(state, 'unreached') : open(state, now);
+}
+
+function onItem(state: State, { item }: Extract<Event, { type: 'item' }>, now: Instant): Step {
+  const { events, verdict } = hearItem(state.carrier, item);
+  const sends = events.map((data): Effect => ({ type: 'send', data }));
+  if (verdict.type === 'lost') return onLost(state, verdict.cause, now);
+  if (verdict.type === 'unfit') {
+    const cut = abort(state);
+    state.carrier = asWhole(state.carrier);
+    const [opened, effects] = open(state, now);
+    return [opened, [cut, ...effects]];
+  }
+  const effects = [...noteRhythm(state, now), ...sends];
+  if (verdict.type === 'closing') state.phase = { phase: 'closing', judgeAt: after(now, rhythm.closingMs) };
+  if (verdict.type !== 'complete') return [state, effects];
+  const engineGoesOn = item.type !== 'done';
+  return complete(state, now, engineGoesOn ? [...effects, abort(state)] : effects);
+}
+
+/** The first token of a leg ends the wait for it, and mends what was broken. */
+function noteRhythm(state: State, now: Instant): readonly Effect[] {
+  const { phase, carrier } = state;
+  if (phase.phase === 'flowing') {
+    const gapMs = rhythm.nextGapMs(phase.gapMs, now - phase.heardAt);
+    state.phase = { ...phase, heardAt: now, gapMs };
+    return [];
+  }
+  const begun = carrier.type === 'whole' ? isOut(carrier) : tokensHeard(carrier) > state.carried;
+  if (phase.phase !== 'reaching' || !begun) return [];
+  assert(phase.member !== null, 'what was heard was said by a member');
+  const judgeAt = after(now, rhythm.patienceMs(0));
+  state.phase = { phase: 'flowing', member: phase.member, heardAt: now, gapMs: 0, judgeAt };
+  state.lastAnswer = null;
+  return mend(state, phase.member, now);
+}
+
+function mend(state: State, to: MemberId, now: Instant): readonly Effect[] {
+  if (state.broken === null) return [];
+  const { from, cause, since, tokens } = state.broken;
+  state.broken = null;
+  state.moves += 1;
+  return [fact({ fact: 'stream.moved', from, to, tokens, stallMs: Math.round(now - since), cause })];
+}
+
+function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer' }>, now: Instant): Step {
+  const first = tokensSafe(state.carrier) === 0 && !isOut(state.carrier);
+  if (status < 300) {
+    if (state.carrier.type === 'plain' || !first) return onLost(state, 'nonsense', now);
+    if (isAborted(body)) return onLost(state, 'abort', now);
+    const member = memberOf(state);
+    const mended = member === null ? [] : mend(state, member, now);
+    return over(state, [...mended, { type: 'answer', status, body }, finished(state, now)]);
+  }
+  if (first) state.lastAnswer = { status, body };
+  if (first && !passingStatuses.has(status)) return over(state, [{ type: 'answer', status, body }]);
+  return onLost(state, 'status', now);
+}
+
+function onLost(state: State, cause: LossCause, now: Instant): Step {
+  const isMove = state.losses > 0;
+  if (tokensSafe(state.carrier) > state.carried) {
+    state.fruitlessMoves = 0;
+    state.avoid = [];
+  } else if (isMove) state.fruitlessMoves += 1;
+  const member = memberOf(state);
+  if (member !== null) state.avoid = [...state.avoid, member];
+  if (state.fruitlessMoves >= fruitlessMovesMax || !isMovable(state.carrier)) return fail(state, cause);
+  return moveOn(state, cause, now);
+}
+
+/** Drops the leg and opens the next one. */
+function moveOn(state: State, cause: LossCause, now: Instant): Step {
+  const { phase } = state;
+  const member = memberOf(state);
+  const cut = abort(state);
+  letGo(state.carrier);
+  state.losses += 1;
+  if (state.broken === null) {
+    const since = phase.phase === 'flowing' ? phase.heardAt : now;
+    state.broken = member && { from: member, cause, since, tokens: tokensSafe(state.carrier) };
+    state.soughtSince = now;
+  }
+  const [opened, effects] = open(state, now);
+  return [opened, [cut, ...effects]];
+}
+
+/**
+ * Ordered to go: not the member's fault and not the request's, so it counts against neither. Where there is nowhere to
+ * go, or what is out cannot be said elsewhere, staying is better as long as the engine lives.
+ */
+function onMove(
+  state: State,
+  { member, cause, elsewhere }: Extract<Event, { type: 'move' }>,
+  now: Instant,
+): Step {
+  state.ordered = null;
+  if (memberOf(state) !== member) return [state, []];
+  if (cause === 'dead') return onLost(state, cause, now);
+  if (!isMovable(state.carrier)) return [state, []];
+  if (!elsewhere) {
+    state.ordered = { member, cause, againAt: after(now, seekAgainMs) };
+    return [state, []];
+  }
+  if (tokensSafe(state.carrier) > state.carried) state.fruitlessMoves = 0;
+  return moveOn(state, cause, now);
+}
+
+function onTick(state: State, now: Instant): Step {
+  const { phase, ordered } = state;
+  if (ordered !== null && ordered.againAt <= now) {
+    state.ordered = null;
+    return [state, [{ type: 'ask-again', member: ordered.member, cause: ordered.cause }]];
+  }
+  if (phase.phase === 'over') return [state, []];
+  if (phase.phase === 'seeking') return phase.until <= now ? open(state, now) : [state, []];
+  if (now < phase.judgeAt) return [state, []];
+  if (phase.phase === 'closing') return complete(state, now, [abort(state)]);
+  const later = stillPatient(phase, now);
+  if (later === null) return onLost(state, 'silence', now);
+  state.phase = { ...phase, judgeAt: later };
+  return [state, []];
+}
+
+/** When to look again; null: the patience is at its end. */
+function stillPatient(phase: Extract<Phase, { judgeAt: Instant }>, now: Instant): Instant | null {
+  if (phase.phase === 'flowing') {
+    const until = after(phase.heardAt, rhythm.patienceMs(phase.gapMs));
+    if (now < until) return until;
+  }
+  return rhythm.afterOwnStall(phase.judgeAt, now);
+}
+
+function complete(state: State, now: Instant, before: readonly Effect[]): Step {
+  const ending = endingOf(state.carrier);
+  const last: readonly Effect[] =
+    ending.type === 'body'
+      ? [{ type: 'answer', status: 200, body: ending.body }]
+      : [...ending.events.map((data): Effect => ({ type: 'send', data })), { type: 'close' }];
+  return over(state, [...before, ...last, finished(state, now)]);
+}
+
+function fail(state: State, cause: LossCause | 'no-place'): Step {
+  const { lastAnswer, broken } = state;
+  const refusal = brokenOff(cause === 'no-place' ? (broken?.cause ?? 'unreached') : cause);
+  const told: readonly Effect[] =
+    lastAnswer !== null && !isOut(state.carrier) ? [{ type: 'answer', ...lastAnswer }] : tell(state, refusal);
+  return over(state, [abort(state), ...told, fact({ fact: 'stream.failed', cause, ...account(state) })]);
+}
+
+function onCut(state: State): Step {
+  const lost = fact({ fact: 'stream.entryLost', ...account(state) });
+  return over(state, [abort(state), ...tell(state, entryLeaves), lost]);
+}
+
+/** An error in the client's stream, or instead of it. */
+const tell = (state: State, refusal: Refusal): readonly Effect[] =>
+  isOut(state.carrier)
+    ? [
+        { type: 'send', data: complaintJson(refusal.complaint) },
+        { type: 'send', data: done },
+        { type: 'close' },
+      ]
+    : [{ type: 'refuse', refusal }];
+
+function over(state: State, effects: readonly Effect[]): Step {
+  state.phase = { phase: 'over' };
+  return [state, effects];
+}
+
+const abort = (state: State): Effect => ({ type: 'abort', leg: state.leg });
+const fact = (said: StreamFact): Effect => ({ type: 'fact', fact: said });
+const memberOf = ({ phase }: State): MemberId | null => ('member' in phase ? phase.member : null);
+
+const account = ({ model, carrier, moves }: State): Account => ({
+  model,
+  tokens: tokensHeard(carrier),
+  moves,
+});
+
+const finished = (state: State, now: Instant): Effect =>
+  fact({ fact: 'stream.finished', durationMs: Math.round(now - state.begunAt), ...account(state) });

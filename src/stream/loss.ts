@@ -1,0 +1,22 @@
+/** Why a leg ended before its answer did. One word each: it is a label of the metric that counts moves. */
+export type LossCause =
+  /** The serving member leaves, and said so. */
+  | 'drain'
+  /** Membership knows that the member is gone. */
+  | 'dead'
+  /** The connection ended in order, the answer did not. */
+  | 'eof'
+  | 'reset'
+  /** Nothing came for longer than this stream's rhythm allows. */
+  | 'silence'
+  /** An error event, or a finish reason that stands for one: `abort`, `error`. */
+  | 'error'
+  | 'abort'
+  /** `[DONE]` and no finish reason before it: a vLLM that is stopping. */
+  | 'bare-done'
+  /** HTTP 500, 502, 503 or 504. */
+  | 'status'
+  /** Not what an engine says. */
+  | 'nonsense'
+  /** Refused before anything began. */
+  | 'unreached';

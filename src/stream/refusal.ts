@@ -1,0 +1,66 @@
+/** What a client is told when there is no answer, or no rest of one. */
+import type { Complaint } from './answer.ts';
+import type { LossCause } from './loss.ts';
+
+export type Refusal = {
+  readonly status: 404 | 429 | 502 | 503;
+  readonly complaint: Complaint;
+  /** When to come back; null: coming back does not help. */
+  readonly retryAfterMs: number | null;
+};
+
+/** Why no member takes a request now. */
+export type Unplaced = 'unknown-model' | 'starting' | 'full' | 'unavailable';
+
+const serverError = (message: string, code: string): Complaint => ({
+  message,
+  type: 'server_error',
+  param: null,
+  code,
+});
+
+export function notPlaced(model: string, why: Unplaced): Refusal {
+  switch (why) {
+    case 'unknown-model': {
+      const message = `The model \`${model}\` does not exist.`;
+      const complaint: Complaint = {
+        message,
+        type: 'invalid_request_error',
+        param: 'model',
+        code: 'model_not_found',
+      };
+      return { status: 404, complaint, retryAfterMs: null };
+    }
+    case 'starting': {
+      const complaint = serverError(`The model \`${model}\` is starting.`, 'model_starting');
+      return { status: 503, complaint, retryAfterMs: 5_000 };
+    }
+    case 'full': {
+      const message = `Every member that serves \`${model}\` has as many requests as it takes.`;
+      const complaint: Complaint = { message, type: 'rate_limit_error', param: null, code: 'overloaded' };
+      return { status: 429, complaint, retryAfterMs: 1_000 };
+    }
+    case 'unavailable': {
+      const complaint = serverError(`No member can serve \`${model}\` just now.`, 'model_unavailable');
+      return { status: 503, complaint, retryAfterMs: 2_000 };
+    }
+  }
+}
+
+export const brokenOff = (cause: LossCause): Refusal => ({
+  status: 502,
+  complaint: serverError(
+    `The engine's answer broke off (${cause}) and could not be continued.`,
+    'answer_lost',
+  ),
+  retryAfterMs: null,
+});
+
+export const entryLeaves: Refusal = {
+  status: 503,
+  complaint: serverError(
+    'This node leaves the cluster and can relay no longer. Ask another one.',
+    'node_leaving',
+  ),
+  retryAfterMs: 1_000,
+};

@@ -1,0 +1,83 @@
+/**
+ * A generation that is passed on untouched. What the client has seen cannot be said again by another engine, so it is
+ * protected only until its first word: the empty chunks that open a chat are kept back until something follows them,
+ * and a request of which nothing was delivered is repeated as a whole elsewhere.
+ */
+import { done } from './answer.ts';
+import type { Item } from './chunk.ts';
+import { pathOf, type LegRequest } from './continuation.ts';
+import type { Heard } from './plain.ts';
+import type { WholeRequest } from './request.ts';
+
+/** Opening chunks that are kept back: one a choice, and vLLM takes no more choices than this. */
+const openingMax = 128;
+
+export type Whole = {
+  readonly request: WholeRequest;
+  /** Chunks without content, in order; at most `openingMax`, then they go out. */
+  opening: string[];
+  finished: boolean;
+  out: boolean;
+};
+
+export const newWhole = (request: WholeRequest): Whole => ({
+  request,
+  opening: [],
+  finished: false,
+  out: false,
+});
+
+export const wholeLeg = ({ endpoint, raw, streamed }: WholeRequest): LegRequest => ({
+  path: pathOf(endpoint),
+  body: raw,
+  streamed,
+});
+
+export function hearWhole(whole: Whole, item: Item): Heard {
+  switch (item.type) {
+    case 'done':
+      return whole.finished
+        ? { events: [...flush(whole), done], verdict: { type: 'complete' } }
+        : { events: [], verdict: { type: 'lost', cause: 'bare-done' } };
+    case 'error':
+      return { events: [], verdict: { type: 'lost', cause: 'error' } };
+    case 'nonsense':
+      return { events: [], verdict: { type: 'lost', cause: 'nonsense' } };
+    case 'chunk':
+      return hearChunk(whole, item);
+  }
+}
+
+function hearChunk(whole: Whole, { chunk, raw }: Extract<Item, { type: 'chunk' }>): Heard {
+  const reasons = chunk.choices.map(({ finish }) => finish);
+  for (const cause of ['abort', 'error'] as const) {
+    if (reasons.includes(cause)) return { events: [], verdict: { type: 'lost', cause } };
+  }
+  whole.finished ||= reasons.some((reason) => reason !== null);
+  const isOpening =
+    chunk.choices.length > 0 &&
+    chunk.choices.every((c) => c.text === '' && c.foreign === null && c.finish === null && c.ids === null);
+  if (isOpening && !whole.out && whole.opening.length < openingMax) {
+    whole.opening.push(raw);
+    return { events: [], verdict: { type: 'going' } };
+  }
+  return { events: [...flush(whole), raw], verdict: { type: 'going' } };
+}
+
+function flush(whole: Whole): readonly string[] {
+  const held = whole.opening;
+  whole.opening = [];
+  whole.out = true;
+  return held;
+}
+
+/** A whole JSON answer can be broken too: a stopping vLLM gives 200, a cut text and the finish reason `abort`. */
+export function isAborted(body: string): boolean {
+  if (!body.includes('"abort"')) return false;
+  try {
+    const { choices } = JSON.parse(body) as { choices?: readonly { finish_reason?: unknown }[] };
+    return Array.isArray(choices) && choices.some((choice) => choice.finish_reason === 'abort');
+  } catch {
+    return false; // Not JSON, so no answer of an engine that was aborted.
+  }
+}

@@ -1,0 +1,415 @@
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Effect, StreamFact } from '../../src/stream/events.ts';
+import { memberId } from '../../src/std/member-id.ts';
+import { ask, converse, errorEvent, gathered, lead, memberOfLeg, type Cut } from './conversation.ts';
+import { byteIds, eosId, fingerprint, respond, wordId, type Script } from './scripted-engine.ts';
+
+const promptIds = byteIds('hello');
+const answer = ['One', ' two', ' three', ' four', ' five', ' six'].map(wordId);
+const script: Script = { promptIds, answer: [...answer, eosId], id: 'cmpl-first' };
+const text = 'One two three four five six';
+
+const messages = [{ role: 'user', content: 'count' }];
+const chat = (body: Record<string, unknown> = {}) =>
+  ask('chat', { model: 'tiny', messages, stream: true, ...body });
+const whole = (body: Record<string, unknown> = {}) => chat({ logprobs: true, ...body });
+const bodyOf = (asked: readonly { readonly body: string }[], leg: number) =>
+  JSON.parse(asked[leg]?.body ?? '{}') as Record<string, unknown>;
+const named = (facts: readonly StreamFact[]) => facts.map(({ fact }) => fact);
+const types = (effects: readonly Effect[]) => effects.map(({ type }) => type);
+const chunk = (id: number, said: string): string =>
+  JSON.stringify({
+    id: 'c',
+    created: 1,
+    model: 'tiny',
+    choices: [{ index: 0, delta: { content: said }, finish_reason: null, token_ids: [id] }],
+    prompt_token_ids: promptIds,
+  });
+
+/** A generation that has been placed on `a` and has said its first word at 100 ms. */
+function flowing(request = chat()) {
+  const led = lead(request);
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberId('a') });
+  led.at(5, { type: 'answered', leg: 1 });
+  led.item(100, 1, chunk(answer[0]!, 'One'));
+  return led;
+}
+
+test('[S5] a continuation asks for what is left, by ids, with the sampling of the first request', () => {
+  const request = chat({
+    max_tokens: 10,
+    min_tokens: 4,
+    seed: 7,
+    temperature: 0.8,
+    frequency_penalty: 0.5,
+    logit_bias: { [answer[0]!]: 2 },
+    tools: [],
+    tool_choice: 'none',
+    chat_template_kwargs: { a: 1 },
+    request_id: 'mine',
+  });
+  const { asked } = converse(request, script, [{ after: 4, by: 'eof' }]);
+  const carried = answer.slice(0, 3);
+  equal(asked[1]?.path, '/v1/completions');
+  deepEqual(bodyOf(asked, 1), {
+    model: 'tiny',
+    seed: 7,
+    temperature: 0.8,
+    frequency_penalty: 0.5,
+    stream: true,
+    return_token_ids: true,
+    prompt: [...promptIds, ...carried],
+    max_tokens: 7,
+    min_tokens: 1,
+    logit_bias: { [carried[0]!]: 1.5, [carried[1]!]: -0.5, [carried[2]!]: -0.5 },
+  });
+});
+
+test('[S5] without a limit of its own a chat goes on to the end of the context, a completion to 16 tokens', () => {
+  const cut: Cut = { after: 3, by: 'reset' };
+  equal(bodyOf(converse(chat(), script, [cut]).asked, 1)['max_tokens'], 4_096 - promptIds.length - 2);
+  const completion = ask('completions', { model: 'tiny', prompt: 'hello', stream: true });
+  equal(bodyOf(converse(completion, script, [cut]).asked, 1)['max_tokens'], 16 - 3);
+});
+
+test('[S5] an answer whose last token was heard is not continued but finished by its length', () => {
+  const request = chat({ max_tokens: 3 });
+  const led = flowing(request);
+  led.item(110, 1, chunk(answer[1]!, ' two'));
+  led.item(120, 1, chunk(answer[2]!, ' three'));
+  const effects = led.at(130, { type: 'ended', leg: 1, cause: 'reset' });
+  const said = gathered(effects.flatMap((effect) => (effect.type === 'send' ? [effect.data] : [])));
+  deepEqual(said.finish, [['length', null]]);
+  equal(said.done, true);
+});
+
+test('[S6] the second engine answers under the name of the first, and opens no second chat', () => {
+  const told = converse(chat({ stream_options: { include_usage: true } }), script, [{ after: 3, by: 'eof' }]);
+  const said = gathered(told.sent);
+  deepEqual(said.heads, ['cmpl-first 1795247514 tiny']);
+  equal(said.roles, 1);
+  ok(told.sent.some((data) => data.includes(fingerprint)));
+});
+
+test('[S7] ids and usage go to those who asked for them, and count every token once', () => {
+  const cuts: Cut[] = [
+    { after: 3, by: 'eof' },
+    { after: 2, by: 'reset' },
+  ];
+  const plain = converse(chat(), script, cuts);
+  equal(
+    plain.sent.some((data) => /"usage"|"token_ids":\[|"prompt_token_ids":\[/.test(data)),
+    false,
+  );
+  const rich = converse(
+    chat({ return_token_ids: true, stream_options: { include_usage: true } }),
+    script,
+    cuts,
+  );
+  const said = gathered(rich.sent);
+  deepEqual(said.ids, [...answer, eosId]);
+  deepEqual(said.usage, { prompt_tokens: 5, total_tokens: 12, completion_tokens: 7 });
+});
+
+for (const by of ['eof', 'reset', 'error', 'abort', 'bare-done', 'silence', 'drain', 'dead'] as const) {
+  test(`[S8] a leg that ends by ${by} is moved, and the move is told with its cause`, () => {
+    const told = converse(chat(), script, [{ after: 4, by }]);
+    equal(gathered(told.sent).text, text);
+    const moved = told.facts.find(({ fact }) => fact === 'stream.moved');
+    deepEqual(moved?.fact === 'stream.moved' && [moved.from, moved.to, moved.tokens, moved.cause], [
+      memberOfLeg(1),
+      memberOfLeg(2),
+      3,
+      by,
+    ]);
+    deepEqual(named(told.facts), ['stream.moved', 'stream.finished']);
+  });
+}
+
+test('[S8] an engine that answers 500 is left for another one', () => {
+  const told = converse(chat(), script, [{ after: 0, by: 'status' }]);
+  equal(gathered(told.sent).text, text);
+});
+
+test('[S9] a stream that speaks every 30 ms is given two seconds of silence, from its last word', () => {
+  const led = flowing();
+  for (let i = 1; i <= 20; i++) led.item(100 + i * 30, 1, chunk(answer[1]!, ' two'));
+  equal(led.deadline(), 2_100);
+  deepEqual(led.at(2_100, { type: 'tick' }), []);
+  equal(led.deadline(), 2_700);
+  deepEqual(types(led.at(2_700, { type: 'tick' })), ['abort', 'open']);
+});
+
+test('[S9] a slow stream is given a multiple of its own rhythm', () => {
+  const led = flowing();
+  for (let i = 1; i <= 5; i++) led.item(100 + i * 1_000, 1, chunk(answer[1]!, ' two'));
+  deepEqual(led.at(7_200, { type: 'tick' }), []);
+  equal(led.deadline(), 5_100 + 8_000);
+});
+
+test('[S9] before the first token patience is longer, and longest for an answer in one piece', () => {
+  const streamed = lead(chat());
+  streamed.at(0, { type: 'begin' });
+  equal(streamed.deadline(), 10_000);
+  streamed.at(5, { type: 'answered', leg: 1 });
+  equal(streamed.deadline(), 120_005);
+  const piece = lead(whole({ stream: false }));
+  piece.at(0, { type: 'begin' });
+  equal(piece.deadline(), 600_000);
+});
+
+test('[S9] a timer that comes seconds late says more about us than about the engine', () => {
+  const led = flowing();
+  deepEqual(led.at(9_000, { type: 'tick' }), []);
+  equal(led.deadline(), 10_000);
+  led.item(9_001, 1, chunk(answer[1]!, ' two'));
+  deepEqual(led.at(10_000, { type: 'tick' }), []);
+});
+
+test('[S10] two moves in a row without a new token end in an honest error', () => {
+  const dead: Cut = { after: 0, by: 'reset' };
+  const told = converse(chat(), script, [{ after: 3, by: 'eof' }, dead, dead]);
+  equal(told.asked.length, 3);
+  const said = gathered(told.sent);
+  equal(said.text, 'One two');
+  ok(said.error?.message.includes('could not be continued'));
+  deepEqual([said.done, told.closed], [true, true]);
+  deepEqual(named(told.facts), ['stream.failed']);
+});
+
+test('[S10] a new token between them makes the count begin again', () => {
+  const short: Cut = { after: 1, by: 'reset' };
+  const dead: Cut = { after: 0, by: 'reset' };
+  const told = converse(chat(), script, [{ after: 3, by: 'eof' }, dead, short, dead, short]);
+  equal(gathered(told.sent).text, text);
+});
+
+test('[S10] members that were not reached are no moves, but are avoided next', () => {
+  const led = flowing();
+  led.at(200, { type: 'ended', leg: 1, cause: 'reset' });
+  for (let leg = 2; leg < 8; leg++) {
+    led.at(200 + leg, { type: 'placed', leg, member: memberId(`b${leg}`) });
+    const [open] = led.at(200 + leg, { type: 'unreached', leg });
+    ok(open?.type === 'open' && open.avoid.includes(memberId(`b${leg}`)));
+  }
+});
+
+test('[S10] a generation waits for a member that takes it, and gives up after 20 seconds', () => {
+  const led = flowing();
+  led.at(1_000, { type: 'ended', leg: 1, cause: 'reset' });
+  let now = 1_000;
+  for (;;) {
+    const waiting = led.at(now, { type: 'unplaced', leg: led.leg(), why: 'unavailable' });
+    if (waiting.length > 0) {
+      deepEqual(types(waiting), ['abort', 'send', 'send', 'close', 'fact']);
+      break;
+    }
+    now = led.deadline();
+    // What failed before may have come back: nobody is avoided any more.
+    const [open] = led.at(now, { type: 'tick' });
+    ok(open?.type === 'open' && open.avoid.length === 0);
+  }
+  equal(now, 21_000);
+});
+
+test('[S11] an order to move is followed at once where there is somewhere to go', () => {
+  const led = flowing();
+  const order = { type: 'move', member: memberId('a'), cause: 'drain', elsewhere: true } as const;
+  deepEqual(led.at(200, { ...order, member: memberId('other') }), []);
+  const effects = led.at(200, order);
+  deepEqual(types(effects), ['abort', 'open']);
+  deepEqual(led.at(201, order), []);
+});
+
+test('[S11] where there is not, the generation stays and asks again', () => {
+  const led = flowing();
+  const order = { type: 'move', member: memberId('a'), cause: 'drain', elsewhere: false } as const;
+  deepEqual(led.at(200, order), []);
+  equal(led.deadline(), 450);
+  led.item(300, 1, chunk(answer[1]!, ' two'));
+  deepEqual(led.at(450, { type: 'tick' }), [{ type: 'ask-again', member: memberId('a'), cause: 'drain' }]);
+  deepEqual(types(led.at(450, { ...order, elsewhere: true })), ['abort', 'open']);
+});
+
+test('[S11] being ordered about any number of times does not fail a generation', () => {
+  const led = flowing();
+  for (let leg = 1; leg < 6; leg++) {
+    const member = leg === 1 ? memberId('a') : memberOfLeg(leg);
+    const effects = led.at(200, { type: 'move', member, cause: 'drain', elsewhere: true });
+    deepEqual(types(effects), ['abort', 'open']);
+    led.at(200, { type: 'placed', leg: leg + 1, member: memberOfLeg(leg + 1) });
+  }
+});
+
+test('[S12] what cannot be continued goes out untouched and comes back untouched', () => {
+  const request = whole({ seed: 1, unheard_of: true });
+  const told = converse(request, script, []);
+  const sent = respond(script, told.asked[0]!);
+  equal(told.asked[0]?.body, request.raw);
+  deepEqual(told.sent, sent);
+});
+
+test('[S12] it is repeated as a whole while nothing was delivered', () => {
+  const told = converse(whole(), script, [{ after: 1, by: 'reset' }]);
+  equal(told.asked[1]?.body, told.asked[0]?.body);
+  equal(gathered(told.sent).text, text);
+  equal(gathered(told.sent).roles, 1);
+});
+
+test('[S12] and ends in an error event once something was', () => {
+  const told = converse(whole(), script, [{ after: 3, by: 'reset' }]);
+  equal(told.asked.length, 1);
+  const said = gathered(told.sent);
+  deepEqual([said.text, said.done, said.error !== null], ['One two', true, true]);
+});
+
+test('[S12] it stays where it is when its member drains, unless nothing was delivered', () => {
+  const order = { type: 'move', member: memberId('a'), cause: 'drain', elsewhere: true } as const;
+  deepEqual(flowing(whole()).at(200, order), []);
+  const led = lead(whole());
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberId('a') });
+  deepEqual(types(led.at(200, order)), ['abort', 'open']);
+});
+
+test('[S12] an answer in one piece that a stopping engine cut short is asked for again', () => {
+  const led = lead(whole({ stream: false }));
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberId('a') });
+  const cut = '{"choices":[{"index":0,"text":"One","finish_reason":"abort"}]}';
+  deepEqual(types(led.at(50, { type: 'answer', leg: 1, status: 200, body: cut })), ['abort', 'open']);
+  led.at(60, { type: 'placed', leg: 2, member: memberId('b') });
+  const full = '{"choices":[{"index":0,"text":"to \\"abort\\"","finish_reason":"stop"}]}';
+  const effects = led.at(90, { type: 'answer', leg: 2, status: 200, body: full });
+  deepEqual(types(effects), ['fact', 'answer', 'fact']);
+});
+
+test('[S12] reasoning is passed on, and cannot be continued from there', () => {
+  const led = flowing();
+  const thought = JSON.stringify({
+    id: 'c',
+    choices: [{ index: 0, delta: { reasoning: 'hm' }, finish_reason: null, token_ids: [5] }],
+  });
+  const [sent] = led.item(120, 1, thought);
+  ok(sent?.type === 'send' && sent.data.includes('"reasoning":"hm"'));
+  deepEqual(types(led.at(130, { type: 'ended', leg: 1, cause: 'reset' })), [
+    'abort',
+    'send',
+    'send',
+    'close',
+    'fact',
+  ]);
+});
+
+test('[S12] reasoning in an answer that is told as a whole leaves putting it together to the engine', () => {
+  const led = lead(chat({ stream: false }));
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberId('a') });
+  const thought = JSON.stringify({
+    id: 'c',
+    choices: [{ index: 0, delta: { reasoning: 'hm' }, finish_reason: null, token_ids: [5] }],
+  });
+  const [abort, open] = led.item(20, 1, thought);
+  equal(abort?.type, 'abort');
+  ok(open?.type === 'open' && !open.request.streamed && !open.request.body.includes('return_token_ids'));
+});
+
+test('[S13] a plain request without stream is told in one piece, in the shape of vLLM', () => {
+  const request = ask('chat', { model: 'tiny', messages, return_token_ids: true });
+  const told = converse(request, script, [{ after: 4, by: 'eof' }]);
+  deepEqual([told.sent, told.answer?.status], [[], 200]);
+  deepEqual(JSON.parse(told.answer?.body ?? ''), {
+    id: 'cmpl-first',
+    object: 'chat.completion',
+    created: 1_795_247_514,
+    model: 'tiny',
+    choices: [
+      {
+        index: 0,
+        message: {
+          role: 'assistant',
+          content: text,
+          refusal: null,
+          annotations: null,
+          audio: null,
+          function_call: null,
+          reasoning: null,
+        },
+        logprobs: null,
+        finish_reason: 'stop',
+        stop_reason: null,
+        token_ids: [...answer, eosId],
+        routed_experts: null,
+      },
+    ],
+    service_tier: null,
+    system_fingerprint: fingerprint,
+    usage: {
+      prompt_tokens_details: null,
+      completion_tokens_details: null,
+      prompt_tokens: 5,
+      total_tokens: 12,
+      completion_tokens: 7,
+    },
+    prompt_logprobs: null,
+    prompt_token_ids: promptIds,
+    prompt_text: null,
+    kv_transfer_params: null,
+    ec_transfer_params: null,
+    metrics: null,
+  });
+});
+
+test('[S14] what an earlier leg still says changes nothing, and after the end nothing changes anything', () => {
+  const led = flowing();
+  led.at(200, { type: 'ended', leg: 1, cause: 'reset' });
+  deepEqual(led.item(210, 1, chunk(answer[1]!, ' two')), []);
+  deepEqual(led.at(211, { type: 'ended', leg: 1, cause: 'eof' }), []);
+  led.at(220, { type: 'client-left' });
+  deepEqual(led.at(221, { type: 'placed', leg: 2, member: memberId('b') }), []);
+  deepEqual(led.at(222, { type: 'tick' }), []);
+  deepEqual(led.at(223, { type: 'cut' }), []);
+  equal(led.deadline(), Infinity);
+});
+
+test('[S15] a client that leaves aborts the engine', () => {
+  deepEqual(types(flowing().at(200, { type: 'client-left' })), ['abort', 'fact']);
+});
+
+test('[S15] a node that goes ends its streams by an error event, and counts them', () => {
+  const effects = flowing().at(200, { type: 'cut' });
+  deepEqual(types(effects), ['abort', 'send', 'send', 'close', 'fact']);
+  ok(effects.some((effect) => effect.type === 'fact' && effect.fact.fact === 'stream.entryLost'));
+});
+
+test('[S16] a request that nobody can take is refused at once, with the status that fits', () => {
+  const expected = { 'unknown-model': 404, starting: 503, full: 429, unavailable: 503 } as const;
+  for (const [why, status] of Object.entries(expected) as [keyof typeof expected, number][]) {
+    const led = lead(chat());
+    led.at(0, { type: 'begin' });
+    const [refused] = led.at(0, { type: 'unplaced', leg: 1, why });
+    ok(refused?.type === 'refuse');
+    equal(refused.refusal.status, status);
+    equal(refused.refusal.retryAfterMs === null, why === 'unknown-model');
+  }
+});
+
+test("[S16] an engine's refusal goes to the client as it is", () => {
+  const led = lead(chat());
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberId('a') });
+  const body =
+    '{"error":{"message":"top_p must be in (0, 1]","type":"BadRequestError","param":"top_p","code":400}}';
+  deepEqual(led.at(5, { type: 'answer', leg: 1, status: 400, body }), [
+    { type: 'answer', status: 400, body },
+  ]);
+});
+
+test('[S16] an error that every engine gives is in the end told in its own words', () => {
+  const broken: Cut = { after: 0, by: 'status' };
+  const told = converse(chat(), script, [broken, broken, broken]);
+  equal(told.asked.length, 3);
+  deepEqual(told.answer, { status: 500, body: errorEvent });
+});

@@ -1,0 +1,84 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import { test } from 'node:test';
+import { ask } from './conversation.ts';
+
+const messages = [{ role: 'user', content: 'hi' }];
+const chat = { model: 'tiny', messages };
+const completion = { model: 'tiny', prompt: 'hi' };
+
+const plainChats: readonly Record<string, unknown>[] = [
+  {},
+  { stream: true, stream_options: { include_usage: true } },
+  { n: 1, temperature: 0.7, top_p: 0.9, seed: 3, stop: ['a', 'b'], logit_bias: { 5: 1 } },
+  { tools: [{ type: 'function', function: { name: 'f' } }], tool_choice: 'none' },
+  { tools: [], response_format: { type: 'text' }, logprobs: false, presence_penalty: 0, echo: false },
+  { frequency_penalty: 0.5 },
+  { repetition_penalty: 1.1 },
+  { messages: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }] },
+  { unheard_of: { a: 1 } },
+];
+
+const plainCompletions: readonly Record<string, unknown>[] = [
+  {},
+  { prompt: [1, 2, 3] },
+  { prompt: ['hi'] },
+  { prompt: [[1, 2]] },
+  { suffix: '' },
+];
+
+/** Each with the obstacle that it must meet. */
+const others: readonly (readonly [string, Record<string, unknown>])[] = [
+  ['choices', { n: 2 }],
+  ['choices', { best_of: 3 }],
+  ['prompts', { ...completion, prompt: ['a', 'b'] }],
+  ['prompts', { ...completion, prompt: [] }],
+  ['tools', { tools: [{ type: 'function' }] }],
+  ['tools', { tools: [{ type: 'function' }], tool_choice: 'required' }],
+  ['grammar', { response_format: { type: 'json_object' } }],
+  ['grammar', { structured_outputs: { regex: 'a*' } }],
+  ['grammar', { guided_choice: ['a', 'b'] }],
+  ['logprobs', { logprobs: true }],
+  ['logprobs', { ...completion, logprobs: 0 }],
+  ['echo', { ...completion, echo: true }],
+  ['echo', { ...completion, suffix: 'end' }],
+  ['penalty', { presence_penalty: 0.1 }],
+  ['penalty', { frequency_penalty: 0.1, repetition_penalty: 1.1 }],
+  ['memory', { bad_words: ['no'] }],
+  ['memory', { ...completion, prompt_embeds: 'AAAA' }],
+  ['media', { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] }],
+  ['media', { messages: 'hi' }],
+  ['seed', { seed: 2 ** 60 }],
+  ['malformed', { max_tokens: 'many' }],
+  ['malformed', { stop: [''] }],
+  ['malformed', { stop: 7 }],
+  ['malformed', { stream: 'yes' }],
+  ['malformed', { stream_options: { include_usage: true } }],
+  ['malformed', { logit_bias: { 5: 'x' } }],
+];
+
+test('[S12] plain text is continued from ids', () => {
+  for (const body of plainChats) equal(ask('chat', { ...chat, ...body }).way, 'ids', JSON.stringify(body));
+  for (const body of plainCompletions)
+    equal(ask('completions', { ...completion, ...body }).way, 'ids', JSON.stringify(body));
+});
+
+for (const [because, body] of others) {
+  test(`[S12] ${JSON.stringify(body)} is passed on untouched: ${because}`, () => {
+    const endpoint = 'prompt' in body ? 'completions' : 'chat';
+    const request = ask(endpoint, { ...chat, ...body });
+    equal(request.way, 'whole');
+    equal(request.way === 'whole' && request.because, because);
+  });
+}
+
+test('[S12] a chat without a limit is plain only where the length of the context is known', () => {
+  const request = ask('chat', chat, null);
+  equal(request.way === 'whole' && request.because, 'context');
+  equal(ask('chat', { ...chat, max_completion_tokens: 5 }, null).way, 'ids');
+  equal(ask('completions', completion, null).way, 'ids');
+});
+
+test('max_completion_tokens goes before max_tokens', () => {
+  const request = ask('chat', { ...chat, max_completion_tokens: 5, max_tokens: 9 });
+  deepEqual(request.way === 'ids' && request.maxTokens, 5);
+});

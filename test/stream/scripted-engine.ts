@@ -1,0 +1,161 @@
+/**
+ * An engine in one function: given a request it returns the events that vLLM would send, token by token. Its answer is
+ * a fixed list of tokens; a continuation whose carried ids are not the beginning of that list gets rubbish instead, so
+ * that a wrong seam is visible. Detokenizing, stop strings, the echo of a prompt that ends inside a character, limits
+ * and chunk shapes follow vLLM 0.32.
+ */
+import type { LegRequest } from '../../src/stream/continuation.ts';
+
+export const eosId = 999;
+export const fingerprint = 'vllm-0.32.0-c79d6f20';
+
+export type Script = {
+  readonly promptIds: readonly number[];
+  readonly answer: readonly number[];
+  /** Tokens in the i-th chunk; 1 where left out. */
+  readonly group?: (chunk: number) => number;
+  readonly id: string;
+};
+
+const words = new Map<number, string>();
+const idByWord = new Map<string, number>();
+
+/** The id of a token that says `text` whole. */
+export function wordId(text: string): number {
+  const known = idByWord.get(text);
+  if (known !== undefined) return known;
+  const id = 1_000 + words.size;
+  words.set(id, text);
+  idByWord.set(text, id);
+  return id;
+}
+
+/** One token a byte. */
+export const byteIds = (text: string): number[] => [...Buffer.from(text)];
+
+const bytesOf = (id: number): Buffer =>
+  id === eosId ? Buffer.alloc(0) : id < 256 ? Buffer.from([id]) : Buffer.from(words.get(id) ?? '');
+export const decode = (ids: readonly number[]): string => Buffer.concat(ids.map(bytesOf)).toString('utf8');
+
+type Body = {
+  readonly prompt?: readonly number[] | string;
+  readonly max_tokens?: number | null;
+  readonly max_completion_tokens?: number;
+  readonly min_tokens?: number;
+  readonly stop?: string | readonly string[];
+  readonly include_stop_str_in_output?: boolean;
+  readonly ignore_eos?: boolean;
+  readonly stream_options?: { readonly include_usage?: boolean };
+};
+
+/** The payloads of the events, in order, `[DONE]` last. */
+export function respond(script: Script, request: LegRequest): string[] {
+  const body = JSON.parse(request.body) as Body;
+  const chat = request.path === '/v1/chat/completions';
+  const promptIds = Array.isArray(body.prompt) ? (body.prompt as number[]) : script.promptIds;
+  const carried = promptIds.slice(script.promptIds.length);
+  const fits = carried.every((id, i) => id === script.answer[i]);
+  const rest = fits ? script.answer.slice(carried.length) : byteIds('RUBBISH RUBBISH RUBBISH');
+  const limit = body.max_completion_tokens ?? body.max_tokens ?? (chat ? Infinity : 16);
+  const tokens = generate(rest, limit, { body, promptIds });
+  return events(tokens, { script, body, chat, promptIds });
+}
+
+type Token = {
+  readonly id: number;
+  readonly text: string;
+  readonly finish: string | null;
+  readonly stopReason: string | null;
+};
+
+function generate(
+  rest: readonly number[],
+  limit: number,
+  { body, promptIds }: { body: Body; promptIds: readonly number[] },
+): Token[] {
+  const stops = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []);
+  const include = body.include_stop_str_in_output === true;
+  const hold = include ? 0 : Math.max(0, ...stops.map((stop) => stop.length - 1));
+  const tokens: Token[] = [];
+  let said = '';
+  let out = 0;
+  // Where the prompt ends inside a character, nothing of it counts as shown: its text comes with the first whole one.
+  let shown = decode(promptIds).endsWith('\uFFFD') ? '' : decode(promptIds);
+  const ids = [...promptIds];
+  for (const id of rest) {
+    ids.push(id);
+    const whole = decode(ids);
+    let added = '';
+    if (!whole.endsWith('\uFFFD') && whole.length > shown.length) {
+      added = whole.slice(shown.length);
+      shown = whole;
+    }
+    said += added;
+    const count = tokens.length + 1;
+    const stop = count > (body.min_tokens ?? 0) ? matched(said, added, stops) : null;
+    if (stop !== null) said = said.slice(0, include ? stop.end : stop.start);
+    const finish = stop !== null || id === eosId ? 'stop' : count === limit ? 'length' : null;
+    const upTo = Math.max(out, finish === null ? said.length - hold : said.length);
+    tokens.push({ id, text: said.slice(out, upTo), finish, stopReason: stop?.stop ?? null });
+    out = upTo;
+    if (finish !== null) break;
+  }
+  return tokens;
+}
+
+function matched(said: string, added: string, stops: readonly string[]) {
+  for (const stop of stops) {
+    const start = said.indexOf(stop, Math.max(0, said.length - added.length - stop.length + 1));
+    if (added !== '' && start !== -1) return { stop, start, end: start + stop.length };
+  }
+  return null;
+}
+
+function events(
+  tokens: readonly Token[],
+  context: { script: Script; body: Body; chat: boolean; promptIds: readonly number[] },
+): string[] {
+  const { script, body, chat, promptIds } = context;
+  const head = {
+    id: script.id,
+    object: chat ? 'chat.completion.chunk' : 'text_completion',
+    created: 1_795_247_514,
+    model: 'tiny',
+  };
+  const chunks: object[] = [];
+  if (chat) {
+    const delta = { role: 'assistant', content: '' };
+    const choices = [{ index: 0, delta, logprobs: null, finish_reason: null }];
+    chunks.push({ ...head, choices, prompt_token_ids: promptIds, prompt_text: null });
+  }
+  const usage = body.stream_options?.include_usage === true;
+  for (let at = 0, i = 0; at < tokens.length; i++) {
+    const group = tokens.slice(at, at + (script.group?.(i) ?? 1));
+    const last = group.at(-1)!;
+    const text = group.map((token) => token.text).join('');
+    const said = chat
+      ? { delta: { content: text } }
+      : { text, prompt_token_ids: at === 0 ? promptIds : null };
+    const choice = {
+      index: 0,
+      ...said,
+      logprobs: null,
+      finish_reason: last.finish,
+      ...(chat && last.finish === null ? {} : { stop_reason: last.stopReason }),
+      token_ids: group.map((token) => token.id),
+    };
+    const mark = last.finish !== null && !usage ? { system_fingerprint: fingerprint } : {};
+    chunks.push({ ...head, choices: [choice], ...mark });
+    at += group.length;
+  }
+  if (usage) {
+    const [prompt, completion] = [promptIds.length, tokens.length];
+    const counted = {
+      prompt_tokens: prompt,
+      total_tokens: prompt + completion,
+      completion_tokens: completion,
+    };
+    chunks.push({ ...head, choices: [], usage: counted, system_fingerprint: fingerprint });
+  }
+  return [...chunks.map((chunk) => JSON.stringify(chunk)), '[DONE]'];
+}
