@@ -2,6 +2,8 @@
  * What the node needs of the world, in its own words. Adapters on the floor above implement these; the simulator
  * implements them again under virtual time.
  */
+import type { Event as EngineEvent, Order } from '../engine/orders.ts';
+import type { Path, Reading } from '../spot/notices.ts';
 import type { Instant, WallTime } from '../std/time.ts';
 
 export type Clock = {
@@ -64,7 +66,11 @@ export type NetworkEvents = {
 /** The peer-to-peer network. */
 export type Network = {
   readonly peerId: string;
-  /** Resolves when a connection stands; Failure otherwise. Dialling a connected peer resolves at once. */
+  /**
+   * Resolves when a connection stands; dialling a connected peer resolves at once. Failure `unreachable`: the kernel of
+   * the other machine says that no process listens there; `late`: no answer; `denied`: somebody else answers there,
+   * or the peer turned us away.
+   */
   dial(peer: { readonly peerId: string; readonly address: PeerAddress }, signal: AbortSignal): Promise<void>;
   /** Closes every connection to this peer. */
   hangUp(peerId: string): Promise<void>;
@@ -74,3 +80,13 @@ export type Network = {
   send(peerId: string, body: Uint8Array): boolean;
   close(): Promise<void>;
 };
+
+/** Carries out the supervision's orders on a real process, and answers each with the order's `life`. */
+export type EngineHost = {
+  perform(order: Order, answer: (event: EngineEvent) => void): void;
+  /** Lets go of everything but the engine itself, which outlives the daemon. */
+  close(): Promise<void>;
+};
+
+/** Reads one sign of leaving from the instance metadata; null: there is nothing. Throws a Failure. */
+export type ReadNotice = (path: Path, signal: AbortSignal) => Promise<Reading | null>;

@@ -1,0 +1,39 @@
+import { isIP } from 'node:net';
+import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
+import type { PeerAddress } from '../node/ports.ts';
+import { Failure } from '../std/failure.ts';
+
+const nameKind = { 0: 'dns4', 4: 'ip4', 6: 'ip6' } as const;
+
+/** Failure `invalid` when host and port do not make an address. */
+export function multiaddrOf({ host, port }: PeerAddress, peerId?: string): Multiaddr {
+  try {
+    const kind = nameKind[isIP(host) as 0 | 4 | 6];
+    return multiaddr(`/${kind}/${host}/tcp/${port}${peerId === undefined ? '' : `/p2p/${peerId}`}`);
+  } catch (error) {
+    throw new Failure('invalid', `peer address ${host}:${port}: invalid`, error);
+  }
+}
+
+/**
+ * `unreachable`: the kernel of the other machine says that no process listens there. `late`: no answer. `denied`:
+ * somebody else answers there, or the peer turned us away.
+ */
+export function dialFailure(peerId: string, { host, port }: PeerAddress, error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  const trail = `dial ${peerId} at ${host}:${port}`;
+  const { code, name, message } = error as NodeJS.ErrnoException;
+  if (code === 'ECONNREFUSED') return new Failure('unreachable', `${trail}: unreachable: refused`, error);
+  const silent = code === 'EHOSTUNREACH' || code === 'ENETUNREACH' || code === 'ETIMEDOUT';
+  if (silent || name === 'TimeoutError' || name === 'AbortError')
+    return new Failure('late', `${trail}: late: ${code ?? 'no answer'}`, error);
+  return new Failure('denied', `${trail}: denied: ${message}`, error);
+}
+
+/** libp2p wraps what the socket said into a text of its own. */
+export function listenFailure({ host, port }: PeerAddress, error: unknown): Failure {
+  const text = error instanceof Error ? error.message : String(error);
+  const code = /\bE[A-Z]{3,}\b/.exec(text)?.[0];
+  const kind = code === 'EADDRINUSE' ? 'busy' : 'denied';
+  return new Failure(kind, `listen for gossip on ${host} port ${port}: ${kind}: ${code ?? text}`, error);
+}

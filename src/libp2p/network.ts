@@ -1,0 +1,272 @@
+/**
+ * The node's network over libp2p: TCP, Noise, Yamux, gossipsub, and one long-lived direct stream per peer and
+ * direction.
+ *
+ * A peer counts as connected while our direct stream to it stands, and it takes that only after it has admitted us
+ * too. Whatever breaks (either stream, a frame that is too long, a peer that does not read, gossip that stopped in
+ * silence) ends all connections to that peer: both sides see `disconnected`, the peer is dialled afresh, and each tells
+ * the other its record again. So nothing that was sent between the two events is lost unnoticed.
+ */
+import type { Libp2p, PeerId, PrivateKey, Stream } from '@libp2p/interface';
+import type { Network, NetworkEvents, PeerAddress } from '../node/ports.ts';
+import { assert } from '../std/assert.ts';
+import { Failure } from '../std/failure.ts';
+import { dialFailure, listenFailure, multiaddrOf } from './address.ts';
+import { directProtocol, messageBytesMax, readFrames, sendFrame } from './direct.ts';
+import { listenToGossip } from './gossip.ts';
+import { createNode, gossipTopic, type Services } from './node.ts';
+
+export type NetworkOptions = {
+  readonly privateKey: PrivateKey;
+  /** Port 0: any free one. */
+  readonly listen: PeerAddress;
+  /** Of this software, as told to peers. */
+  readonly version: string;
+  /** A peer was turned away or given up, and why: for the log. */
+  readonly onRefused: (peerId: string, why: string) => void;
+};
+
+/** How long the other side may take to admit us and to take our direct stream; it may have to ask EC2 first. */
+const openMs = 5_000;
+/** Bounds the answer of `admit`: a stranger must not hold one of the pending handshakes for longer. */
+const admitMs = 4_000;
+/** Gossip streams are opened one after another: seconds each on a starved machine, but not twice that long. */
+const gossipGraceMs = { first: 15_000, again: 4_000 };
+const watchMs = 1_000;
+/** libp2p closes streams, connections and listeners in turn; what does not close by then is cut. */
+const closeMs = 3_000;
+
+/** One peer with at least one connection. */
+type Peering = {
+  readonly peerId: PeerId;
+  /** Settles once: null when connected, else why it never came to that. */
+  readonly opened: PromiseWithResolvers<Failure | null>;
+  /** Our direct stream to it; null until it took it. */
+  outbound: Stream | null;
+  /** Its direct stream to us. Read only after `connected`: nobody hears from a peer that it has not heard of. */
+  inbound: Stream | null;
+  /** When the missing gossip stream to it is reason to hang up; ms of performance.now. */
+  gossipDueAt: number;
+};
+
+/** Failure `busy` or `denied` when the address cannot be had. */
+export async function startNetwork(options: NetworkOptions, events: NetworkEvents): Promise<Libp2pNetwork> {
+  const denies = async (peerId: PeerId): Promise<boolean> => {
+    const admitted = await admitInTime(events, peerId.toString());
+    if (!admitted) options.onRefused(peerId.toString(), 'not a member');
+    return !admitted;
+  };
+  const node = await createNode({
+    privateKey: options.privateKey,
+    listen: multiaddrOf(options.listen),
+    version: options.version,
+    gater: { denyInboundEncryptedConnection: denies, denyOutboundEncryptedConnection: denies },
+  });
+  const network = new Libp2pNetwork(node, events, options.onRefused);
+  try {
+    await network.start();
+  } catch (error) {
+    throw listenFailure(options.listen, error);
+  }
+  return network;
+}
+
+async function admitInTime(events: NetworkEvents, peerId: string): Promise<boolean> {
+  const late = Promise.withResolvers<false>();
+  const timer = setTimeout(late.resolve, admitMs, false);
+  try {
+    return await Promise.race([events.admit(peerId), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export class Libp2pNetwork implements Network {
+  readonly #node: Libp2p<Services>;
+  readonly #events: NetworkEvents;
+  readonly #onRefused: NetworkOptions['onRefused'];
+  readonly #peerings = new Map<string, Peering>();
+  #watch: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(node: Libp2p<Services>, events: NetworkEvents, onRefused: NetworkOptions['onRefused']) {
+    this.#node = node;
+    this.#events = events;
+    this.#onRefused = onRefused;
+  }
+
+  async start(): Promise<void> {
+    const node = this.#node;
+    node.addEventListener('peer:connect', ({ detail }) => void this.#open(detail));
+    node.addEventListener('peer:disconnect', ({ detail }) =>
+      this.#end(detail.toString(), 'connection closed'),
+    );
+    await node.handle(directProtocol, (stream, { remotePeer }) => this.#take(remotePeer.toString(), stream), {
+      maxInboundStreams: 1,
+      maxOutboundStreams: 1,
+    });
+    listenToGossip(node.services.pubsub, {
+      isConnected: (peerId) => this.#connected(peerId) !== null,
+      admit: (peerId) => admitInTime(this.#events, peerId),
+      message: (author, body) => this.#events.message(author, body, 'gossip'),
+    });
+    await node.start();
+    node.services.pubsub.subscribe(gossipTopic);
+    this.#watch = setInterval(() => this.#watchGossip(), watchMs);
+  }
+
+  get peerId(): string {
+    return this.#node.peerId.toString();
+  }
+
+  /** The port that it really listens on. */
+  get port(): number {
+    const [address] = this.#node.getMultiaddrs();
+    return Number(address?.getComponents().find(({ name }) => name === 'tcp')?.value);
+  }
+
+  async dial(
+    { peerId, address }: { readonly peerId: string; readonly address: PeerAddress },
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (this.#connected(peerId) !== null) return;
+    try {
+      signal.throwIfAborted();
+      await this.#node.dial(multiaddrOf(address, peerId), { signal });
+    } catch (error) {
+      throw dialFailure(peerId, address, error);
+    }
+    const peering = this.#peerings.get(peerId);
+    const failure = peering === undefined ? cut(peerId, 'cut at once') : await peering.opened.promise;
+    if (failure !== null) throw failure;
+  }
+
+  hangUp(peerId: string): Promise<void> {
+    this.#end(peerId, 'hung up');
+    return Promise.resolve();
+  }
+
+  gossip(body: Uint8Array): void {
+    assert(body.byteLength <= messageBytesMax, 'our own messages are short');
+    this.#node.services.pubsub.publish(gossipTopic, body).catch((error: unknown) => {
+      if (!this.#closed) this.#onRefused(this.peerId, `gossip: ${String(error)}`);
+    });
+  }
+
+  send(peerId: string, body: Uint8Array): boolean {
+    assert(body.byteLength <= messageBytesMax, 'our own messages are short');
+    const stream = this.#connected(peerId);
+    if (stream === null) return false;
+    if (sendFrame(stream, body)) return true;
+    this.#drop(peerId, 'takes less than it is sent');
+    return false;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#watch);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      for (const connection of this.#node.getConnections()) connection.abort(new Error('closing'));
+      late.resolve();
+    }, closeMs);
+    await Promise.race([this.#node.stop(), late.promise]);
+    clearTimeout(timer);
+    for (const { opened, peerId } of this.#peerings.values())
+      opened.resolve(cut(peerId.toString(), 'closing'));
+    this.#peerings.clear();
+  }
+
+  #connected(peerId: string): Stream | null {
+    return this.#peerings.get(peerId)?.outbound ?? null;
+  }
+
+  /** The first connection to this peer, in either direction; libp2p tells once even when both dialled at once. */
+  async #open(remote: PeerId): Promise<void> {
+    const peerId = remote.toString();
+    const peering: Peering = {
+      peerId: remote,
+      opened: Promise.withResolvers(),
+      outbound: null,
+      inbound: null,
+      gossipDueAt: performance.now() + gossipGraceMs.first,
+    };
+    this.#peerings.set(peerId, peering);
+    try {
+      const [connection] = this.#node.getConnections(remote);
+      if (connection === undefined) throw new Error('connection closed');
+      const stream = await connection.newStream(directProtocol, { signal: AbortSignal.timeout(openMs) });
+      if (this.#closed || this.#peerings.get(peerId) !== peering) return stream.abort(new Error('too late'));
+      stream.addEventListener('close', () => this.#endIf(peering, 'its direct stream closed'));
+      peering.outbound = stream;
+    } catch (error) {
+      return this.#endIf(
+        peering,
+        `takes no direct stream: ${error instanceof Error ? error.message : 'closed'}`,
+      );
+    }
+    this.#events.connected(peerId);
+    peering.opened.resolve(null);
+    this.#read(peering);
+  }
+
+  #take(peerId: string, stream: Stream): void {
+    const peering = this.#peerings.get(peerId);
+    if (peering === undefined || this.#closed) return stream.abort(new Error('not connected'));
+    // One of the two sides lost track of the other, as after a crash that the network hid: start afresh.
+    if (peering.inbound !== null) return this.#drop(peerId, 'opened a second direct stream');
+    peering.inbound = stream;
+    stream.addEventListener('close', () => this.#endIf(peering, 'closed its direct stream'));
+    stream.addEventListener('remoteCloseWrite', () => this.#endIf(peering, 'closed its direct stream'));
+    if (peering.outbound !== null) this.#read(peering);
+  }
+
+  #read(peering: Peering): void {
+    if (peering.inbound === null) return;
+    const peerId = peering.peerId.toString();
+    readFrames(
+      peering.inbound,
+      (body) => {
+        if (this.#peerings.get(peerId) === peering) this.#events.message(peerId, body, 'direct');
+      },
+      (error) => this.#drop(peerId, `sent what is no message: ${error.message}`),
+    );
+  }
+
+  #endIf(peering: Peering, why: string): void {
+    const peerId = peering.peerId.toString();
+    if (this.#peerings.get(peerId) === peering) this.#end(peerId, why);
+  }
+
+  /** Ends it for a reason of ours, which nobody else can tell the log. */
+  #drop(peerId: string, why: string): void {
+    this.#onRefused(peerId, why);
+    this.#end(peerId, why);
+  }
+
+  #end(peerId: string, why: string): void {
+    const peering = this.#peerings.get(peerId);
+    if (peering === undefined || this.#closed) return;
+    this.#peerings.delete(peerId);
+    for (const connection of this.#node.getConnections(peering.peerId)) connection.abort(new Error(why));
+    peering.opened.resolve(cut(peerId, why));
+    if (peering.outbound !== null) this.#events.disconnected(peerId);
+  }
+
+  /**
+   * gossipsub never opens its stream to a peer again after it broke on a standing connection, still counts the peer
+   * in its mesh, and says nothing: only a new connection brings it back.
+   */
+  #watchGossip(): void {
+    const now = performance.now();
+    const { streamsOutbound } = this.#node.services.pubsub as unknown as {
+      readonly streamsOutbound: ReadonlyMap<string, unknown>;
+    };
+    for (const [peerId, peering] of this.#peerings) {
+      if (streamsOutbound.has(peerId)) peering.gossipDueAt = now + gossipGraceMs.again;
+      else if (now > peering.gossipDueAt) this.#drop(peerId, 'takes no gossip');
+    }
+  }
+}
+
+const cut = (peerId: string, why: string): Failure => new Failure('denied', `dial ${peerId}: denied: ${why}`);

@@ -1,0 +1,56 @@
+/** Real libp2p nodes on loopback, each with a record of what it was told and an open door unless told otherwise. */
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { startNetwork, type Libp2pNetwork } from '../../src/libp2p/network.ts';
+import type { PeerAddress } from '../../src/node/ports.ts';
+
+type Heard = { readonly author: string; readonly text: string; readonly via: 'direct' | 'gossip' };
+
+export type Peer = {
+  readonly network: Libp2pNetwork;
+  readonly peerId: string;
+  readonly address: PeerAddress;
+  /** `+id` for connected, `-id` for disconnected, in order. */
+  readonly links: string[];
+  readonly heard: Heard[];
+  readonly refused: string[];
+  admit: (peerId: string) => Promise<boolean>;
+};
+
+export const soon = (): AbortSignal => AbortSignal.timeout(10_000);
+
+export async function startPeer(host = '127.0.0.1', port = 0): Promise<Peer> {
+  const links: string[] = [];
+  const heard: Heard[] = [];
+  const refused: string[] = [];
+  const door = { admit: (): Promise<boolean> => Promise.resolve(true) } as Pick<Peer, 'admit'>;
+  const network = await startNetwork(
+    {
+      privateKey: await generateKeyPair('Ed25519'),
+      listen: { host, port },
+      version: '0.0.0',
+      onRefused: (peerId, why) => refused.push(`${peerId} ${why}`),
+    },
+    {
+      connected: (peerId) => links.push(`+${peerId}`),
+      disconnected: (peerId) => links.push(`-${peerId}`),
+      message: (author, body, via) => heard.push({ author, text: new TextDecoder().decode(body), via }),
+      admit: (peerId) => door.admit(peerId),
+    },
+  );
+  const address = { host, port: network.port };
+  return Object.assign(door, { network, peerId: network.peerId, address, links, heard, refused });
+}
+
+export const dial = (from: Peer, to: Peer): Promise<void> => from.network.dial(to, soon());
+
+/** Resolves once `holds`; rejects with what was waited for when it does not come true in time. */
+export async function until(what: string, holds: () => boolean, withinMs = 10_000): Promise<number> {
+  const started = performance.now();
+  while (!holds()) {
+    if (performance.now() - started > withinMs) throw new Error(`never: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  return performance.now() - started;
+}
+
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -1,0 +1,64 @@
+import { equal, ok, rejects } from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, test } from 'node:test';
+import type { PeerAddress } from '../../src/node/ports.ts';
+import { soon, startPeer, until, type Peer } from './peers.ts';
+
+type Lone = { readonly process: ChildProcess; readonly peerId: string; readonly address: PeerAddress };
+
+const children: ChildProcess[] = [];
+const peers: Peer[] = [];
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  await Promise.all(peers.splice(0).map(({ network }) => network.close()));
+});
+
+/** Ours, connected to one that lives in a process of its own. */
+async function connected(): Promise<[Peer, Lone]> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'lone-peer.ts')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  children.push(child);
+  const lines = createInterface({ input: child.stdout });
+  const [line] = (await once(lines, 'line', { signal: AbortSignal.timeout(20_000) })) as [string];
+  const lone: Lone = { process: child, ...(JSON.parse(line) as { peerId: string; address: PeerAddress }) };
+  const ours = await startPeer();
+  peers.push(ours);
+  await ours.network.dial(lone, soon());
+  return [ours, lone];
+}
+
+test('a killed peer is disconnected within a second, and its port refuses the next dial', async () => {
+  const [ours, lone] = await connected();
+  lone.process.kill('SIGKILL');
+  const tookMs = await until('disconnected', () => ours.links.at(-1) === `-${lone.peerId}`);
+  ok(tookMs < 1_000, `${tookMs} ms`);
+  await rejects(ours.network.dial(lone, soon()), { kind: 'unreachable' });
+  equal(ours.network.send(lone.peerId, new Uint8Array(8)), false);
+});
+
+test('a frozen peer is dropped once a bounded amount waits for it, and does not hold up the others', async () => {
+  const [ours, lone] = await connected();
+  lone.process.kill('SIGSTOP');
+  const body = new Uint8Array(65_536);
+  let accepted = 0;
+  while (ours.network.send(lone.peerId, body)) {
+    accepted += body.byteLength;
+    ok(accepted < 33_554_432, 'never refused');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  equal(ours.links.at(-1), `-${lone.peerId}`);
+  ok(ours.refused.some((why) => why.includes('takes less than it is sent')));
+});
+
+test('a frozen peer cannot be dialled and is not waited for beyond the deadline', async () => {
+  const [ours, lone] = await connected();
+  await ours.network.hangUp(lone.peerId);
+  lone.process.kill('SIGSTOP');
+  const started = performance.now();
+  await rejects(ours.network.dial(lone, AbortSignal.timeout(500)), { kind: 'late' });
+  ok(performance.now() - started < 1_500);
+});
