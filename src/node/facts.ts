@@ -20,6 +20,69 @@ type FactShape = {
 export const facts = {
   'node.started': { level: 'info' },
   'node.stopped': { level: 'info' },
+  'node.serving': { level: 'info' },
+  'node.untagged': { level: 'warn' },
+  'node.stumbled': { level: 'error' },
+  'member.failing': { level: 'debug' },
+  'member.joined': { level: 'info' },
+  'member.suspected': {
+    level: 'warn',
+    counter: { name: 'synkti_members_suspected_total', help: 'Members that stopped answering.' },
+  },
+  'member.recovered': { level: 'info' },
+  'member.died': {
+    level: 'warn',
+    counter: { name: 'synkti_members_died_total', help: 'Members whose process was gone.' },
+  },
+  'member.left': { level: 'info' },
+  'member.forgotten': { level: 'info' },
+  'peer.denied': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_peers_denied_total',
+      help: 'Peers that no instance of the cluster vouched for.',
+    },
+  },
+  'peer.refused': { level: 'debug' },
+  'discovery.failed': {
+    level: 'warn',
+    counter: { name: 'synkti_discovery_failures_total', help: 'Looks at EC2 that failed.' },
+  },
+  'discovery.overfull': { level: 'error' },
+  'interruption.noticed': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_interruptions_total',
+      help: 'Interruption notices, by action.',
+      labels: ['action'],
+    },
+  },
+  'rebalance.recommended': { level: 'warn' },
+  'lifecycle.ending': { level: 'warn' },
+  'maintenance.near': { level: 'warn' },
+  'imds.blind': { level: 'error' },
+  'imds.sighted': { level: 'info' },
+  'stream.moved': {
+    level: 'info',
+    counter: {
+      name: 'synkti_streams_moved_total',
+      help: 'Generations continued on another node, by cause.',
+      labels: ['cause'],
+    },
+  },
+  'drain.started': {
+    level: 'info',
+    counter: {
+      name: 'synkti_drain_generations_total',
+      help: 'Generations that ran here when a drain began.',
+      sum: 'generations',
+    },
+  },
+  'drain.advanced': { level: 'info' },
+  'drain.empty': { level: 'info' },
+  'drain.overdue': { level: 'warn' },
+  'drain.stumbled': { level: 'warn' },
+  'drain.left': { level: 'info' },
   'engine.adopted': { level: 'info' },
   'engine.spawned': { level: 'info' },
   'engine.ready': { level: 'info' },
@@ -43,6 +106,11 @@ export const facts = {
   'engine.unswept': { level: 'error' },
   'engine.stopping': { level: 'info' },
   'engine.stopped': { level: 'info' },
+  'cloud.instance': { level: 'info' },
+  'cloud.interruption': { level: 'warn' },
+  'cloud.rebalance': { level: 'warn' },
+  'cloud.host.failed': { level: 'error' },
+  'cloud.failed': { level: 'error' },
 } as const satisfies Record<string, FactShape>;
 
 export type FactName = keyof typeof facts;

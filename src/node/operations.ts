@@ -14,7 +14,11 @@ export type NodeStatus = {
   readonly pid: number;
   readonly upMs: number;
   readonly life: Life;
-  readonly engine: EngineStatus & { readonly running: number; readonly waiting: number; readonly restarts: number };
+  readonly engine: EngineStatus & {
+    readonly running: number;
+    readonly waiting: number;
+    readonly restarts: number;
+  };
   readonly addresses: { readonly api: string; readonly peer: string; readonly p2p: string };
   readonly members: { readonly alive: number; readonly suspect: number };
   readonly streams: { readonly entry: number; readonly serving: number; readonly moved: number };

@@ -57,6 +57,8 @@ export type Serving = {
    * Streams on `member` must move now: it drains, or it is dead. Several listeners; the result unsubscribes.
    */
   onMove(listener: (member: MemberId, why: 'drain' | 'dead') => void): () => void;
+  /** Everything that still runs on the local engine must be cut now: it is about to stop. */
+  onCut(listener: () => void): () => void;
   /** While draining: the instant at which relays of streams that entered here end. The listener hears of changes. */
   onRelayEnd(listener: (at: Instant) => void): () => void;
   readonly report: Report;

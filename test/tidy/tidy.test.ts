@@ -39,7 +39,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   '@chainsafe': ['libp2p'],
   '@multiformats': ['libp2p'],
   '@aws-sdk': ['aws'],
-  '@peculiar': ['mtls'],
+  asn1js: ['mtls'],
   'p-retry': ['aws'],
   undici: ['gateway', 'engines', 'mtls', 'aws', 'cli'],
   'eventsource-parser': ['gateway'],
@@ -70,7 +70,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
 
 /** Clock, dice and the process are handed in, so that a seed replays a cluster. */
 const impure =
-  /^(Date\.now|Date|performance\.now|Math\.random|crypto\.\w+|randomUUID|randomBytes|setTimeout|setInterval|setImmediate|queueMicrotask|fetch|process\.\w+)$/;
+  /^(AbortSignal\.timeout|Date\.now|Date|performance\.now|Math\.random|crypto\.\w+|randomUUID|randomBytes|setTimeout|setInterval|setImmediate|queueMicrotask|fetch|process\.\w+)$/;
 const dumpingGround = /(^|[-/])(utils?|helpers?|common|misc|shared|types|constants)(\.ts|\/)/;
 const roleName = /(Manager|Handler|Service|Helper|Util|Impl|Wrapper|Processor)$/;
 const limits = { fileLines: 400, functionLines: 70 };

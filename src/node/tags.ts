@@ -1,0 +1,65 @@
+/**
+ * What a node writes on its own instance. Tags are how peers find it and the proof that its peer id belongs here, so
+ * they are written before anybody is dialled; at a graceful end they say so. A crash leaves them behind, which is
+ * harmless: nobody answers there.
+ */
+import type { NodeRecord } from '../registry/record.ts';
+import { Failure } from '../std/failure.ts';
+import { after } from '../std/time.ts';
+import type { Report } from './facts.ts';
+import type { Clock, Cloud } from './ports.ts';
+import { within } from './within.ts';
+
+type Means = {
+  readonly clock: Clock;
+  readonly cloud: Cloud;
+  readonly report: Report;
+  readonly stopping: AbortSignal;
+};
+
+/** EC2 may not know a young instance for minutes; between tries nothing is lost but time. */
+const tryMs = 30_000;
+/** Gone from the instance after a goodbye; SynktiState and SynktiNodeId stay and say what happened. */
+const membershipTags = ['SynktiCluster', 'SynktiRole', 'SynktiPeerId', 'SynktiAddress'];
+
+/** Tries until it is done or the node stops: an untagged node is no member. A denial is final. */
+export async function tagSelf(
+  { clock, cloud, report, stopping }: Means,
+  node: { readonly cluster: string; readonly record: NodeRecord; readonly address: string | null },
+): Promise<void> {
+  const { id, role, peerId } = node.record;
+  const tags = {
+    SynktiCluster: node.cluster,
+    SynktiRole: role,
+    SynktiPeerId: peerId,
+    SynktiNodeId: id,
+    SynktiState: 'joined',
+    ...(node.address === null ? {} : { SynktiAddress: node.address }),
+  };
+  while (!stopping.aborted) {
+    try {
+      return await within({ clock, ms: tryMs, stopping }, (signal) => cloud.tagSelf(tags, signal));
+    } catch (error) {
+      report({ fact: 'node.untagged', why: String(error) });
+      if (error instanceof Failure && error.kind === 'denied') return;
+      await pause(clock, 1_000);
+    }
+  }
+}
+
+/** The state first: it works where the policy forbids deleting tags, and peers filter on it. */
+export async function untagSelf({ ms, ...means }: Means & { readonly ms: number }): Promise<void> {
+  const { cloud, report } = means;
+  await within({ ...means, ms }, async (signal) => {
+    await cloud.tagSelf({ SynktiState: 'left' }, signal);
+    try {
+      await cloud.untagSelf(membershipTags, signal);
+    } catch (error) {
+      if (!(error instanceof Failure && error.kind === 'denied')) throw error;
+      report({ fact: 'node.untagged', why: error.message });
+    }
+  });
+}
+
+const pause = (clock: Clock, ms: number): Promise<void> =>
+  new Promise((resolve) => void clock.wakeAt(after(clock.now(), ms), resolve));
