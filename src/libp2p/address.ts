@@ -16,14 +16,14 @@ export function multiaddrOf({ host, port }: PeerAddress, peerId?: string): Multi
 }
 
 /**
- * `unreachable`: the kernel of the other machine says that no process listens there. `late`: no answer. `denied`:
+ * `missing`: the kernel of the other machine says that no process listens there. `late`: no answer. `denied`:
  * somebody else answers there, or the peer turned us away.
  */
 export function dialFailure(peerId: string, { host, port }: PeerAddress, error: unknown): Failure {
   if (error instanceof Failure) return error;
   const trail = `dial ${peerId} at ${host}:${port}`;
   const { code, name, message } = error as NodeJS.ErrnoException;
-  if (code === 'ECONNREFUSED') return new Failure('unreachable', `${trail}: unreachable: refused`, error);
+  if (code === 'ECONNREFUSED') return new Failure('missing', `${trail}: missing: refused`, error);
   const silent = code === 'EHOSTUNREACH' || code === 'ENETUNREACH' || code === 'ETIMEDOUT';
   if (silent || name === 'TimeoutError' || name === 'AbortError')
     return new Failure('late', `${trail}: late: ${code ?? 'no answer'}`, error);

@@ -67,8 +67,8 @@ export type NetworkEvents = {
 export type Network = {
   readonly peerId: string;
   /**
-   * Resolves when a connection stands; dialling a connected peer resolves at once. Failure `unreachable`: the kernel of
-   * the other machine says that no process listens there; `late`: no answer; `denied`: somebody else answers there,
+   * Resolves when a connection stands; dialling a connected peer resolves at once. Failure `missing`: the kernel of the
+   * other machine says that no process listens there; `late`: no answer; `denied`: somebody else answers there,
    * or the peer turned us away.
    */
   dial(peer: { readonly peerId: string; readonly address: PeerAddress }, signal: AbortSignal): Promise<void>;

@@ -36,7 +36,7 @@ test('a killed peer is disconnected within a second, and its port refuses the ne
   lone.process.kill('SIGKILL');
   const tookMs = await until('disconnected', () => ours.links.at(-1) === `-${lone.peerId}`);
   ok(tookMs < 1_000, `${tookMs} ms`);
-  await rejects(ours.network.dial(lone, soon()), { kind: 'unreachable' });
+  await rejects(ours.network.dial(lone, soon()), { kind: 'missing' });
   equal(ours.network.send(lone.peerId, new Uint8Array(8)), false);
 });
 
