@@ -40,6 +40,8 @@ export type Effect =
       readonly leg: number;
       readonly request: LegRequest;
       readonly avoid: readonly MemberId[];
+      /** An earlier leg was lost: a full member is better than none. */
+      readonly urgent: boolean;
     }
   | { readonly type: 'abort'; readonly leg: number }
   /** To be answered by `move`, with what is true by then. */

@@ -161,7 +161,8 @@ function open(state: State, now: Instant): Step {
   state.carried = tokensSafe(state.carrier);
   const judgeAt = after(now, request.streamed ? rhythm.headMs : rhythm.wholeAnswerMs);
   state.phase = { phase: 'reaching', member: null, judgeAt };
-  return [state, [{ type: 'open', leg: state.leg, request, avoid: state.avoid }]];
+  const { leg, avoid, losses } = state;
+  return [state, [{ type: 'open', leg, request, avoid, urgent: losses > 0 }]];
 }
 
 /** A new request is told at once. One that was taken before waits: its member may come back, or another one. */
