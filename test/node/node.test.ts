@@ -1,0 +1,103 @@
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { memberId } from '../../src/std/member-id.ts';
+import { wallTime } from '../../src/std/time.ts';
+import { World } from './world.ts';
+
+async function threeNodes(): Promise<World> {
+  const world = new World();
+  for (const name of ['i-1', 'i-2', 'i-3']) await world.start(name);
+  await world.clock.run(5_000);
+  return world;
+}
+
+/** The members that a node would send a request to. */
+const serving = (world: World, name: string): string[] =>
+  world.hosts
+    .get(name)!
+    .node.serving.models()
+    .flatMap(({ ready }) => ready.map(({ member }) => `${member}`))
+    .toSorted();
+
+test('nodes that find each other by tag serve together within seconds', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  for (const name of world.hosts.keys()) deepEqual(serving(world, name), ['i-1', 'i-2', 'i-3']);
+  deepEqual(world.hosts.get('i-1')!.node.serving.admission(), { open: true });
+});
+
+test('a new member is known to all within a second of its start', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  await world.start('i-4');
+  await world.clock.run(1_000);
+  for (const name of world.hosts.keys()) deepEqual(serving(world, name), ['i-1', 'i-2', 'i-3', 'i-4']);
+});
+
+test('a killed node is out of every routing table as its connections close, and dead within a second', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  world.kill('i-2');
+  for (const name of ['i-1', 'i-3']) deepEqual(serving(world, name), ['i-1', 'i-3']);
+  await world.clock.run(1_000);
+  for (const name of ['i-1', 'i-3']) deepEqual(world.hosts.get(name)!.moves, ['i-2 dead']);
+});
+
+test('an instance that may not tag itself is let in by nobody', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  await world.start('i-9', { tags: false });
+  await world.clock.run(10_000);
+  deepEqual(serving(world, 'i-1'), ['i-1', 'i-2', 'i-3']);
+  ok(world.hosts.get('i-1')!.facts.some(({ fact }) => fact === 'peer.denied'));
+});
+
+test('an interruption notice: admission off and peers told at once, goodbye in tags and record, then gone', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  const victim = world.hosts.get('i-2')!;
+  const end = victim.node.serving.generating();
+  victim.notice = {
+    path: 'instance-action',
+    action: 'terminate',
+    time: wallTime(world.clock.wallNow() + 60_000),
+  };
+  await world.clock.run(600);
+  equal(victim.node.serving.admission().open, false);
+  for (const name of ['i-1', 'i-3']) deepEqual(world.hosts.get(name)!.moves, ['i-2 drain']);
+  for (const name of world.hosts.keys()) deepEqual(serving(world, name), ['i-1', 'i-3']);
+
+  let left = false;
+  void victim.node.leaving.left.then(() => (left = true));
+  await world.clock.run(5_000);
+  equal(left, false, 'a generation still runs');
+  end();
+  await world.clock.run(100);
+  equal(left, true);
+  deepEqual(victim.tags, { SynktiState: 'left', SynktiNodeId: 'i-2' });
+  const seen = world.hosts
+    .get('i-1')!
+    .node.cluster.members()
+    .find(({ id }) => id === memberId('i-2'));
+  equal(seen?.health, 'left');
+});
+
+test('with EC2 out of reach the members that know each other go on, and nobody is lost', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  world.ec2 = false;
+  await world.clock.run(120_000);
+  for (const name of world.hosts.keys()) deepEqual(serving(world, name), ['i-1', 'i-2', 'i-3']);
+});
+
+test('a burst between two load reports is counted where it was sent', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  const { serving: seen } = world.hosts.get('i-1')!.node;
+  const ends = Array.from({ length: 5 }, () => seen.sent(memberId('i-2')));
+  const unreported = (): number | undefined =>
+    seen.models()[0]?.ready.find(({ member }) => member === memberId('i-2'))?.unreported;
+  equal(unreported(), 5);
+  for (const end of ends) end();
+  equal(unreported(), 0);
+});

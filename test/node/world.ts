@@ -1,0 +1,213 @@
+/**
+ * Several nodes in one process under virtual time: the real composition over a network, a cloud and engines that keep
+ * state in memory and can be made to fail.
+ */
+import type { Event as EngineEvent, Order } from '../../src/engine/orders.ts';
+import type { Fact } from '../../src/node/facts.ts';
+import { createNode, type Node } from '../../src/node/node.ts';
+import type { Clock, Cloud, EngineHost, Network, NetworkEvents, Sighting } from '../../src/node/ports.ts';
+import type { Reading } from '../../src/spot/notices.ts';
+import { Failure } from '../../src/std/failure.ts';
+import { memberId } from '../../src/std/member-id.ts';
+import { instant, wallTime } from '../../src/std/time.ts';
+
+type Timer = { readonly at: number; readonly order: number; readonly wake: () => void };
+
+export class VirtualClock implements Clock {
+  #now = 0;
+  #order = 0;
+  readonly #timers = new Set<Timer>();
+
+  now = () => instant(this.#now);
+  wallNow = () => wallTime(1_700_000_000_000 + this.#now);
+
+  wakeAt = (at: number, wake: () => void): (() => void) => {
+    const timer = { at, order: this.#order++, wake };
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
+  };
+
+  /** Every promise that can settle without time passing settles first. */
+  async run(ms: number): Promise<void> {
+    const until = this.#now + ms;
+    for (;;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const [next] = [...this.#timers].toSorted((a, b) => a.at - b.at || a.order - b.order);
+      if (next === undefined || next.at > until) break;
+      this.#timers.delete(next);
+      this.#now = Math.max(this.#now, next.at);
+      next.wake();
+    }
+    this.#now = until;
+  }
+}
+
+type Host = {
+  readonly name: string;
+  readonly node: Node;
+  readonly facts: Fact[];
+  readonly moves: string[];
+  tags: Record<string, string>;
+  up: boolean;
+  /** What the metadata service says of an interruption. */
+  notice: Reading | null;
+};
+
+export class World {
+  readonly clock = new VirtualClock();
+  readonly hosts = new Map<string, Host>();
+  /** The EC2 API answers. */
+  ec2 = true;
+  readonly #links = new Set<string>();
+  readonly #events = new Map<string, NetworkEvents>();
+
+  async start(name: string, options: { readonly tags?: boolean } = {}): Promise<Host> {
+    const facts: Fact[] = [];
+    const host = { name, facts, moves: [], tags: {}, up: true, notice: null } as unknown as Host;
+    const node = createNode(
+      {
+        cluster: 'test',
+        address: null,
+        discoveryMs: 30_000,
+        engine: { expectedModels: ['m'], readyMs: 60_000 },
+        record: {
+          id: memberId(name),
+          peerId: `peer-${name}`,
+          incarnation: 1,
+          sequence: 0,
+          role: 'worker',
+          zone: 'us-east-1a',
+          version: '0.1.0',
+          addresses: { peer: `${name}:4002`, api: `http://${name}:8000` },
+          life: { phase: 'joining' },
+          engine: { phase: 'starting', models: ['m'] },
+        },
+      },
+      {
+        clock: this.clock,
+        rng: { seed: this.hosts.size + 1 },
+        cloud: this.#cloud(host, options.tags ?? true),
+        readNotice: (path) => Promise.resolve(path === 'instance-action' ? host.notice : null),
+        openNetwork: (events) => Promise.resolve(this.#network(name, events)),
+        engineHost: healthyEngine,
+        report: (fact) => facts.push(fact),
+      },
+    );
+    Object.assign(host, { node });
+    node.serving.onMove((member, why) => host.moves.push(`${member} ${why}`));
+    this.hosts.set(name, host);
+    await node.start();
+    return host;
+  }
+
+  /** The process is gone: its connections close, and its kernel refuses new ones. */
+  kill(name: string): void {
+    this.hosts.get(name)!.up = false;
+    for (const link of [...this.#links]) {
+      const [a, b] = link.split(' ') as [string, string];
+      if (a !== name && b !== name) continue;
+      this.#links.delete(link);
+      this.#events.get(a === name ? b : a)?.disconnected(`peer-${name}`);
+    }
+  }
+
+  async stop(): Promise<void> {
+    for (const { node } of this.hosts.values()) await node.close();
+  }
+
+  #cloud(host: Host, mayTag: boolean): Cloud {
+    const answer = <T>(make: () => T): Promise<T> =>
+      this.ec2 ? Promise.resolve(make()) : Promise.reject(new Failure('unreachable', 'ec2: unreachable'));
+    const sighting = ({ name, tags, up }: Host): Sighting[] =>
+      tags['SynktiCluster'] === undefined || !up
+        ? []
+        : [
+            {
+              instanceId: name,
+              peerId: tags['SynktiPeerId'] ?? null,
+              address: { host: name, port: 4001 },
+              zone: 'us-east-1a',
+              role: 'worker',
+              left: tags['SynktiState'] === 'left',
+            },
+          ];
+    return {
+      identify: () => Promise.reject(new Failure('missing', 'not asked here')),
+      sightings: () => answer(() => [...this.hosts.values()].flatMap(sighting)),
+      tagSelf: (tags) => answer(() => void (mayTag && Object.assign(host.tags, tags))),
+      untagSelf: (keys) => answer(() => keys.forEach((key) => delete host.tags[key])),
+    };
+  }
+
+  #network(name: string, events: NetworkEvents): Network {
+    this.#events.set(name, events);
+    const linked = (other: string): boolean => this.#links.has([name, other].toSorted().join(' '));
+    const nameOf = (peerId: string): string => peerId.slice('peer-'.length);
+    const deliver = (to: string, body: Uint8Array, via: 'direct' | 'gossip'): void => {
+      this.clock.wakeAt(this.clock.now() + 5, () => {
+        if (linked(to) && this.hosts.get(to)!.up) this.#events.get(to)!.message(`peer-${name}`, body, via);
+      });
+    };
+    return {
+      peerId: `peer-${name}`,
+      dial: async ({ peerId }) => {
+        const other = nameOf(peerId);
+        if (linked(other)) return;
+        if (this.hosts.get(other)?.up !== true)
+          throw new Failure('missing', `dial ${other}: missing: refused`);
+        const admitted = await this.#events.get(other)!.admit(`peer-${name}`);
+        if (!admitted) throw new Failure('denied', `dial ${other}: denied`);
+        if (linked(other)) return;
+        this.#links.add([name, other].toSorted().join(' '));
+        events.connected(peerId);
+        this.#events.get(other)!.connected(`peer-${name}`);
+      },
+      hangUp: () => Promise.resolve(),
+      gossip: (body) => {
+        for (const other of this.hosts.keys()) if (linked(other)) deliver(other, body, 'gossip');
+      },
+      send: (peerId, body) => {
+        if (!linked(nameOf(peerId))) return false;
+        deliver(nameOf(peerId), body, 'direct');
+        return true;
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+}
+
+/** Starts, answers and stops as it should. */
+const healthyEngine: EngineHost = {
+  perform: (order: Order, answer: (event: EngineEvent) => void) => {
+    const { life } = order;
+    switch (order.type) {
+      case 'adopt':
+        return answer({ type: 'adopt.none', life });
+      case 'spawn':
+        return answer({ type: 'spawned', life, pid: 1 });
+      case 'probe':
+        return answer({ type: 'probed', life, healthy: true, models: [{ id: 'm', maxModelLen: 4_096 }] });
+      case 'warm':
+        return answer({ type: 'warmed', life });
+      case 'sample':
+        return answer({
+          type: 'sampled',
+          life,
+          metrics: {
+            running: 0,
+            waiting: 0,
+            byModel: new Map(),
+            kvUsage: 0,
+            promptTokens: 0,
+            generationTokens: 0,
+          },
+        });
+      case 'terminate':
+      case 'kill':
+        return answer({ type: 'exited', life, code: 0, signal: null, cause: null });
+      case 'sweep':
+        return answer({ type: 'swept', life, left: 0 });
+    }
+  },
+  close: () => Promise.resolve(),
+};
