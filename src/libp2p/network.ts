@@ -137,7 +137,8 @@ export class Libp2pNetwork implements Network {
       throw dialFailure(peerId, address, error);
     }
     const peering = this.#peerings.get(peerId);
-    const failure = peering === undefined ? cut(peerId, 'cut at once') : await peering.opened.promise;
+    const failure =
+      peering === undefined ? cut(peerId, 'cut at once') : await opened(peering, address, signal);
     if (failure !== null) throw failure;
   }
 
@@ -267,6 +268,18 @@ export class Libp2pNetwork implements Network {
       else if (now > peering.gossipDueAt) this.#drop(peerId, 'takes no gossip');
     }
   }
+}
+
+/** null: connected. After the deadline it may still come to that, and is told as an event then. */
+function opened(peering: Peering, address: PeerAddress, signal: AbortSignal): Promise<Failure | null> {
+  const late = Promise.withResolvers<Failure>();
+  const abandon = (): void =>
+    late.resolve(dialFailure(peering.peerId.toString(), address, new DOMException('', 'TimeoutError')));
+  if (signal.aborted) abandon();
+  signal.addEventListener('abort', abandon, { once: true });
+  return Promise.race([peering.opened.promise, late.promise]).finally(() =>
+    signal.removeEventListener('abort', abandon),
+  );
 }
 
 const cut = (peerId: string, why: string): Failure => new Failure('denied', `dial ${peerId}: denied: ${why}`);

@@ -101,6 +101,7 @@ test('a peer that is admitted only after a while is connected then', async () =>
     new Promise((resolve) => setTimeout(resolve, 300, 'still waiting')),
   ]);
   equal(early, 'still waiting');
+  await rejects(b.network.dial(a, AbortSignal.timeout(50)), { kind: 'late' });
   verdict.resolve(true);
   await dialled;
   await until('both connected', () => linked(a, b));
