@@ -1,0 +1,115 @@
+import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { pidsFromPs, startFromPs } from '../../src/os/ps.ts';
+import { processes } from '../../src/os/processes.ts';
+import { Failure } from '../../src/std/failure.ts';
+
+const folder = await mkdtemp(join(tmpdir(), 'synkti-processes-'));
+const mark = { SYNKTI_TEST_MARK: randomUUID() };
+after(async () => {
+  for (const { pid } of await processes.marked(mark)) process.kill(pid, 'SIGKILL');
+  await rm(folder, { recursive: true });
+});
+
+/** Runs a script of Node.js under the mark; what it prints is in `printed()`. */
+async function run(script: string, env: Record<string, string> = {}) {
+  const output = join(folder, randomUUID());
+  const order = { command: process.execPath, args: ['-e', script], env: { ...mark, ...env }, output };
+  const child = await processes.launch(order);
+  return { ...child, printed: () => readFileSync(output, 'utf8') };
+}
+
+async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const end = Date.now() + 10_000;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`not within 10 s: ${what}`);
+    await wait(5);
+  }
+}
+
+const forever = 'setInterval(() => {}, 1000); console.log("up");';
+
+test('a process is known by its pid and its start, until it has gone', async () => {
+  const child = await run(forever);
+  equal(processes.startOf(child.pid), child.start);
+  equal(processes.startOf(process.pid), processes.startOf(process.pid));
+  notEqual(processes.startOf(process.pid), child.start);
+  ok(processes.signal(child, 'SIGTERM'));
+  deepEqual(await child.exited, { code: null, signal: 'SIGTERM' });
+  equal(processes.startOf(child.pid), null);
+});
+
+test('the exit code is told, and both outputs are in the file', async () => {
+  const child = await run('console.log("out"); console.error("err"); process.exitCode = 3;');
+  deepEqual(await child.exited, { code: 3, signal: null });
+  equal(child.printed(), 'out\nerr\n');
+});
+
+test('a process leads a group of its own, and the group dies with one signal', async () => {
+  const child = await run(
+    `require('child_process').spawn(process.execPath, ['-e', '${forever}']); ${forever}`,
+  );
+  await until(async () => (await processes.marked(mark)).length === 2, 'two processes with the mark');
+  ok(processes.signalGroup(child, 'SIGKILL'));
+  await child.exited;
+  await until(async () => (await processes.marked(mark)).length === 0, 'both are gone');
+});
+
+test('a grandchild that left the group and lost its parent still carries the mark', async () => {
+  const script = `require('child_process').spawn(process.execPath, ['-e', '${forever}'], { detached: true, stdio: 'ignore' }).unref();`;
+  const child = await run(script);
+  await child.exited;
+  const orphans = await processes.marked(mark);
+  equal(orphans.length, 1);
+  equal(
+    processes.signalGroup(child, 'SIGKILL'),
+    false,
+    'its leader is gone: that group is not ours any more',
+  );
+  ok(processes.signal(orphans[0]!, 'SIGKILL'));
+  await until(async () => (await processes.marked(mark)).length === 0, 'the orphan is gone');
+});
+
+test('only the whole environment counts: one variable of two, or a longer value, is somebody else', async () => {
+  const child = await run(forever, { SYNKTI_TEST_OTHER: 'one' });
+  const found = async (environment: Record<string, string>) => (await processes.marked(environment)).length;
+  equal(await found({ ...mark, SYNKTI_TEST_OTHER: 'one' }), 1);
+  equal(await found({ ...mark, SYNKTI_TEST_OTHER: 'on' }), 0);
+  equal(await found({ ...mark, SYNKTI_TEST_ANOTHER: '' }), 0);
+  processes.signal(child, 'SIGKILL');
+  await child.exited;
+});
+
+test('a signal never reaches a later process with the same pid', async () => {
+  const child = await run(forever);
+  const impostor = { pid: child.pid, start: '1' };
+  equal(processes.signal(impostor, 'SIGKILL'), false);
+  equal(processes.signalGroup(impostor, 'SIGKILL'), false);
+  equal(processes.startOf(child.pid), child.start);
+  processes.signal(child, 'SIGKILL');
+  await child.exited;
+  equal(processes.signal(child, 'SIGKILL'), false);
+});
+
+test('a program that is not there, or is none, is a failure that says which', async () => {
+  const order = { args: [], env: {}, output: join(folder, 'none') };
+  const is = (kind: string) => (error: unknown) => error instanceof Failure && error.kind === kind;
+  await rejects(processes.launch({ ...order, command: join(folder, 'nothing') }), is('missing'));
+  await rejects(processes.launch({ ...order, command: folder }), is('denied'));
+});
+
+test('the output of ps is read as macOS prints it', () => {
+  equal(startFromPs('S    Sat Nov 21 10:00:00 2026    \n'), 'Sat Nov 21 10:00:00 2026');
+  equal(startFromPs('Z    Sat Nov 21 10:00:00 2026\n'), null);
+  equal(startFromPs(''), null);
+  const shown =
+    '  501 /usr/bin/a -x MARK=one HOME=/x\n 502 /usr/bin/b MARK=ones\n503 /usr/bin/c HOME=/x MARK=one\n';
+  deepEqual(pidsFromPs(shown, { MARK: 'one' }), [501, 503]);
+  match(String(pidsFromPs(shown, { MARK: 'one', HOME: '/x' })), /^501,503$/);
+});
