@@ -73,6 +73,8 @@ export function faultError(status: number, dialect: Dialect): AwsError {
     };
     return new AwsError(status, denied[dialect], message);
   }
+  if (status === 409 && dialect === 'rest-xml')
+    return new AwsError(status, 'ConditionalRequestConflict', message);
   if (status === 429)
     return new AwsError(status, dialect === 'json' ? 'ThrottlingException' : 'Throttling', message);
   if (status === 503) {

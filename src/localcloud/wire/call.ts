@@ -26,7 +26,7 @@ export type Call = {
   readonly text: string;
   /** The body of a `rest-xml` call, read once; the first read is what answers `Expect: 100-continue`. */
   readonly body: AsyncIterable<Uint8Array>;
-  /** Aborted when the client has gone. */
+  /** Aborted when the call is over: its answer has been sent, or the client has gone. */
   readonly signal: AbortSignal;
 };
 
@@ -40,7 +40,8 @@ export type Api = {
   /** As the credential scope of a signature names it: this is how one port serves every API. */
   readonly name: 'ec2' | 's3' | 'ssm' | 'sts' | 'autoscaling';
   readonly dialect: Dialect;
-  /** AWS's name of what the call asks for, e.g. `PutObject`; `Unknown` when it is none that this API knows. */
+  /** AWS's name of what the call asks for, e.g. `PutObject`; `Unknown` when it is none that this API knows.
+   * Throws AwsError where the call cannot be read at all. */
   operation(call: Call): string;
   /** Throws AwsError for whatever AWS would refuse. */
   answer(call: Call): Promise<Answer>;

@@ -13,13 +13,13 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Clock } from '../../node/ports.ts';
-import { after } from '../../std/time.ts';
 import { authError, faultError } from './auth-error.ts';
 import { AwsError, refusal } from './aws-error.ts';
 import { readWhole } from './body.ts';
 import type { Answer, Api, Call, Dialect } from './call.ts';
 import type { Credentials } from './credentials.ts';
 import type { Faults } from './fault-port.ts';
+import { pause } from './pause.ts';
 import { parseAuthorization, sha256Hex, verify, type SignedHead } from './sigv4.ts';
 
 export type Endpoint = { readonly url: string; readonly port: number; close(): Promise<void> };
@@ -187,15 +187,6 @@ function bodyOf(req: IncomingMessage, res: ServerResponse, mustContinue: boolean
       yield* req.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
     },
   };
-}
-
-/** Waits on the injected clock; returns early when the client has gone. */
-async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  if (ms <= 0 || signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const disarm = clock.wakeAt(after(clock.now(), ms), resolve);
-    signal.addEventListener('abort', () => (disarm(), resolve()), { once: true });
-  });
 }
 
 async function send(

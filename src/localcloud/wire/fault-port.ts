@@ -7,7 +7,7 @@ export type Fault = {
    * `drop` closes the connection without an answer; a number is the HTTP status of an answer in the API's own
    * error shape; null lets the call through.
    */
-  readonly fail: 'drop' | 400 | 401 | 403 | 404 | 429 | 500 | 502 | 503 | 504 | null;
+  readonly fail: 'drop' | 400 | 401 | 403 | 404 | 409 | 429 | 500 | 502 | 503 | 504 | null;
 };
 
 export type Faults = {
