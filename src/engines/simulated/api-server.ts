@@ -17,14 +17,15 @@ export async function serve(settings: EngineSettings, io: EngineIo): Promise<num
   const log = (line: string): void => void io.out.write(`(APIServer pid=${process.pid}) INFO ${line}\n`);
   log(`version ${contractVersion} (simulated), model ${settings.model}`);
   const reservation = await reserve(settings.listen).catch(refuseStart);
+  // From here on a signal is ours; until the server serves it is lost, as with the real one.
+  let life: Life | null = null;
+  io.onSignal((signal) => life?.onSignal(signal));
   const metrics = new Metrics(settings.servedNames[0]!);
   const command = coreCommand(coreSettingsOf(settings), io.respawn);
   const engine = new Engine({ command, env: io.env, seed: settings.seed }, metrics);
-  const life = new Life(settings, engine, log);
-  // From here on a signal is ours; until the server serves it is lost, as with the real one.
-  io.onSignal((signal) => life.onSignal(signal));
   if (!(await engine.ready)) throw new StartRefused(1, coreFailed);
-  const server = makeServer({ settings, engine, metrics, phase: () => life.phase });
+  const serving = new Life(settings, engine, log);
+  const server = makeServer({ settings, engine, metrics, phase: () => serving.phase });
   try {
     log(`Starting vLLM server on ${await listen(server, reservation)}`);
   } catch (error) {
@@ -32,7 +33,8 @@ export async function serve(settings: EngineSettings, io: EngineIo): Promise<num
     refuseStart(error);
   }
   log('Application startup complete.');
-  return life.live(server);
+  life = serving;
+  return serving.live(server);
 }
 
 const coreFailed =
@@ -77,7 +79,7 @@ class Life {
   }
 
   onSignal(signal: string): void {
-    if (signal === 'SIGHUP' || this.#server === null || this.phase !== 'serving') return;
+    if (signal === 'SIGHUP' || this.phase !== 'serving') return;
     this.#log('[shutdown] API server: shutdown triggered');
     const { shutdownMs } = this.#settings;
     if (shutdownMs === 0) return this.#cutOff();

@@ -19,7 +19,7 @@ export type CoreNews =
 
 /** Given to the EngineCore process on its command line, as JSON. */
 export type CoreSettings = Pace & {
-  /** One step of the batch: the time between two tokens of a sequence, ms. */
+  /** One step of the batch: the time between two tokens of a sequence, ms. 0: as fast as it goes. */
   readonly tokenMs: number;
   /** What loading the model takes, ms. */
   readonly startMs: number;

@@ -28,7 +28,7 @@ export async function runEngineCore(settings: CoreSettings): Promise<number> {
 class EngineCore {
   readonly #scheduler: Scheduler;
   readonly #tokenMs: number;
-  #timer: NodeJS.Timeout | null = null;
+  #cancelStep: (() => void) | null = null;
   /** When the current step ends, ms of the process' clock. */
   #dueMs = 0;
   #pause: PauseMode | null = null;
@@ -94,16 +94,16 @@ class EngineCore {
     const frozen = this.#pause === 'keep' || this.#pause === 'abort';
     const working = this.#pause === null ? !this.#scheduler.isIdle : this.#scheduler.hasRunning;
     if (frozen || !working) {
-      stop(this.#timer);
-      this.#timer = null;
-    } else if (this.#timer === null) {
+      this.#cancelStep?.();
+      this.#cancelStep = null;
+    } else if (this.#cancelStep === null) {
       this.#arm(performance.now() + this.#tokenMs);
     }
   }
 
   #end(): void {
     this.#over = true;
-    stop(this.#timer);
+    this.#cancelStep?.();
     tell({ type: 'report', report: emptyReport(this.#scheduler) }, () => {
       if (process.connected) process.disconnect();
       this.drained();
@@ -114,7 +114,13 @@ class EngineCore {
   #arm(dueMs: number): void {
     const nowMs = performance.now();
     this.#dueMs = Math.max(dueMs, nowMs);
-    this.#timer = setTimeout(() => this.#step(), this.#dueMs - nowMs);
+    if (this.#tokenMs === 0) {
+      const immediate = setImmediate(() => this.#step());
+      this.#cancelStep = () => clearImmediate(immediate);
+    } else {
+      const timer = setTimeout(() => this.#step(), this.#dueMs - nowMs);
+      this.#cancelStep = () => clearTimeout(timer);
+    }
   }
 
   #step(): void {
@@ -137,10 +143,6 @@ const emptyReport = (scheduler: Scheduler): Report => ({
   finished: [],
   load: scheduler.load(),
 });
-
-function stop(timer: NodeJS.Timeout | null): void {
-  if (timer !== null) clearTimeout(timer);
-}
 
 /** An orphan has nobody to tell; its channel is closed and what it computes is lost, as it should be. */
 function tell(news: CoreNews, told: () => void = () => {}): void {

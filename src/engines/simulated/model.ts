@@ -106,26 +106,20 @@ function placeAfter(place: Place, id: number): Place {
   if (first >= 0xf0) return 'owesThree';
   if (first >= 0xe0) return 'owesTwoSymbol';
   if (first >= 0xc0) return 'owesOne';
-  if (first >= 0x80) return afterContinuation(place);
+  if (first >= 0x80) return afterContinuation[place] ?? 'word2';
   if (id === space) return 'space';
   if (id === comma) return 'comma';
   if (id === stop) return 'sentence';
   return place === 'start' || place === 'space' ? 'word1' : place === 'word1' ? 'word2' : 'wordEnd';
 }
 
-function afterContinuation(place: Place): Place {
-  switch (place) {
-    case 'owesThree':
-      return 'owesTwoEmoji';
-    case 'owesTwoEmoji':
-    case 'owesTwoSymbol':
-      return 'owesOneSymbol';
-    case 'owesOneSymbol':
-      return 'symbol';
-    default:
-      return 'word2';
-  }
-}
+/** What one more byte of a character makes of the place; anywhere else such a byte is no character. */
+const afterContinuation: { readonly [place in Place]?: Place } = {
+  owesThree: 'owesTwoEmoji',
+  owesTwoEmoji: 'owesOneSymbol',
+  owesTwoSymbol: 'owesOneSymbol',
+  owesOneSymbol: 'symbol',
+};
 
 export function candidatesAt(context: Context): readonly Candidate[] {
   if (context.place === 'sentence' && context.position >= mayEndAfter) return mayEnd;
