@@ -1,0 +1,65 @@
+/**
+ * B1: a monitor that asked for the notice without a token got 401 from every current AMI, ignored it, and never saw an
+ * interruption. Here the service speaks version 2 only, and has its bad days just when the notice comes.
+ */
+import { equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { actionPath, until, watched, type Watched } from './watched-instance.ts';
+
+const seen = ({ announced }: Watched, withinMs: number): Promise<number> =>
+  until('the notice is acted on', () => announced.length > 0, withinMs);
+
+const readTwice = ({ imds }: Watched): Promise<number> =>
+  until('the watch runs', () => imds.reads.filter((path) => path === actionPath).length > 1, 5_000);
+
+test('[B1] the notice of an instance that answers version 2 only is acted on within a second', () =>
+  watched(async (instance) => {
+    await readTwice(instance);
+    const sentAt = Date.now();
+    instance.notice('terminate', 120_000);
+    await seen(instance, 1_000);
+    const [first] = instance.announced;
+    equal(first?.reason, 'interruption');
+    ok(Math.abs((first?.deadline ?? 0) - (sentAt + 120_000)) < 2_000);
+    equal(instance.imds.bareReads, 0, 'never asked without a token');
+  }));
+
+test('[B1] a token that expires, or that the service forgets, costs no notice', () =>
+  watched(async (instance) => {
+    instance.imds.tokenSeconds = 1;
+    instance.imds.forgetTokens();
+    await until('tokens are renewed', () => instance.imds.tokens >= 3, 5_000);
+    instance.imds.forgetTokens();
+    instance.notice('terminate', 120_000);
+    await seen(instance, 1_500);
+    equal(instance.imds.bareReads, 0);
+  }));
+
+for (const mood of [401, 500, 'reset', 'mute'] as const) {
+  test(`[B1] a notice that comes in a storm of ${mood} is acted on as soon as the storm is over`, () =>
+    watched(async (instance) => {
+      const { imds, announced } = instance;
+      await readTwice(instance);
+      imds.mood = mood;
+      instance.notice('terminate', 120_000);
+      const reads = imds.reads.length;
+      await until('the storm is felt', () => imds.reads.length > reads + (mood === 'mute' ? 0 : 3), 5_000);
+      equal(announced.length, 0);
+      imds.mood = 'well';
+      await seen(instance, 2_500);
+      equal(imds.bareReads, 0);
+    }));
+}
+
+test('[B1] a service that gives out no tokens for a while is asked again, never without one', () =>
+  watched(async (instance) => {
+    const { imds } = instance;
+    imds.tokenMood = 503;
+    imds.forgetTokens();
+    const tokens = imds.tokens;
+    instance.notice('terminate', 120_000);
+    await until('it is asked again', () => imds.tokens > tokens + 3, 5_000);
+    imds.tokenMood = 'well';
+    await seen(instance, 1_500);
+    equal(imds.bareReads, 0);
+  }));
