@@ -33,12 +33,10 @@ async function dataDirOf({ node, dir, dataDir }: Target, io: Io): Promise<string
   const isDev = node !== undefined || dir !== undefined;
   const usual = io.env[variableOf('dataDir')] || table.dataDir.fallback;
   if (!isDev && (await isThere(`${usual}/control.sock`))) return usual;
-  const { devDir, readDevState } = await import('./dev/state.ts');
+  const { devDir, needDevState, readDevState } = await import('./dev/state.ts');
   const at = devDir(io.env, dir);
-  const state = await readDevState(at);
-  if (state === null && !isDev) return usual;
-  if (state === null)
-    throw new Failure('unreachable', `no development cluster runs in ${at}: start one with synkti dev`);
+  if (!isDev && (await readDevState(at)) === null) return usual;
+  const state = await needDevState(at);
   return nodeOf(state.nodes, node ?? '1').dataDir;
 }
 

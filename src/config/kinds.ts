@@ -73,6 +73,17 @@ export const port: Kind<number> = scalar({
   show: (value) => value,
 });
 
+export const count = (min: number, max: number): Kind<number> =>
+  scalar({
+    expects: `a number from ${min} to ${max}`,
+    placeholder: 'number',
+    parse: (given) => {
+      const value = /^\d{1,9}$/.test(given) ? Number(given) : NaN;
+      return value >= min && value <= max ? value : undefined;
+    },
+    show: (value) => value,
+  });
+
 export const host: Kind<string> = scalar({
   expects: 'an IP address or a host name',
   placeholder: 'host',

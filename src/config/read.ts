@@ -31,8 +31,8 @@ export type Reading =
 
 /** Names the configuration file where no `--config` does. */
 export const configVariable = 'SYNKTI_CONFIG';
-/** Variables with our prefix that are not settings: the second marks the processes of one instance of `synkti dev`. */
-const otherVariables: readonly string[] = [configVariable, 'SYNKTI_INSTANCE_ID'];
+/** Variables with our prefix that are not settings: the last two mark the processes of `synkti dev`. */
+const otherVariables: readonly string[] = [configVariable, 'SYNKTI_INSTANCE_ID', 'SYNKTI_DEV_DIR'];
 
 /** A value and the place it was found in, as a person would name that place; null: a nested one, which none may be. */
 type Found = { readonly written: Written | null; readonly place: string };

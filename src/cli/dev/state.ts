@@ -6,6 +6,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { processes } from '../../os/processes.ts';
 import { Failure } from '../../std/failure.ts';
 import type { Io } from '../io.ts';
 
@@ -24,6 +25,8 @@ export type DevNode = z.infer<typeof devNode>;
 
 const devState = z.object({
   pid: z.int(),
+  /** Tells this process from a later one with the same pid. */
+  start: z.string(),
   /** The local cloud's control socket. */
   cloud: z.string(),
   nodes: z.array(devNode),
@@ -36,27 +39,35 @@ export function devDir(env: Io['env'], dir: string | undefined): string {
   return join(state, 'synkti', 'dev');
 }
 
-const fileOf = (dir: string): string => join(dir, 'dev.json');
+export const stateFile = (dir: string): string => join(dir, 'dev.json');
 
 /** null: no cluster runs from this directory. */
 export async function readDevState(dir: string): Promise<DevState | null> {
   let text: string;
   try {
-    text = await readFile(fileOf(dir), 'utf8');
+    text = await readFile(stateFile(dir), 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new Failure('denied', `${fileOf(dir)}: not readable`, error);
+    throw new Failure('denied', `${stateFile(dir)}: not readable`, error);
   }
   const state = devState.safeParse(parsed(text));
-  if (!state.success) throw new Failure('invalid', `${fileOf(dir)}: not what synkti dev writes: remove it`);
-  return isAlive(state.data.pid) ? state.data : null;
+  if (!state.success)
+    throw new Failure('invalid', `${stateFile(dir)}: not what synkti dev writes: remove it`);
+  return processes.startOf(state.data.pid) === state.data.start ? state.data : null;
+}
+
+/** Failure `unreachable`: no cluster runs from this directory. */
+export async function needDevState(dir: string): Promise<DevState> {
+  const state = await readDevState(dir);
+  if (state !== null) return state;
+  throw new Failure('unreachable', `no development cluster runs in ${dir}: start one with synkti dev`);
 }
 
 /** Whole or not at all: a command may read at any time. */
 export async function writeDevState(dir: string, state: DevState): Promise<void> {
-  const draft = `${fileOf(dir)}.new`;
+  const draft = `${stateFile(dir)}.new`;
   await writeFile(draft, JSON.stringify(state), { mode: 0o600 });
-  await rename(draft, fileOf(dir));
+  await rename(draft, stateFile(dir));
 }
 
 function parsed(text: string): unknown {
@@ -65,14 +76,5 @@ function parsed(text: string): unknown {
   } catch (error) {
     if (error instanceof SyntaxError) return null;
     throw error;
-  }
-}
-
-/** Whether the process is there; one that belongs to somebody else is there too. */
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

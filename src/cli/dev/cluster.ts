@@ -1,0 +1,196 @@
+/**
+ * A whole cluster on this machine: the local cloud in this process, nodes as its instances, and what they report.
+ *
+ *   starting ──every node ready and knows the others──► running ──close──► nothing left
+ *       └────────a node ends, or it takes too long─────► nothing left, Failure
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { connectControl } from '../../control/client.ts';
+import { startLocalCloud, type LocalCloud } from '../../localcloud/cloud.ts';
+import { usualCloud } from '../../localcloud/cloud-options.ts';
+import type { Fact } from '../../node/facts.ts';
+import { systemClock } from '../../os/clock.ts';
+import { Failure } from '../../std/failure.ts';
+import type { Io } from '../io.ts';
+import { logOf, openHosts, type DevHosts, type Ended } from './hosts.ts';
+import { tailOf, type LogTail } from './log-tail.ts';
+import { takePlace } from './place.ts';
+import { needPorts } from './ports.ts';
+import type { DevNode } from './state.ts';
+
+export type DevOptions = {
+  readonly dir: string;
+  readonly nodes: number;
+  readonly basePort: number;
+  /** Flags for every `synkti run`. */
+  readonly flags: readonly string[];
+  readonly env: Io['env'];
+  /** For the first engines to become ready, ms. */
+  readonly readyMs: number;
+  /** From the loss of an instance until Auto Scaling launches another, ms. */
+  readonly replaceAfterMs: number;
+  readonly onEvent: (event: DevEvent) => void;
+};
+
+/** A line of a node's log, or what the local cloud did. `node` is null for what is about no node. */
+export type DevEvent = { readonly node: number | null; readonly said: Fact | string };
+
+export type DevCluster = {
+  readonly readyMs: number;
+  nodes(): readonly DevNode[];
+  /** Kills every process and removes every file. */
+  close(): Promise<void>;
+};
+
+/** How often the logs are read and, at the start, the nodes are asked, ms. */
+const lookMs = 100;
+
+/** Failure: what keeps it from starting, in one line. Nothing is left behind then. */
+export async function startDevCluster(options: DevOptions, signal: AbortSignal): Promise<DevCluster> {
+  const startedAt = performance.now();
+  await needPorts(options.basePort, options.nodes);
+  await using started = new AsyncDisposableStack();
+  const place = await takePlace(options.dir, usualCloud.group.max);
+  started.defer(place.release);
+
+  const dead = Promise.withResolvers<never>();
+  // Told to whoever waits for the start; nobody does any more once the cluster is ready.
+  dead.promise.catch(() => undefined);
+  let isReady = false;
+  let cloud: LocalCloud | null = null;
+  const hosts = openHosts({
+    ...options,
+    onEnded: (ended) => {
+      options.onEvent({ node: ended.node.node, said: describe(ended) });
+      if (!isReady)
+        dead.reject(new Failure('unreachable', `node ${ended.node.node} did not start: ${ended.how}`));
+      else if (ended.fate !== 'restarts') cloud?.exited(ended.node.id);
+    },
+    onChanged: () => place.publish(cloud?.controlSocket ?? '', hosts.nodes()),
+  });
+  started.defer(hosts.close);
+  cloud = await openCloud(options, place.cloudDir, hosts, signal);
+  started.defer(cloud.close);
+  const follower = follow(options, hosts);
+  started.defer(follower.close);
+
+  const late = AbortSignal.any([signal, AbortSignal.timeout(options.readyMs)]);
+  await Promise.race([dead.promise, whenReady(options, hosts, late)]).catch(async (error: unknown) => {
+    await follower.look();
+    throw error;
+  });
+  isReady = true;
+  const running = started.move();
+  return {
+    readyMs: Math.round(performance.now() - startedAt),
+    nodes: hosts.nodes,
+    close: () => running.disposeAsync(),
+  };
+}
+
+function openCloud(
+  options: DevOptions,
+  dir: string,
+  hosts: DevHosts,
+  signal: AbortSignal,
+): Promise<LocalCloud> {
+  return startLocalCloud(
+    {
+      ...usualCloud,
+      dir,
+      hosts,
+      clock: systemClock,
+      seed: process.pid,
+      desired: options.nodes,
+      group: { ...usualCloud.group, replaceAfterMs: options.replaceAfterMs },
+      template: { ...usualCloud.template, tags: { SynktiCluster: 'dev', SynktiRole: 'worker' } },
+      // A daemon that left in good order has no more use for its machine.
+      terminateOnExit: true,
+      report: (fact) => options.onEvent({ node: numberOf(hosts, fact), said: fact }),
+    },
+    signal,
+  );
+}
+
+function numberOf(hosts: DevHosts, fact: Fact): number | null {
+  return hosts.nodes().find(({ id }) => id === fact['instance'])?.node ?? null;
+}
+
+function describe({ how, fate }: Ended): string {
+  const next = { left: 'it left', restarts: 'it is started again', 'given-up': 'it is given up' } as const;
+  return `the daemon ended (${how}): ${next[fate]}`;
+}
+
+/** Ready means useful: every node takes requests and sees every other one serve. */
+async function whenReady(options: DevOptions, hosts: DevHosts, signal: AbortSignal): Promise<void> {
+  const waiting = new Set(Array.from({ length: options.nodes }, (_, at) => at + 1));
+  while (waiting.size > 0) {
+    const nodes = hosts.nodes().filter(({ node }) => waiting.has(node));
+    await Promise.all(
+      nodes.map(async (node) => {
+        if (await isUseful(node, options.nodes)) waiting.delete(node.node);
+      }),
+    );
+    if (signal.aborted && waiting.size > 0)
+      throw new Failure(
+        'late',
+        `not ready after ${options.readyMs / 1_000} s: node ${[...waiting].join(', ')}`,
+      );
+    if (waiting.size > 0) await pause(lookMs);
+  }
+}
+
+async function isUseful({ api, dataDir }: DevNode, count: number): Promise<boolean> {
+  try {
+    const ready = await fetch(`${api}/readyz`, { signal: AbortSignal.timeout(2_000) });
+    await ready.body?.cancel();
+    if (!ready.ok) return false;
+    const members = await connectControl(dataDir).members();
+    return members.filter(({ health, phase }) => health === 'alive' && phase === 'serving').length >= count;
+  } catch (error) {
+    // It is still coming up: nothing listens yet, or it is busy.
+    if (error instanceof Failure || error instanceof TypeError || error instanceof DOMException) return false;
+    throw error;
+  }
+}
+
+/** Turns every new line of every node's log into an event. */
+function follow(options: DevOptions, hosts: DevHosts): { look(): Promise<void>; close(): void } {
+  const tails = new Map<number, LogTail>();
+  let timer: NodeJS.Timeout | null = null;
+  let closed = false;
+  let turn = Promise.resolve();
+
+  /** One look at a time: two would read the same lines. */
+  const look = (): Promise<void> => (turn = turn.then(readAll));
+  async function readAll(): Promise<void> {
+    for (const { node } of hosts.nodes()) {
+      const tail = tails.get(node) ?? tailOf(logOf(options.dir, node));
+      tails.set(node, tail);
+      for (const line of await tail.read()) options.onEvent({ node, said: factOf(line) });
+    }
+  }
+  function again(): void {
+    if (closed) return;
+    timer = setTimeout(() => void look().finally(again), lookMs);
+  }
+  again();
+  return {
+    look,
+    close: () => {
+      closed = true;
+      if (timer !== null) clearTimeout(timer);
+    },
+  };
+}
+
+/** What is no fact is shown as it is: a stack trace, or an engine's last words. */
+function factOf(line: string): Fact | string {
+  if (!line.startsWith('{')) return line;
+  try {
+    return JSON.parse(line) as Fact;
+  } catch (error) {
+    if (error instanceof SyntaxError) return line;
+    throw error;
+  }
+}

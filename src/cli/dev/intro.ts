@@ -1,0 +1,35 @@
+/** What a person reads when the cluster is ready: where it is, and what to try. */
+import type { DevNode } from './state.ts';
+
+export function intro(of: {
+  readonly nodes: readonly DevNode[];
+  readonly readyMs: number;
+  readonly model: string;
+  /** How to call this program. */
+  readonly synkti: string;
+}): string {
+  const { nodes, readyMs, model, synkti } = of;
+  const body = JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: 'Hello' }] });
+  const last = nodes.at(-1)?.node ?? 1;
+  const calls = [
+    [`${synkti} members`, 'who is in the cluster'],
+    [`${synkti} chaos interrupt ${Math.min(2, last)} --notice 20s`, 'a spot interruption with notice'],
+    [`${synkti} chaos kill ${last}`, 'a node lost without notice'],
+  ] as const;
+  const width = Math.max(...calls.map(([call]) => call.length));
+  return [
+    `${nodes.length} ${nodes.length === 1 ? 'node is' : 'nodes are'} ready after ${(readyMs / 1_000).toFixed(1)} s:`,
+    '',
+    ...nodes.map(({ node, api, zone, id }) => `  node ${node}  ${api}  ${zone}  ${id}`),
+    '',
+    'Any of them answers:',
+    '',
+    `  curl -N ${nodes[0]?.api}/v1/chat/completions -H 'content-type: application/json' \\`,
+    `    -d '${body}'`,
+    '',
+    'In another terminal:',
+    '',
+    ...calls.map(([call, why]) => `  ${call.padEnd(width)}  ${why}`),
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,99 @@
+/**
+ * The directory of a development cluster: one cluster at a time, nothing of anybody else's touched, nothing left
+ * behind. What a crashed one left, processes included, is cleared away by the next one.
+ */
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { controlSocket } from '../../control/socket-file.ts';
+import { processes } from '../../os/processes.ts';
+import { Failure } from '../../std/failure.ts';
+import { clusterMark } from './environment.ts';
+import { openGuard } from './guard.ts';
+import { killMarked, logOf } from './hosts.ts';
+import { readDevState, stateFile, writeDevState, type DevNode } from './state.ts';
+
+export type Place = {
+  /** The local cloud's own folder. */
+  readonly cloudDir: string;
+  /** Tells the other commands who is there. */
+  publish(cloud: string, nodes: readonly DevNode[]): void;
+  /** Removes every file, and the directory where it is empty then. All processes must be gone. */
+  release(): Promise<void>;
+};
+
+/** Failure `busy`: a cluster runs from here; `denied`, `invalid`: this directory cannot be used. */
+export async function takePlace(dir: string, nodesMax: number): Promise<Place> {
+  const running = await readDevState(dir);
+  if (running !== null)
+    throw new Failure(
+      'busy',
+      `a development cluster runs in ${dir} already (process ${running.pid}): stop it, or choose another --dir`,
+    );
+  await prepare(dir);
+  controlSocket(join(dir, `node-${nodesMax}`));
+  const own = await ownFiles(dir);
+  await killMarked(clusterMark(dir));
+  await Promise.all(own.map((file) => rm(file, { recursive: true, force: true })));
+
+  const { pid } = process;
+  const start = processes.startOf(pid) ?? '';
+  await writeDevState(dir, { pid, start, cloud: '', nodes: [] });
+  const cloudDir = join(dir, 'cloud');
+  const places = Array.from({ length: nodesMax }, (_, at) => [
+    join(dir, `node-${at + 1}`),
+    logOf(dir, at + 1),
+  ]);
+  const guard = openGuard(Object.entries(clusterMark(dir))[0]!.join('='), [
+    stateFile(dir),
+    cloudDir,
+    ...places.flat(),
+  ]);
+  let written = Promise.resolve();
+  return {
+    cloudDir,
+    publish: (cloud, nodes) => {
+      const write = (): Promise<void> => writeDevState(dir, { pid, start, cloud, nodes: [...nodes] });
+      written = written.then(write, write);
+    },
+    release: async () => {
+      await written;
+      await Promise.all((await ownFiles(dir)).map((file) => rm(file, { recursive: true, force: true })));
+      await removeIfEmpty(dir);
+      guard.standDown();
+    },
+  };
+}
+
+async function prepare(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Failure(
+      code === 'EEXIST' || code === 'ENOTDIR' ? 'invalid' : 'denied',
+      `--dir ${dir}: ${code}`,
+      error,
+    );
+  }
+}
+
+const isOwn = (name: string): boolean => /^(dev\.json(\.new)?|cloud|node-\d+(\.log)?)$/.test(name);
+
+/** Failure `denied` where something lies beside them: a directory with other things in it is not ours to clear. */
+async function ownFiles(dir: string): Promise<readonly string[]> {
+  const names = await readdir(dir);
+  const strange = names.find((name) => !isOwn(name));
+  if (strange !== undefined)
+    throw new Failure('denied', `--dir ${dir}: holds other things (${strange}): choose an empty directory`);
+  return names.map((name) => join(dir, name));
+}
+
+/** Somebody may have put a file there meanwhile, which then stays. */
+async function removeIfEmpty(dir: string): Promise<void> {
+  try {
+    await rmdir(dir);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'EBUSY') throw error;
+  }
+}

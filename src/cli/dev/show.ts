@@ -1,0 +1,107 @@
+/** Three ways to tell of a running cluster: JSON lines for a program, plain lines for a log, a table for a person. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { print, printJson, type Io } from '../io.ts';
+import { invocation } from '../executable.ts';
+import type { DevCluster, DevEvent } from './cluster.ts';
+import { intro } from './intro.ts';
+import { openSampler } from './sample.ts';
+import { eventLine, screen } from './view.ts';
+
+export type Show = {
+  event(event: DevEvent): void;
+  ready(cluster: DevCluster): Promise<void>;
+  /** Puts the terminal in order. */
+  close(): Promise<void>;
+  /** What was said last and is not on the screen, for when the cluster does not start. */
+  unseen(): readonly string[];
+};
+
+/** How often the table is drawn, ms. */
+const drawMs = 500;
+const eventsMax = 200;
+
+export function showFor(io: Io, options: { readonly json: boolean }): Promise<Show> {
+  if (options.json) return Promise.resolve(jsonShow(io));
+  return io.out.isTTY === true ? liveShow(io) : Promise.resolve(plainShow(io));
+}
+
+function jsonShow(io: Io): Show {
+  const lines = lastLines();
+  return {
+    event: (event) => {
+      const { node, said } = event;
+      lines.add(eventLine(event));
+      printJson(io, { event: typeof said === 'string' ? { node, said } : { node, ...said } });
+    },
+    ready: (cluster) => {
+      const nodes = cluster
+        .nodes()
+        .map(({ node, id, zone, api, control, pid }) => ({ node, id, zone, api, control, pid }));
+      printJson(io, { ready: { nodes, readyMs: cluster.readyMs } });
+      return Promise.resolve();
+    },
+    close: () => Promise.resolve(),
+    unseen: lines.all,
+  };
+}
+
+function plainShow(io: Io): Show {
+  return {
+    event: (event) => print(io, eventLine(event)),
+    ready: async (cluster) => print(io, await introOf(cluster)),
+    close: () => Promise.resolve(),
+    unseen: () => [],
+  };
+}
+
+async function liveShow(io: Io): Promise<Show> {
+  const { createLogUpdate } = await import('log-update');
+  const live = createLogUpdate(io.out as NodeJS.WriteStream);
+  const lines = lastLines();
+  const sample = openSampler();
+  const closed = new AbortController();
+  let drawing: Promise<void> | null = null;
+
+  async function draw(cluster: DevCluster): Promise<void> {
+    while (!closed.signal.aborted) {
+      const samples = await sample(cluster.nodes());
+      const size = { columns: io.out.columns ?? 80, rows: io.out.rows ?? 24 };
+      if (!closed.signal.aborted) live(screen(samples, lines.all(), { size, now: Date.now() }));
+      // Woken by the end, which is no failure.
+      await pause(drawMs, undefined, { signal: closed.signal }).catch(() => undefined);
+    }
+  }
+
+  return {
+    event: (event) => lines.add(eventLine(event)),
+    ready: async (cluster) => {
+      print(io, await introOf(cluster));
+      drawing = draw(cluster);
+    },
+    close: async () => {
+      closed.abort();
+      await drawing;
+      if (drawing !== null) live.done();
+    },
+    unseen: lines.all,
+  };
+}
+
+function lastLines(): { add(line: string): void; all(): readonly string[] } {
+  const lines: string[] = [];
+  return {
+    add: (line) => {
+      lines.push(line);
+      if (lines.length > eventsMax) lines.shift();
+    },
+    all: () => lines,
+  };
+}
+
+async function introOf(cluster: DevCluster): Promise<string> {
+  const nodes = cluster.nodes();
+  const [first] = await openSampler()(nodes.slice(0, 1));
+  const engine = first?.status?.engine;
+  const model = engine === undefined || engine.phase === 'none' ? undefined : engine.models[0];
+  return intro({ nodes, readyMs: cluster.readyMs, model: model ?? 'simulated', synkti: invocation() });
+}
