@@ -24,14 +24,22 @@ test('[B1] the notice of an instance that answers version 2 only is acted on wit
     equal(instance.imds.bareReads, 0, 'never asked without a token');
   }));
 
-test('[B1] a token that expires, or that the service forgets, costs no notice', () =>
+test('[B1] tokens that expire again and again cost no notice', () =>
   watched(async (instance) => {
     instance.imds.tokenSeconds = 1;
     instance.imds.forgetTokens();
     await until('tokens are renewed', () => instance.imds.tokens >= 3, 5_000);
-    instance.imds.forgetTokens();
     instance.notice('terminate', 120_000);
     await seen(instance, 1_500);
+    equal(instance.imds.bareReads, 0);
+  }));
+
+test('[B1] a token that the service forgot is replaced, and the notice behind it acted on', () =>
+  watched(async (instance) => {
+    await readTwice(instance);
+    instance.imds.forgetTokens();
+    instance.notice('terminate', 120_000);
+    await seen(instance, 1_000);
     equal(instance.imds.bareReads, 0);
   }));
 
