@@ -6,6 +6,8 @@ import type { NodePolicy } from './ec2/world.ts';
 import type { FleetTimings } from './instances/fleet.ts';
 import type { Hosts } from './instances/hosts.ts';
 import type { Blueprint } from './instances/instance.ts';
+import type { S3Options } from './s3/s3.ts';
+import { awsRequestRate } from './s3/shaping.ts';
 
 export type LocalCloudOptions = {
   /** Made if missing, closed to others; holds the control socket and what S3 stores. */
@@ -35,7 +37,7 @@ export type LocalCloudOptions = {
   readonly instancesMax: number;
   /** Whether an instance ends when its daemon does: `shutdown` as its last word, and instance-initiated termination. */
   readonly terminateOnExit: boolean;
-};
+} & Pick<S3Options, 'dayMs' | 'requestRate' | 'bandwidthOf'>;
 
 type Usual = Omit<LocalCloudOptions, 'dir' | 'hosts' | 'clock' | 'report' | 'seed'>;
 
@@ -70,4 +72,7 @@ export const usualCloud: Usual = {
   credentialsTtlMs: 6 * 3_600_000,
   instancesMax: 64,
   terminateOnExit: false,
+  dayMs: 86_400_000,
+  requestRate: awsRequestRate,
+  bandwidthOf: () => null,
 };

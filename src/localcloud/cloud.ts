@@ -26,6 +26,7 @@ import { metadataTree, type MaintenanceEvent } from './imds/metadata.ts';
 import { accessKeyId } from './imds/role-credentials.ts';
 import { openDatacenter, type Datacenter } from './instances/datacenter.ts';
 import { isHeld } from './instances/instance.ts';
+import { openS3 } from './s3/s3.ts';
 import { openSsm } from './ssm.ts';
 import { openSts } from './sts.ts';
 import type { Api } from './wire/call.ts';
@@ -64,8 +65,10 @@ export async function startLocalCloud(options: LocalCloudOptions, signal: AbortS
   let awsEndpoint = '';
   const machines = openMachines(options, { credentials, faults, awsEndpoint: () => awsEndpoint });
   const { datacenter, listeners, maintenance } = machines;
+  const s3 = await openS3({ ...options, dir: join(options.dir, 's3'), report: failed });
+  started.defer(async () => s3.close());
   const endpoint = await openEndpoint({
-    apis: apisOf(options, machines),
+    apis: [...apisOf(options, machines), s3],
     credentials,
     clock,
     faults,

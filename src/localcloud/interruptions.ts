@@ -14,7 +14,7 @@
 import { unreachable } from '../std/assert.ts';
 import { after, earliest, never, wallTime, type Instant, type WallTime } from '../std/time.ts';
 
-export type SpotAction = 'terminate' | 'stop' | 'hibernate';
+type SpotAction = 'terminate' | 'stop' | 'hibernate';
 
 export type Order = {
   readonly action: SpotAction;

@@ -4,6 +4,8 @@ import { instant, wallTime } from '../../src/std/time.ts';
 export type ManualClock = Clock & {
   /** Moves time on and fires what falls due on the way, in order. */
   advance(ms: number): void;
+  /** How many wait for their time. */
+  waiting(): number;
 };
 
 /** Time that stands still until a test moves it. `wall` is where the time of day starts, epoch ms. */
@@ -29,5 +31,6 @@ export function manualClock(wall = 1_790_000_000_000): ManualClock {
       }
       now = end;
     },
+    waiting: () => timers.size,
   };
 }

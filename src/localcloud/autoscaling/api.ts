@@ -11,7 +11,7 @@ import { listed, queryApi, type Fields, type QueryOperation } from '../wire/quer
 import type { XmlNode } from '../wire/xml.ts';
 import type { Group, GroupEvent, GroupMember } from './group.ts';
 
-export type GroupWorld = {
+type GroupWorld = {
   readonly account: string;
   readonly region: string;
   readonly zones: readonly string[];

@@ -5,7 +5,7 @@
 import { createSign, generateKeyPair, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 
-export type Signer = {
+type Signer = {
   /** Base64 in lines, as IMDS shows it under dynamic/instance-identity/signature. */
   sign(document: string): Promise<string>;
   /** PEM of the public key that verifies what `sign` returns. */

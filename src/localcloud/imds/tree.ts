@@ -1,6 +1,6 @@
 /** The metadata of one instance as a tree of paths, and how AWS answers a walk through it. */
 
-export type Leaf = string | (() => string | Promise<string>);
+type Leaf = string | (() => string | Promise<string>);
 /** A child that is undefined is not there: AWS answers 404 until there is something. */
 export type Tree = { readonly [name: string]: Leaf | Tree | undefined };
 

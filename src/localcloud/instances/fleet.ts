@@ -101,7 +101,7 @@ export function step(fleet: Fleet, event: FleetEvent, now: Instant): Step {
 export const deadline = (fleet: Fleet): Instant =>
   earliest(never, ...Array.from(fleet.instances.values(), (instance) => instance.phaseEndsAt));
 
-export const wallOf = (fleet: Fleet, at: Instant): WallTime => wallTime(at + fleet.wallOffset);
+const wallOf = (fleet: Fleet, at: Instant): WallTime => wallTime(at + fleet.wallOffset);
 
 function run(fleet: Fleet, blueprints: readonly Blueprint[], now: Instant): Step {
   for (const { tags, ...fixed } of blueprints) {

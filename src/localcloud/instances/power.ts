@@ -8,7 +8,7 @@ import type { Hosts, Part, ProcessSignal } from './hosts.ts';
 
 type Start = (signal: AbortSignal) => Promise<void>;
 
-export type Power = {
+type Power = {
   boot(id: string, start: Start): void;
   signal(id: string, part: Part, signal: ProcessSignal): void;
   isolate(id: string, on: boolean): void;
