@@ -70,6 +70,49 @@ export const facts = {
       labels: ['cause'],
     },
   },
+  'stream.finished': {
+    level: 'debug',
+    counter: {
+      name: 'synkti_generated_tokens_total',
+      help: 'Tokens of finished answers that entered here.',
+      sum: 'tokens',
+    },
+  },
+  'stream.failed': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_streams_failed_total',
+      help: 'Answers that broke off and could not be continued, by cause.',
+      labels: ['cause'],
+    },
+  },
+  'stream.abandoned': {
+    level: 'debug',
+    counter: { name: 'synkti_streams_abandoned_total', help: 'Answers whose client left.' },
+  },
+  'stream.entryLost': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_streams_entry_lost_total',
+      help: 'Answers that ended with this node, because their client was connected here.',
+    },
+  },
+  'request.answered': {
+    level: 'debug',
+    counter: {
+      name: 'synkti_requests_total',
+      help: 'Requests of clients, by route and status.',
+      labels: ['route', 'status'],
+    },
+  },
+  'request.cut': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_requests_cut_total',
+      help: 'Responses that nobody read, by reason.',
+      labels: ['why'],
+    },
+  },
   'drain.started': {
     level: 'info',
     counter: {
@@ -104,6 +147,7 @@ export const facts = {
   },
   'engine.exhausted': { level: 'error' },
   'engine.unswept': { level: 'error' },
+  'engine.hindered': { level: 'warn' },
   'engine.stopping': { level: 'info' },
   'engine.stopped': { level: 'info' },
   'cloud.instance': { level: 'info' },

@@ -1,10 +1,10 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { choose, type Candidate, type Standing } from '../../src/routing/choose.ts';
+import { choose, type Candidate, type Standing, type Wish } from '../../src/routing/choose.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import type { Rng } from '../../src/std/random.ts';
 
-const relaxed = { avoid: [], urgent: false };
+const relaxed: Wish = { avoid: [], urgent: false };
 
 const candidate = (name: string, running: number | null, rest: Partial<Candidate> = {}): Candidate => ({
   member: memberId(name),

@@ -1,0 +1,77 @@
+/**
+ * The way back to one client. Whoever asks for a stream and does not read it must not be buffered for without end: a
+ * response is cut when more than a megabyte of its stream lies unsent, or when nothing of what lies there has moved for
+ * a minute. Cutting closes the connection, and that aborts the engine like any client that leaves.
+ */
+import type { ServerResponse } from 'node:http';
+
+const unsentBytesMax = 1_024 ** 2;
+const stuckMs = 60_000;
+/** How often responses are looked at, ms. */
+export const lookMs = 5_000;
+
+export type CutReason = 'unread' | 'stuck';
+
+export type Outlet = {
+  readonly response: ServerResponse;
+  /** One event of a stream; the first one sends the head. */
+  send(data: string, headers: Readonly<Record<string, string>>): void;
+  end(): void;
+  /** Notes progress, and cuts when there has been none for too long. */
+  look(nowMs: number): void;
+};
+
+const streamHeaders = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache',
+  // nginx in front of us would gather the events otherwise.
+  'x-accel-buffering': 'no',
+};
+
+export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => void): Outlet {
+  let written = 0;
+  let moved = 0;
+  let movedAtMs: number | null = null;
+  let corked = false;
+
+  function cut(why: CutReason): void {
+    if (response.destroyed) return;
+    onCut(why);
+    response.destroy();
+  }
+
+  /** Events that came in one read leave in one write, and not a moment later. */
+  function gather(): void {
+    if (corked) return;
+    corked = true;
+    response.cork();
+    process.nextTick(() => {
+      corked = false;
+      if (!response.writableEnded) response.uncork();
+    });
+  }
+
+  return {
+    response,
+    send: (data, headers) => {
+      if (response.destroyed || response.writableEnded) return;
+      if (!response.headersSent) response.writeHead(200, { ...streamHeaders, ...headers });
+      gather();
+      const event = `data: ${data}\n\n`;
+      written += event.length;
+      response.write(event);
+      if (response.writableLength > unsentBytesMax) cut('unread');
+    },
+    end: () => {
+      if (!response.destroyed) response.end();
+    },
+    look: (nowMs) => {
+      const left = response.writableLength;
+      // What was written by others than `send` shows only as what is left of it.
+      const gone = written - left;
+      if (left === 0 || gone !== moved || movedAtMs === null) movedAtMs = nowMs;
+      else if (nowMs - movedAtMs > stuckMs) cut('stuck');
+      moved = gone;
+    },
+  };
+}

@@ -1,0 +1,50 @@
+/**
+ * Requests that are no HTTP: a header without end, two lengths for one body, a client that sends a byte a second. There
+ * is no request object for them, only the socket, on which an answer is written by hand. As with a body that is too
+ * large, what still comes is read for a moment, so that the answer is not overtaken by a reset.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { complaintJson } from '../stream/answer.ts';
+
+const lingerMs = 2_000;
+
+const answers: Readonly<Record<string, readonly [status: number, message: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'The request header is too large.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to arrive.'],
+  HPE_UNEXPECTED_CONTENT_LENGTH: [
+    400,
+    'A request has either a Content-Length or a Transfer-Encoding, not both.',
+  ],
+  HPE_INVALID_TRANSFER_ENCODING: [
+    400,
+    'A request has either a Content-Length or a Transfer-Encoding, not both.',
+  ],
+};
+
+const told = new WeakSet<Socket>();
+
+export function complainOnSocket(error: NodeJS.ErrnoException, socket: Socket): void {
+  // The parser complains again about each further byte.
+  if (told.has(socket)) return;
+  told.add(socket);
+  if (error.code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) return void socket.destroy();
+  const [status, message] = answers[error.code ?? ''] ?? [400, 'This is not an HTTP request.'];
+  const body = complaintJson({ message, type: 'invalid_request_error', param: null, code: null });
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      'Content-Type: application/json',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      'Connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  );
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  socket.on('close', () => clearTimeout(timer));
+}
+
+/** A response is under way on this socket: a second head in the middle of it would only confuse its reader. */
+const isAnswering = (socket: Socket): boolean =>
+  (socket as { _httpMessage?: { headersSent: boolean } | null })._httpMessage?.headersSent === true;

@@ -1,0 +1,108 @@
+/**
+ * What a client is told other than an answer: OpenAI's error shape for our own refusals, and for the several shapes
+ * that an engine has (`{"error":{…}}`, `{"error":"Unauthorized"}`, `{"detail":…}`, or no JSON at all).
+ */
+import type { ServerResponse } from 'node:http';
+import { complaintJson, type Complaint } from '../stream/answer.ts';
+
+export type Reply = {
+  readonly status: number;
+  readonly complaint: Complaint;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+export const badRequest = (
+  message: string,
+  param: string | null = null,
+  code: string | null = null,
+): Reply => ({
+  status: 400,
+  complaint: { message, type: 'invalid_request_error', param, code },
+});
+
+export const notFound = (path: string): Reply => ({
+  status: 404,
+  complaint: {
+    message: `Unknown path ${path}.`,
+    type: 'invalid_request_error',
+    param: null,
+    code: 'unknown_url',
+  },
+});
+
+export const wrongMethod = (method: string, allowed: string): Reply => ({
+  status: 405,
+  complaint: {
+    message: `Method ${method} is not allowed here.`,
+    type: 'invalid_request_error',
+    param: null,
+    code: 'method_not_allowed',
+  },
+  headers: { allow: allowed },
+});
+
+export const tooLarge = (bytesMax: number): Reply => ({
+  status: 413,
+  complaint: {
+    message: `The request body is larger than ${bytesMax} bytes.`,
+    type: 'invalid_request_error',
+    param: null,
+    code: 'request_too_large',
+  },
+});
+
+export const busy = (message: string, code: string, retryAfterMs: number): Reply => ({
+  status: 503,
+  complaint: { message, type: 'server_error', param: null, code },
+  headers: retryAfter(retryAfterMs),
+});
+
+/** Whole seconds, at least one: a client that comes back at once helps nobody. */
+export const retryAfter = (ms: number): Readonly<Record<string, string>> => ({
+  'retry-after': String(Math.max(1, Math.ceil(ms / 1_000))),
+});
+
+export function reply(response: ServerResponse, { status, complaint, headers }: Reply): void {
+  replyJson(response, status, complaintJson(complaint), headers);
+}
+
+export function replyJson(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  });
+  response.end(body);
+}
+
+/** An engine's refusal, given back as OpenAI would put it. */
+export function openAiError(status: number, body: string): string {
+  const json = parse(body);
+  const error = json?.['error'];
+  if (typeof error === 'object' && error !== null && 'message' in error) return body;
+  const message =
+    typeof error === 'string'
+      ? error
+      : json?.['detail'] !== undefined
+        ? words(json['detail'])
+        : `The engine answered with status ${status}.`;
+  const type = status >= 500 ? 'server_error' : 'invalid_request_error';
+  return complaintJson({ message, type, param: null, code: null });
+}
+
+const words = (detail: unknown): string => (typeof detail === 'string' ? detail : JSON.stringify(detail));
+
+function parse(body: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const json: unknown = JSON.parse(body);
+    return typeof json === 'object' && json !== null ? (json as Record<string, unknown>) : null;
+  } catch {
+    return null; // A proxy's HTML page, or nothing: the status says enough.
+  }
+}
