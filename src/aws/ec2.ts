@@ -14,7 +14,7 @@ import { Failure } from '../std/failure.ts';
 import type { RoleCredentials } from './credentials.ts';
 import { ec2Failure } from './ec2-failure.ts';
 
-export type Ec2Options = {
+type Ec2Options = {
   readonly cluster: string;
   readonly identify: (signal: AbortSignal) => Promise<InstanceIdentity>;
   readonly credentials: () => Promise<RoleCredentials>;
@@ -35,99 +35,109 @@ const requestMs = 5_000;
 /** A booting instance may be unknown to parts of EC2 for seconds, rarely minutes; the caller's signal is the bound. */
 const tagRetries = { retries: 20, minTimeout: 500, maxTimeout: 10_000, factor: 2, randomize: true };
 
-export function openCloud(options: Ec2Options): Cloud & { close(): void } {
-  let identity: Promise<InstanceIdentity> | null = null;
-  let opened: Promise<EC2Client> | null = null;
+export const openCloud = (options: Ec2Options): Ec2Cloud => new Ec2Cloud(options);
 
-  /** Asked once and kept; a failure is not kept. */
-  function identify(signal: AbortSignal): Promise<InstanceIdentity> {
-    identity ??= options.identify(signal).catch((error: unknown) => {
-      identity = null;
-      throw error;
-    });
-    return identity;
+class Ec2Cloud implements Cloud {
+  readonly #options: Ec2Options;
+  #identity: Promise<InstanceIdentity> | null = null;
+  #client: Promise<EC2Client> | null = null;
+
+  constructor(options: Ec2Options) {
+    this.#options = options;
   }
 
-  async function open(signal: AbortSignal): Promise<EC2Client> {
-    const region = options.region ?? (await identify(signal)).region;
-    // Loaded on first use: the SDK takes longer to load than everything else in a command that needs no cloud.
+  /** Asked once and kept; a failure is not kept. */
+  identify(signal: AbortSignal): Promise<InstanceIdentity> {
+    this.#identity ??= this.#options.identify(signal).catch((error: unknown) => {
+      this.#identity = null;
+      throw error;
+    });
+    return this.#identity;
+  }
+
+  sightings(signal: AbortSignal): Promise<readonly Sighting[]> {
+    return this.#list(signal).catch(translate('list instances', signal));
+  }
+
+  async tagSelf(tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
+    const translated = translate('tag own instance', signal);
+    await pRetry(() => this.#tag(tags, signal).catch(translated), {
+      ...tagRetries,
+      signal,
+      shouldRetry: ({ error }) => error instanceof Failure && error.kind === 'missing',
+    }).catch(translated);
+  }
+
+  async untagSelf(keys: readonly string[], signal: AbortSignal): Promise<void> {
+    assert(keys.length > 0, 'without keys EC2 deletes every tag');
+    await this.#untag(keys, signal).catch(translate('untag own instance', signal));
+  }
+
+  close(): void {
+    void this.#client?.then(
+      (client) => client.destroy(),
+      () => undefined,
+    );
+  }
+
+  async #list(signal: AbortSignal): Promise<Sighting[]> {
+    const { paginateDescribeInstances } = await import('@aws-sdk/client-ec2');
+    const found: Sighting[] = [];
+    let pages = 0;
+    const listing = paginateDescribeInstances(
+      { client: await this.#open(signal), pageSize, stopOnSameToken: true },
+      {
+        Filters: [
+          { Name: 'tag:SynktiCluster', Values: [this.#options.cluster] },
+          { Name: 'instance-state-name', Values: ['pending', 'running'] },
+        ],
+      },
+      { abortSignal: signal },
+    );
+    for await (const page of listing) {
+      if (++pages > pagesMax) throw new Failure('invalid', `list instances: invalid: over ${pagesMax} pages`);
+      const instances = page.Reservations?.flatMap(({ Instances = [] }) => Instances) ?? [];
+      found.push(...instances.flatMap((instance) => sightingFrom(instance, this.#options.p2pPort)));
+    }
+    return found;
+  }
+
+  async #tag(tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
+    const { CreateTagsCommand } = await import('@aws-sdk/client-ec2');
+    const { instanceId } = await this.identify(signal);
+    const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+    const command = new CreateTagsCommand({ Resources: [instanceId], Tags });
+    await (await this.#open(signal)).send(command, { abortSignal: signal });
+  }
+
+  async #untag(keys: readonly string[], signal: AbortSignal): Promise<void> {
+    const { DeleteTagsCommand } = await import('@aws-sdk/client-ec2');
+    const { instanceId } = await this.identify(signal);
+    const command = new DeleteTagsCommand({ Resources: [instanceId], Tags: keys.map((Key) => ({ Key })) });
+    await (await this.#open(signal)).send(command, { abortSignal: signal });
+  }
+
+  #open(signal: AbortSignal): Promise<EC2Client> {
+    this.#client ??= this.#connect(signal).catch((error: unknown) => {
+      this.#client = null;
+      throw error;
+    });
+    return this.#client;
+  }
+
+  async #connect(signal: AbortSignal): Promise<EC2Client> {
+    const { region, endpoint, credentials } = this.#options;
+    // Loaded on first use: the SDK takes longer to load than all the rest of a command that needs no cloud.
     const { EC2Client: Client } = await import('@aws-sdk/client-ec2');
     return new Client({
-      region,
-      ...(options.endpoint === null ? {} : { endpoint: options.endpoint }),
-      credentials: options.credentials,
+      region: region ?? (await this.identify(signal)).region,
+      ...(endpoint === null ? {} : { endpoint }),
+      credentials,
       maxAttempts: 3,
       retryMode: 'standard',
       requestHandler: { connectionTimeout: connectMs, requestTimeout: requestMs },
     });
   }
-
-  function client(signal: AbortSignal): Promise<EC2Client> {
-    opened ??= open(signal).catch((error: unknown) => {
-      opened = null;
-      throw error;
-    });
-    return opened;
-  }
-
-  async function sightings(signal: AbortSignal): Promise<readonly Sighting[]> {
-    const { paginateDescribeInstances } = await import('@aws-sdk/client-ec2');
-    const found: Sighting[] = [];
-    let pages = 0;
-    const filters = [
-      { Name: 'tag:SynktiCluster', Values: [options.cluster] },
-      { Name: 'instance-state-name', Values: ['pending', 'running'] },
-    ];
-    const listing = paginateDescribeInstances(
-      { client: await client(signal), pageSize, stopOnSameToken: true },
-      { Filters: filters },
-      { abortSignal: signal },
-    );
-    for await (const page of listing) {
-      if (++pages > pagesMax) throw new Failure('invalid', `list instances: invalid: over ${pagesMax} pages`);
-      for (const { Instances = [] } of page.Reservations ?? []) {
-        for (const instance of Instances) found.push(...sightingFrom(instance, options.p2pPort));
-      }
-    }
-    return found;
-  }
-
-  async function tag(tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
-    const { CreateTagsCommand } = await import('@aws-sdk/client-ec2');
-    const { instanceId } = await identify(signal);
-    const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
-    const command = new CreateTagsCommand({ Resources: [instanceId], Tags });
-    await (await client(signal)).send(command, { abortSignal: signal });
-  }
-
-  async function untag(keys: readonly string[], signal: AbortSignal): Promise<void> {
-    const { DeleteTagsCommand } = await import('@aws-sdk/client-ec2');
-    const { instanceId } = await identify(signal);
-    const command = new DeleteTagsCommand({ Resources: [instanceId], Tags: keys.map((Key) => ({ Key })) });
-    await (await client(signal)).send(command, { abortSignal: signal });
-  }
-
-  return {
-    identify,
-    sightings: (signal) => sightings(signal).catch(translate('list instances', signal)),
-    tagSelf: async (tags, signal) => {
-      const known = (error: unknown): boolean => error instanceof Failure && error.kind === 'missing';
-      await pRetry(() => tag(tags, signal).catch(translate('tag own instance', signal)), {
-        ...tagRetries,
-        signal,
-        shouldRetry: ({ error }) => known(error),
-      }).catch(translate('tag own instance', signal));
-    },
-    untagSelf: async (keys, signal) => {
-      assert(keys.length > 0, 'without keys EC2 deletes every tag');
-      await untag(keys, signal).catch(translate('untag own instance', signal));
-    },
-    close: () =>
-      void opened?.then(
-        (client) => client.destroy(),
-        () => undefined,
-      ),
-  };
 }
 
 const translate = (trail: string, signal: AbortSignal) => (error: unknown) => {

@@ -30,61 +30,30 @@ const retryCapMs = 500;
 /** The largest answer that we read is the identity document, about 500 bytes. */
 const answerBytesMax = 65_536;
 
-export function openImds(endpoint: string): Imds {
-  const connect = (): Client =>
-    new Client(endpoint, {
-      pipelining: 1,
-      keepAliveTimeout: 60_000,
-      connect: { timeout: attemptMs },
-      maxResponseSize: answerBytesMax,
-    });
-  const lanes: Readonly<Record<Lane, Client>> = { notices: connect(), rest: connect() };
-  let token: Token | null = null;
-  let fetching: Promise<Token> | null = null;
+export const openImds = (endpoint: string): Imds => new MetadataClient(endpoint);
 
-  async function ask(lane: Lane, request: Dispatcher.RequestOptions, signal: AbortSignal): Promise<Answer> {
-    const limits = AbortSignal.any([signal, AbortSignal.timeout(attemptMs)]);
-    const { statusCode, headers, body } = await lanes[lane].request({ ...request, signal: limits });
-    const ttl = Number(headers['x-aws-ec2-metadata-token-ttl-seconds']);
-    return { status: statusCode, ttlSeconds: Number.isFinite(ttl) ? ttl : null, text: await body.text() };
+class MetadataClient implements Imds {
+  readonly #lanes: Readonly<Record<Lane, Client>>;
+  #token: Token | null = null;
+  #fetching: Promise<Token> | null = null;
+
+  constructor(endpoint: string) {
+    const connect = (): Client =>
+      new Client(endpoint, {
+        pipelining: 1,
+        keepAliveTimeout: 60_000,
+        connect: { timeout: attemptMs },
+        maxResponseSize: answerBytesMax,
+      });
+    this.#lanes = { notices: connect(), rest: connect() };
   }
 
-  async function fetchToken(): Promise<Token> {
-    const headers = { 'x-aws-ec2-metadata-token-ttl-seconds': String(tokenSeconds) };
-    const request = { path: '/latest/api/token', method: 'PUT', headers } as const;
-    // Its signal is its own: many wait for this one answer, each with a deadline of its own.
-    const answer = await ask('notices', request, AbortSignal.timeout(attemptMs));
-    if (answer.status !== 200) throw refusal('token', answer.status);
-    const lifeMs = (answer.ttlSeconds ?? tokenSeconds) * 1_000;
-    const now = performance.now();
-    return { value: answer.text.trim(), renewAt: now + lifeMs / 2, expiresAt: now + lifeMs };
-  }
-
-  async function freshToken(): Promise<string> {
-    if (token !== null && performance.now() < token.renewAt) return token.value;
-    try {
-      fetching ??= fetchToken().finally(() => (fetching = null));
-      token = await fetching;
-    } catch (error) {
-      if (token === null || performance.now() > token.expiresAt) throw error;
-    }
-    return token.value;
-  }
-
-  async function attempt(path: string, lane: Lane, signal: AbortSignal): Promise<Answer> {
-    const used = await freshToken();
-    const headers = { 'x-aws-ec2-metadata-token': used };
-    const answer = await ask(lane, { path: `/latest/${path}`, method: 'GET', headers }, signal);
-    if (answer.status === 401 && token?.value === used) token = null;
-    return answer;
-  }
-
-  async function read(path: string, lane: Lane, signal: AbortSignal): Promise<string | null> {
+  async read(path: string, lane: Lane, signal: AbortSignal): Promise<string | null> {
     let failure = new Failure('late', `imds ${path}: late: no time was left`);
     for (let tries = 0; !signal.aborted; tries++) {
       try {
-        let answer = await attempt(path, lane, signal);
-        if (answer.status === 401) answer = await attempt(path, lane, signal);
+        let answer = await this.#attempt(path, lane, signal);
+        if (answer.status === 401) answer = await this.#attempt(path, lane, signal);
         if (answer.status === 200) return answer.text;
         if (answer.status === 404) return null;
         failure = refusal(path, answer.status);
@@ -97,12 +66,47 @@ export function openImds(endpoint: string): Imds {
     throw failure;
   }
 
-  return {
-    read,
-    async close() {
-      await Promise.all(Object.values(lanes).map((client) => client.destroy()));
-    },
-  };
+  async close(): Promise<void> {
+    await Promise.all(Object.values(this.#lanes).map((client) => client.destroy()));
+  }
+
+  async #attempt(path: string, lane: Lane, signal: AbortSignal): Promise<Answer> {
+    const used = await this.#freshToken();
+    const headers = { 'x-aws-ec2-metadata-token': used };
+    const answer = await this.#ask(lane, { path: `/latest/${path}`, method: 'GET', headers }, signal);
+    if (answer.status === 401 && this.#token?.value === used) this.#token = null;
+    return answer;
+  }
+
+  async #freshToken(): Promise<string> {
+    if (this.#token !== null && performance.now() < this.#token.renewAt) return this.#token.value;
+    try {
+      this.#fetching ??= this.#fetchToken().finally(() => (this.#fetching = null));
+      this.#token = await this.#fetching;
+    } catch (error) {
+      // The old one serves as long as it lives.
+      if (this.#token === null || performance.now() > this.#token.expiresAt) throw error;
+    }
+    return this.#token.value;
+  }
+
+  async #fetchToken(): Promise<Token> {
+    const headers = { 'x-aws-ec2-metadata-token-ttl-seconds': String(tokenSeconds) };
+    const request = { path: '/latest/api/token', method: 'PUT', headers } as const;
+    // Its signal is its own: many wait for this one answer, each with a deadline of its own.
+    const answer = await this.#ask('notices', request, AbortSignal.timeout(attemptMs));
+    if (answer.status !== 200) throw refusal('token', answer.status);
+    const lifeMs = (answer.ttlSeconds ?? tokenSeconds) * 1_000;
+    const now = performance.now();
+    return { value: answer.text.trim(), renewAt: now + lifeMs / 2, expiresAt: now + lifeMs };
+  }
+
+  async #ask(lane: Lane, request: Dispatcher.RequestOptions, signal: AbortSignal): Promise<Answer> {
+    const limits = AbortSignal.any([signal, AbortSignal.timeout(attemptMs)]);
+    const { statusCode, headers, body } = await this.#lanes[lane].request({ ...request, signal: limits });
+    const ttl = Number(headers['x-aws-ec2-metadata-token-ttl-seconds']);
+    return { status: statusCode, ttlSeconds: Number.isFinite(ttl) ? ttl : null, text: await body.text() };
+  }
 }
 
 type Answer = { readonly status: number; readonly ttlSeconds: number | null; readonly text: string };

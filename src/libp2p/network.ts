@@ -16,7 +16,7 @@ import { directProtocol, messageBytesMax, readFrames, sendFrame } from './direct
 import { listenToGossip } from './gossip.ts';
 import { createNode, gossipTopic, type Services } from './node.ts';
 
-export type NetworkOptions = {
+type NetworkOptions = {
   readonly privateKey: PrivateKey;
   /** Port 0: any free one. */
   readonly listen: PeerAddress;

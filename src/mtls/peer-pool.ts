@@ -7,7 +7,7 @@ import { buildConnector, Pool } from 'undici';
 import { Failure } from '../std/failure.ts';
 import { peerIdOfCertificate, type Credentials } from './certificate.ts';
 
-export type PeerPoolOptions = {
+type PeerPoolOptions = {
   /** Made once per process by `issueCertificate`, shared by all pools and the listener. */
   readonly credentials: Credentials;
   /** Who has to answer. */
