@@ -24,7 +24,8 @@ export type Event =
   | { readonly type: 'stop'; readonly withinMs: number; readonly graceful: boolean }
   /** The gateway has ended or moved every stream of this engine. */
   | { readonly type: 'streams.cut' }
-  | { readonly type: 'adopted' | 'spawned'; readonly life: number; readonly pid: number }
+  /** `pid`: null where somebody else runs the engine. */
+  | { readonly type: 'adopted' | 'spawned'; readonly life: number; readonly pid: number | null }
   | { readonly type: 'adopt.none' | 'warmed'; readonly life: number }
   | {
       readonly type: 'spawn.failed' | 'warm.failed' | 'sample.failed';

@@ -106,13 +106,13 @@ function launch(state: State, now: Instant): Step {
   return [{ ...launched, restarts }, [spawn, { type: 'fact', fact: { fact: 'engine.restarted', restarts } }]];
 }
 
-function adopted(state: State, pid: number, now: Instant): Step {
+function adopted(state: State, pid: number | null, now: Instant): Step {
   const until = after(now, state.config.readyMs);
   const stage: Stage = { phase: 'starting', since: now, until, probeAt: now };
   return [{ ...state, stage }, [{ type: 'fact', fact: { fact: 'engine.adopted', pid } }]];
 }
 
-function spawned(state: State, stage: StageOf<'starting'>, pid: number, now: Instant): Step {
+function spawned(state: State, stage: StageOf<'starting'>, pid: number | null, now: Instant): Step {
   const probeAt = after(now, state.config.probeMs);
   return [
     { ...state, stage: { ...stage, probeAt } },

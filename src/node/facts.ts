@@ -18,6 +18,7 @@ type FactShape = {
 };
 
 export const facts = {
+  'node.configured': { level: 'info' },
   'node.started': { level: 'info' },
   'node.stopped': { level: 'info' },
   'node.serving': { level: 'info' },

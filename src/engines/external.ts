@@ -1,0 +1,68 @@
+/**
+ * An engine that somebody else runs, given by its URL: asked like our own, and never started or ended. To the
+ * supervision it looks like a process: `spawn` is beginning to look at it, and when nobody listens there any more it
+ * has exited.
+ */
+import type { Event, Order } from '../engine/orders.ts';
+import { Failure } from '../std/failure.ts';
+import { connectionTo } from './connection.ts';
+import { type Exchange, probe, sample } from './exchange.ts';
+import type { EngineHost } from './host.ts';
+
+/** `url`: of the engine's root, http or https. */
+export function openExternalEngine(url: string): EngineHost {
+  const { origin, dispatcher, questions, close } = connectionTo(new URL(url).origin, null);
+  const released = new AbortController();
+  return {
+    origin,
+    dispatcher,
+    perform: (order, deliver) => void answer(order, questions, released.signal).then(deliver),
+    async release() {
+      released.abort();
+      await close();
+    },
+  };
+}
+
+async function answer(order: Order, engine: Exchange, signal: AbortSignal): Promise<Event> {
+  const { type, life } = order;
+  switch (type) {
+    case 'adopt':
+      return { type: 'adopt.none', life };
+    case 'spawn':
+      return { type: 'spawned', life, pid: null };
+    case 'probe':
+      return probe(engine, signal).then(
+        (seen) => ({ type: 'probed', life, ...seen }),
+        () => ({ type: 'probed', life, healthy: false, models: [] }),
+      );
+    case 'warm':
+      return { type: 'warmed', life };
+    case 'sample':
+      return sample(engine, signal).then(
+        (metrics) => ({ type: 'sampled', life, metrics }),
+        (error: unknown) => unsampled(life, error),
+      );
+    case 'terminate':
+    case 'kill':
+      return gone(life, null);
+    case 'sweep':
+      return { type: 'swept', life, left: 0 };
+  }
+}
+
+const gone = (life: number, cause: string | null): Event => ({
+  type: 'exited',
+  life,
+  code: null,
+  signal: null,
+  cause,
+});
+
+function unsampled(life: number, error: unknown): Event {
+  const cause = error instanceof Error ? error.message : String(error);
+  const isRefused = error instanceof Failure && codeOf(error.cause) === 'ECONNREFUSED';
+  return isRefused ? gone(life, cause) : { type: 'sample.failed', life, cause };
+}
+
+const codeOf = (error: unknown): unknown => (error as { code?: unknown } | null)?.code;

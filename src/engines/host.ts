@@ -1,0 +1,269 @@
+/**
+ * Does what the supervision orders, to a real engine: finds it again, spawns it, asks it over its Unix socket, ends it.
+ *
+ * The engine leads a process group of its own and outlives this process; what it needs to be found again stands in the
+ * ledger, and all that it ever starts carries a mark in its environment. The mark is what a sweep goes by, because a
+ * killed leader leaves children behind that nothing else ties to us.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Dispatcher } from 'undici';
+import type { Event, Order } from '../engine/orders.ts';
+import type { Report } from '../node/facts.ts';
+import { type Connection, connectionTo } from './connection.ts';
+import { probe, sample, warmUp } from './exchange.ts';
+import { readLedger, writeLedger } from './ledger.ts';
+import { keepBounded, readCause, sizeOf, turnOver } from './output.ts';
+import { digestOf, type EngineSpec } from './spec.ts';
+
+type Process = { readonly pid: number; readonly start: string };
+type Exit = { readonly code: number | null; readonly signal: string | null };
+
+/** What the host needs of the operating system. A process is its pid and its start, so that no other is ever hit. */
+export type Processes = {
+  launch(order: {
+    readonly command: string;
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+    readonly output: string;
+  }): Promise<Process & { readonly exited: Promise<Exit>; release(): void }>;
+  startOf(pid: number): string | null;
+  marked(environment: Readonly<Record<string, string>>): Promise<readonly Process[]>;
+  sharedMemory(pid: number): Promise<readonly string[]>;
+  signal(target: Process, signal: 'SIGTERM' | 'SIGKILL'): boolean;
+  signalGroup(leader: Process, signal: 'SIGKILL'): boolean;
+};
+
+export type EngineHost = {
+  /** Every order that has an answer is answered once, within its own deadline. */
+  perform(order: Order, deliver: (event: Event) => void): void;
+  /** For the gateway: requests to the engine, with `origin`. */
+  readonly dispatcher: Dispatcher;
+  readonly origin: string;
+  /** Lets go of the engine, which lives on. */
+  release(): Promise<void>;
+};
+
+export type HostOptions = {
+  readonly spec: EngineSpec;
+  /** Whose engine it is; with the socket's path it is the mark. */
+  readonly nodeId: string;
+  /** Holds the engine's ledger and output; exists already, and nobody else may write there. */
+  readonly dataDir: string;
+  /** What the engine inherits of this process's environment. */
+  readonly inherited: Readonly<Record<string, string>>;
+  readonly processes: Processes;
+  readonly report: Report;
+};
+
+/** How soon the exit of an engine that is not our child is noticed, ms. One look reads one small file. */
+const watchMs = 250;
+/** A sweep gives up after this, ms: what SIGKILL has not ended by then is stuck in the kernel. */
+const sweepMs = 10_000;
+const sweepLookMs = 20;
+/** Shared memory of Python, PyTorch and NCCL; anything else that is mapped may be somebody else's too. */
+const ownSharedMemory = /^\/dev\/shm\/(psm_|torch_|nccl-)/;
+
+type Living = {
+  readonly life: number;
+  readonly process: Process;
+  /** Aborted when it is gone or let go: ends what waits for it. */
+  readonly gone: AbortController;
+  readonly release: () => void;
+  /** Where in the output the cause of an end is looked for: behind its start, once it has started well. */
+  causeFrom: number;
+  /** We asked for its end, so it has no cause. */
+  ordered: boolean;
+};
+
+export function openEngineHost(options: HostOptions): EngineHost {
+  return new OwnEngine(options);
+}
+
+class OwnEngine implements EngineHost {
+  readonly origin: string;
+  readonly dispatcher: Dispatcher;
+  readonly #connection: Connection;
+  readonly #options: HostOptions;
+  readonly #mark: Readonly<Record<string, string>>;
+  readonly #ledger: string;
+  readonly #output: string;
+  readonly #leftovers = new Set<string>();
+  #living: Living | null = null;
+  /** A kill that is under way; a sweep comes after it. */
+  #killing: Promise<void> = Promise.resolve();
+
+  constructor(options: HostOptions) {
+    const { spec, nodeId, dataDir } = options;
+    this.#options = options;
+    this.#mark = { SYNKTI_ENGINE_ID: nodeId, SYNKTI_ENGINE_SOCKET: spec.socket };
+    this.#ledger = join(dataDir, 'engine.json');
+    this.#output = join(dataDir, 'engine.log');
+    this.#connection = connectionTo('http://localhost', spec.socket);
+    this.dispatcher = this.#connection.dispatcher;
+    this.origin = this.#connection.origin;
+  }
+
+  perform(order: Order, deliver: (event: Event) => void): void {
+    const { life } = order;
+    /** The one place where the work's end, good or bad, becomes an event. */
+    const answer = (work: Promise<Event>, failed: (cause: string) => Event): void =>
+      void work.catch((error: unknown) => failed(messageOf(error))).then(deliver);
+    switch (order.type) {
+      case 'adopt':
+        return answer(this.#adopt(life, deliver), () => ({ type: 'adopt.none', life }));
+      case 'spawn':
+        return answer(this.#spawn(life, deliver), (cause) => ({ type: 'spawn.failed', life, cause }));
+      case 'probe':
+        return answer(this.#probe(life), () => ({ type: 'probed', life, healthy: false, models: [] }));
+      case 'warm':
+        return answer(this.#warm(life, order.model), (cause) => ({ type: 'warm.failed', life, cause }));
+      case 'sample':
+        return answer(this.#sample(life), (cause) => ({ type: 'sample.failed', life, cause }));
+      case 'terminate':
+        return this.#terminate(life);
+      case 'kill':
+        return this.#kill(life);
+      case 'sweep':
+        return answer(this.#sweep(life), () => ({ type: 'swept', life, left: 1 }));
+    }
+  }
+
+  async release(): Promise<void> {
+    this.#living?.release();
+    this.#living?.gone.abort();
+    this.#living = null;
+    await this.#connection.close();
+  }
+
+  /** Only a process that is the one in the ledger, carries the mark, and was started by the same spec is ours. */
+  async #adopt(life: number, deliver: (event: Event) => void): Promise<Event> {
+    const { processes, spec } = this.#options;
+    const entry = await readLedger(this.#ledger);
+    const found = await processes.marked(this.#mark);
+    const process = found.find(({ pid, start }) => pid === entry?.pid && start === entry.start);
+    if (process === undefined || entry?.digest !== digestOf(spec)) return { type: 'adopt.none', life };
+    const living = this.#begin(life, process, () => {}, await sizeOf(this.#output));
+    this.#watch(living, deliver);
+    return { type: 'adopted', life, pid: process.pid };
+  }
+
+  async #spawn(life: number, deliver: (event: Event) => void): Promise<Event> {
+    const { spec, inherited, processes } = this.#options;
+    // vLLM does not start where a file of that name is.
+    await rm(spec.socket, { force: true });
+    await turnOver(this.#output);
+    const env = { ...inherited, ...spec.env, ...this.#mark };
+    const launched = await processes.launch({ ...spec, env, output: this.#output });
+    const { pid, start } = launched;
+    const living = this.#begin(life, { pid, start }, () => launched.release(), 0);
+    void launched.exited.then((exit) => this.#ended(living, exit, deliver));
+    await this.#hindered('ledger', writeLedger(this.#ledger, { pid, start, digest: digestOf(spec) }));
+    return { type: 'spawned', life, pid };
+  }
+
+  #begin(life: number, process: Process, release: () => void, causeFrom: number): Living {
+    this.#living = { life, process, release, causeFrom, gone: new AbortController(), ordered: false };
+    return this.#living;
+  }
+
+  #watch(living: Living, deliver: (event: Event) => void): void {
+    const { pid, start } = living.process;
+    const look = (): void => {
+      if (living.gone.signal.aborted) return clearInterval(timer);
+      if (this.#options.processes.startOf(pid) === start) return;
+      clearInterval(timer);
+      void this.#ended(living, { code: null, signal: null }, deliver);
+    };
+    const timer = setInterval(look, watchMs);
+  }
+
+  async #ended(living: Living, exit: Exit, deliver: (event: Event) => void): Promise<void> {
+    if (this.#living === living) this.#living = null;
+    living.gone.abort();
+    const read = living.ordered ? Promise.resolve(null) : readCause(this.#output, living.causeFrom);
+    const cause = await read.catch(messageOf);
+    deliver({ type: 'exited', life: living.life, ...exit, cause });
+  }
+
+  async #probe(life: number): Promise<Event> {
+    await this.#hindered('output', keepBounded(this.#output));
+    return { type: 'probed', life, ...(await probe(this.#connection.questions, this.#signal(life))) };
+  }
+
+  async #warm(life: number, model: string): Promise<Event> {
+    if (this.#options.spec.warmUp) await warmUp(this.#connection.questions, model, this.#signal(life));
+    const causeFrom = await sizeOf(this.#output);
+    if (this.#living?.life === life) this.#living.causeFrom = causeFrom;
+    return { type: 'warmed', life };
+  }
+
+  async #sample(life: number): Promise<Event> {
+    await this.#hindered('output', keepBounded(this.#output));
+    return { type: 'sampled', life, metrics: await sample(this.#connection.questions, this.#signal(life)) };
+  }
+
+  #signal(life: number): AbortSignal {
+    return this.#living?.life === life ? this.#living.gone.signal : AbortSignal.abort();
+  }
+
+  #terminate(life: number): void {
+    if (this.#living?.life !== life) return;
+    this.#living.ordered = true;
+    this.#options.processes.signal(this.#living.process, 'SIGTERM');
+  }
+
+  #kill(life: number): void {
+    const living = this.#living;
+    if (living?.life !== life) return;
+    this.#killing = this.#hindered('sweep', this.#noteSharedMemory()).then(() => {
+      this.#options.processes.signalGroup(living.process, 'SIGKILL');
+    });
+  }
+
+  /** Ends everything that carries the mark, and removes what SIGKILL leaves behind. Never more than `sweepMs`. */
+  async #sweep(life: number): Promise<Event> {
+    const { processes, spec } = this.#options;
+    await this.#killing;
+    const end = performance.now() + sweepMs;
+    const seen = new Map<string, Process>();
+    for (;;) {
+      const found = await this.#noteSharedMemory();
+      for (const target of found) {
+        seen.set(`${target.pid} ${target.start}`, target);
+        processes.signal(target, 'SIGKILL');
+      }
+      // A dying process loses its environment, and with it the mark, before it lets go of the GPU.
+      const left = [...seen.values()].filter(({ pid, start }) => processes.startOf(pid) === start).length;
+      const isDone = left === 0 && found.length === 0;
+      if (!isDone && performance.now() < end) {
+        await wait(sweepLookMs);
+        continue;
+      }
+      this.#living = null;
+      await Promise.all(
+        [spec.socket, this.#ledger, ...this.#leftovers].map((path) => rm(path, { force: true })),
+      );
+      this.#leftovers.clear();
+      return { type: 'swept', life, left };
+    }
+  }
+
+  async #noteSharedMemory(): Promise<readonly Process[]> {
+    const { processes } = this.#options;
+    const found = await processes.marked(this.#mark);
+    const mapped = await Promise.all(found.map(({ pid }) => processes.sharedMemory(pid)));
+    for (const path of mapped.flat()) if (ownSharedMemory.test(path)) this.#leftovers.add(path);
+    return found;
+  }
+
+  /** For work without which all else goes on: no ledger means no adoption, no bound a longer log. */
+  async #hindered(what: 'ledger' | 'output' | 'sweep', work: Promise<unknown>): Promise<void> {
+    await work.catch((error: unknown) =>
+      this.#options.report({ fact: 'engine.hindered', what, cause: messageOf(error) }),
+    );
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

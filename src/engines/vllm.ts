@@ -1,0 +1,38 @@
+/** How vLLM is started. Its flags and variables were read in 0.32; later flags of the same name win, so ours come first. */
+import type { EngineSpec } from './spec.ts';
+
+export type VllmOptions = {
+  /** The program `vllm`, by path or by name. */
+  readonly command: string;
+  /** A path, or a name that vLLM knows. */
+  readonly model: string;
+  /** Name for clients; null: the model as given. */
+  readonly servedName: string | null;
+  readonly socket: string;
+  readonly extraArgs: readonly string[];
+};
+
+export function vllmSpec({ command, model, servedName, socket, extraArgs }: VllmOptions): EngineSpec {
+  const args = [
+    'serve',
+    model,
+    `--uds=${socket}`,
+    `--served-model-name=${servedName ?? model}`,
+    // Render, generate and derender: what carries chats with tools over the loss of a node.
+    '--enable-scale-out',
+    // Its own drain refuses work in ways that look like answers. The node has moved its streams before it asks.
+    '--shutdown-timeout=0',
+    // We ask every second; a line for each would be most of the log.
+    '--disable-access-log-for-endpoints=/health,/metrics,/v1/models',
+    ...extraArgs,
+  ];
+  const env = {
+    VLLM_NO_USAGE_STATS: '1',
+    DO_NOT_TRACK: '1',
+    NO_COLOR: '1',
+    // Hashes of prefix blocks are to be the same on every node.
+    PYTHONHASHSEED: '0',
+  };
+  // The first request compiles what is compiled lazily, and a first one of few tokens kills vLLM on CPUs with AMX.
+  return { command, args, env, socket, warmUp: true };
+}

@@ -1,0 +1,246 @@
+import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict';
+import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, test } from 'node:test';
+import { isIdle } from '../../src/engine/stage.ts';
+import { Bench, until } from './bench.ts';
+
+let bench = new Bench();
+afterEach(async () => {
+  await bench.clear();
+  bench = new Bench();
+});
+
+const pids = async (): Promise<number[]> => (await bench.processes()).map(({ pid }) => pid);
+
+test('an engine is spawned, warmed up, becomes ready, is asked, and stops with nothing left behind', async () => {
+  const daemon = await bench.daemon(bench.spec()).ready();
+  const { phase, models, maxModelLen } = daemon.status();
+  deepEqual({ phase, models, maxModelLen }, { phase: 'ready', models: ['crooked'], maxModelLen: 2_048 });
+  match(
+    (await daemon.ask('/asked')).text,
+    /GET \/health.*GET \/v1\/models.*POST \/v1\/completions.*GET \/metrics/,
+  );
+  await until(
+    () => isIdle(daemon.status()),
+    () => 'idle',
+  );
+  equal(daemon.status().load?.kvUsage, 0.25);
+  ok((await daemon.stop(5_000)) < 4_000, 'SIGTERM was enough');
+  deepEqual(await pids(), []);
+  deepEqual([existsSync(bench.socket), existsSync(join(bench.dataDir, 'engine.json'))], [false, false]);
+  deepEqual(daemon.facts('engine.exited'), [
+    { fact: 'engine.exited', code: null, signal: 'SIGTERM', cause: null },
+  ]);
+});
+
+test('the warm-up is one request of 64 tokens', async () => {
+  const daemon = await bench.daemon(bench.spec()).ready();
+  const warmUps = JSON.parse((await daemon.ask('/asked')).text) as string[];
+  equal(warmUps.filter((asked) => asked === 'POST /v1/completions').length, 1);
+});
+
+test('an exit with code 0 is a failure with the cause from the log, and another engine takes over', async () => {
+  const daemon = await bench.daemon(bench.spec()).ready();
+  const [first] = await pids();
+  await daemon.ask('/exit', { code: 0 }).catch((error: unknown) => ok(error instanceof Error));
+  await until(
+    () => daemon.status().restarts === 1 && daemon.phase === 'ready',
+    () => daemon.phase,
+  );
+  deepEqual(daemon.facts('engine.failed'), [
+    { fact: 'engine.failed', why: 'exited', code: 0, signal: null, cause: 'ValueError: told to exit' },
+  ]);
+  notEqual((await pids())[0], first);
+  match(readFileSync(join(bench.dataDir, 'engine.log.1'), 'utf8'), /told to exit/);
+});
+
+test('a killed leader leaves orphans, one of them outside its group: all are gone before the next engine', async () => {
+  const daemon = await bench.daemon(bench.spec('--orphans')).ready();
+  await until(
+    async () => (await pids()).length === 3,
+    () => 'three processes',
+  );
+  const before = await bench.processes();
+  const leader = daemon.facts('engine.spawned')[0]!.pid!;
+  process.kill(leader, 'SIGKILL');
+  await until(
+    () => daemon.status().restarts === 1 && daemon.phase === 'ready',
+    () => daemon.phase,
+  );
+  const after = await bench.processes();
+  deepEqual(
+    after.filter(({ pid }) => before.some((old) => old.pid === pid)),
+    [],
+  );
+  equal(daemon.facts('engine.failed')[0]?.signal, 'SIGKILL');
+  await daemon.stop(5_000);
+  deepEqual(await pids(), []);
+});
+
+test('an engine that ignores SIGTERM is killed within the time of its stop', async () => {
+  const daemon = await bench.daemon(bench.spec('--deaf', '--orphans'), { killMs: 500 }).ready();
+  const tookMs = await daemon.stop(1_500);
+  ok(tookMs < 1_700, `${Math.round(tookMs)} ms`);
+  deepEqual(await pids(), []);
+  match(bench.output(), /not listening to SIGTERM/);
+});
+
+test('an engine that never becomes ready is killed at its deadline and started again', async () => {
+  const spec = { ...bench.spec(), args: ['-e', 'setInterval(() => {}, 1000)'] };
+  const daemon = bench.daemon(spec, { readyMs: 300 });
+  daemon.tell({ type: 'start' });
+  await until(
+    () => daemon.facts('engine.spawned').length >= 3,
+    () => 'three attempts',
+  );
+  deepEqual(new Set(daemon.facts('engine.failed').map((fact) => fact.why)), new Set(['late']));
+  ok((await pids()).length <= 1, 'one at a time');
+});
+
+test('a starting engine is stopped at once', async () => {
+  const spec = {
+    ...bench.spec(),
+    args: ['-e', 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000)'],
+  };
+  const daemon = bench.daemon(spec);
+  daemon.tell({ type: 'start' });
+  await until(
+    async () => (await pids()).length === 1,
+    () => 'spawned',
+  );
+  ok((await daemon.stop(10_000)) < 2_000);
+  deepEqual(await pids(), []);
+});
+
+test('an engine with work and no tokens is killed though its health is 200', async () => {
+  const daemon = await bench.daemon(bench.spec()).ready();
+  await daemon.ask('/behave', { metrics: 'wedged' });
+  await until(
+    () => daemon.status().restarts === 1 && daemon.phase === 'ready',
+    () => daemon.phase,
+  );
+  equal(daemon.facts('engine.failed')[0]?.why, 'wedged');
+});
+
+test('an engine that is frozen is silent, and is killed', async () => {
+  const daemon = await bench.daemon(bench.spec(), { answerMs: 300 }).ready();
+  process.kill(daemon.facts('engine.spawned')[0]!.pid!, 'SIGSTOP');
+  await until(
+    () => daemon.status().restarts === 1 && daemon.phase === 'ready',
+    () => daemon.phase,
+  );
+  equal(daemon.facts('engine.failed')[0]?.why, 'silent');
+});
+
+test('a program that is not there is said to be missing, and the node goes on', async () => {
+  const daemon = bench.daemon({ ...bench.spec(), command: join(bench.dataDir, 'nothing') });
+  daemon.tell({ type: 'start' });
+  await until(
+    () => daemon.facts('engine.exhausted').length === 1,
+    () => daemon.phase,
+  );
+  match(daemon.facts('engine.failed')[0]!.cause ?? '', /missing: ENOENT/);
+  equal(daemon.status().phase, 'down');
+});
+
+test('an engine that dies at once does not hide: each exit is counted', async () => {
+  const daemon = bench.daemon(bench.spec('--exit=1'));
+  daemon.tell({ type: 'start' });
+  await until(
+    () => daemon.facts('engine.exhausted').length === 1,
+    () => daemon.phase,
+  );
+  deepEqual(
+    new Set(daemon.facts('engine.failed').map(({ why, code }) => `${why} ${code}`)),
+    new Set(['exited 1']),
+  );
+});
+
+test('a daemon that comes back adopts its engine, notices its exit, and can stop it', async () => {
+  const first = await bench.daemon(bench.spec()).ready();
+  const [pid] = await pids();
+  await first.crash();
+  const second = await bench.daemon(bench.spec()).ready();
+  deepEqual(second.facts('engine.adopted'), [{ fact: 'engine.adopted', pid }]);
+  deepEqual(await pids(), [pid]);
+  equal(second.facts('engine.spawned').length, 0);
+  process.kill(pid!, 'SIGKILL');
+  await until(
+    () => second.status().restarts === 1 && second.phase === 'ready',
+    () => second.phase,
+  );
+  await second.crash();
+  const third = await bench.daemon(bench.spec()).ready();
+  equal(third.facts('engine.adopted').length, 1);
+  await third.stop(5_000);
+  deepEqual(await pids(), []);
+});
+
+test('an engine of another spec is not adopted but swept', async () => {
+  const first = await bench.daemon(bench.spec()).ready();
+  const [old] = await pids();
+  await first.crash();
+  const second = await bench.daemon(bench.spec('--models=other')).ready();
+  deepEqual(second.status().models, ['other']);
+  ok(!(await pids()).includes(old!));
+});
+
+test('a ledger that lies is not believed: another process, no process, or no sense', async () => {
+  const ledger = join(bench.dataDir, 'engine.json');
+  const first = await bench.daemon(bench.spec()).ready();
+  const entry = JSON.parse(readFileSync(ledger, 'utf8')) as { pid: number; start: string; digest: string };
+  await first.crash();
+  const lies = [
+    JSON.stringify({ ...entry, pid: process.pid }),
+    JSON.stringify({ ...entry, start: `${entry.start}1` }),
+    JSON.stringify({ ...entry, digest: 'other' }),
+    '{"pid":',
+    '',
+  ];
+  for (const lie of lies) {
+    writeFileSync(ledger, lie);
+    const daemon = await bench.daemon(bench.spec()).ready();
+    deepEqual(daemon.facts('engine.adopted'), [], lie);
+    equal((await pids()).length, 1, 'the one that was there has been swept');
+    await daemon.crash();
+  }
+});
+
+test('a stale socket file is no obstacle', async () => {
+  writeFileSync(bench.socket, '');
+  const daemon = await bench.daemon(bench.spec()).ready();
+  await daemon.stop(5_000);
+});
+
+test('the engine of another node is left alone, though it is started in the same way', async () => {
+  const daemon = await bench.daemon(bench.spec()).ready();
+  const other = new Bench();
+  try {
+    const neighbour = await other.daemon(other.spec()).ready();
+    await daemon.stop(5_000);
+    equal((await other.processes()).length, 1);
+    equal((await neighbour.ask('/health')).status, 200);
+  } finally {
+    await other.clear();
+  }
+});
+
+test('the log is bounded while the engine runs', async () => {
+  const daemon = await bench.daemon(bench.spec()).ready();
+  const log = join(bench.dataDir, 'engine.log');
+  truncateSync(log, 17 * 1_024 * 1_024);
+  await until(
+    () => statSync(log).size < 1_024,
+    () => 'emptied',
+  );
+  ok(statSync(`${log}.1`).size > 16 * 1_024 * 1_024);
+  equal((await daemon.ask('/health')).status, 200);
+});
+
+test('what the gateway asks goes over the socket, and no port is opened', async () => {
+  const daemon = await bench.daemon(bench.spec()).ready();
+  equal((await daemon.ask('/v1/models')).status, 200);
+  equal((await daemon.ask('/nothing')).status, 404);
+  ok(statSync(bench.socket).isSocket());
+});

@@ -1,0 +1,89 @@
+/**
+ * An engine that can be told to misbehave: `node misbehaving-engine.ts --uds PATH [--deaf] [--orphans] [--slow]
+ * [--exit CODE]`. Once it listens, `POST /behave {"metrics": …, "health": …}` changes it, `POST /exit {"code": N}`
+ * ends it, and `GET /asked` tells which paths were asked for.
+ */
+import { spawn } from 'node:child_process';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { parseArgs } from 'node:util';
+
+const { values: flags } = parseArgs({
+  options: {
+    uds: { type: 'string' },
+    deaf: { type: 'boolean' },
+    orphans: { type: 'boolean' },
+    exit: { type: 'string' },
+    models: { type: 'string', default: 'crooked' },
+  },
+});
+
+const page = (running: number, tokens: number): string =>
+  [
+    `vllm:num_requests_running{engine="0",model_name="crooked"} ${running}`,
+    'vllm:num_requests_waiting{engine="0",model_name="crooked"} 0.0',
+    'vllm:kv_cache_usage_perc{engine="0",model_name="crooked"} 0.25',
+    `vllm:prompt_tokens_total{engine="0",model_name="crooked"} ${tokens}`,
+    'vllm:generation_tokens_total{engine="0",model_name="crooked"} 5.0',
+    '',
+  ].join('\n');
+
+let behaviour = { health: 200, metrics: 'good', warmUp: 200 };
+let tokens = 0;
+const asked: string[] = [];
+
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const pieces: Buffer[] = [];
+  for await (const piece of request) pieces.push(piece as Buffer);
+  const body = Buffer.concat(pieces).toString();
+  asked.push(`${request.method} ${request.url}`);
+  switch (request.url) {
+    case '/behave':
+      behaviour = { ...behaviour, ...(JSON.parse(body) as Partial<typeof behaviour>) };
+      return void response.end();
+    case '/exit':
+      console.log('(EngineCore pid=7) ERROR 11-21 08:22:34 [core.py:1] ValueError: told to exit');
+      return process.exit((JSON.parse(body) as { code: number }).code);
+    case '/asked':
+      return void response.end(JSON.stringify(asked));
+    case '/health':
+      return void response.writeHead(behaviour.health).end();
+    case '/v1/models':
+      return void response.end(JSON.stringify({ data: [{ id: flags.models, max_model_len: 2_048 }] }));
+    case '/v1/completions':
+      return void response.writeHead(behaviour.warmUp).end(body);
+    case '/metrics':
+      return metrics(response);
+    default:
+      return void response.writeHead(404).end();
+  }
+}
+
+function metrics(response: ServerResponse): void {
+  switch (behaviour.metrics) {
+    case 'good':
+      return void response.end(page(0, 0));
+    case 'busy':
+      return void response.end(page(2, ++tokens));
+    case 'wedged':
+      return void response.end(page(2, 0));
+    case 'garbage':
+      return void response.end('<html>vllm:num_requests_running 0</html>');
+    case 'error':
+      return void response.writeHead(500).end(page(0, 0));
+    case 'cut':
+      response.write(page(0, 0).slice(0, 100));
+      return void setImmediate(() => response.destroy());
+    default:
+      return; // Silence.
+  }
+}
+
+if (flags.deaf === true) process.on('SIGTERM', () => console.log('not listening to SIGTERM'));
+if (flags.orphans === true) {
+  const script = 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000)';
+  spawn(process.execPath, ['-e', script], { stdio: 'ignore' });
+  spawn(process.execPath, ['-e', script], { stdio: 'ignore', detached: true });
+}
+if (flags.exit !== undefined) process.exit(Number(flags.exit));
+const server = createServer((request, response) => void answer(request, response));
+if (flags.uds !== undefined) server.listen(flags.uds, () => console.log('listening'));
