@@ -41,6 +41,7 @@ export type ChatRequest = {
 
 export async function chat(api: Api, exchange: Exchange): Promise<void> {
   const request = readChat(api, await exchange.json());
+  api.engine.verifyRoom(request.sampling.n);
   const { sampling, promptIds, maxTokens, logprobs, delivery } = request;
   const requests = Array.from({ length: sampling.n }, (_, index): ChoiceRequest => {
     const seed = sampling.seed === null ? null : sampling.seed + index;

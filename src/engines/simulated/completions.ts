@@ -45,6 +45,7 @@ export type CompletionRequest = {
 
 export async function complete(api: Api, exchange: Exchange): Promise<void> {
   const request = readCompletion(api, await exchange.json());
+  api.engine.verifyRoom(request.promptIds.length * request.sampling.n);
   const { sampling, promptIds, maxTokens, logprobs, delivery } = request;
   const requests = promptIds.flatMap((ids, prompt) =>
     Array.from({ length: sampling.n }, (_, i): ChoiceRequest => {

@@ -6,40 +6,12 @@
 import { nowSeconds, servedName, usageOf, verifyModel, type Api } from './api.ts';
 import { Fields, isObject, type Json, type JsonObject } from './body.ts';
 import { assistantMessage } from './chat.ts';
+import { stateOf, tell, type StreamState, type TextOptions } from './derender-state.ts';
 import type { Exchange } from './exchange.ts';
+import { renamedLogprobs } from './logprobs.ts';
 import { badRequest } from './refusal.ts';
 import { verifyTokenIds } from './sampling.ts';
-import { decode, glyphsOf, idOfGlyphs } from './vocabulary.ts';
-
-/** How far the text of a choice has been told. The two offsets count tokens of `prev_tokens`. */
-type StreamState = {
-  readonly prev_tokens: readonly string[];
-  readonly prefix_offset: number;
-  readonly read_offset: number;
-  readonly role_sent: boolean;
-  readonly logprob_context_token_ids: readonly number[];
-  readonly logprob_text_offset: number;
-  readonly output_token_ids: readonly number[];
-  readonly output_chunk_lens: readonly number[];
-  readonly tools_streamed: boolean;
-  readonly last_tool_call_ids: readonly string[];
-};
-
-const untold: StreamState = {
-  prev_tokens: [],
-  prefix_offset: 0,
-  read_offset: 0,
-  role_sent: false,
-  logprob_context_token_ids: [],
-  logprob_text_offset: 0,
-  output_token_ids: [],
-  output_chunk_lens: [],
-  tools_streamed: false,
-  last_tool_call_ids: [],
-};
-
-/** Ids kept for the text of a token that completes a character. */
-const contextTokens = 4;
+import { decode } from './vocabulary.ts';
 
 type Told = {
   readonly index: number;
@@ -47,6 +19,7 @@ type Told = {
   readonly finishReason: Json;
   readonly stopReason: Json;
   readonly tokens: number;
+  readonly logprobs: object | null;
 };
 
 export async function derenderChat(api: Api, exchange: Exchange): Promise<void> {
@@ -69,8 +42,6 @@ export async function derenderCompletion(api: Api, exchange: Exchange): Promise<
   exchange.respond(200, body['stream'] === true ? completionChunk(api, body) : wholeCompletion(api, body));
 }
 
-type TextOptions = { readonly skipSpecial: boolean };
-
 function chatChunk(api: Api, body: JsonObject, options: TextOptions): object {
   const { id, told, state } = tellChunk(body, options);
   const delta = (first: boolean, text: string): object => ({
@@ -84,15 +55,15 @@ function chatChunk(api: Api, body: JsonObject, options: TextOptions): object {
     object: 'chat.completion.chunk',
     created: nowSeconds(),
     model: servedName(api),
-    choices: told.map(({ index, text, finishReason, stopReason }) => ({
+    choices: told.map(({ index, text, logprobs, finishReason, stopReason }) => ({
       index,
       delta: delta(!before.role_sent, text),
-      logprobs: null,
+      logprobs,
       finish_reason: finishReason,
       stop_reason: stopReason,
       token_ids: null,
     })),
-    usage: null,
+    usage: usageIn(body),
     system_fingerprint: null,
     prompt_token_ids: null,
     prompt_text: null,
@@ -117,33 +88,11 @@ function completionChunk(api: Api, body: JsonObject): object {
       prompt_token_ids: null,
       token_ids: null,
     })),
-    usage: null,
+    usage: usageIn(body),
     system_fingerprint: null,
     metrics: null,
   };
   return { chunk, stream_state: state };
-}
-
-/** The client carried it, so it is read as any other input. */
-function stateOf(body: JsonObject): StreamState {
-  const given = new Fields(body).object('stream_state');
-  if (given === null) return untold;
-  const state = {
-    prev_tokens: given.texts('prev_tokens'),
-    prefix_offset: given.integer('prefix_offset') ?? 0,
-    read_offset: given.integer('read_offset') ?? 0,
-    role_sent: given.boolean('role_sent') ?? false,
-    logprob_context_token_ids: given.integers('logprob_context_token_ids') ?? [],
-    logprob_text_offset: given.integer('logprob_text_offset') ?? 0,
-    output_token_ids: given.integers('output_token_ids') ?? [],
-    output_chunk_lens: given.integers('output_chunk_lens') ?? [],
-    tools_streamed: given.boolean('tools_streamed') ?? false,
-    last_tool_call_ids: given.texts('last_tool_call_ids'),
-  };
-  given.verify();
-  if (state.prev_tokens.some((glyphs) => idOfGlyphs(glyphs) === undefined))
-    throw badRequest('stream_state.prev_tokens holds a text that is no token');
-  return state;
 }
 
 function tellChunk(
@@ -155,34 +104,12 @@ function tellChunk(
   if (choices.length > 1) throw badRequest('at most one choice per generate_chunk can be derendered');
   let state = stateOf(body);
   const told = choices.map((choice) => {
+    const logprobs = renamedLogprobs(choice['logprobs'], state.logprob_context_token_ids);
     const [text, next] = tell(state, idsIn(choice), options);
     state = next;
-    return { ...endOf(choice), text, tokens: 0 };
+    return { ...endOf(choice), text, tokens: 0, logprobs };
   });
   return { id: String(chunk['request_id'] ?? ''), told, state };
-}
-
-/** One window of tokens moves along; what ends inside a character waits for the next call. */
-function tell(state: StreamState, ids: readonly number[], options: TextOptions): [string, StreamState] {
-  const window = [...state.prev_tokens.map((glyphs) => idOfGlyphs(glyphs)!), ...ids];
-  const known = decode(window.slice(state.prefix_offset, state.read_offset), options);
-  const text = decode(window.slice(state.prefix_offset), options);
-  const context = [...state.logprob_context_token_ids, ...ids].slice(-contextTokens);
-  if (text.length <= known.length || text.endsWith('\uFFFD'))
-    return ['', { ...state, prev_tokens: window.map(glyphsOf), logprob_context_token_ids: context }];
-  const kept = window.slice(state.read_offset);
-  const fresh = text.slice(known.length);
-  return [
-    fresh,
-    {
-      ...state,
-      prev_tokens: kept.map(glyphsOf),
-      prefix_offset: 0,
-      read_offset: kept.length,
-      logprob_context_token_ids: context,
-      logprob_text_offset: state.logprob_text_offset + [...fresh].length,
-    },
-  ];
 }
 
 function wholeChat(api: Api, body: JsonObject, options: TextOptions): object {
@@ -193,10 +120,10 @@ function wholeChat(api: Api, body: JsonObject, options: TextOptions): object {
     object: 'chat.completion',
     created: response['created'] ?? nowSeconds(),
     model: servedName(api),
-    choices: told.map(({ index, text, finishReason, stopReason }) => ({
+    choices: told.map(({ index, text, logprobs, finishReason, stopReason }) => ({
       index,
       message: assistantMessage('assistant', text),
-      logprobs: null,
+      logprobs,
       finish_reason: finishReason,
       stop_reason: stopReason,
       token_ids: null,
@@ -252,7 +179,18 @@ function wholeCompletion(api: Api, body: JsonObject): object {
 
 function wholeTold(choice: JsonObject, options: TextOptions): Told {
   const ids = idsIn(choice);
-  return { ...endOf(choice), text: decode(ids, options), tokens: ids.length };
+  const logprobs = renamedLogprobs(choice['logprobs'], []);
+  return { ...endOf(choice), text: decode(ids, options), tokens: ids.length, logprobs };
+}
+
+/** The usage of a chunk that has one, as the endpoint itself would write it. */
+function usageIn(body: JsonObject): object | null {
+  const chunk = body['generate_chunk'];
+  const usage = isObject(chunk) ? chunk['usage'] : null;
+  if (!isObject(usage)) return null;
+  const fields = new Fields(usage);
+  const counted = usageOf(fields.integer('prompt_tokens') ?? 0, fields.integer('completion_tokens') ?? 0);
+  return { ...counted, prompt_tokens_details: null, completion_tokens_details: null };
 }
 
 const wholeUsage = (promptTokens: number, told: readonly Told[]): object => ({

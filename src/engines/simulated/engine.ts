@@ -28,7 +28,7 @@ export class Engine {
   readonly #ready = Promise.withResolvers<boolean>();
   readonly #gone = Promise.withResolvers<void>();
   #paused: (() => void)[] = [];
-  #streamless = (): void => {};
+  #streamless: (() => void) | null = null;
   #lastSequence = 0;
   isPaused = false;
   isGone = false;
@@ -71,9 +71,14 @@ export class Engine {
     return [...this.#generations].some(({ consumer }) => consumer.kind === 'stream');
   }
 
+  /** Throws when so many more sequences are too many: asked before anything is made of them. */
+  verifyRoom(sequences: number): void {
+    if (this.#underWay.size + sequences <= sequencesMax) return;
+    this.#metrics.rejected();
+    throw new Refusal(503, 'ServiceUnavailableError', 'Too many requests are queued.', null);
+  }
+
   submit(requestId: string, requests: readonly ChoiceRequest[], consumer: Consumer): Generation {
-    if (this.#underWay.size + requests.length > sequencesMax)
-      throw new Refusal(503, 'ServiceUnavailableError', 'Too many requests are queued.', null);
     const choices = requests.map((request) => new Choice(request, ++this.#lastSequence));
     const generation = new Generation(requestId, choices, consumer);
     this.#generations.add(generation);
@@ -126,7 +131,7 @@ export class Engine {
   /** Calls back when the last stream's client has gone. */
   onceStreamless(callback: () => void): void {
     this.#streamless = () => {
-      this.#streamless = () => {};
+      this.#streamless = null;
       callback();
     };
   }
@@ -264,7 +269,7 @@ export class Engine {
       this.#underWay.delete(sequenceId);
       this.#metrics.forgot(sequenceId);
     }
-    if (!this.hasOpenStream) this.#streamless();
+    if (this.#streamless !== null && !this.hasOpenStream) this.#streamless();
   }
 }
 

@@ -23,6 +23,7 @@ type GenerateRequest = {
 
 export async function generate(api: Api, exchange: Exchange): Promise<void> {
   const request = readGenerate(api, await exchange.json());
+  api.engine.verifyRoom(request.sampling.n);
   const { sampling, promptIds, maxTokens, logprobs } = request;
   const requests = Array.from({ length: sampling.n }, (_, index): ChoiceRequest => {
     const seed = sampling.seed === null ? null : sampling.seed + index;

@@ -1,6 +1,8 @@
 /** How the likelihoods of tokens are written, in the three forms that the endpoints have. */
+import { isObject, type Json, type JsonObject } from './body.ts';
 import type { TokenLikelihood } from './generation.ts';
 import { beginning, extend, likelihoods, tokenText, type Likelihood } from './model.ts';
+import { verifyTokenIds } from './sampling.ts';
 
 /** Texts of tokens, or `token_id:7` where a request wants that. */
 const nameOf = (id: number, before: readonly number[], byId: boolean): string =>
@@ -83,4 +85,27 @@ export function scorePrompt(ids: readonly number[], count: number): readonly Sco
     context = extend(context, id);
     return { id, likelihood };
   });
+}
+
+/** Logprobs by id, as /inference/v1/generate gave them, in the form of chat. `before`: the ids just before. */
+export function renamedLogprobs(given: Json | undefined, before: readonly number[]): object | null {
+  const content = isObject(given) ? given['content'] : null;
+  if (!Array.isArray(content)) return null;
+  let context = before;
+  const tokens = (content as readonly Json[]).filter(isObject).map((one) => {
+    const likelihood = likelihoodIn(one);
+    const top = one['top_logprobs'];
+    const best = Array.isArray(top) ? (top as readonly Json[]).filter(isObject).map(likelihoodIn) : [];
+    const token = { chosen: likelihood, best, before: context };
+    context = [...context, likelihood.id].slice(-3);
+    return token;
+  });
+  const count = Math.max(0, ...tokens.map(({ best }) => best.length));
+  return chatLogprobs(tokens, { count, byId: false });
+}
+
+function likelihoodIn(entry: JsonObject): Likelihood {
+  const id = Number(entry['token_id']);
+  verifyTokenIds([id]);
+  return { id, logprob: Number(entry['logprob'] ?? 0), rank: Number(entry['rank'] ?? 0) };
 }

@@ -43,6 +43,7 @@ export class Metrics {
     request_num_preemptions: new Histogram(buckets.preemptions),
     request_prefill_kv_computed_tokens: new Histogram(buckets.tokens),
   };
+  #rejected = 0;
   sleepLevel: SleepLevel = 0;
 
   constructor(modelName: string) {
@@ -51,6 +52,10 @@ export class Metrics {
 
   loaded(load: Load): void {
     this.#load = load;
+  }
+
+  rejected(): void {
+    this.#rejected += 1;
   }
 
   began(sequenceId: number, request: ChoiceRequest): void {
@@ -180,9 +185,10 @@ export class Metrics {
       );
     const computed = { local_compute: prompt - cached, local_cache_hit: cached, external_kv_transfer: 0 };
     const tiers = { device: cached, host: 0, p2p: 0, disk: 0, external_unspecified: 0 };
-    const rejections = { max_num_queued_reqs: 0, max_num_queued_tokens: 0 };
     return [
       one('estimated_flops_per_gpu', 'Estimated number of floating point operations per GPU.', 0),
+      one('estimated_read_bytes_per_gpu', 'Estimated number of bytes read from memory per GPU.', 0),
+      one('estimated_write_bytes_per_gpu', 'Estimated number of bytes written to memory per GPU.', 0),
       one('prefix_cache_queries', 'Prefix cache queries, in terms of number of queried tokens.', queried),
       one('prefix_cache_hits', 'Prefix cache hits, in terms of number of cached tokens.', cached),
       one('external_prefix_cache_queries', 'External prefix cache queries, in tokens.', 0),
@@ -200,12 +206,9 @@ export class Metrics {
         error: 0,
         repetition: 0,
       }),
-      by(
-        'admission_rejections',
-        'Number of admission attempts rejected by a queue limit.',
-        'reason',
-        rejections,
-      ),
+      counter('vllm:admission_rejections_total', 'Number of admission attempts rejected by a queue limit.')
+        .with({ model_name: this.#labels['model_name']!, reason: 'max_num_queued_reqs' }, this.#rejected)
+        .with({ model_name: this.#labels['model_name']!, reason: 'max_num_queued_tokens' }, 0),
     ];
   }
 

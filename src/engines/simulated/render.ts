@@ -3,7 +3,7 @@
  * rendered ids are the very prompt ids of the endpoint itself.
  */
 import { servedName, type Api, type Delivery } from './api.ts';
-import type { JsonObject } from './body.ts';
+import { isObject, type JsonObject } from './body.ts';
 import { readChat } from './chat.ts';
 import { readCompletion } from './completions.ts';
 import type { Exchange } from './exchange.ts';
@@ -95,6 +95,7 @@ function rendered(api: Api, body: JsonObject, rendering: Rendering): object {
 function samplingParams(body: JsonObject, rendering: Rendering): object {
   const { sampling, delivery, logprobs, maxTokens, hidesSpecial } = rendering;
   const { temperature, stop } = sampling;
+  const grammar = grammarOf(body);
   const held = Math.max(0, ...stop.map((text) => [...text].length - 1));
   const unless = (isDefault: boolean, value: object): object => (isDefault ? {} : value);
   return {
@@ -118,10 +119,34 @@ function samplingParams(body: JsonObject, rendering: Rendering): object {
     ...unless(held === 0, { output_text_buffer_length: held }),
     ...unless(sampling.logitBias.length === 0, { logit_bias: Object.fromEntries(sampling.logitBias) }),
     ...unless(sampling.allowed === null, { allowed_token_ids: sampling.allowed }),
-    ...unless((body['structured_outputs'] ?? null) === null, {
-      structured_outputs: body['structured_outputs'],
-    }),
+    ...unless(grammar === null, { structured_outputs: grammar }),
     bad_words: [],
     skip_reading_prefix_cache: false,
   };
+}
+
+const noGrammar = {
+  json: null,
+  regex: null,
+  choice: null,
+  grammar: null,
+  json_object: null,
+  disable_any_whitespace: false,
+  disable_additional_properties: false,
+  whitespace_pattern: null,
+  structural_tag: null,
+  _backend: null,
+  _backend_was_auto: false,
+};
+
+/** Both ways of asking for a grammar end in this one. */
+function grammarOf(body: JsonObject): object | null {
+  const given = body['structured_outputs'];
+  if (isObject(given)) return { ...noGrammar, ...given };
+  const format = body['response_format'];
+  if (!isObject(format)) return null;
+  const named = format['json_schema'];
+  if (format['type'] === 'json_schema' && isObject(named))
+    return { ...noGrammar, json: named['schema'] ?? null };
+  return format['type'] === 'json_object' ? { ...noGrammar, json_object: true } : null;
 }

@@ -27,6 +27,9 @@ export type Sampling = {
 /** So many alternatives may be asked for, as in vLLM's default. */
 const logprobsMax = 20;
 
+/** VLLM_MAX_N_SEQUENCES' default. */
+const choicesMax = 16_384;
+
 export function readSampling(fields: Fields): Sampling {
   return {
     n: fields.integer('n') ?? 1,
@@ -74,6 +77,7 @@ function readForced(fields: Fields | null): readonly number[] | null {
 export function verifySampling(sampling: Sampling): void {
   const { n, temperature, topP, minP, stop, stopTokenIds, presencePenalty, frequencyPenalty } = sampling;
   if (n < 1) throw badRequest(`n must be at least 1, got ${n}.`);
+  if (n > choicesMax) throw badRequest(`n must be at most ${choicesMax}, got ${n}.`);
   if (Math.abs(presencePenalty) > 2)
     throw badRequest(`presence_penalty must be in [-2, 2], got ${float(presencePenalty)}.`);
   if (Math.abs(frequencyPenalty) > 2)
@@ -114,7 +118,7 @@ function verifyIds({ logitBias, allowed }: Sampling, stopTokenIds: readonly numb
     throw badRequest('stop_token_ids contains out-of-vocab token id!');
 }
 
-const isToken = (id: number): boolean => id >= 0 && id < vocabularySize;
+const isToken = (id: number): boolean => Number.isInteger(id) && id >= 0 && id < vocabularySize;
 
 export function verifyLogprobs(name: string, count: number | null): void {
   if (count !== null && count > logprobsMax) {

@@ -83,6 +83,10 @@ const guarded = /^\/(v1|inference)(\/|$)/;
 export function makeServer(api: Api): Server {
   const routes = routesOf(api);
   const server = createServer((request, response) => {
+    // Once the server closes, a connection goes with its last answer instead of idling first.
+    response.once('finish', () => {
+      if (!server.listening) setImmediate(() => server.closeIdleConnections());
+    });
     // A refusal is answered inside; what gets here is a bug, and a bug ends the process.
     void answer(api, routes, request, response);
   });

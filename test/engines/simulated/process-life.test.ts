@@ -138,6 +138,22 @@ test('with whole answers alone a SIGTERM cuts them off as aborted', async () => 
   equal((await engine.exited).code, 0);
 });
 
+test('a kept connection goes with the answer that was cut off, not five seconds later', async () => {
+  await using engine = await new EngineProcess([]).ready();
+  const socket = createConnection(engine.socket);
+  const body = JSON.stringify(whole);
+  socket.write(
+    `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n` +
+      `content-length: ${body.length}\r\n\r\n${body}`,
+  );
+  await until('it computes', async () => (await engine.metric('vllm:generation_tokens_total')) > 5);
+  const signalledAt = performance.now();
+  process.kill(engine.pid, 'SIGTERM');
+  await engine.exited;
+  ok(performance.now() - signalledAt < 4000);
+  socket.destroy();
+});
+
 test('a drain finishes what runs and turns new work away in three ways', async () => {
   await using engine = await new EngineProcess(['--shutdown-timeout', '30']).ready();
   const call = await streaming(engine, { ...streamed, max_tokens: 100 });
