@@ -6,6 +6,7 @@ import type { Cli } from './cli.ts';
 import type { DevOptions } from './dev/cluster.ts';
 import type { Show } from './dev/show.ts';
 import type { Stopping } from './dev/stopping.ts';
+import { respawn } from './executable.ts';
 import { exit, say, type Io } from './io.ts';
 import { jsonOption, optionOf, withExamples } from './option.ts';
 import { dirOption } from './target.ts';
@@ -35,7 +36,9 @@ export function devCommand({ program, io, ends }: Cli): void {
     .argument('[flags...]', 'after --: flags of `synkti run` for every node')
     .addOption(optionOf('--nodes', kinds.count(1, nodesMax), 'how many nodes').default(3))
     .addOption(optionOf('--base-port', kinds.port, 'port of the first node').default(8000))
-    .addOption(optionOf('--engine', kinds.engine, 'what the nodes serve with').default('simulated', 'simulated'))
+    .addOption(
+      optionOf('--engine', kinds.engine, 'what the nodes serve with').default('simulated', 'simulated'),
+    )
     .addOption(new Option('--model <text>', 'model for vllm (default: what `npm run e2e:vllm` made)'))
     .addOption(
       optionOf('--replace-after', replaceAfter, 'until a lost node is replaced').default(5_000, '5s'),
@@ -82,6 +85,7 @@ async function clusterOptions(
     replaceAfterMs: options.replaceAfter,
     readyMs: engine.readyMs,
     env: { ...io.env, ...engine.env },
+    program: respawn,
     flags: [...nodeFlags, ...engine.flags, ...flags],
   };
 }

@@ -11,6 +11,7 @@ import { usualCloud } from '../../localcloud/cloud-options.ts';
 import type { Fact } from '../../node/facts.ts';
 import { systemClock } from '../../os/clock.ts';
 import { Failure } from '../../std/failure.ts';
+import type { Respawn } from '../executable.ts';
 import type { Io } from '../io.ts';
 import { logOf, openHosts, type DevHosts, type Ended } from './hosts.ts';
 import { tailOf, type LogTail } from './log-tail.ts';
@@ -25,6 +26,8 @@ export type DevOptions = {
   /** Flags for every `synkti run`. */
   readonly flags: readonly string[];
   readonly env: Io['env'];
+  /** How to start `synkti` with these arguments. */
+  readonly program: (args: readonly string[]) => Respawn;
   /** For the first engines to become ready, ms. */
   readonly readyMs: number;
   /** From the loss of an instance until Auto Scaling launches another, ms. */
@@ -61,10 +64,10 @@ export async function startDevCluster(options: DevOptions, signal: AbortSignal):
   const hosts = openHosts({
     ...options,
     onEnded: (ended) => {
-      options.onEvent({ node: ended.node.node, said: describe(ended) });
-      if (!isReady)
-        dead.reject(new Failure('unreachable', `node ${ended.node.node} did not start: ${ended.how}`));
-      else if (ended.fate !== 'restarts') cloud?.exited(ended.node.id);
+      const { node, how, fate } = ended;
+      if (!isReady) return dead.reject(new Failure('unreachable', `node ${node.node} did not start: ${how}`));
+      options.onEvent({ node: node.node, said: describe(ended) });
+      if (fate !== 'restarts') cloud?.exited(node.id);
     },
     onChanged: () => place.publish(cloud?.controlSocket ?? '', hosts.nodes()),
   });

@@ -12,7 +12,7 @@ import { connectControl } from '../../control/client.ts';
 import type { Hosts, Launch, Part, ProcessSignal } from '../../localcloud/instances/hosts.ts';
 import { processes } from '../../os/processes.ts';
 import { Failure } from '../../std/failure.ts';
-import { respawn } from '../executable.ts';
+import type { Respawn } from '../executable.ts';
 import type { Io } from '../io.ts';
 import { clusterMark, instanceEnvironment, instanceMark } from './environment.ts';
 import { freePort } from './ports.ts';
@@ -35,6 +35,8 @@ export type HostOptions = {
   readonly dir: string;
   readonly basePort: number;
   readonly env: Io['env'];
+  /** How to start `synkti` with these arguments. */
+  readonly program: (args: readonly string[]) => Respawn;
   /** Flags for every `synkti run`. */
   readonly flags: readonly string[];
   /** A daemon ended without being told to. */
@@ -117,7 +119,7 @@ export function openHosts(options: HostOptions): DevHosts {
     const number = instance.index + 1;
     const env = instanceEnvironment(options.env, instance, dir);
     return processes.launch({
-      ...respawn(args),
+      ...options.program(args),
       // What vLLM leaves in a temporary folder goes with its instance.
       env: { ...env, TMPDIR: join(dir, `node-${number}`, 'tmp') },
       output: logOf(dir, number),

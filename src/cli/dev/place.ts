@@ -52,12 +52,14 @@ export async function takePlace(dir: string, nodesMax: number): Promise<Place> {
   return {
     cloudDir,
     publish: (cloud, nodes) => {
-      const write = (): Promise<void> => writeDevState(dir, { pid, start, cloud, nodes: [...nodes] });
-      written = written.then(write, write);
+      const state = { pid, start, cloud, nodes: [...nodes] };
+      // Somebody removed the directory: then no command finds the cluster, and Ctrl-C still ends it.
+      written = written.then(() => writeDevState(dir, state)).catch(unlessGone);
     },
     release: async () => {
       await written;
-      await Promise.all((await ownFiles(dir)).map((file) => rm(file, { recursive: true, force: true })));
+      const own = await ownFiles(dir).catch(unlessGone);
+      await Promise.all((own ?? []).map((file) => rm(file, { recursive: true, force: true })));
       await removeIfEmpty(dir);
       guard.standDown();
     },
@@ -88,12 +90,16 @@ async function ownFiles(dir: string): Promise<readonly string[]> {
   return names.map((name) => join(dir, name));
 }
 
+function unlessGone(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+}
+
 /** Somebody may have put a file there meanwhile, which then stays. */
 async function removeIfEmpty(dir: string): Promise<void> {
   try {
     await rmdir(dir);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'EBUSY') throw error;
+    if (!['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOENT'].includes(code ?? '')) throw error;
   }
 }

@@ -1,0 +1,280 @@
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { runCli } from '../../src/cli/cli.ts';
+import { writeDevState } from '../../src/cli/dev/state.ts';
+import { settingNames, type Settings } from '../../src/config/settings.ts';
+import { openControl } from '../../src/control/server.ts';
+import { processes } from '../../src/os/processes.ts';
+import { Failure } from '../../src/std/failure.ts';
+import { fakeNode, type FakeNode } from '../control/operations.ts';
+import { memoryIo, type MemoryIo } from './io.ts';
+
+const noNode = (): Promise<number> => Promise.reject(new Error('no node is to be run here'));
+
+async function synkti(
+  args: readonly string[],
+  options: {
+    readonly env?: MemoryIo['env'];
+    readonly runNode?: (settings: Settings) => Promise<number>;
+  } = {},
+): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  const io = memoryIo(options.env ?? { HOME: '/nonexistent' });
+  const code = await runCli(args, io, options.runNode ?? noNode);
+  return { code, out: io.stdout(), err: io.stderr() };
+}
+
+async function tempDir(t: TestContext): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'synkti-cli-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+async function nodeIn(t: TestContext, dataDir: string, id = 'i-1'): Promise<FakeNode> {
+  const node = fakeNode({ id });
+  const server = await openControl({ dataDir, operations: node, isolate: null });
+  t.after(() => server.close());
+  return node;
+}
+
+/** A development cluster of two nodes, as far as the other commands can tell. */
+async function devCluster(
+  t: TestContext,
+): Promise<{ readonly dir: string; readonly nodes: readonly FakeNode[] }> {
+  const dir = await tempDir(t);
+  const dataDirs = [join(dir, 'node-1'), join(dir, 'node-2')];
+  const nodes = await Promise.all(dataDirs.map((dataDir, at) => nodeIn(t, dataDir, `i-${at + 1}`)));
+  await writeDevState(dir, {
+    pid: process.pid,
+    start: processes.startOf(process.pid)!,
+    cloud: join(dir, 'cloud.sock'),
+    nodes: dataDirs.map((dataDir, at) => ({
+      node: at + 1,
+      id: `i-${at + 1}`,
+      zone: `zone-${at}`,
+      api: `http://127.0.0.1:${8000 + at}`,
+      dataDir,
+      control: join(dataDir, 'control.sock'),
+      pid: process.pid,
+    })),
+  });
+  return { dir, nodes };
+}
+
+test('every command has a help that ends in examples', async () => {
+  const { out } = await synkti(['--help']);
+  const commands = [...out.matchAll(/^ {2}([a-z]+)(?= .* {2})/gm)].map(([, name]) => name!);
+  deepEqual(
+    commands.filter((name) => name !== 'synkti'),
+    ['run', 'dev', 'chaos', 'status', 'members', 'drain', 'leave', 'version', 'completion', 'help'],
+  );
+  for (const command of ['', ...commands.filter((name) => name !== 'help' && name !== 'synkti')]) {
+    const { code, out } = await synkti([...(command === '' ? [] : [command]), '--help']);
+    equal(code, 0);
+    match(out, /\nExamples:\n( {2}\S.* {2}\S.*\n)+$/, command);
+  }
+});
+
+test('what is misused ends with 2 and one line on stderr, nothing on stdout', async () => {
+  const misuses: readonly (readonly [args: readonly string[], line: RegExp])[] = [
+    [['stauts'], /^synkti: unknown command 'stauts' \(Did you mean status\?\)\n$/],
+    [['status', '--jsno'], /^synkti: unknown option '--jsno' \(Did you mean --json\?\)\n$/],
+    [
+      ['drain', '--within', '5'],
+      /^synkti: --within: "5" is not a duration from 0ms to 1h, such as 500ms or 30s\n$/,
+    ],
+    [['chaos', 'interrupt'], /^synkti: missing required argument 'node'\n$/],
+    [
+      ['chaos', 'melt', '1'],
+      /^synkti: .*'melt' is invalid.* interrupt, kill, freeze, thaw, partition, heal\.\n$/,
+    ],
+    [['chaos', 'kill', '1', '--notice', '2s'], /^synkti: --notice: has no meaning for kill\n$/],
+    [['dev', '--nodes', 'three'], /^synkti: --nodes: "three" is not a number from 1 to 16\n$/],
+    [['members', '--node', '1', '--data-dir', '/x'], /^synkti: --data-dir: names a node already, .*\n$/],
+    [['run', '--config', '/nonexistent.yaml'], /^synkti: --config \/nonexistent.yaml: no such file\n$/],
+  ];
+  for (const [args, line] of misuses) {
+    const { code, out, err } = await synkti(args);
+    deepEqual([code, out], [2, ''], args.join(' '));
+    match(err, line);
+  }
+  const { code, out, err } = await synkti([]);
+  deepEqual([code, out, /^Usage: synkti/.test(err)], [2, '', true]);
+});
+
+test('run tells all problems of its flags, variables and file at once', async (t) => {
+  const file = join(await tempDir(t), 'synkti.yaml');
+  await writeFile(file, 'drian: 3s\n');
+  const args = [
+    'run',
+    '--config',
+    file,
+    '--api-prot',
+    '80',
+    '--role',
+    'boss',
+    'extra',
+    '--engine',
+    'simulated',
+  ];
+  const { code, out, err } = await synkti(args, { env: { SYNKTI_API_PORT: 'x' } });
+  deepEqual([code, out], [2, '']);
+  deepEqual(err.trimEnd().split('\n'), [
+    'synkti: --api-prot: no such flag, did you mean --api-port?',
+    'synkti: extra: not expected here',
+    `synkti: ${file}: drian: no such setting, did you mean drain?`,
+    'synkti: --role: "boss" is not worker or edge',
+    'synkti: SYNKTI_API_PORT: "x" is not a port from 1 to 65535',
+  ]);
+});
+
+test('run hands the resolved settings to the node, and its exit code back', async (t) => {
+  const file = join(await tempDir(t), 'synkti.yaml');
+  await writeFile(file, 'model: from-file\ndrain: 7s\n');
+  let given: Settings | null = null;
+  const runNode = (settings: Settings): Promise<number> => {
+    given = settings;
+    return Promise.resolve(1);
+  };
+  const args = ['run', '--drain', '5s', '--faults', '--engine-args', '--a "b c"'];
+  const { code, err } = await synkti(args, { env: { SYNKTI_CONFIG: file, SYNKTI_CLUSTER: 'blue' }, runNode });
+  deepEqual([code, err], [1, '']);
+  const { drainMs, faults, engineArgs, model, cluster } = given!;
+  deepEqual(
+    [drainMs, faults, engineArgs, model, cluster],
+    [5_000, true, ['--a', 'b c'], 'from-file', 'blue'],
+  );
+  deepEqual(Object.keys(given!).sort(), [...settingNames].sort());
+});
+
+test('a node that cannot start is one line and exit code 1; a bug keeps its stack', async () => {
+  const args = ['run', '--engine', 'simulated'];
+  const failing = await synkti(args, {
+    runNode: () => Promise.reject(new Failure('busy', 'port 8000: in use')),
+  });
+  deepEqual([failing.code, failing.err], [1, 'synkti: port 8000: in use\n']);
+  const bug = synkti(args, { runNode: () => Promise.reject(new Error('invariant broken')) });
+  await bug.then(
+    () => ok(false, 'a bug went unnoticed'),
+    (error: Error) => equal(error.message, 'invariant broken'),
+  );
+});
+
+test('status and members are text for a person and the same as JSON for a program', async (t) => {
+  const dataDir = await tempDir(t);
+  const node = await nodeIn(t, dataDir);
+  const status = await synkti(['status', '--data-dir', dataDir]);
+  equal(status.code, 0);
+  match(
+    status.out,
+    /^i-1 +worker of blue in zone-a\nphase +serving\nengine +ready simulated: 3 running, 1 waiting/,
+  );
+  match(status.out, /^process +42, up 1 m 1 s, version 1\.2\.3$/m);
+  deepEqual(JSON.parse((await synkti(['status', '--data-dir', dataDir, '--json'])).out), node.status());
+  const members = await synkti(['members', '--data-dir', dataDir]);
+  match(
+    members.out,
+    /^MEMBER .*\ni-1 \(self\) +worker +zone-a +alive +serving +ready +simulated +4 +- +1\.2\.3\n/,
+  );
+  match(members.out, /\ni-2 .* - +never +1\.2\.3\n$/);
+  deepEqual(JSON.parse((await synkti(['members', '--data-dir', dataDir, '--json'])).out), node.members());
+});
+
+test('what another node calls itself cannot move the cursor', async (t) => {
+  const dataDir = await tempDir(t);
+  await nodeIn(t, dataDir, 'i-\u001b[2J\n\u202eevil');
+  const { out } = await synkti(['members', '--data-dir', dataDir]);
+  match(out, /^i-\?\[2J\?\?evil \(self\)/m);
+});
+
+test('drain and leave give the node its time, and tell what became of it', async (t) => {
+  const dataDir = await tempDir(t);
+  const node = await nodeIn(t, dataDir);
+  match(
+    (await synkti(['drain', '--data-dir', dataDir])).out,
+    /^i-1: draining \(operator\) until \d\d:\d\d:\d\d\n$/,
+  );
+  equal((await synkti(['leave', '--data-dir', dataDir, '--within', '30s'])).out, 'i-1: left\n');
+  deepEqual(node.told, ['drain operator 100000', 'leave 30000']);
+});
+
+test('a node is found by data directory, by number or instance id in dev, or by being the only one', async (t) => {
+  const { dir } = await devCluster(t);
+  const idOf = async (args: readonly string[], env?: MemoryIo['env']): Promise<string> => {
+    const { out, err } = await synkti(['status', '--json', ...args], env === undefined ? {} : { env });
+    return err === '' ? (JSON.parse(out) as { id: string }).id : err;
+  };
+  equal(await idOf(['--dir', dir, '--node', '2']), 'i-2');
+  equal(await idOf(['--dir', dir, '--node', 'i-2']), 'i-2');
+  equal(await idOf(['--dir', dir]), 'i-1');
+  equal(await idOf(['--data-dir', join(dir, 'node-2')]), 'i-2');
+  equal(await idOf([], { SYNKTI_DATA_DIR: join(dir, 'node-2') }), 'i-2');
+  equal(
+    await idOf(['--dir', dir, '--node', '7']),
+    'synkti: node 7: no such node, the development cluster has 1, 2\n',
+  );
+  const elsewhere = await tempDir(t);
+  equal(
+    await idOf(['--dir', elsewhere]),
+    `synkti: no development cluster runs in ${elsewhere}: start one with synkti dev\n`,
+  );
+  equal(
+    await idOf([], { SYNKTI_DATA_DIR: elsewhere, HOME: elsewhere }),
+    `synkti: no node runs behind ${elsewhere}/control.sock\n`,
+  );
+  // The usual place of a development cluster, when no node runs on this machine otherwise.
+  await mkdir(join(elsewhere, 'synkti'), { recursive: true });
+  const { dir: usual } = await devCluster(t);
+  await promisify(execFile)('cp', ['-r', usual, join(elsewhere, 'synkti', 'dev')]);
+  equal(await idOf([], { SYNKTI_DATA_DIR: elsewhere, XDG_STATE_HOME: elsewhere }), 'i-1');
+});
+
+test('a state file of a process that is gone, or of a later one with its pid, names no cluster', async (t) => {
+  const dir = await tempDir(t);
+  await writeDevState(dir, { pid: process.pid, start: 'earlier', cloud: '', nodes: [] });
+  match((await synkti(['chaos', 'kill', '1', '--dir', dir])).err, /no development cluster runs in/);
+});
+
+test('version says what it is, to a person and to a program', async () => {
+  match((await synkti(['--version'])).out, /^synkti \d+\.\d+\.\d+ \(from source, /);
+  const told = JSON.parse((await synkti(['version', '--json'])).out) as Record<string, unknown>;
+  deepEqual(Object.keys(told), ['version', 'commit', 'node', 'platform', 'arch']);
+  equal((await synkti(['version', '--notices'])).code, 1);
+});
+
+test('completion knows commands, flags, choices and node numbers', async (t) => {
+  const { dir } = await devCluster(t);
+  const state = join(await tempDir(t), 'state');
+  await mkdir(join(state, 'synkti'), { recursive: true });
+  await promisify(execFile)('cp', ['-r', dir, join(state, 'synkti', 'dev')]);
+  const words = async (...typed: readonly string[]): Promise<readonly string[]> => {
+    const { code, out } = await synkti(['complete', ...typed], { env: { XDG_STATE_HOME: state } });
+    equal(code, 0);
+    return out.split('\n').flatMap((line) => (line === '' ? [] : line.split('\t')[0]!));
+  };
+  deepEqual(await words('st'), ['status']);
+  deepEqual(await words('chaos', 'f'), ['freeze']);
+  deepEqual(await words('chaos', '--json', 'kill', ''), ['1', '2']);
+  deepEqual(await words('status', '--node', ''), ['1', '2']);
+  deepEqual(await words('run', '--log-l'), ['--log-level']);
+  deepEqual(await words('run', '--log-level', ''), ['error', 'warn', 'info', 'debug']);
+  deepEqual(await words('run', '--config', ''), [], 'the shell offers files');
+  deepEqual(await words('help', 'mem'), ['members']);
+  deepEqual(await words('nonsense', ''), []);
+  ok((await words('')).length > 8);
+});
+
+test('the bash script completes through the program itself', async (t) => {
+  const bin = await tempDir(t);
+  const main = join(import.meta.dirname, '../../src/main.ts');
+  await writeFile(join(bin, 'synkti'), `#!/bin/sh\nexec ${process.execPath} ${main} "$@"\n`, { mode: 0o755 });
+  const { out } = await synkti(['completion', 'bash']);
+  const script = `${out}\nCOMP_WORDS=(synkti completion f); COMP_CWORD=2; _synkti; echo "\${COMPREPLY[@]}"`;
+  const env = { PATH: `${bin}:/usr/bin:/bin`, HOME: bin };
+  const { stdout } = await promisify(execFile)('bash', ['-c', script], { env });
+  equal(stdout, 'fish\n');
+});
