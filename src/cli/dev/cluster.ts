@@ -11,6 +11,7 @@ import { usualCloud } from '../../localcloud/cloud-options.ts';
 import type { Fact } from '../../node/facts.ts';
 import { systemClock } from '../../os/clock.ts';
 import { Failure } from '../../std/failure.ts';
+import { span } from '../columns.ts';
 import type { Respawn } from '../executable.ts';
 import type { Io } from '../io.ts';
 import { logOf, openHosts, type DevHosts, type Ended } from './hosts.ts';
@@ -56,16 +57,15 @@ export async function startDevCluster(options: DevOptions, signal: AbortSignal):
   const place = await takePlace(options.dir, usualCloud.group.max);
   started.defer(place.release);
 
-  const dead = Promise.withResolvers<never>();
-  // Told to whoever waits for the start; nobody does any more once the cluster is ready.
-  dead.promise.catch(() => undefined);
+  const doomed = new AbortController();
   let isReady = false;
   let cloud: LocalCloud | null = null;
   const hosts = openHosts({
     ...options,
     onEnded: (ended) => {
       const { node, how, fate } = ended;
-      if (!isReady) return dead.reject(new Failure('unreachable', `node ${node.node} did not start: ${how}`));
+      if (!isReady) doomed.abort(new Failure('unreachable', `node ${node.node} did not start: ${how}`));
+      if (!isReady) return;
       options.onEvent({ node: node.node, said: describe(ended) });
       if (fate !== 'restarts') cloud?.exited(node.id);
     },
@@ -77,8 +77,8 @@ export async function startDevCluster(options: DevOptions, signal: AbortSignal):
   const follower = follow(options, hosts);
   started.defer(follower.close);
 
-  const late = AbortSignal.any([signal, AbortSignal.timeout(options.readyMs)]);
-  await Promise.race([dead.promise, whenReady(options, hosts, late)]).catch(async (error: unknown) => {
+  const late = AbortSignal.any([signal, doomed.signal, AbortSignal.timeout(options.readyMs)]);
+  await whenReady(options, hosts, late).catch(async (error: unknown) => {
     await follower.look();
     throw error;
   });
@@ -127,19 +127,15 @@ function describe({ how, fate }: Ended): string {
 /** Ready means useful: every node takes requests and sees every other one serve. */
 async function whenReady(options: DevOptions, hosts: DevHosts, signal: AbortSignal): Promise<void> {
   const waiting = new Set(Array.from({ length: options.nodes }, (_, at) => at + 1));
-  while (waiting.size > 0) {
+  for (;;) {
     const nodes = hosts.nodes().filter(({ node }) => waiting.has(node));
-    await Promise.all(
-      nodes.map(async (node) => {
-        if (await isUseful(node, options.nodes)) waiting.delete(node.node);
-      }),
-    );
-    if (signal.aborted && waiting.size > 0)
-      throw new Failure(
-        'late',
-        `not ready after ${options.readyMs / 1_000} s: node ${[...waiting].join(', ')}`,
-      );
-    if (waiting.size > 0) await pause(lookMs);
+    const useful = await Promise.all(nodes.map((node) => isUseful(node, options.nodes)));
+    for (const [at, { node }] of nodes.entries()) if (useful[at] === true) waiting.delete(node);
+    if (waiting.size === 0) return;
+    if (signal.reason instanceof Failure) throw signal.reason;
+    if (signal.aborted)
+      throw new Failure('late', `not ready after ${span(options.readyMs)}: node ${[...waiting].join(', ')}`);
+    await pause(lookMs);
   }
 }
 
