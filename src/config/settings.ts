@@ -10,7 +10,7 @@ import type { Kind } from './kinds.ts';
 
 export type Setting<T> = {
   readonly kind: Kind<T>;
-  readonly fallback: T;
+  readonly fallback: NoInfer<T>;
   /** A sentence without its full stop. */
   readonly help: string;
   /** What null, or a value that another setting decides, means. */

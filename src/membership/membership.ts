@@ -21,6 +21,8 @@ import { newMember, type Endpoint, type Health, type Member } from './member.ts'
 const membersMax = 1_000;
 /** Three times the second in which every member says something on each of its direct streams. */
 const silenceMs = 3_000;
+/** A silent connection is given up after this: a host that vanished never closes it, and the redial asks its kernel. */
+const hangUpMs = 10_000;
 /** A tick this late means that we stood still, not the others. */
 const stallMs = 1_000;
 const tickMs = 500;
@@ -273,6 +275,11 @@ function onTick(state: State, now: Instant): Step {
     if (stalled) member.heardAt = now; // [M9]
     const silent = member.connected && now - member.heardAt > silenceMs;
     if (silent && member.health === 'alive') effects.push(...turn(member, 'suspect', now)); // [M4]
+    const gone = member.connected && now - member.heardAt > hangUpMs;
+    if (gone && member.peerId !== null) {
+      member.heardAt = now;
+      effects.push({ type: 'hang-up', peerId: member.peerId });
+    }
   }
   return [state, [...effects, ...look(state, now), ...dials(state, now)]];
 }

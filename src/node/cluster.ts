@@ -139,7 +139,11 @@ export function openCluster(options: {
     loads.set(member.id, { running: message.running, waiting: message.waiting, at: clock.now() });
   }
 
+  /** Who holds the tag of an instance speaks for that instance and for no other. */
   function onRecord(author: string, record: NodeRecord): void {
+    const speaksFor =
+      author === records.own.peerId ? records.own.id : membership.byPeerId(state(), author)?.id;
+    if (record.id !== speaksFor) return;
     const outcome = registry.merge(records, record, author);
     if (outcome === 'stale-self') return tellRecord();
     if (outcome !== 'news') return;

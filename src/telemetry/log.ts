@@ -7,7 +7,7 @@ import { facts, type Fact, type Report } from '../node/facts.ts';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 /** Where lines go; each is written with its newline in one call. */
-export type LogOutput = { write(line: string): unknown; readonly isTTY?: boolean };
+export type LogOutput = { write(line: string): unknown; readonly isTTY?: boolean | undefined };
 
 const rank: Readonly<Record<LogLevel, number>> = { error: 3, warn: 2, info: 1, debug: 0 };
 

@@ -113,6 +113,15 @@ test('[M4] silence on a standing connection makes suspect, never dead, and one w
   equal(v.health(), 'alive');
 });
 
+test('[M4] a connection that stays silent is given up, once every ten seconds', () => {
+  const v = metA();
+  let hangUps = 0;
+  for (let ms = 500; ms <= 35_000; ms += 500) {
+    hangUps += kinds(v.at(ms, { type: 'tick' })).filter((kind) => kind === 'hang-up').length;
+  }
+  equal(hangUps, 3);
+});
+
 test('[M4] a failed request makes suspect, and its next word revives', () => {
   const v = metA();
   v.at(100, { type: 'suspected', id: a });

@@ -1,0 +1,245 @@
+/**
+ * Puts one node together: adapters below, the node in the middle, listeners on top. `run` reads top down as the order
+ * of starting; what was opened is closed in reverse, whatever happens between.
+ */
+import type { Dispatcher } from 'undici';
+import { roleCredentials } from './aws/credentials.ts';
+import { openCloud } from './aws/ec2.ts';
+import { openImds } from './aws/imds.ts';
+import { identify, noticesFrom } from './aws/metadata.ts';
+import { release, respawn } from './cli/executable.ts';
+import { exit, type Io } from './cli/io.ts';
+import { describe, type Settings } from './config/settings.ts';
+import { openControl } from './control/server.ts';
+import { openExternalEngine } from './engines/external.ts';
+import { openEngineHost, type EngineHost } from './engines/host.ts';
+import { simulatedSpec } from './engines/simulated.ts';
+import { engineSocket, type EngineSpec } from './engines/spec.ts';
+import { vllmSpec } from './engines/vllm.ts';
+import { openInlet } from './gateway/peer.ts';
+import { openGateway } from './gateway/server.ts';
+import { startNetwork } from './libp2p/network.ts';
+import { issueCertificate } from './mtls/certificate.ts';
+import { loadIdentity } from './mtls/identity.ts';
+import { listenPeers } from './mtls/peer-listener.ts';
+import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
+import type { GaugeSample, Report } from './node/facts.ts';
+import { createNode, type Node } from './node/node.ts';
+import { gaugesOf, openOperations } from './node/operate.ts';
+import { systemClock as clock } from './os/clock.ts';
+import { openIsolation, type Isolation } from './os/isolation.ts';
+import { processes } from './os/processes.ts';
+import { Failure } from './std/failure.ts';
+import { memberId, type MemberId } from './std/member-id.ts';
+import { openTelemetry } from './telemetry/telemetry.ts';
+
+const imdsOfAws = 'http://169.254.169.254';
+const p2pPortOfAll = 4001;
+/** The metadata service of a booting instance may take a while; without it a node does not know who it is. */
+const identifyMs = 15_000;
+/** A second signal while draining: whoever sends it does not want to wait. */
+const hurriedMs = 5_000;
+/** For answers and connections under way when a listener closes. */
+const closeMs = 1_000;
+
+/** Resolves with the exit code when the node has left. Throws a Failure when it cannot start. */
+export async function runNode(settings: Settings, io: Io): Promise<number> {
+  await using opened = new AsyncDisposableStack();
+  return await run(settings, io, opened);
+}
+
+async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Promise<number> {
+  const gauges: { read: () => readonly GaugeSample[] } = { read: () => [] };
+  const { report, metrics } = openTelemetry({
+    level: settings.logLevel,
+    format: settings.logFormat,
+    out: io.out,
+    gauges: () => gauges.read(),
+  });
+  const { version } = release();
+  report({ fact: 'node.configured', version, ...describe(settings) });
+
+  const identity = await loadIdentity(settings.dataDir);
+  const imds = openImds(settings.imdsEndpoint ?? imdsOfAws);
+  opened.defer(() => imds.close());
+  const instance = await identify(imds, AbortSignal.timeout(identifyMs));
+  const cloud = openCloud({
+    cluster: settings.cluster,
+    identify: () => Promise.resolve(instance),
+    credentials: roleCredentials(imds),
+    endpoint: settings.awsEndpoint,
+    region: settings.region,
+    p2pPort: p2pPortOfAll,
+  });
+  opened.defer(() => cloud.close());
+
+  const host = settings.host ?? instance.privateIp;
+  const peerAddress = `${host}:${settings.peerPort}`;
+  const nodeId = settings.nodeId ?? instance.instanceId;
+  const engine = openEngineOf(settings, { nodeId, env: io.env, report });
+  const expectedModels = engine === null ? [] : [servedName(settings)];
+  const node = createNode(
+    {
+      cluster: settings.cluster,
+      discoveryMs: settings.discoveryMs,
+      engine: engine === null ? null : { expectedModels, readyMs: settings.engineReadyMs },
+      address:
+        host === instance.privateIp && settings.p2pPort === p2pPortOfAll
+          ? null
+          : `${host}:${settings.p2pPort}`,
+      record: {
+        id: memberId(nodeId),
+        peerId: identity.peerId,
+        // The wall clock outranks every earlier start; where it went back, an echo of the old record corrects it.
+        incarnation: clock.wallNow(),
+        sequence: 0,
+        role: settings.role,
+        zone: instance.zone,
+        version,
+        addresses: { peer: peerAddress, api: `http://${host}:${settings.apiPort}` },
+        life: { phase: 'joining' },
+        engine: engine === null ? { phase: 'none' } : { phase: 'starting', models: expectedModels },
+      },
+    },
+    {
+      clock,
+      rng: { seed: seedFrom(identity.peerId) },
+      cloud,
+      readNotice: noticesFrom(imds),
+      openNetwork: (events) =>
+        startNetwork(
+          {
+            privateKey: identity.privateKey,
+            listen: { host, port: settings.p2pPort },
+            version,
+            onRefused: (peerId, why) => report({ fact: 'peer.refused', peerId, why }),
+          },
+          events,
+        ),
+      engineHost:
+        engine === null
+          ? null
+          : { perform: (...order) => engine.perform(...order), close: () => engine.release() },
+      report,
+    },
+  );
+  opened.defer(() => node.close());
+  gauges.read = () => gaugesOf(node);
+
+  const credentials = await issueCertificate(identity);
+  const pools = openPeerPools(credentials);
+  opened.defer(() => pools.close());
+  const inlet = openInlet({ serving: node.serving, engine: () => engine?.dispatcher ?? null });
+  const listener = await listenPeers(
+    {
+      credentials,
+      host,
+      port: settings.peerPort,
+      admit: node.events.admit,
+      onRequest: inlet.onRequest,
+      onRefused: (why) => report({ fact: 'peer.refused', peerId: '', why }),
+    },
+    AbortSignal.timeout(identifyMs),
+  );
+  opened.defer(async () => {
+    inlet.close();
+    await listener.close(AbortSignal.timeout(closeMs));
+  });
+  const isolation = settings.faults ? isolationOf(settings) : null;
+  if (isolation !== null) opened.defer(() => isolation.close());
+  const addresses = {
+    api: `http://${settings.apiHost}:${settings.apiPort}`,
+    peer: peerAddress,
+    p2p: `${host}:${settings.p2pPort}`,
+  };
+  const control = await openControl({
+    dataDir: settings.dataDir,
+    operations: openOperations(node, { cluster: settings.cluster, pid: process.pid, addresses }, clock),
+    isolate: isolation === null ? null : (on) => (on ? isolation.isolate() : isolation.heal()),
+  });
+  opened.defer(() => control.close());
+  const gateway = await openGateway(
+    { host: settings.apiHost, port: settings.apiPort, bodyBytesMax: settings.bodyBytesMax },
+    {
+      serving: node.serving,
+      dispatcherTo: (member) => wayTo(member, { node, engine, pools }),
+      clock,
+      rng: { seed: seedFrom(nodeId) },
+      metrics,
+    },
+  );
+  opened.defer(() => gateway.close(AbortSignal.timeout(closeMs)));
+
+  await node.start();
+  report({ fact: 'node.started', member: nodeId, peerId: identity.peerId, zone: instance.zone });
+  opened.defer(
+    io.onSignal(() => node.drain('signal', node.leaving.phase() === 'open' ? settings.drainMs : hurriedMs)),
+  );
+  await node.leaving.left;
+  report({ fact: 'node.stopped', member: nodeId });
+  return exit.done;
+}
+
+/** Our own engine on its Unix socket; a peer's through the mutual TLS of both nodes. */
+function wayTo(
+  member: MemberId,
+  { node, engine, pools }: { node: Node; engine: EngineHost | null; pools: PeerPools },
+): Dispatcher | null {
+  if (member === node.serving.self) return engine?.dispatcher ?? null;
+  const known = node.cluster.members().find(({ id }) => id === member);
+  if (known?.record === null || known?.record === undefined) return null;
+  return pools.to({ peerId: known.record.peerId, address: known.record.addresses.peer });
+}
+
+function openEngineOf(
+  settings: Settings,
+  { nodeId, env, report }: { nodeId: string; env: Io['env']; report: Report },
+): EngineHost | null {
+  if (settings.role === 'edge' || settings.engine === 'none') return null;
+  if (typeof settings.engine === 'object') return openExternalEngine(settings.engine.url);
+  const inherited = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return openEngineHost({
+    spec: settings.engine === 'vllm' ? vllmOf(settings) : simulatedOf(settings),
+    nodeId,
+    dataDir: settings.dataDir,
+    inherited: Object.fromEntries(inherited),
+    processes,
+    report,
+  });
+}
+
+function vllmOf({ model, engineCommand, servedModelName, dataDir, engineArgs }: Settings): EngineSpec {
+  if (model === null) throw new Failure('invalid', '--model: vllm needs one: a path or a name that it knows');
+  const socket = engineSocket(dataDir);
+  return vllmSpec({
+    command: engineCommand,
+    model,
+    servedName: servedModelName,
+    socket,
+    extraArgs: engineArgs,
+  });
+}
+
+const simulatedOf = (settings: Settings): EngineSpec =>
+  simulatedSpec({
+    respawn,
+    servedName: servedName(settings),
+    socket: engineSocket(settings.dataDir),
+    extraArgs: settings.engineArgs,
+  });
+
+const servedName = ({ servedModelName, model }: Settings): string => servedModelName ?? model ?? 'simulated';
+
+/** A partition cuts what runs between nodes; clients, AWS and the metadata service stay reachable. */
+function isolationOf({ apiPort, awsEndpoint, imdsEndpoint, engine }: Settings): Isolation {
+  const urls = [awsEndpoint, imdsEndpoint, typeof engine === 'object' ? engine.url : null];
+  const spared = new Set(urls.flatMap((url) => (url === null ? [] : [Number(new URL(url).port)])));
+  return openIsolation(
+    ({ localPort, remotePort }) =>
+      localPort !== apiPort && remotePort !== undefined && !spared.has(remotePort),
+  );
+}
+
+/** Nodes with different names draw differently; the same node draws alike, for what that is worth in a log. */
+const seedFrom = (name: string): number =>
+  [...name].reduce((hash, letter) => Math.imul(hash ^ letter.charCodeAt(0), 0x01000193) >>> 0, 0x811c9dc5);
