@@ -4,10 +4,10 @@ import type { Exchange } from './exchange.ts';
 import type { ChoiceOutput, ChoiceRequest, Finish, Generation, TokenLikelihood } from './generation.ts';
 import { engineDead } from './refusal.ts';
 
-export type ChoicesOf = { readonly requestId: string; readonly requests: readonly ChoiceRequest[] };
+type ChoicesOf = { readonly requestId: string; readonly requests: readonly ChoiceRequest[] };
 
 /** What an endpoint makes of outputs. */
-export type StreamWriter = {
+type StreamWriter = {
   chunks(outputs: readonly ChoiceOutput[]): readonly object[];
   usageChunk(): object | null;
 };

@@ -27,7 +27,7 @@ import {
   type Sampling,
 } from './sampling.ts';
 
-export type ChatRequest = {
+type ChatRequest = {
   readonly requestId: string | null;
   readonly conversation: Conversation;
   readonly promptIds: readonly number[];

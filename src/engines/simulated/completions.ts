@@ -31,7 +31,7 @@ import { decode } from './vocabulary.ts';
 /** What an absent or null max_tokens means here; chat has the whole context. */
 const maxTokensDefault = 16;
 
-export type CompletionRequest = {
+type CompletionRequest = {
   readonly requestId: string | null;
   readonly promptIds: readonly (readonly number[])[];
   readonly maxTokens: readonly number[];

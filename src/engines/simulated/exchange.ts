@@ -131,7 +131,7 @@ export class Exchange {
 /** As vLLM makes them: 16 hex digits. */
 export const randomId = (): string => randomBytes(8).toString('hex');
 
-export class EventStream {
+class EventStream {
   readonly #response: ServerResponse;
 
   constructor(response: ServerResponse) {

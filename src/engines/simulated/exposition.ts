@@ -1,5 +1,5 @@
 /** Prometheus' text form: families of samples, and histograms with the buckets that vLLM has. */
-export type Labels = Readonly<Record<string, string>>;
+type Labels = Readonly<Record<string, string>>;
 
 export class Family {
   readonly #name: string;

@@ -12,7 +12,7 @@ import type { EngineSettings } from './flags.ts';
 
 type Address = EngineSettings['listen'];
 
-export type Reservation = { readonly address: Address; readonly spare: string | null };
+type Reservation = { readonly address: Address; readonly spare: string | null };
 
 /** Throws what the system says, EADDRINUSE above all. */
 export async function reserve(address: Address): Promise<Reservation> {

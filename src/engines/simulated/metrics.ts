@@ -16,7 +16,7 @@ type Sequence = {
 };
 
 /** 0: awake. 1: weights offloaded. 2: all discarded. */
-export type SleepLevel = 0 | 1 | 2;
+type SleepLevel = 0 | 1 | 2;
 
 export class Metrics {
   readonly #labels: Readonly<Record<string, string>>;

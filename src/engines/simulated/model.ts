@@ -129,7 +129,7 @@ export function candidatesAt(context: Context): readonly Candidate[] {
 export const foreign = (id: number): Candidate => ({ id, weight: foreignWeight });
 
 /** How a request draws. `drawn`: how many tokens it has drawn before this one. */
-export type Draw = {
+type Draw = {
   /** Null: greedy. */
   readonly seed: number | null;
   readonly source: RandomSource;

@@ -2,7 +2,7 @@
  * How the API says no. vLLM has two manners: what the body's schema forbids is a "Bad Request" that lists problems
  * as pydantic does, what a later check forbids is a "BadRequestError" with one sentence.
  */
-export type ErrorBody = {
+type ErrorBody = {
   readonly error: {
     readonly message: string;
     readonly type: string;

@@ -41,7 +41,7 @@ export type SequenceOrder = {
 
 export type FinishReason = 'stop' | 'length' | 'abort';
 /** `stopTokenId`: which of the request's stop tokens ended it; null otherwise. */
-export type Finished = readonly [id: number, reason: FinishReason, stopTokenId: number | null];
+type Finished = readonly [id: number, reason: FinishReason, stopTokenId: number | null];
 
 export type Load = {
   readonly running: number;
@@ -50,7 +50,7 @@ export type Load = {
   readonly tokensHeld: number;
 };
 
-export type Admitted = readonly [id: number, cachedTokens: number];
+type Admitted = readonly [id: number, cachedTokens: number];
 
 export type Report = {
   /** Flat pairs: sequence, token. */

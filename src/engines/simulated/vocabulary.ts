@@ -10,8 +10,6 @@
 import { assert } from '../../std/assert.ts';
 
 const specials = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'];
-/** Opens a turn of a chat. */
-export const turnStartId = 1;
 /** Ends a turn, and with it a generation. */
 export const eosId = 2;
 
