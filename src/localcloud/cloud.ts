@@ -139,7 +139,7 @@ function openMachines(
     ...options,
     site: { region: options.region, zones: options.zones },
     async boot({ id, index, zone, privateIp }, signal) {
-      const imdsEndpoint = await listeners.open(id);
+      const imdsEndpoint = await listeners.open(id, signal);
       const { region } = options;
       const awsEndpoint = of.awsEndpoint();
       await options.hosts.launch({ id, index, zone, region, privateIp, imdsEndpoint, awsEndpoint }, signal);

@@ -9,7 +9,8 @@ import type { Tree } from './tree.ts';
 export type MetadataListeners = {
   /** http://127.0.0.1:port; null: it has not booted, or has ended. */
   endpoint(instanceId: string): string | null;
-  open(instanceId: string): Promise<string>;
+  /** Aborted: the instance was killed meanwhile, and gets no listener. */
+  open(instanceId: string, signal: AbortSignal): Promise<string>;
   close(instanceId: string): Promise<void>;
   closeAll(): Promise<void>;
 };
@@ -34,7 +35,7 @@ export function openMetadataListeners(options: {
 
   return {
     endpoint: (instanceId) => listeners.get(instanceId)?.endpoint ?? null,
-    async open(instanceId) {
+    async open(instanceId, signal) {
       const credentials = openRoleCredentials({
         instanceId,
         table,
@@ -43,6 +44,8 @@ export function openMetadataListeners(options: {
       });
       const latest = (): Tree => options.latest(instanceId, credentials);
       const listener = await openMetadataListener({ instanceId, clock, faults, latest, report });
+      if (signal.aborted) await listener.close();
+      signal.throwIfAborted();
       listeners.set(instanceId, listener);
       return listener.endpoint;
     },

@@ -3,6 +3,7 @@
  * before it hears of a kill. A kill does not wait for a launch that hangs: it calls the launch off first.
  */
 import type { Clock } from '../../node/ports.ts';
+import { Failure } from '../../std/failure.ts';
 import { after } from '../../std/time.ts';
 import type { Hosts, Part, ProcessSignal } from './hosts.ts';
 
@@ -28,13 +29,15 @@ type Options = {
 
 /** A daemon's process that is not there by then never will be, ms: spawning takes milliseconds. */
 const launchMs = 30_000;
+/** What a host has not done by then is reported, and the next order is given, ms; more than a launch may take. */
+const orderMs = 40_000;
 
 export function openPower({ hosts, clock, launchFailed, report }: Options): Power {
   const queues = new Map<string, Promise<void>>();
   const launches = new Map<string, AbortController>();
 
   function enqueue(id: string, order: string, work: () => Promise<void>): void {
-    const turn = (queues.get(id) ?? Promise.resolve()).then(work);
+    const turn = (queues.get(id) ?? Promise.resolve()).then(() => bounded(clock, orderMs, work()));
     queues.set(
       id,
       turn.catch((error: unknown) => report(id, order, error)),
@@ -43,7 +46,9 @@ export function openPower({ hosts, clock, launchFailed, report }: Options): Powe
 
   async function launch(id: string, off: AbortController, start: Start): Promise<void> {
     if (off.signal.aborted) return;
-    const disarm = clock.wakeAt(after(clock.now(), launchMs), () => off.abort(new Error('launch: too slow')));
+    const disarm = clock.wakeAt(after(clock.now(), launchMs), () =>
+      off.abort(new Failure('late', 'launch: too slow')),
+    );
     const calledOff = new Promise<never>((_, reject) => {
       off.signal.addEventListener('abort', () => reject(off.signal.reason as Error), { once: true });
     });
@@ -57,7 +62,10 @@ export function openPower({ hosts, clock, launchFailed, report }: Options): Powe
     } finally {
       disarm();
       launches.delete(id);
-      if (off.signal.aborted) started.catch((error: unknown) => report(id, 'launch called off', error));
+      if (off.signal.aborted)
+        started.catch((error: unknown) => {
+          if (error !== off.signal.reason) report(id, 'launch called off', error);
+        });
     }
   }
 
@@ -82,3 +90,11 @@ export function openPower({ hosts, clock, launchFailed, report }: Options): Powe
 }
 
 const killed = Symbol('killed while launching');
+
+async function bounded(clock: Clock, ms: number, work: Promise<void>): Promise<void> {
+  let disarm = (): void => {};
+  const late = new Promise<never>((_, reject) => {
+    disarm = clock.wakeAt(after(clock.now(), ms), () => reject(new Failure('late', `host: ${ms} ms`)));
+  });
+  await Promise.race([work, late]).finally(() => disarm());
+}
