@@ -1,6 +1,7 @@
 import { deepEqual, notDeepEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { motoDeviations } from './deviations.ts';
+import { ec2AutoScaling } from './ec2-autoscaling.ts';
 import { ec2Instances } from './ec2-instances.ts';
 import { ec2Tags } from './ec2-tags.ts';
 import type { Exchange } from './exchange.ts';
@@ -21,6 +22,7 @@ const exchanges: readonly Exchange[] = [
   ...stsExchanges,
   ...ec2Instances,
   ...ec2Tags,
+  ...ec2AutoScaling,
 ];
 const exchangeMs = 30_000;
 const nameOf = (exchange: Exchange): string => `contract-${exchanges.indexOf(exchange)}`;

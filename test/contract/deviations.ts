@@ -21,4 +21,18 @@ export const motoDeviations: Readonly<Record<string, string>> = {
   'an MD5 that does not fit the bytes is refused': unverified,
   'the checksum of parts is the checksum of their checksums': 'it says neither how many parts nor which type',
   'a secure string shows itself only when asked to decrypt': 'its ciphertext ends in the plain text',
+  'the same client token launches once': 'it ignores ClientToken',
+  'a client token is for one request only': 'it ignores ClientToken',
+  'an image id that is none is refused': 'it takes any image id, with a warning',
+  'wildcards and zones filter too':
+    'it knows wildcards in tags only, and compares a zone with the whole placement',
+  'pages show every instance once': 'it ignores MaxResults on this call',
+  'an instance id that is none is malformed': 'it looks for any id that it is given',
+  'a filter that there is not is refused': 'it answers 500',
+  'spot prices are of the product, the type and the zone that were asked for': 'it ignores product and zone',
+  'deleting without naming a tag deletes them all': 'it deletes nothing then',
+  'a key that begins with aws: is reserved': 'it takes such keys',
+  'an instance that there is not cannot be tagged': 'it takes tags for what there is not',
+  'without a tag there is nothing to write': 'it writes nothing and says nothing',
+  'a group that there is not cannot be resized': 'it answers 500',
 };

@@ -2,12 +2,14 @@
  * The contract: calls with the unmodified SDK clients, and what AWS documents as their results. The same list is
  * played to the local cloud and to moto, so neither can be the only judge of the other.
  */
+import type { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import type { STSClient } from '@aws-sdk/client-sts';
 
 export type Clients = {
+  readonly autoscaling: AutoScalingClient;
   readonly ec2: EC2Client;
   readonly s3: S3Client;
   readonly ssm: SSMClient;

@@ -1,4 +1,5 @@
 /** Where the contract is played: a local cloud of our own, and moto's server where it is installed. */
+import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SSMClient } from '@aws-sdk/client-ssm';
@@ -102,6 +103,7 @@ function openClients(
   const settings = { endpoint, credentials, region: 'us-east-1', maxAttempts: 1 };
   const forged = { ...credentials, secretAccessKey: 'not the secret' };
   return {
+    autoscaling: new AutoScalingClient(settings),
     ec2: new EC2Client(settings),
     s3: new S3Client({ ...settings, forcePathStyle: true }),
     ssm: new SSMClient(settings),
