@@ -100,9 +100,9 @@ function readPrompts(fields: Fields, prompt: Json): readonly Prompt[] {
   if (Array.isArray(prompt)) {
     const list = prompt as readonly Json[];
     if (list.every((one) => isTokenId(one))) return list.length === 0 ? [] : [list as readonly number[]];
-    const several = list.every(
-      (one) => typeof one === 'string' || (Array.isArray(one) && one.every(isTokenId)),
-    );
+    // Texts or lists of ids: a list of both is neither.
+    const areIds = list.every((one) => Array.isArray(one) && (one as readonly Json[]).every(isTokenId));
+    const several = areIds || list.every((one) => typeof one === 'string');
     if (several) return list as readonly Prompt[];
   }
   complainOfPrompt(fields, prompt);

@@ -35,6 +35,7 @@ const cases: readonly Case[] = [
   [completions, { prompt: [] }, 400, 'BadRequestError', null, /^You must pass at least one prompt$/],
   [completions, { prompt: '', model: 'x' }, 400, 'BadRequestError', 'prompt', /non-empty/],
   [completions, { prompt: [-3] }, 400, 'Bad Request', 'body.prompt.0', /^4 validation errors:/],
+  [completions, { prompt: ['a', [70]] }, 400, 'Bad Request', 'body.prompt.0', /validation errors:/],
   [completions, { prompt: [99_999] }, 400, 'BadRequestError', null, /^Token id 99999 is out of vocabulary$/],
   [
     completions,
