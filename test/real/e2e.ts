@@ -1,0 +1,85 @@
+/**
+ * `npm run e2e:vllm`: a real vLLM behind real nodes. Installs what is missing, then
+ *
+ *   (nothing)               two nodes, sixteen streams, one node interrupted
+ *   --suite conformance     the list of exchanges, compared with the recordings (ten minutes)
+ *   --record                the same, written to test/real/recordings; `--only NAME` for a part
+ *
+ * One object on stdout with --json, talk on stderr. Exit 1 when a bound is broken, 2 when misused; with --may-skip
+ * exit 0 where a vLLM cannot be had (no package index, no Python), and it says so.
+ */
+import { parseArgs } from 'node:util';
+import { Failure } from '../../src/std/failure.ts';
+import { interruptUnderLoad } from './interruption.ts';
+import { compareAll, recordAll } from './suite.ts';
+import { prepareVllm, type RealVllm } from './vllm.ts';
+
+/** An installation of two minutes, two engines of up to four together, one minute of streams. */
+const limitMs = 8 * 60_000;
+/** Fifteen engines one after the other on a busy machine. */
+const suiteLimitMs = 45 * 60_000;
+
+const startedAt = performance.now();
+const say = (line: string): void =>
+  void process.stderr.write(
+    `${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${line}\n`,
+  );
+
+process.exitCode = await main();
+
+type Outcome = { readonly report: object; readonly broken: readonly string[] };
+type Flags = ReturnType<typeof readFlags>;
+
+async function main(): Promise<number> {
+  let flags;
+  try {
+    flags = readFlags();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    return 2;
+  }
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(new Error(name)));
+  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(flags.isSuite ? suiteLimitMs : limitMs)]);
+  try {
+    const { report, broken } = await run(flags, await prepareVllm(say, signal), signal);
+    process.stdout.write(`${JSON.stringify(report, null, flags.json ? 0 : 2)}\n`);
+    for (const bound of broken) say(`broken: ${bound}`);
+    return broken.length === 0 ? 0 : 1;
+  } catch (error) {
+    const cannotBeHad =
+      error instanceof Failure && (error.kind === 'missing' || error.kind === 'unreachable');
+    const skipped = cannotBeHad && flags.maySkip;
+    say(skipped ? `skipped: ${error.message}` : String(error));
+    return skipped ? 0 : 1;
+  }
+}
+
+async function run(flags: Flags, real: RealVllm, signal: AbortSignal): Promise<Outcome> {
+  if (!flags.isSuite) return interruptUnderLoad(real, flags, say, signal);
+  if (flags.record) return { report: { recorded: await recordAll(real, flags.only, say) }, broken: [] };
+  const report = await compareAll(real, flags.only, say);
+  return { report, broken: report.different };
+}
+
+/** Throws an Error whose message says what is wrong with them. */
+function readFlags() {
+  const { values } = parseArgs({
+    options: {
+      json: { type: 'boolean', default: false },
+      record: { type: 'boolean', default: false },
+      suite: { type: 'string', default: 'interruption' },
+      only: { type: 'string', multiple: true, default: [] },
+      nodes: { type: 'string', default: '2' },
+      streams: { type: 'string', default: '16' },
+      'may-skip': { type: 'boolean', default: false },
+    },
+  });
+  const { json, record, suite, only, 'may-skip': maySkip } = values;
+  const [nodes, streams] = [Number(values.nodes), Number(values.streams)];
+  if (!['interruption', 'conformance'].includes(suite))
+    throw new Error('--suite: interruption or conformance');
+  if (!Number.isInteger(nodes) || nodes < 2) throw new Error('--nodes: a number from 2');
+  if (!Number.isInteger(streams) || streams < nodes) throw new Error('--streams: a number not below --nodes');
+  return { json, record, only, maySkip, nodes, streams, isSuite: record || suite === 'conformance' };
+}

@@ -1,0 +1,147 @@
+/**
+ * A cluster whose nodes each supervise a real vLLM, one of them interrupted while all are answering: every stream
+ * goes on, with the very ids of an undisturbed run, and nothing is left on the machine afterwards.
+ */
+import { startDevCluster, type DevCluster, type DevNode } from '../cluster/dev-cluster.ts';
+import { watchCounter } from '../demo/observe.ts';
+import type { Progress } from './install.ts';
+import { leftBehind, lookBefore, sweep } from './leftovers.ts';
+import { startStreams, wrongTokens, type Streaming } from './streams.ts';
+import type { RealVllm } from './vllm.ts';
+
+export type Report = {
+  readonly engine: 'vllm';
+  readonly nodes: number;
+  readonly streams: number;
+  readonly finished: number;
+  readonly moved: number;
+  readonly wrongTokens: number;
+  readonly readySeconds: number;
+  readonly interruption: { readonly lost: number };
+};
+
+/** Starting several at once on two cores takes minutes. */
+const readyMs = 300_000;
+/** Three to ten seconds of answer with eight streams to an engine. */
+const maxTokens = 800;
+/** So much of each answer is there when the notice comes. */
+const begunTokens = 60;
+const noticeSeconds = 60;
+
+/** The report, and in words what of it must not be. */
+export async function interruptUnderLoad(
+  real: RealVllm,
+  plan: { readonly nodes: number; readonly streams: number },
+  report: Progress,
+  signal: AbortSignal,
+): Promise<{ readonly report: Report; readonly broken: readonly string[] }> {
+  const before = await lookBefore();
+  report(`starting ${plan.nodes} nodes, each with its own vLLM`);
+  const cluster = await startDevCluster({
+    nodes: plan.nodes,
+    readyMs,
+    args: ['--engine', 'vllm'],
+    env: real.env,
+  });
+  const mark = `SYNKTI_DEV_DIR=${cluster.dir}`;
+  let result;
+  try {
+    report(`ready after ${(cluster.readyMs / 1000).toFixed(1)} s`);
+    result = await play(cluster, plan, report, signal);
+  } finally {
+    await cluster.stop();
+  }
+  const left = await leftBehind(before, mark);
+  await sweep(mark);
+  return { report: result, broken: [...brokenBounds(result), ...left.map((what) => `left behind: ${what}`)] };
+}
+
+async function play(
+  cluster: DevCluster,
+  plan: { readonly nodes: number; readonly streams: number },
+  report: Progress,
+  signal: AbortSignal,
+): Promise<Report> {
+  const model = await servedModel(cluster.nodes[0]!);
+  const request = { apis: cluster.nodes.map(({ api }) => api), model, count: plan.streams, maxTokens };
+  await warmUp(cluster.nodes, model);
+
+  report(`${plan.streams} streams undisturbed`);
+  const undisturbed = startStreams(request, signal);
+  await undisturbed.done;
+  throwUnlessAllFinished(undisturbed);
+
+  report(`${plan.streams} streams, and one node interrupted`);
+  const moved = watchCounter(cluster.nodes, 'synkti_streams_moved_total');
+  const disturbed = startStreams(request, signal);
+  await begun(disturbed, signal);
+  const victim = cluster.nodes.at(-1)!;
+  report(`node ${victim.node} has ${noticeSeconds} s left`);
+  await cluster.synkti('chaos', 'interrupt', String(victim.node), '--notice', `${noticeSeconds}s`);
+  await disturbed.done;
+  await moved.stop();
+
+  for (const { error } of disturbed.all) if (error !== null) report(`a stream was lost: ${error}`);
+  const finished = disturbed.all.filter((streamed) => streamed.finished).length;
+  return {
+    engine: 'vllm',
+    nodes: plan.nodes,
+    streams: plan.streams,
+    finished,
+    moved: moved.total(),
+    wrongTokens: disturbed.all.reduce(
+      (sum, { ids }, i) => sum + wrongTokens(undisturbed.all[i]!.ids, ids),
+      0,
+    ),
+    readySeconds: Math.round(cluster.readyMs / 100) / 10,
+    interruption: { lost: plan.streams - finished },
+  };
+}
+
+function brokenBounds(report: Report): readonly string[] {
+  const bounds: readonly (readonly [string, boolean])[] = [
+    ['every stream finishes', report.finished === report.streams],
+    ['no token is wrong', report.wrongTokens === 0],
+    ['the streams of the interrupted node move', report.moved > 0],
+    ['nothing is lost', report.interruption.lost === 0],
+  ];
+  return bounds.filter(([, holds]) => !holds).map(([bound]) => bound);
+}
+
+async function servedModel({ api }: DevNode): Promise<string> {
+  const models = (await (await fetch(`${api}/v1/models`)).json()) as {
+    readonly data: readonly { id: string }[];
+  };
+  const [first] = models.data;
+  if (first === undefined) throw new Error(`${api}: serves no model`);
+  return first.id;
+}
+
+/** 64 tokens first: on some CPUs a shorter first prompt kills vLLM's worker. Several, so that every engine gets one. */
+async function warmUp(nodes: readonly DevNode[], model: string): Promise<void> {
+  const prompt = Array.from({ length: 64 }, () => 75);
+  await Promise.all(
+    [...nodes, ...nodes].map(async ({ api }) => {
+      const response = await fetch(`${api}/v1/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model, prompt, max_tokens: 32, temperature: 0, ignore_eos: true }),
+      });
+      if (!response.ok) throw new Error(`warm up: ${response.status} ${await response.text()}`);
+    }),
+  );
+}
+
+async function begun({ all, done }: Streaming, signal: AbortSignal): Promise<void> {
+  let over = false;
+  void done.then(() => (over = true));
+  while (!over && !all.every(({ ids }) => ids.length >= begunTokens)) {
+    signal.throwIfAborted();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function throwUnlessAllFinished({ all }: Streaming): void {
+  const bad = all.find(({ finished }) => !finished);
+  if (bad !== undefined) throw new Error(`undisturbed: ${bad.api}: ${bad.error}`);
+}
