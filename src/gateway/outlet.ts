@@ -45,10 +45,13 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
     if (corked) return;
     corked = true;
     response.cork();
-    process.nextTick(() => {
-      corked = false;
-      if (!response.writableEnded) response.uncork();
-    });
+    process.nextTick(release);
+  }
+
+  function release(): void {
+    if (!corked) return;
+    corked = false;
+    response.uncork();
   }
 
   return {
@@ -63,6 +66,8 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
       if (response.writableLength > unsentBytesMax) cut('unread');
     },
     end: () => {
+      // Node would put what is gathered behind the end of a chunked body, where nobody reads it.
+      release();
       if (!response.destroyed) response.end();
     },
     look: (nowMs) => {

@@ -79,17 +79,13 @@ function generate(
   const tokens: Token[] = [];
   let said = '';
   let out = 0;
-  // Where the prompt ends inside a character, nothing of it counts as shown: its text comes with the first whole one.
-  let shown = decode(promptIds).endsWith('\uFFFD') ? '' : decode(promptIds);
-  const ids = [...promptIds];
+  // Where the prompt ends inside a character, none of it counts as shown: its text comes with the first whole one.
+  let pending = decode(promptIds).endsWith('\uFFFD') ? [...promptIds] : [];
   for (const id of rest) {
-    ids.push(id);
-    const whole = decode(ids);
-    let added = '';
-    if (!whole.endsWith('\uFFFD') && whole.length > shown.length) {
-      added = whole.slice(shown.length);
-      shown = whole;
-    }
+    pending.push(id);
+    const text = decode(pending);
+    const added = text.endsWith('\uFFFD') ? '' : text;
+    if (added !== '') pending = [];
     said += added;
     const count = tokens.length + 1;
     const stop = count > (body.min_tokens ?? 0) ? matched(said, added, stops) : null;

@@ -1,0 +1,182 @@
+/**
+ * Nodes of one cluster in one process: each with a fake engine on a Unix socket, the real gateway on a port of its own
+ * and the real inlet for the others. What a node would know from gossip stands in one place here and is changed by hand.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Pool, type Dispatcher } from 'undici';
+import { openGateway, type Gateway } from '../../src/gateway/server.ts';
+import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
+import type { Fact } from '../../src/node/facts.ts';
+import { listeners } from '../../src/node/listeners.ts';
+import type { Admission, MemberLoad, Serving, ServingMember } from '../../src/node/serving.ts';
+import { systemClock } from '../../src/os/clock.ts';
+import { memberId, type MemberId } from '../../src/std/member-id.ts';
+import type { Instant } from '../../src/std/time.ts';
+import { FakeEngine } from './fake-engine.ts';
+
+export type Standing = 'ready' | 'starting' | 'draining' | 'suspect';
+
+export class FakeNode {
+  readonly id: MemberId;
+  readonly engine: FakeEngine;
+  standing: Standing = 'ready';
+  /** What it says of itself when asked; null: nothing. */
+  load: MemberLoad | null = null;
+  readonly facts: Fact[] = [];
+  readonly heard = new Map<MemberId, MemberLoad>();
+  readonly suspected: MemberId[] = [];
+  readonly moves = listeners<[MemberId, 'drain' | 'dead']>();
+  readonly cut = listeners<[]>();
+  readonly relayEnd = listeners<[Instant]>();
+  entered = 0;
+  generating = 0;
+  readonly sent = new Map<MemberId, number>();
+  gateway!: Gateway;
+  inlet!: Inlet;
+  peerPort = 0;
+  readonly pools = new Map<MemberId, Pool>();
+  peerServer!: Server;
+
+  constructor(id: MemberId, engine: FakeEngine) {
+    this.id = id;
+    this.engine = engine;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.gateway.port}`;
+  }
+
+  named(fact: string): readonly Fact[] {
+    return this.facts.filter((said) => said.fact === fact);
+  }
+}
+
+export class FakeCluster implements AsyncDisposable {
+  readonly nodes: FakeNode[] = [];
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async of(count: number, bodyBytesMax = 16 * 1_024 ** 2): Promise<FakeCluster> {
+    const cluster = new FakeCluster(await mkdtemp(join(tmpdir(), 'synkti-gateway-')));
+    for (let i = 0; i < count; i++) await cluster.#add(`n${i}`, bodyBytesMax);
+    return cluster;
+  }
+
+  get(index: number): FakeNode {
+    const node = this.nodes[index];
+    if (node === undefined) throw new Error(`no node ${index}`);
+    return node;
+  }
+
+  /** Every node hears that this one drains. */
+  drain(node: FakeNode): void {
+    node.standing = 'draining';
+    for (const other of this.nodes) other.moves.tell(node.id, 'drain');
+  }
+
+  async #add(name: string, bodyBytesMax: number): Promise<void> {
+    const engine = new FakeEngine(join(this.#folder, `${name}.sock`));
+    await engine.listen();
+    const node = new FakeNode(memberId(name), engine);
+    const serving = this.#servingOf(node);
+    const dispatcherTo = (member: MemberId): Dispatcher | null => this.#poolTo(node, member);
+    node.inlet = openInlet({ serving, engine: () => dispatcherTo(node.id) });
+    node.peerServer = createServer((request, response) => node.inlet.onRequest(request, response));
+    await new Promise<void>((resolve) => node.peerServer.listen(0, '127.0.0.1', resolve));
+    node.peerPort = (node.peerServer.address() as AddressInfo).port;
+    node.gateway = await openGateway(
+      { host: '127.0.0.1', port: 0, bodyBytesMax },
+      {
+        serving,
+        dispatcherTo,
+        clock: systemClock,
+        rng: { seed: this.nodes.length + 1 },
+        metrics: () => Promise.resolve('synkti_members 1\n'),
+      },
+    );
+    this.nodes.push(node);
+  }
+
+  #poolTo(from: FakeNode, member: MemberId): Pool | null {
+    const known = from.pools.get(member);
+    if (known !== undefined) return known;
+    const to = this.nodes.find(({ id }) => id === member) ?? (from.id === member ? from : undefined);
+    if (to === undefined) return null;
+    const pool =
+      to === from
+        ? new Pool('http://engine', { socketPath: from.engine.socketPath })
+        : new Pool(`http://127.0.0.1:${to.peerPort}`);
+    from.pools.set(member, pool);
+    return pool;
+  }
+
+  #servingOf(node: FakeNode): Serving {
+    const admission = (): Admission =>
+      node.standing === 'draining'
+        ? { open: false, reason: 'draining', retryAfterMs: 1_000 }
+        : node.standing === 'starting'
+          ? { open: false, reason: 'joining', retryAfterMs: 2_000 }
+          : { open: true };
+    const counted = (change: (by: number) => void) => (): (() => void) => {
+      change(1);
+      return () => change(-1);
+    };
+    const memberOf = ({ id }: FakeNode): ServingMember => ({
+      member: id,
+      self: id === node.id,
+      zone: 'a',
+      load: node.heard.get(id) ?? null,
+      unreported: node.sent.get(id) ?? 0,
+    });
+    return {
+      self: node.id,
+      models: () => {
+        const starting = this.nodes.filter(({ standing }) => standing === 'starting').length;
+        const ready = this.nodes.filter(({ standing }) => standing === 'ready').map(memberOf);
+        return ready.length + starting === 0 ? [] : [{ id: 'tiny', ready, starting, contextTokens: 4_096 }];
+      },
+      admission,
+      engineAdmission: admission,
+      localLoad: () => node.load,
+      heardLoad: (member, load) => void node.heard.set(member, load),
+      suspect: (member) => void node.suspected.push(member),
+      entered: counted((by) => (node.entered += by)),
+      generating: counted((by) => (node.generating += by)),
+      sent: (member) => counted((by) => node.sent.set(member, (node.sent.get(member) ?? 0) + by))(),
+      onMove: node.moves.add,
+      onCut: node.cut.add,
+      onRelayEnd: node.relayEnd.add,
+      report: (fact) => void node.facts.push(fact),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.nodes) {
+      await node.gateway.close(AbortSignal.abort());
+      node.inlet.close();
+      await new Promise((resolve) => {
+        node.peerServer.close(resolve);
+        node.peerServer.closeAllConnections();
+      });
+      await Promise.all([...node.pools.values()].map((pool) => pool.destroy()));
+      await node.engine.die();
+    }
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** Waits until it holds; fails loudly after `withinMs`. */
+export async function until(holds: () => boolean, what: string, withinMs = 5_000): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * An engine as a gateway sees it: HTTP on a Unix socket, answers as scripted, one event after the other. It can be told
+ * to break off, freeze, drain or answer nonsense, and it remembers what it was asked and what runs on it.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { LegRequest } from '../../src/stream/continuation.ts';
+import { eosId, respond, wordId, type Script } from '../stream/scripted-engine.ts';
+
+export type Mode =
+  | 'well'
+  /** Takes requests, answers their head, and never says a word. */
+  | 'silent'
+  /** Breaks the connection before any head. */
+  | 'broken'
+  /** As vLLM does between SIGTERM and its end. */
+  | 'draining'
+  | 'unauthorized'
+  | 'lost';
+
+export type Asked = {
+  readonly path: string;
+  readonly body: Record<string, unknown>;
+  readonly headers: IncomingMessage['headers'];
+};
+
+export class FakeEngine {
+  mode: Mode = 'well';
+  /** Between two events. */
+  paceMs = 1;
+  script: Script = counting(20);
+  readonly asked: Asked[] = [];
+  readonly #open = new Set<ServerResponse>();
+  readonly #server: Server;
+  readonly socketPath: string;
+
+  constructor(socketPath: string) {
+    this.socketPath = socketPath;
+    this.#server = createServer((request, response) => void this.#answer(request, response));
+    this.#server.keepAliveTimeout = 5_000;
+  }
+
+  get running(): number {
+    return this.#open.size;
+  }
+
+  listen(): Promise<void> {
+    return new Promise((resolve) => this.#server.listen(this.socketPath, resolve));
+  }
+
+  /** Breaks every open connection, as a SIGKILL does; the socket file stays and refuses. */
+  async die(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.mode === 'broken') return void request.socket.destroy();
+    this.#open.add(response);
+    response.on('close', () => this.#open.delete(response));
+    const raw = (await request.toArray()).join('');
+    if (request.method === 'GET')
+      return this.#whole(response, 200, { object: 'list', data: [{ id: 'tiny' }] });
+    const body = JSON.parse(raw) as Record<string, unknown>;
+    const path = request.url ?? '';
+    this.asked.push({ path, body, headers: request.headers });
+    if (this.mode === 'unauthorized') return this.#whole(response, 401, { error: 'Unauthorized' });
+    if (this.mode === 'lost') return this.#whole(response, 404, { detail: 'Not Found' });
+    if (body['top_p'] === 2)
+      return this.#whole(response, 400, {
+        error: { message: 'top_p', type: 'BadRequestError', param: 'top_p', code: 400 },
+      });
+    if (this.mode === 'draining') {
+      const error = {
+        message: 'cannot schedule new futures after shutdown',
+        type: 'InternalServerError',
+        param: null,
+        code: 500,
+      };
+      return this.#whole(response, 500, { error });
+    }
+    await this.#stream(response, path, body);
+  }
+
+  #whole(response: ServerResponse, status: number, body: object): void {
+    response.writeHead(status, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(body));
+  }
+
+  async #stream(response: ServerResponse, path: string, body: Record<string, unknown>): Promise<void> {
+    const leg: LegRequest = {
+      path: path === '/v1/chat/completions' ? path : '/v1/completions',
+      body: JSON.stringify(body),
+      streamed: true,
+    };
+    const events = respond(this.script, leg);
+    if (body['stream'] !== true) {
+      await pause(this.paceMs * events.length);
+      const choices = [{ index: 0, message: { content: 'whole' }, finish_reason: 'stop' }];
+      return this.#whole(response, 200, { id: 'whole', choices });
+    }
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+    response.flushHeaders();
+    for (const event of events) {
+      while (this.mode === 'silent' && !response.destroyed) await pause(5);
+      if (response.destroyed) return;
+      response.write(`data: ${event}\n\n`);
+      if (this.paceMs > 0) await pause(this.paceMs);
+    }
+    response.end();
+  }
+}
+
+export const promptIds: readonly number[] = [...Buffer.from('count')];
+
+/** An answer of `count` numbers, one token each. */
+export const counting = (count: number): Script => ({
+  id: 'first',
+  promptIds,
+  answer: [...Array.from({ length: count }, (_, i) => wordId(` ${i + 1}`)), eosId],
+});
+
+export const countedText = (count: number): string =>
+  Array.from({ length: count }, (_, i) => ` ${i + 1}`).join('');
