@@ -112,8 +112,9 @@ function onDrain(
     return [
       draining,
       [
-        { type: 'announce', reason, until, relayUntil: cutAt },
+        // First, because telling it empties the node: the fact is to say what ran here.
         { type: 'fact', fact: { fact: 'drain.started', reason, remainingMs } },
+        { type: 'announce', reason, until, relayUntil: cutAt },
       ],
     ];
   }

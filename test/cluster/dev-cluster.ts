@@ -10,6 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { needDevState } from '../../src/cli/dev/state.ts';
+import { connectControl } from '../../src/localcloud/control-client.ts';
+
+type Operate = ReturnType<typeof connectControl>;
 
 const main = join(import.meta.dirname, '../../src/main.ts');
 
@@ -25,6 +29,8 @@ export type DevCluster = {
   readonly dir: string;
   readonly nodes: readonly DevNode[];
   readonly readyMs: number;
+  /** What `synkti chaos` asks the local cloud for, without the second that starting a command takes. */
+  readonly cloud: Operate;
   /** `synkti …` against this cluster; resolves with what it printed, rejects with its complaint. */
   synkti(...args: readonly string[]): Promise<string>;
   /** Ends it as Ctrl-C does and waits until it is gone. */
@@ -74,9 +80,10 @@ export async function startDevCluster(options: {
   });
   try {
     const { nodes, readyMs } = await ready;
+    const cloud = connectControl((await needDevState(dir)).cloud);
     const synkti = async (...words: readonly string[]): Promise<string> =>
       (await promisify(execFile)(process.execPath, [main, ...words, '--dir', dir])).stdout;
-    return { dir, nodes, readyMs, synkti, stop };
+    return { dir, nodes, readyMs, cloud, synkti, stop };
   } catch (failure) {
     await stop();
     throw failure;

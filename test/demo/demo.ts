@@ -20,6 +20,9 @@ const plan = {
   killAtMs: 18_000,
 };
 
+/** The local cloud's own answer; what it orders may go on after that. */
+const orderMs = 5_000;
+
 type Scene = {
   readonly cluster: DevCluster;
   readonly load: Load;
@@ -31,8 +34,6 @@ type Scene = {
 
 const { values: flags } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
-
-process.exitCode = await main();
 
 async function main(): Promise<number> {
   say(`starting ${plan.nodes} nodes …`);
@@ -116,7 +117,8 @@ async function interrupt({ cluster, load, movedByDrain, lost }: Scene, node: Dev
   say(`interrupting node ${node.node}, notice of ${plan.noticeMs / 1_000} s`);
   load.avoid(node.node);
   const since = performance.now();
-  const told = cluster.synkti('chaos', 'interrupt', `${node.node}`, '--notice', `${plan.noticeMs / 1_000}s`);
+  const order = { instance: node.id, noticeMs: plan.noticeMs };
+  const told = cluster.cloud('interrupt', order, AbortSignal.timeout(orderMs));
   const off = timeUntil(async () => !(await isReady(node)), { since, withinMs: plan.noticeMs });
   const empty = timeUntil(async () => (await generationsOn(node)) === 0, { since, withinMs: plan.noticeMs });
   await told;
@@ -150,9 +152,8 @@ async function killOne({ cluster, load, lost }: Scene, node: DevNode) {
   say(`killing node ${node.node}`);
   load.avoid(node.node);
   lost.add(node.node);
-  process.kill(node.pid, 'SIGKILL');
+  await cluster.cloud('kill', { instance: node.id }, AbortSignal.timeout(orderMs));
   const since = performance.now();
-  await cluster.synkti('chaos', 'kill', `${node.node}`);
   const survivors = cluster.nodes.filter((other) => !lost.has(other.node));
   const out = async (): Promise<boolean> => {
     const views = await Promise.all(survivors.map(membersOf));
@@ -209,3 +210,5 @@ function inWords({ cluster, streams, interruption, kill }: Report): string {
   ];
   return rows.map(([what, how]) => `${what!.padEnd(14)}${how}\n`).join('');
 }
+
+process.exitCode = await main();
