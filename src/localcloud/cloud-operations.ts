@@ -148,7 +148,7 @@ function onRunning(ground: Ground, ref: string, act: (instance: Instance) => voi
 function find({ datacenter }: Ground, ref: string): Instance {
   const all = [...datacenter.fleet().instances.values()];
   const held = all.filter(isHeld);
-  const index = /^(?:node-)?(\d{1,4})$/.exec(ref)?.[1];
+  const index = /^(\d{1,4})$/.exec(ref)?.[1];
   const byIndex = held.find((instance) => index !== undefined && instance.index === Number(index));
   const exact = all.find(({ id }) => id === ref) ?? byIndex;
   if (exact !== undefined) return exact;

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 
-/** An instance by its id, the unique beginning of its id, its index (`2`), or `node-2`. */
+/** An instance by its id, the unique beginning of its id or its index (`2`), which counts from 0. */
 const instance = z.string().min(1).max(64);
 const ms = z.int().min(0).max(86_400_000);
 const part = z.enum(['instance', 'daemon', 'engine']).default('instance');

@@ -91,7 +91,7 @@ test('a partition is the hosts to make and to heal', async () => {
   equal((await rig.operate('partition', { instance: '0' })).isolated, true);
   await rig.pass(0);
   equal(rig.hosts.machines.get(one!.id)?.isolated, true);
-  await rig.operate('heal', { instance: 'node-0' });
+  await rig.operate('heal', { instance: '0' });
   await rig.pass(0);
   equal(rig.hosts.machines.get(one!.id)?.isolated, false);
 });
