@@ -2,7 +2,6 @@
  * Puts one node together: adapters below, the node in the middle, listeners on top. `run` reads top down as the order
  * of starting; what was opened is closed in reverse, whatever happens between.
  */
-import type { Dispatcher } from 'undici';
 import { roleCredentials } from './aws/credentials.ts';
 import { openCloud } from './aws/ec2.ts';
 import { openImds } from './aws/imds.ts';
@@ -184,7 +183,7 @@ async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Pr
 function wayTo(
   member: MemberId,
   { node, engine, pools }: { node: Node; engine: EngineHost | null; pools: PeerPools },
-): Dispatcher | null {
+): EngineHost['dispatcher'] | null {
   if (member === node.serving.self) return engine?.dispatcher ?? null;
   const known = node.cluster.members().find(({ id }) => id === member);
   if (known?.record === null || known?.record === undefined) return null;

@@ -39,7 +39,7 @@ export type Known = {
   readonly load: HeardLoad | null;
 };
 
-export type HeardLoad = MemberLoad & { readonly at: Instant };
+type HeardLoad = MemberLoad & { readonly at: Instant };
 
 export type Cluster = {
   readonly events: NetworkEvents;

@@ -57,7 +57,14 @@ export function openEngine(options: {
         return stopped.resolve();
       case 'fact':
         return report({ ...effect.fact });
-      default:
+      case 'adopt':
+      case 'spawn':
+      case 'probe':
+      case 'warm':
+      case 'sample':
+      case 'terminate':
+      case 'kill':
+      case 'sweep':
         return host.perform(effect, (answer) => driven.deliver(answer));
     }
   }

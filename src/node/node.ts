@@ -19,7 +19,7 @@ import { openServing, type Counts } from './serve.ts';
 import type { Serving } from './serving.ts';
 import { tagSelf, untagSelf } from './tags.ts';
 
-export type NodeOptions = {
+type NodeOptions = {
   readonly cluster: string;
   /** The first record: who this is and where it can be reached. */
   readonly record: NodeRecord;
@@ -29,7 +29,7 @@ export type NodeOptions = {
   readonly engine: { readonly expectedModels: readonly string[]; readonly readyMs: number } | null;
 };
 
-export type NodePorts = {
+type NodePorts = {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly cloud: Cloud;

@@ -4,7 +4,7 @@ import type { Node } from './node.ts';
 import type { MemberStatus, NodeStatus, Operations } from './operations.ts';
 import type { Clock } from './ports.ts';
 
-export type Self = {
+type Self = {
   readonly cluster: string;
   readonly pid: number;
   readonly addresses: NodeStatus['addresses'];
