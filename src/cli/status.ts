@@ -32,7 +32,7 @@ function statusText(node: NodeStatus): string {
     [
       ['phase', lifeText(node.life)],
       ['engine', engine.phase === 'none' ? 'none' : `${engine.phase}${models}: ${load}`],
-      ['members', `${members.alive} alive, ${members.suspect} suspect`],
+      ['members', `${members.alive} others alive, ${members.suspect} suspect`],
       [
         'streams',
         `${streams.entry} entered here, ${streams.serving} served here, ${streams.moved} moved so far`,

@@ -33,7 +33,8 @@ export type DevOptions = {
   readonly readyMs: number;
   /** From the loss of an instance until Auto Scaling launches another, ms. */
   readonly replaceAfterMs: number;
-  readonly onEvent: (event: DevEvent) => void;
+  /** With the nodes that there are just then. */
+  readonly onEvent: (event: DevEvent, nodes: readonly DevNode[]) => void;
 };
 
 /** A line of a node's log, or what the local cloud did. `node` is null for what is about no node. */
@@ -66,7 +67,7 @@ export async function startDevCluster(options: DevOptions, signal: AbortSignal):
       const { node, how, fate } = ended;
       if (!isReady) doomed.abort(new Failure('unreachable', `node ${node.node} did not start: ${how}`));
       if (!isReady) return;
-      options.onEvent({ node: node.node, said: describe(ended) });
+      options.onEvent({ node: node.node, said: describe(ended) }, hosts.nodes());
       if (fate !== 'restarts') cloud?.exited(node.id);
     },
     onChanged: () => place.publish(cloud?.controlSocket ?? '', hosts.nodes()),
@@ -109,7 +110,7 @@ function openCloud(
       template: { ...usualCloud.template, tags: { SynktiCluster: 'dev', SynktiRole: 'worker' } },
       // A daemon that left in good order has no more use for its machine.
       terminateOnExit: true,
-      report: (fact) => options.onEvent({ node: numberOf(hosts, fact), said: fact }),
+      report: (fact) => options.onEvent({ node: numberOf(hosts, fact), said: fact }, hosts.nodes()),
     },
     signal,
   );
@@ -166,7 +167,7 @@ function follow(options: DevOptions, hosts: DevHosts): { look(): Promise<void>; 
     for (const { node } of hosts.nodes()) {
       const tail = tails.get(node) ?? tailOf(logOf(options.dir, node));
       tails.set(node, tail);
-      for (const line of await tail.read()) options.onEvent({ node, said: factOf(line) });
+      for (const line of await tail.read()) options.onEvent({ node, said: factOf(line) }, hosts.nodes());
     }
   }
   function again(): void {

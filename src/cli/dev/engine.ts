@@ -33,6 +33,7 @@ export async function engineOf(
   env: Io['env'],
 ): Promise<DevEngine> {
   const { engine, model } = wanted;
+  if (engine === 'none') throw new Failure('invalid', '--engine: "none" leaves nothing to serve with');
   const modelFlags = model === undefined ? [] : ['--model', model];
   if (engine === 'vllm')
     return model === undefined

@@ -13,23 +13,19 @@ export function intro(of: {
   const last = nodes.at(-1)?.node ?? 1;
   const calls = [
     [`${synkti} members`, 'who is in the cluster'],
-    [`${synkti} chaos interrupt ${Math.min(2, last)} --notice 20s`, 'a spot interruption with notice'],
-    [`${synkti} chaos kill ${last}`, 'a node lost without notice'],
+    [`${synkti} chaos interrupt ${Math.min(2, last)} --notice 20s`, 'interrupted with notice'],
+    [`${synkti} chaos kill ${last}`, 'lost without notice'],
   ] as const;
   const width = Math.max(...calls.map(([call]) => call.length));
+  const seconds = (readyMs / 1_000).toFixed(1);
   return [
-    `${nodes.length} ${nodes.length === 1 ? 'node is' : 'nodes are'} ready after ${(readyMs / 1_000).toFixed(1)} s:`,
-    '',
+    `${nodes.length === 1 ? 'One node is' : `${nodes.length} nodes are`} ready after ${seconds} s, and any of them answers:`,
     ...nodes.map(({ node, api, zone, id }) => `  node ${node}  ${api}  ${zone}  ${id}`),
-    '',
-    'Any of them answers:',
     '',
     `  curl -N ${nodes[0]?.api}/v1/chat/completions -H 'content-type: application/json' \\`,
     `    -d '${body}'`,
     '',
     'In another terminal:',
-    '',
     ...calls.map(([call, why]) => `  ${call.padEnd(width)}  ${why}`),
-    '',
   ].join('\n');
 }

@@ -4,11 +4,12 @@ import { print, printJson, type Io } from '../io.ts';
 import { invocation } from '../executable.ts';
 import type { DevCluster, DevEvent } from './cluster.ts';
 import { intro } from './intro.ts';
+import type { DevNode } from './state.ts';
 import { openSampler } from './sample.ts';
 import { eventLine, screen } from './view.ts';
 
 export type Show = {
-  event(event: DevEvent): void;
+  event(event: DevEvent, nodes: readonly DevNode[]): void;
   ready(cluster: DevCluster): Promise<void>;
   /** Puts the terminal in order. */
   close(): Promise<void>;
@@ -28,9 +29,9 @@ export function showFor(io: Io, options: { readonly json: boolean }): Promise<Sh
 function jsonShow(io: Io): Show {
   const lines = lastLines();
   return {
-    event: (event) => {
+    event: (event, nodes) => {
       const { node, said } = event;
-      lines.add(eventLine(event));
+      lines.add(event, nodes);
       printJson(io, { event: typeof said === 'string' ? { node, said } : { node, ...said } });
     },
     ready: (cluster) => {
@@ -46,8 +47,9 @@ function jsonShow(io: Io): Show {
 }
 
 function plainShow(io: Io): Show {
+  const lines = lastLines();
   return {
-    event: (event) => print(io, eventLine(event)),
+    event: (event, nodes) => print(io, lines.add(event, nodes)),
     ready: async (cluster) => print(io, await introOf(cluster)),
     close: () => Promise.resolve(),
     unseen: () => [],
@@ -62,21 +64,23 @@ async function liveShow(io: Io): Promise<Show> {
   const closed = new AbortController();
   let drawing: Promise<void> | null = null;
 
-  async function draw(cluster: DevCluster): Promise<void> {
+  async function draw(cluster: DevCluster, introLines: number): Promise<void> {
     while (!closed.signal.aborted) {
       const samples = await sample(cluster.nodes());
       const size = { columns: io.out.columns ?? 80, rows: io.out.rows ?? 24 };
-      if (!closed.signal.aborted) live(screen(samples, lines.all(), { size, now: Date.now() }));
+      const shown = { size, introLines, now: Date.now() };
+      if (!closed.signal.aborted) live(screen(samples, lines.all(), shown));
       // Woken by the end, which is no failure.
       await pause(drawMs, undefined, { signal: closed.signal }).catch(() => undefined);
     }
   }
 
   return {
-    event: (event) => lines.add(eventLine(event)),
+    event: (event, nodes) => void lines.add(event, nodes),
     ready: async (cluster) => {
-      print(io, await introOf(cluster));
-      drawing = draw(cluster);
+      const text = await introOf(cluster);
+      print(io, text);
+      drawing = draw(cluster, text.split('\n').length);
     },
     close: async () => {
       closed.abort();
@@ -87,12 +91,23 @@ async function liveShow(io: Io): Promise<Show> {
   };
 }
 
-function lastLines(): { add(line: string): void; all(): readonly string[] } {
+type Lines = {
+  /** Returns the line. */
+  add(event: DevEvent, nodes: readonly DevNode[]): string;
+  all(): readonly string[];
+};
+
+function lastLines(): Lines {
   const lines: string[] = [];
+  const numbers = new Map<string, number>();
   return {
-    add: (line) => {
+    add: (event, nodes) => {
+      // Kept when the instance is gone: others go on speaking of it.
+      for (const { id, node } of nodes) numbers.set(id, node);
+      const line = eventLine(event, numbers);
       lines.push(line);
       if (lines.length > eventsMax) lines.shift();
+      return line;
     },
     all: () => lines,
   };

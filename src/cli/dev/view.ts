@@ -1,41 +1,33 @@
 /** What `synkti dev` shows: a live table on a terminal, lines elsewhere. Pure: samples and events in, text out. */
 import { styleText } from 'node:util';
-import { columns, printable, span } from '../columns.ts';
+import { columns, printable } from '../columns.ts';
 import type { DevEvent } from './cluster.ts';
 import type { Sample } from './sample.ts';
 
 export type Size = { readonly columns: number; readonly rows: number };
 
-/** Rows of the table that always show, whatever the terminal's height. */
-const eventsMin = 3;
+/** Lines of events that always show, however little room there is. */
+const eventsMin = 5;
 
-/** Fits the terminal: the newest events fill what the table leaves. */
+/** The newest events fill what table and introduction, which scrolled by above, leave of the terminal. */
 export function screen(
   samples: readonly Sample[],
   events: readonly string[],
-  { size, now }: { readonly size: Size; readonly now: number },
+  shown: { readonly size: Size; readonly introLines: number; readonly now: number },
 ): string {
-  const table = coloured(
-    columns(
-      head,
-      samples.map((sample) => row(sample, now)),
-    ),
-    samples,
-  );
-  const lines = table.split('\n').map((line) => clipped(line, size.columns));
+  const { size, introLines, now } = shown;
+  const rows = samples.map((sample) => row(sample, now));
+  const table = columns(head, rows).split('\n');
+  const clip = (line: string): string => clipped(line, size.columns);
+  const painted = table.map((line, at) => (at === 0 ? styleText('bold', clip(line)) : paint(clip(line))));
   // Two blank lines, the last line, and the one on which the cursor rests.
-  const room = Math.max(eventsMin, size.rows - lines.length - 4);
-  const shown = events.slice(-room).map((line) => styleText('dim', clipped(line, size.columns)));
-  return [
-    '',
-    ...lines,
-    '',
-    ...shown,
-    styleText('bold', clipped('Ctrl-C stops everything.', size.columns)),
-  ].join('\n');
+  const room = Math.max(eventsMin, size.rows - introLines - table.length - 4);
+  const said = events.slice(-room).map((line) => styleText('dim', clip(line)));
+  return ['', ...painted, '', ...said, 'Ctrl-C stops everything.'].join('\n');
 }
 
-const head = ['NODE', 'ZONE', 'PHASE', 'ENGINE', 'RUNNING', 'WAITING', 'TOKENS/S', 'MEMBERS', 'MOVED'];
+/** Fits 80 columns. */
+const head = ['NODE', 'ZONE', 'PHASE', 'ENGINE', 'RUN', 'WAIT', 'TOKENS/S', 'MEMBERS', 'MOVED'];
 
 function row({ node, status, tokensPerSecond }: Sample, now: number): readonly string[] {
   if (status === null) return [`${node.node}`, node.zone, 'no answer', ...Array<string>(6).fill('-')];
@@ -49,47 +41,45 @@ function row({ node, status, tokensPerSecond }: Sample, now: number): readonly s
     `${engine.waiting}`,
     tokensPerSecond === null ? '-' : `${Math.round(tokensPerSecond)}`,
     // Itself included: what a person counts.
-    members.suspect === 0 ? `${members.alive + 1}` : `${members.alive + 1}+${members.suspect}?`,
+    members.suspect === 0 ? `${members.alive + 1}` : `${members.alive + 1} (${members.suspect}?)`,
     `${streams.moved}`,
   ];
 }
 
 function phase({ life }: NonNullable<Sample['status']>, now: number): string {
-  return life.phase === 'draining' ? `draining ${span(Math.max(0, life.deadline - now))}` : life.phase;
+  if (life.phase !== 'draining') return life.phase;
+  return `draining ${Math.max(0, Math.ceil((life.deadline - now) / 1_000))}s`;
 }
 
 const colours = [
   [/\bserving\b/, 'green'],
-  [/\bdraining\b.*? m?s\b/, 'yellow'],
+  [/\b(draining \d+s|joining|left)\b/, 'yellow'],
   [/\bno answer\b/, 'red'],
 ] as const;
 
 /** Colours come last, so that they count for no width; `styleText` leaves them out where they are not wanted. */
-function coloured(table: string, samples: readonly Sample[]): string {
-  const [title = '', ...lines] = table.split('\n');
-  const painted = lines.slice(0, samples.length).map((line) => {
-    const [pattern, colour] = colours.find(([pattern]) => pattern.test(line)) ?? [];
-    return pattern === undefined ? line : line.replace(pattern, (found) => styleText(colour!, found));
-  });
-  return [styleText('bold', title), ...painted].join('\n');
+function paint(line: string): string {
+  const [pattern, colour] = colours.find(([pattern]) => pattern.test(line)) ?? [];
+  return pattern === undefined ? line : line.replace(pattern, (found) => styleText(colour!, found));
 }
 
-/** Escape sequences have no width of their own. */
-function clipped(line: string, width: number): string {
-  // eslint-disable-next-line no-control-regex
-  const plain = line.replace(/\u001b\[\d+m/g, '');
-  return plain.length <= width ? line : `${plain.slice(0, width - 1)}…`;
-}
+const clipped = (line: string, width: number): string =>
+  line.length <= width ? line : `${line.slice(0, width - 1)}…`;
 
-/** `10:15:02 node 2  engine.ready afterMs=312`. */
-export function eventLine({ node, said }: DevEvent): string {
+/** `10:15:02 node 2  engine.ready afterMs=312`. Instances that are known go by their node's number. */
+export function eventLine({ node, said }: DevEvent, numbers: ReadonlyMap<string, number>): string {
   const who = node === null ? 'cloud ' : `node ${node}`;
-  if (typeof said === 'string') return `${clock(Date.now())} ${who}  ${printable(said)}`;
-  const { fact, level, time, ...fields } = said;
-  const shown = Object.entries(fields).map(([name, value]) => ` ${name}=${value}`);
+  if (typeof said === 'string') return printable(`${clock(Date.now())} ${who}  ${said}`);
+  const { fact, level, time, ...fields } = said as Record<string, unknown>;
+  const shown = Object.entries(fields).map(([name, value]) => ` ${name}=${valueText(value, numbers)}`);
   const mark = level === 'error' || level === 'warn' ? `${level}: ` : '';
-  const at = typeof time === 'number' ? time : Date.now();
-  return printable(`${clock(at)} ${who}  ${mark}${fact}${shown.join('')}`);
+  return printable(`${clock(Number(time ?? Date.now()))} ${who}  ${mark}${String(fact)}${shown.join('')}`);
+}
+
+function valueText(value: unknown, numbers: ReadonlyMap<string, number>): string {
+  if (typeof value === 'number') return String(Math.round(value));
+  const number = numbers.get(String(value));
+  return number === undefined ? String(value) : `node-${number}`;
 }
 
 const clock = (ms: number): string => new Date(ms).toTimeString().slice(0, 8);
