@@ -79,7 +79,7 @@ async function serve(
   try {
     answer = await answered(options, { req, requestId, body, signal: gone.signal }, dialect);
   } catch (error) {
-    if (gone.signal.aborted) return;
+    if (gone.signal.aborted || isGone(error)) return;
     if (!(error instanceof AwsError)) options.report(error);
     const known =
       error instanceof AwsError ? error : new AwsError(500, 'InternalError', 'An internal error.');
@@ -88,6 +88,8 @@ async function serve(
   if (answer === 'drop') res.destroy();
   // Without its 100 the client may send its body or not; only a closed connection tells the two of us the same.
   else await send(res, answer, requestId, { keepAlive: !mustContinue || body.asked() });
+  // What a refusal left unread is read and thrown away: a client that is still sending would never look for it.
+  if (!req.complete) req.resume();
 }
 
 type Arrival = {
