@@ -36,7 +36,6 @@ const detachedMax = 4_096;
 type Handle = { reading: boolean; readStop(): number; close(): void };
 type Hooks = {
   _handle: Handle | null;
-  _parent?: HookedSocket | null;
   connecting: boolean;
   connect(...args: unknown[]): unknown;
   _read(bytes: number): void;
@@ -57,11 +56,10 @@ export function openIsolation(isPeer: (ends: Ends) => boolean): Isolation {
 
   const silent = (socket: HookedSocket): boolean => isolated && isPeer(endsOf(socket));
 
-  /** A TLS socket takes over the handle of the socket that it wraps, which must then be left alone. */
+  /** Every socket that reads comes by here once, before its first byte. */
   function track(socket: HookedSocket): void {
     if (open.has(socket)) return;
     open.add(socket);
-    if (socket._parent) open.delete(socket._parent);
     socket.once('close', () => open.delete(socket));
   }
 

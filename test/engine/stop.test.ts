@@ -90,6 +90,18 @@ test('[E9] a second stop never postpones the first, and a sooner one brings it f
   equal(world.times('stopped').length, 1);
 });
 
+test('[E9] a later stop with more time gives the engine no more of it', () => {
+  const world = serving({ killMs: 1_000 });
+  const from = world.now;
+  world.answer = (order) => (order.type === 'sweep' ? null : deaf(order));
+  world.tell({ ...stop, withinMs: 4_000 });
+  world.tell({ ...stop, withinMs: 60_000 });
+  world.run(3_500);
+  world.tell({ ...stop, withinMs: 60_000 });
+  world.run(60_000);
+  deepEqual([world.times('kill'), world.times('stopped')], [[from + 3_000], [from + 4_000]]);
+});
+
 test('[E9] a stop without grace overtakes one with', () => {
   const world = serving();
   world.answer = deaf;

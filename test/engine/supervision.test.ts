@@ -10,7 +10,7 @@ test('[E1] an engine is ready once it is healthy, lists a model, and has answere
   world.answer = (order) => {
     if (order.type === 'probe') {
       probes += 1;
-      return { type: 'probed', life: order.life, healthy: probes > 1, models: probes > 2 ? [model] : [] };
+      return { type: 'probed', life: order.life, healthy: probes !== 1, models: probes === 2 ? [] : [model] };
     }
     if (order.type === 'warm') seen.push(world.status().phase);
     return obliging(order);
@@ -162,6 +162,21 @@ test('[E4] the budget comes back with time, and a further spending is said again
   dying(world);
   world.run(300_000);
   equal(world.facts('engine.exhausted').length, 2);
+});
+
+test('[E4] the room for a wait doubles with each failure', () => {
+  const longest = [0, 0, 0, 0, 0];
+  for (let seed = 0; seed < 40; seed++) {
+    const world = new World({ backoffBaseMs: 1_000 }, seed);
+    dying(world);
+    world.tell({ type: 'start' });
+    world.run(120_000);
+    const waits = world.facts('engine.retrying').map((fact) => fact.afterMs);
+    waits.forEach((ms, attempt) => (longest[attempt] = Math.max(longest[attempt]!, ms)));
+  }
+  longest.forEach((ms, attempt) =>
+    ok(ms > 750 * 2 ** attempt && ms < 1_000 * 2 ** attempt, `${attempt}: ${ms} ms`),
+  );
 });
 
 test('[E4] a seed replays the same waits, another seed has others', () => {

@@ -11,6 +11,8 @@ afterEach(async () => {
   bench = new Bench();
 });
 
+type Warm = { readonly model: string; readonly prompt: readonly number[]; readonly max_tokens: number };
+
 const pids = async (): Promise<number[]> => (await bench.processes()).map(({ pid }) => pid);
 
 test('an engine is spawned, warmed up, becomes ready, is asked, and stops with nothing left behind', async () => {
@@ -36,8 +38,10 @@ test('an engine is spawned, warmed up, becomes ready, is asked, and stops with n
 
 test('the warm-up is one request of 64 tokens', async () => {
   const daemon = await bench.daemon(bench.spec()).ready();
-  const warmUps = JSON.parse((await daemon.ask('/asked')).text) as string[];
-  equal(warmUps.filter((asked) => asked === 'POST /v1/completions').length, 1);
+  const asked = JSON.parse((await daemon.ask('/asked')).text) as string[];
+  equal(asked.filter((path) => path === 'POST /v1/completions').length, 1);
+  const { model, prompt, max_tokens } = JSON.parse((await daemon.ask('/warmed-up-with')).text) as Warm;
+  deepEqual({ model, tokens: prompt.length, max_tokens }, { model: 'crooked', tokens: 64, max_tokens: 2 });
 });
 
 test('an exit with code 0 is a failure with the cause from the log, and another engine takes over', async () => {
@@ -81,9 +85,24 @@ test('a killed leader leaves orphans, one of them outside its group: all are gon
 test('an engine that ignores SIGTERM is killed within the time of its stop', async () => {
   const daemon = await bench.daemon(bench.spec('--deaf', '--orphans'), { killMs: 500 }).ready();
   const tookMs = await daemon.stop(1_500);
-  ok(tookMs < 1_700, `${Math.round(tookMs)} ms`);
+  ok(tookMs < 2_500, `${Math.round(tookMs)} ms`);
   deepEqual(await pids(), []);
   match(bench.output(), /not listening to SIGTERM/);
+});
+
+test('an engine that fails its warm-up is not ready, and one that refuses it is', async () => {
+  const daemon = bench.daemon(bench.spec('--warm-up=500'));
+  daemon.tell({ type: 'start' });
+  await until(
+    () => daemon.facts('engine.unwarmed').length >= 2,
+    () => daemon.phase,
+  );
+  notEqual(daemon.status().phase, 'ready');
+  await daemon.ask('/behave', { warmUp: 404 });
+  await until(
+    () => daemon.phase === 'ready',
+    () => daemon.phase,
+  );
 });
 
 test('an engine that never becomes ready is killed at its deadline and started again', async () => {
@@ -170,6 +189,7 @@ test('a daemon that comes back adopts its engine, notices its exit, and can stop
     () => second.status().restarts === 1 && second.phase === 'ready',
     () => second.phase,
   );
+  equal(second.facts('engine.failed')[0]?.why, 'exited', "seen to have gone, though it is nobody's child");
   await second.crash();
   const third = await bench.daemon(bench.spec()).ready();
   equal(third.facts('engine.adopted').length, 1);
@@ -188,20 +208,20 @@ test('an engine of another spec is not adopted but swept', async () => {
 
 test('a ledger that lies is not believed: another process, no process, or no sense', async () => {
   const ledger = join(bench.dataDir, 'engine.json');
-  const first = await bench.daemon(bench.spec()).ready();
-  const entry = JSON.parse(readFileSync(ledger, 'utf8')) as { pid: number; start: string; digest: string };
-  await first.crash();
-  const lies = [
-    JSON.stringify({ ...entry, pid: process.pid }),
-    JSON.stringify({ ...entry, start: `${entry.start}1` }),
-    JSON.stringify({ ...entry, digest: 'other' }),
-    '{"pid":',
-    '',
+  await (await bench.daemon(bench.spec()).ready()).crash();
+  type Entry = { readonly pid: number; readonly start: string; readonly digest: string };
+  const lies: readonly ((truth: Entry) => string)[] = [
+    (truth) => JSON.stringify({ ...truth, pid: process.pid }),
+    (truth) => JSON.stringify({ ...truth, start: `${truth.start}1` }),
+    (truth) => JSON.stringify({ ...truth, digest: 'other' }),
+    () => '{"pid":',
+    () => '',
   ];
   for (const lie of lies) {
-    writeFileSync(ledger, lie);
+    const told = lie(JSON.parse(readFileSync(ledger, 'utf8')) as Entry);
+    writeFileSync(ledger, told);
     const daemon = await bench.daemon(bench.spec()).ready();
-    deepEqual(daemon.facts('engine.adopted'), [], lie);
+    deepEqual(daemon.facts('engine.adopted'), [], told);
     equal((await pids()).length, 1, 'the one that was there has been swept');
     await daemon.crash();
   }

@@ -1,7 +1,10 @@
 /**
- * An engine that can be told to misbehave: `node misbehaving-engine.ts --uds PATH [--deaf] [--orphans] [--slow]
- * [--exit CODE]`. Once it listens, `POST /behave {"metrics": …, "health": …}` changes it, `POST /exit {"code": N}`
- * ends it, and `GET /asked` tells which paths were asked for.
+ * An engine that can be told to misbehave:
+ *
+ *   node misbehaving-engine.ts --uds PATH [--deaf] [--orphans] [--exit CODE] [--models NAME] [--warm-up STATUS]
+ *
+ * Once it listens, `POST /behave {"metrics": …, "health": …}` changes it, `POST /exit {"code": N}` ends it;
+ * `GET /asked` and `GET /warmed-up-with` tell what it was asked.
  */
 import { spawn } from 'node:child_process';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -14,6 +17,7 @@ const { values: flags } = parseArgs({
     orphans: { type: 'boolean' },
     exit: { type: 'string' },
     models: { type: 'string', default: 'crooked' },
+    'warm-up': { type: 'string', default: '200' },
   },
 });
 
@@ -27,16 +31,18 @@ const page = (running: number, tokens: number): string =>
     '',
   ].join('\n');
 
-let behaviour = { health: 200, metrics: 'good', warmUp: 200 };
+let behaviour = { health: 200, metrics: 'good', warmUp: Number(flags['warm-up']) };
 let tokens = 0;
 const asked: string[] = [];
+let warmedUpWith = '';
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const pieces: Buffer[] = [];
   for await (const piece of request) pieces.push(piece as Buffer);
   const body = Buffer.concat(pieces).toString();
   asked.push(`${request.method} ${request.url}`);
-  switch (request.url) {
+  const path = request.url ?? '';
+  switch (path) {
     case '/behave':
       behaviour = { ...behaviour, ...(JSON.parse(body) as Partial<typeof behaviour>) };
       return void response.end();
@@ -50,7 +56,10 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     case '/v1/models':
       return void response.end(JSON.stringify({ data: [{ id: flags.models, max_model_len: 2_048 }] }));
     case '/v1/completions':
-      return void response.writeHead(behaviour.warmUp).end(body);
+      warmedUpWith = body;
+      return void response.writeHead(behaviour.warmUp).end('{}');
+    case '/warmed-up-with':
+      return void response.end(warmedUpWith);
     case '/metrics':
       return metrics(response);
     default:
@@ -73,8 +82,10 @@ function metrics(response: ServerResponse): void {
     case 'cut':
       response.write(page(0, 0).slice(0, 100));
       return void setImmediate(() => response.destroy());
+    case 'silence':
+      return;
     default:
-      return; // Silence.
+      throw new Error(`no such behaviour: ${behaviour.metrics}`);
   }
 }
 

@@ -1,0 +1,141 @@
+/** The supervision and the simulated engine, each as in production, over the socket between them. */
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { afterEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { simulatedSpec } from '../../src/engines/simulated.ts';
+import { isIdle } from '../../src/engine/stage.ts';
+import { Bench, type Daemon, until } from './bench.ts';
+
+const entry = fileURLToPath(new URL('simulated/entry.ts', import.meta.url));
+let bench = new Bench();
+afterEach(async () => {
+  await bench.clear();
+  bench = new Bench();
+});
+
+const start = (...extraArgs: string[]): Promise<Daemon> => {
+  const respawn = (args: readonly string[]) => ({ command: process.execPath, args: [entry, ...args] });
+  const spec = simulatedSpec({ respawn, servedName: 'simulated', socket: bench.socket, extraArgs });
+  return bench.daemon({ ...spec, warmUp: true }, { wedgedMs: 2_000, sampleMs: 50 }).ready();
+};
+
+/** A stream of so many tokens, and all of it that came before it ended or was cut. */
+async function stream(daemon: Daemon, tokens: number) {
+  const body = { model: 'simulated', prompt: 'hello', max_tokens: tokens, stream: true, ignore_eos: true };
+  const { dispatcher, origin } = daemon.host;
+  const response = await dispatcher.request({
+    origin,
+    path: '/v1/completions',
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  let text = '';
+  const ended = (async () => {
+    for await (const piece of response.body as AsyncIterable<Buffer>) text += piece.toString();
+    return 'ended';
+  })().catch(() => 'cut');
+  return { ended, text: () => text, cut: () => response.body.destroy() };
+}
+
+test('it becomes ready, its load is seen, and it stops with nothing left behind', async () => {
+  const daemon = await start('--token-ms=20');
+  deepEqual(daemon.status().models, ['simulated']);
+  equal(daemon.status().maxModelLen, 8_192);
+  const running = await stream(daemon, 500);
+  await until(
+    () => daemon.status().load?.byModel.get('simulated')?.running === 1,
+    () => 'one request is seen',
+  );
+  running.cut();
+  await until(
+    () => isIdle(daemon.status()),
+    () => 'idle again',
+  );
+  ok((await daemon.stop(5_000)) < 4_000);
+  deepEqual(await bench.processes(), []);
+  equal(existsSync(bench.socket), false);
+});
+
+test('with a stream that nobody cut SIGTERM is not enough, and the stop still ends in time', async () => {
+  const daemon = await start('--token-ms=20');
+  const running = await stream(daemon, 5_000);
+  await until(
+    () => running.text().length > 0,
+    () => 'it streams',
+  );
+  const tookMs = await daemon.stop(2_000);
+  ok(tookMs < 3_000, `${Math.round(tookMs)} ms`);
+  equal(await running.ended, 'cut');
+  deepEqual(await bench.processes(), []);
+});
+
+test('an engine core that dies ends in exit code 0, which is a failure, and a new engine serves', async () => {
+  const daemon = await start('--token-ms=20');
+  const leader = daemon.facts('engine.spawned')[0]!.pid;
+  const core = (await bench.processes()).find(({ pid }) => pid !== leader)!;
+  const running = await stream(daemon, 5_000);
+  process.kill(core.pid, 'SIGKILL');
+  equal(await running.ended, 'ended');
+  match(running.text(), /"error".*data: \[DONE\]/s);
+  await until(
+    () => daemon.status().restarts === 1 && daemon.phase === 'ready',
+    () => daemon.phase,
+  );
+  const [{ why, code }] = daemon.facts('engine.failed') as [{ why: string; code: number | null }];
+  deepEqual({ why, code }, { why: 'exited', code: 0 });
+});
+
+test('a core that freezes with work in hand is found by its counters while /health says 200', async () => {
+  const daemon = await start('--token-ms=20');
+  const leader = daemon.facts('engine.spawned')[0]!.pid;
+  const core = (await bench.processes()).find(({ pid }) => pid !== leader)!;
+  const running = await stream(daemon, 5_000);
+  await until(
+    () => running.text().length > 0,
+    () => 'it streams',
+  );
+  process.kill(core.pid, 'SIGSTOP');
+  equal((await daemon.ask('/health')).status, 200);
+  await until(
+    () => daemon.status().restarts === 1 && daemon.phase === 'ready',
+    () => daemon.phase,
+  );
+  equal(daemon.facts('engine.failed')[0]?.why, 'wedged');
+  equal(await running.ended, 'cut');
+});
+
+test('the orphans of a killed leader are gone before the next engine answers', async () => {
+  const daemon = await start();
+  const before = await bench.processes();
+  process.kill(daemon.facts('engine.spawned')[0]!.pid!, 'SIGKILL');
+  await until(
+    () => daemon.status().restarts === 1 && daemon.phase === 'ready',
+    () => daemon.phase,
+  );
+  const now = await bench.processes();
+  deepEqual(
+    now.filter(({ pid }) => before.some((old) => old.pid === pid)),
+    [],
+  );
+});
+
+test('a wrong flag is told in the words of the engine', async () => {
+  const respawn = (args: readonly string[]) => ({ command: process.execPath, args: [entry, ...args] });
+  const spec = simulatedSpec({
+    respawn,
+    servedName: 's',
+    socket: bench.socket,
+    extraArgs: ['--no-such-flag'],
+  });
+  const daemon = bench.daemon(spec);
+  daemon.tell({ type: 'start' });
+  await until(
+    () => daemon.facts('engine.failed').length > 0,
+    () => daemon.phase,
+  );
+  const [{ code, cause }] = daemon.facts('engine.failed') as [{ code: number | null; cause: string | null }];
+  equal(code, 2);
+  match(cause ?? '', /error: unrecognized arguments: --no-such-flag/);
+});
