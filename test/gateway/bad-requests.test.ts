@@ -17,7 +17,7 @@ const chats = '/v1/chat/completions';
 let cluster: FakeCluster;
 let node: FakeNode;
 before(async () => {
-  cluster = await FakeCluster.of(2, bodyBytesMax);
+  cluster = await FakeCluster.of(2, { bodyBytesMax });
   node = cluster.get(0);
 });
 after(() => cluster[Symbol.asyncDispose]());

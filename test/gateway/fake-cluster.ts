@@ -55,17 +55,34 @@ export class FakeNode {
   }
 }
 
+type ClusterOptions = {
+  readonly model: string;
+  readonly contextTokens: number;
+  readonly bodyBytesMax: number;
+  /** Engines that run already; the nodes without one get a fake. */
+  readonly sockets: readonly string[];
+};
+
 export class FakeCluster implements AsyncDisposable {
   readonly nodes: FakeNode[] = [];
   readonly #folder: string;
 
-  private constructor(folder: string) {
+  readonly #options: ClusterOptions;
+
+  private constructor(folder: string, options: ClusterOptions) {
     this.#folder = folder;
+    this.#options = options;
   }
 
-  static async of(count: number, bodyBytesMax = 16 * 1_024 ** 2): Promise<FakeCluster> {
-    const cluster = new FakeCluster(await mkdtemp(join(tmpdir(), 'synkti-gateway-')));
-    for (let i = 0; i < count; i++) await cluster.#add(`n${i}`, bodyBytesMax);
+  static async of(count: number, options: Partial<ClusterOptions> = {}): Promise<FakeCluster> {
+    const cluster = new FakeCluster(await mkdtemp(join(tmpdir(), 'synkti-gateway-')), {
+      model: 'tiny',
+      contextTokens: 4_096,
+      bodyBytesMax: 16 * 1_024 ** 2,
+      sockets: [],
+      ...options,
+    });
+    for (let i = 0; i < count; i++) await cluster.#add(i);
     return cluster;
   }
 
@@ -81,9 +98,11 @@ export class FakeCluster implements AsyncDisposable {
     for (const other of this.nodes) other.moves.tell(node.id, 'drain');
   }
 
-  async #add(name: string, bodyBytesMax: number): Promise<void> {
-    const engine = new FakeEngine(join(this.#folder, `${name}.sock`));
-    await engine.listen();
+  async #add(index: number): Promise<void> {
+    const { bodyBytesMax, sockets } = this.#options;
+    const name = `n${index}`;
+    const engine = new FakeEngine(sockets[index] ?? join(this.#folder, `${name}.sock`));
+    if (sockets[index] === undefined) await engine.listen();
     const node = new FakeNode(memberId(name), engine);
     const serving = this.#servingOf(node);
     const dispatcherTo = (member: MemberId): Dispatcher | null => this.#poolTo(node, member);
@@ -118,6 +137,7 @@ export class FakeCluster implements AsyncDisposable {
   }
 
   #servingOf(node: FakeNode): Serving {
+    const { model, contextTokens } = this.#options;
     const admission = (): Admission =>
       node.standing === 'draining'
         ? { open: false, reason: 'draining', retryAfterMs: 1_000 }
@@ -140,7 +160,7 @@ export class FakeCluster implements AsyncDisposable {
       models: () => {
         const starting = this.nodes.filter(({ standing }) => standing === 'starting').length;
         const ready = this.nodes.filter(({ standing }) => standing === 'ready').map(memberOf);
-        return ready.length + starting === 0 ? [] : [{ id: 'tiny', ready, starting, contextTokens: 4_096 }];
+        return ready.length + starting === 0 ? [] : [{ id: model, ready, starting, contextTokens }];
       },
       admission,
       engineAdmission: admission,

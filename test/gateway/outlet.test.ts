@@ -1,0 +1,66 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import { createServer, type ServerResponse } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { openOutlet } from '../../src/gateway/outlet.ts';
+import { until } from './fake-cluster.ts';
+
+/** One response on a real connection whose client reads nothing until it is told to. */
+async function unread(t: {
+  after(end: () => void): void;
+}): Promise<{ response: ServerResponse; client: Socket }> {
+  const responses: ServerResponse[] = [];
+  const server = createServer((_, response) => responses.push(response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  client.on('error', () => client.destroy());
+  client.pause();
+  client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  t.after(() => {
+    client.destroy();
+    server.close();
+    server.closeAllConnections();
+  });
+  await until(() => responses.length === 1, 'the request is there');
+  return { response: responses[0]!, client };
+}
+
+test('an answer of which nothing moves for a minute is cut', async (t) => {
+  const { response } = await unread(t);
+  const cuts: string[] = [];
+  const outlet = openOutlet(response, (why) => cuts.push(why));
+  response.end(Buffer.alloc(32 * 1_024 ** 2));
+  await until(() => response.writableLength > 0, 'some of it waits');
+  for (const second of [0, 5, 30, 60]) outlet.look(second * 1_000);
+  deepEqual(cuts, []);
+  outlet.look(61_000);
+  deepEqual(cuts, ['stuck']);
+  equal(response.destroyed, true);
+});
+
+test('an answer that is read slowly is not cut, however long it takes', async (t) => {
+  const { response, client } = await unread(t);
+  const cuts: string[] = [];
+  const outlet = openOutlet(response, (why) => cuts.push(why));
+  for (let i = 0; i < 256; i++) response.write(Buffer.alloc(128 * 1_024));
+  let minutes = 0;
+  outlet.look(0);
+  while (response.writableLength > 0) {
+    const before = response.writableLength;
+    client.resume();
+    await until(() => response.writableLength < before, 'some more is read');
+    client.pause();
+    outlet.look(++minutes * 59_000);
+  }
+  deepEqual(cuts, []);
+});
+
+test('a stream that is idle because there is nothing to say is not cut', async (t) => {
+  const { response } = await unread(t);
+  const cuts: string[] = [];
+  const outlet = openOutlet(response, (why) => cuts.push(why));
+  outlet.send('{}', {});
+  await until(() => response.writableLength === 0, 'it is out');
+  for (const minute of [0, 1, 5, 60]) outlet.look(minute * 60_000);
+  deepEqual(cuts, []);
+});

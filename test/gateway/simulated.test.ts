@@ -1,0 +1,128 @@
+/**
+ * The gateway before three simulated engines, real processes that die as vLLM does. What every request gets while
+ * engines are killed and stopped is compared with what it got before, and with what the model must say.
+ */
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { expectedContinuation } from '../../src/engines/simulated/model.ts';
+import { EngineProcess } from '../engines/simulated/engine-process.ts';
+import { gathered } from '../stream/conversation.ts';
+import { FakeCluster, until } from './fake-cluster.ts';
+
+const tokenMs = 12;
+let engines: readonly EngineProcess[] = [];
+let cluster: FakeCluster;
+
+before(async () => {
+  engines = [0, 1, 2].map(() => new EngineProcess(['simulated', '--token-ms', String(tokenMs)]));
+  await Promise.all(engines.map((engine) => engine.ready()));
+  const sockets = engines.map(({ socket }) => socket);
+  cluster = await FakeCluster.of(3, { model: 'simulated', contextTokens: 8_192, sockets });
+});
+after(async () => {
+  await cluster[Symbol.asyncDispose]();
+  await Promise.all(engines.map((engine) => engine[Symbol.asyncDispose]()));
+});
+
+type Ask = { readonly path: string; readonly body: Record<string, unknown> };
+
+const chat = (about: string, rest: Record<string, unknown> = {}): Ask => ({
+  path: '/v1/chat/completions',
+  body: {
+    model: 'simulated',
+    messages: [{ role: 'user', content: `Tell me about ${about}.` }],
+    max_tokens: 120,
+    ignore_eos: true,
+    return_token_ids: true,
+    stream: true,
+    stream_options: { include_usage: true },
+    ...rest,
+  },
+});
+const completion = (prompt: string, rest: Record<string, unknown> = {}): Ask => ({
+  path: '/v1/completions',
+  body: { model: 'simulated', prompt, max_tokens: 120, ignore_eos: true, stream: true, ...rest },
+});
+
+const asks: readonly Ask[] = [
+  ...Array.from({ length: 8 }, (_, i) => chat(`topic ${i}`)),
+  chat('seeds', { temperature: 0.8, seed: 7 }),
+  chat('penalties', { frequency_penalty: 0.6, logit_bias: { 40: 3 } }),
+  chat('minimums', { ignore_eos: false, min_tokens: 90 }),
+  chat('no stream', { stream: false, stream_options: undefined }),
+  chat('no ids', { return_token_ids: false, stream_options: undefined }),
+  completion('Once upon a time 世'),
+  completion('Once again', { return_token_ids: true, stream_options: { include_usage: true } }),
+  completion('As a whole', { stream: false }),
+];
+
+async function answer({ path, body }: Ask, entry: number): Promise<string> {
+  const response = await fetch(cluster.get(entry).url + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const text = await response.text();
+  equal(response.status, 200, text);
+  return text;
+}
+
+const eventsOf = (text: string): readonly string[] =>
+  text
+    .split('\n\n')
+    .filter(Boolean)
+    .map((event) => event.slice(6));
+
+/** What a client makes of an answer; how it was cut into chunks says only how busy the engine was. */
+function understood(text: string): unknown {
+  if (!text.startsWith('data:')) {
+    const { id: _, created: __, ...rest } = JSON.parse(text) as Record<string, unknown>;
+    return rest;
+  }
+  const { heads, ...rest } = gathered(eventsOf(text));
+  return { ...rest, heads: heads.length };
+}
+
+const all = (list: readonly Ask[]): Promise<readonly string[]> =>
+  Promise.all(list.map((ask, i) => answer(ask, i % 3)));
+
+/** Stop strings that the answers do contain, so that they stop somewhere in the middle. */
+async function withStops(): Promise<readonly Ask[]> {
+  const stopped = [2, 5, 9].map((about) => chat(`stops ${about}`));
+  const texts = (await all(stopped)).map((sent) => gathered(eventsOf(sent)).text);
+  return stopped.map(({ path, body }, i) => {
+    const middle = Math.floor(texts[i]!.length * 0.6);
+    const stop = [texts[i]!.slice(middle, middle + 7), 'never said'];
+    return { path, body: { ...body, stop, include_stop_str_in_output: i === 1 } };
+  });
+}
+
+test('the model answers through the gateway as it must', async () => {
+  const sent = await answer(asks[0]!, 0);
+  const events = eventsOf(sent);
+  const { ids, usage } = gathered(events);
+  const first = JSON.parse(events[0]!) as { prompt_token_ids: readonly number[] };
+  deepEqual(ids, expectedContinuation({ promptIds: first.prompt_token_ids, count: 120 }));
+  equal(usage?.['completion_tokens'], 120);
+});
+
+test('every answer is the same while engines are killed and stopped', async () => {
+  const every = [...asks, ...(await withStops())];
+  const undisturbed = (await all(every)).map(understood);
+  // Warm members are preferred where the load is known: the first who answers is not to get everything.
+  for (const node of cluster.nodes) node.heard.clear();
+  const disturbed = all(every);
+  await until(() => cluster.nodes.reduce((sum, node) => sum + node.generating, 0) >= every.length, 'all run');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const busy = [1, 2].map((i) => cluster.get(i).generating);
+  ok(Math.min(...busy) > 2, `engines 1 and 2 run ${busy.join(' and ')}`);
+  process.kill(-engines[1]!.pid, 'SIGKILL');
+  // The default end of vLLM: its streams stay open and say nothing any more.
+  process.kill(engines[2]!.pid, 'SIGTERM');
+  const answers = (await disturbed).map(understood);
+  for (const [i, told] of answers.entries()) deepEqual(told, undisturbed[i], JSON.stringify(every[i]?.body));
+  const moved = cluster.nodes.flatMap((node) => node.named('stream.moved'));
+  ok(moved.length >= busy[0]! + busy[1]!, `${moved.length} moved`);
+  const stalls = moved.map((fact) => Number(fact['stallMs']));
+  ok(Math.max(...stalls) < 5_000, `stalls ${stalls.join(' ')}`);
+});
