@@ -23,7 +23,7 @@ type Store = {
   readonly arnPrefix: string;
 };
 
-export type SsmOptions = { readonly account: string; readonly region: string; readonly clock: Clock };
+type SsmOptions = { readonly account: string; readonly region: string; readonly clock: Clock };
 
 /** Standard parameters: AWS keeps 100 versions, 4 KB each, 10,000 names. */
 const versionsMax = 100;

@@ -2,7 +2,7 @@
 import type { Api, Caller } from './wire/call.ts';
 import { queryApi } from './wire/query-api.ts';
 
-export type StsOptions = {
+type StsOptions = {
   /** Twelve digits. */
   readonly account: string;
   /** The name of the IAM role in the instance's profile. */

@@ -8,6 +8,7 @@ import {
   ListPartsCommand,
   PutObjectCommand,
   UploadPartCommand,
+  UploadPartCopyCommand,
   type CompletedPart,
 } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
@@ -113,6 +114,20 @@ export const s3Multipart: readonly Exchange[] = [
       return answer.Body!.transformToString();
     }),
     expected: 'new',
+  },
+  {
+    title: 'a part may be a range of another object',
+    act: withBucket(async (of, Bucket) => {
+      await of.s3.send(new PutObjectCommand({ Bucket, Key: 'source', Body: '0123456789' }));
+      const UploadId = await begin(of, Bucket);
+      const copy = { Bucket, Key, UploadId, PartNumber: 1, CopySource: `${Bucket}/source` };
+      const part = await of.s3.send(new UploadPartCopyCommand({ ...copy, CopySourceRange: 'bytes=2-5' }));
+      const ETag = part.CopyPartResult!.ETag!;
+      await complete(of, Bucket, UploadId, { Parts: [{ PartNumber: 1, ETag }] });
+      const answer = await of.s3.send(new GetObjectCommand({ Bucket, Key }));
+      return [ETag === etag(Buffer.from('2345')), await answer.Body!.transformToString()];
+    }),
+    expected: [true, '2345'],
   },
   {
     title: 'every part but the last has 5 MiB',

@@ -10,7 +10,7 @@ import { link, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import type { ByteRange } from './range.ts';
 
-export type BlobWriter = {
+type BlobWriter = {
   readonly blob: string;
   write(bytes: Uint8Array): Promise<void>;
   /** Gives the file its name. */

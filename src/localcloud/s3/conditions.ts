@@ -9,7 +9,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AwsError } from '../wire/aws-error.ts';
 import type { StoredObject } from './stored.ts';
 
-export type WriteCondition =
+type WriteCondition =
   { readonly type: 'none' } | { readonly type: 'absent' } | { readonly type: 'etag'; readonly etag: string };
 
 /** If-None-Match knows only `*` on writes, and does not go together with If-Match. */

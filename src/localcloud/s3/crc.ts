@@ -20,7 +20,7 @@ export const crc64NvmePolynomial: Polynomial = { bits: 64, reflected: 0x9a6c9329
 /** 256 entries for each of eight byte positions, in halves. */
 export type CrcTables = { readonly bits: 32 | 64; readonly low: Uint32Array; readonly high: Uint32Array };
 
-export type RunningCrc = { update(bytes: Uint8Array): void; value(): bigint };
+type RunningCrc = { update(bytes: Uint8Array): void; value(): bigint };
 
 export function crcTables({ bits, reflected }: Polynomial): CrcTables {
   const low = new Uint32Array(8 * 256);

@@ -2,7 +2,7 @@
  * Takes the bytes of a PutObject or UploadPart: undoes their coding, writes them to a file as they come, digests them
  * on the way, and keeps the file only when everything the client said of them is true.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { AwsError } from '../wire/aws-error.ts';
 import type { Call } from '../wire/call.ts';
 import { payloadForm, unchunked, type PayloadForm } from './aws-chunked.ts';
@@ -42,31 +42,63 @@ export async function ingest(
   const bytes = announcedBytes(call, form);
   const digests = openDigests([...wanted, ...(declared === null ? [] : [declared.algorithm])]);
   const whole = form.type === 'plain' && form.sha256 !== null ? createHash('sha256') : null;
-  const md5 = createHash('md5');
   const trailers = new Map<string, string>();
+  return taken(decoded(call, form, body, trailers), blobs, {
+    bytes,
+    digests,
+    besides: whole,
+    check(md5, checksums) {
+      if (form.type === 'plain' && whole !== null && whole.digest('hex') !== form.sha256)
+        throw new AwsError(
+          400,
+          'XAmzContentSHA256Mismatch',
+          "The provided 'x-amz-content-sha256' header does not match what was computed.",
+        );
+      checkMd5(call, md5);
+      if (declared !== null) checkDeclared(declared, checksums, trailers);
+    },
+  });
+}
 
+/** The same for bytes that are here already, which nobody needs to vouch for. */
+export const duplicate = (
+  pieces: AsyncIterable<Uint8Array>,
+  blobs: Blobs,
+  of: { readonly bytes: number; readonly wanted: readonly ChecksumAlgorithm[] },
+): Promise<Ingested> =>
+  taken(pieces, blobs, { bytes: of.bytes, digests: openDigests(of.wanted), besides: null, check: () => {} });
+
+async function taken(
+  pieces: AsyncIterable<Uint8Array>,
+  blobs: Blobs,
+  {
+    bytes,
+    digests,
+    besides,
+    check,
+  }: {
+    readonly bytes: number;
+    readonly digests: ReadonlyMap<ChecksumAlgorithm, Digest>;
+    readonly besides: Hash | null;
+    check(md5: Buffer, checksums: Ingested['checksums']): void;
+  },
+): Promise<Ingested> {
+  const md5 = createHash('md5');
   const file = await blobs.create();
   try {
     let received = 0;
-    for await (const piece of decoded(call, form, body, trailers)) {
+    for await (const piece of pieces) {
       received += piece.length;
       if (received > bytes) throw incomplete();
       md5.update(piece);
-      whole?.update(piece);
+      besides?.update(piece);
       for (const digest of digests.values()) digest.update(piece);
       await file.write(piece);
     }
     if (received !== bytes) throw incomplete();
     const checksums = valuesOf(digests);
     const sum = md5.digest();
-    if (form.type === 'plain' && whole !== null && whole.digest('hex') !== form.sha256)
-      throw new AwsError(
-        400,
-        'XAmzContentSHA256Mismatch',
-        "The provided 'x-amz-content-sha256' header does not match what was computed.",
-      );
-    checkMd5(call, sum);
-    if (declared !== null) checkDeclared(declared, checksums, trailers);
+    check(sum, checksums);
     await file.keep();
     return { blob: file.blob, bytes, md5: sum.toString('hex'), checksums };
   } catch (error) {

@@ -9,6 +9,7 @@ import { checkCommit, checkRead, checkWrite, names, noSuchKey, unmet, writeCondi
 import { checksumHeaders, headersOf, headFrom } from './head.ts';
 import { ingest } from './ingest.ts';
 import { requestedRange, type ByteRange } from './range.ts';
+import { copySource, storedBytes } from './source.ts';
 import type { Bucket, StoredObject } from './stored.ts';
 
 /** DeleteObjects takes 1,000 keys of 1,024 bytes at most. */
@@ -54,7 +55,7 @@ export async function getObject(backing: Backing, call: Call, at: Address): Prom
   const release = backing.store.blobs.hold(object.segments.map(({ blob }) => blob));
   if (call.signal.aborted) release();
   else call.signal.addEventListener('abort', release, { once: true });
-  const bytes = stored(backing, object, range ?? { first: 0, last: object.bytes - 1 });
+  const bytes = storedBytes(backing, object, range ?? { first: 0, last: object.bytes - 1 });
   return { ...answer, body: backing.shaping.down(call, bytes) };
 }
 
@@ -95,10 +96,7 @@ export async function deleteObjects(backing: Backing, call: Call, at: Address): 
 }
 
 export async function copyObject(backing: Backing, call: Call, at: Address): Promise<Answer> {
-  const from = copySource(call);
-  const source = bucketNamed(backing, from.bucket).objects.get(from.key);
-  if (source === undefined) throw noSuchKey();
-  checkRead(call.headers, source, 'x-amz-copy-source-');
+  const { source, from } = copySource(backing, call);
   const replaces = call.headers['x-amz-metadata-directive'] === 'REPLACE';
   if (from.bucket === at.bucket && from.key === at.key && !replaces)
     throw new AwsError(
@@ -146,20 +144,6 @@ function described(object: StoredObject, call: Call, range: ByteRange | null): A
   });
 }
 
-async function* stored(
-  { store }: Backing,
-  { segments }: StoredObject,
-  range: ByteRange,
-): AsyncGenerator<Uint8Array> {
-  let start = 0;
-  for (const { blob, bytes } of segments) {
-    const first = Math.max(0, range.first - start);
-    const last = Math.min(bytes - 1, range.last - start);
-    start += bytes;
-    if (first <= last) yield* store.blobs.read(blob, { first, last });
-  }
-}
-
 async function copiedSegments({ store }: Backing, source: StoredObject): Promise<StoredObject['segments']> {
   const release = store.blobs.hold(source.segments.map(({ blob }) => blob));
   try {
@@ -191,22 +175,6 @@ function checkDelete(etag: string | undefined, current: StoredObject | undefined
   if (etag === undefined) return;
   if (current === undefined) throw noSuchKey();
   if (!names(etag, current)) throw unmet('If-Match');
-}
-
-function copySource({ headers }: Call): Address {
-  const invalid = new AwsError(400, 'InvalidArgument', 'Copy Source must mention the source bucket and key');
-  const [path = '', version] = String(headers['x-amz-copy-source']).replace(/^\//, '').split('?versionId=');
-  if (version !== undefined) throw new AwsError(501, 'NotImplemented', 'Versions are not kept.');
-  let plain: string;
-  try {
-    plain = decodeURIComponent(path);
-  } catch (error) {
-    if (error instanceof URIError) throw invalid;
-    throw error;
-  }
-  const cut = plain.indexOf('/');
-  if (cut < 1 || cut === plain.length - 1) throw invalid;
-  return { bucket: plain.slice(0, cut), key: plain.slice(cut + 1) };
 }
 
 export const malformedXml = (): AwsError =>

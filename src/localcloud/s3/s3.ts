@@ -10,14 +10,10 @@ import { AwsError } from '../wire/aws-error.ts';
 import type { Api, Call } from '../wire/call.ts';
 import type { Address, Backing, S3Operation } from './backing.ts';
 import { bucketLocation, createBucket, deleteBucket, headBucket, listBuckets } from './buckets.ts';
+import { completeMultipartUpload } from './completion.ts';
 import { deleteLifecycle, getLifecycle, putLifecycle, sweep } from './lifecycle.ts';
 import { listMultipartUploads, listObjectsV2, listParts } from './listing.ts';
-import {
-  abortMultipartUpload,
-  completeMultipartUpload,
-  createMultipartUpload,
-  uploadPart,
-} from './multipart.ts';
+import { abortMultipartUpload, createMultipartUpload, uploadPart, uploadPartCopy } from './multipart.ts';
 import { copyObject, deleteObject, deleteObjects, getObject, headObject, putObject } from './objects.ts';
 import { openShaping, type Bandwidth, type RequestRate } from './shaping.ts';
 import { openStore } from './store.ts';
@@ -91,7 +87,11 @@ const table: readonly Row[] = [
   },
   { method: 'DELETE', on: 'object', of: 'uploadId', name: 'AbortMultipartUpload', run: abortMultipartUpload },
 ];
-const copyRow: Row = { method: 'PUT', on: 'object', of: null, name: 'CopyObject', run: copyObject };
+/** What a PUT is when its bytes come from another object. */
+const copies: Readonly<Record<string, Row>> = {
+  PutObject: { method: 'PUT', on: 'object', of: null, name: 'CopyObject', run: copyObject },
+  UploadPart: { method: 'PUT', on: 'object', of: 'uploadId', name: 'UploadPartCopy', run: uploadPartCopy },
+};
 
 /** Parameters that make a request another operation than the one its method names. */
 const subresources =
@@ -136,7 +136,7 @@ function rowOf(call: Call, { bucket, key }: Address): Row | null {
   if (others.length > 0) return null;
   const row = table.find((known) => known.method === call.method && known.on === on && known.of === of);
   if (call.headers['x-amz-copy-source'] === undefined) return row ?? null;
-  return row?.name === 'PutObject' ? copyRow : null;
+  return copies[row?.name ?? ''] ?? null;
 }
 
 /** Throws AwsError for a path that is not percent-encoded UTF-8. */

@@ -48,7 +48,7 @@ export const uploadShape = z.object({
   type: checksumType,
 });
 
-export const ruleShape = z.object({
+const ruleShape = z.object({
   id: z.string(),
   prefix: z.string(),
   enabled: z.boolean(),

@@ -26,7 +26,7 @@ export type SignedHead = {
   readonly headers: ReadonlyMap<string, string>;
 };
 
-export type Authorization = {
+type Authorization = {
   readonly accessKeyId: string;
   readonly date: string;
   readonly region: string;
