@@ -5,11 +5,11 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { freePort } from '../../src/cli/dev/ports.ts';
 import { needDevState } from '../../src/cli/dev/state.ts';
 import { connectControl } from '../../src/localcloud/control-client.ts';
 
@@ -45,7 +45,7 @@ export async function startDevCluster(options: {
   readonly env?: Readonly<Record<string, string>>;
 }): Promise<DevCluster> {
   const dir = await mkdtemp(join(tmpdir(), 'synkti-cluster-'));
-  const basePort = await freePortRun(options.nodes + 4);
+  const basePort = await freePort(options.nodes);
   const args = ['dev', '--json', '--nodes', `${options.nodes}`, '--base-port', `${basePort}`, '--dir', dir];
   const child = spawn(process.execPath, [main, ...args, ...(options.args ?? [])], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -88,29 +88,4 @@ export async function startDevCluster(options: {
     await stop();
     throw failure;
   }
-}
-
-/** The first of `count` neighbouring ports that were all free just now. */
-async function freePortRun(count: number): Promise<number> {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const base = await freePort(0);
-    if (base === null || base + count > 65_535) continue;
-    const others = await Promise.all(Array.from({ length: count - 1 }, (_, i) => freePort(base + 1 + i)));
-    if (!others.includes(null)) return base;
-  }
-  throw new Error(`no run of ${count} free ports found`);
-}
-
-async function freePort(wanted: number): Promise<number | null> {
-  const server = createServer();
-  server.listen(wanted, '127.0.0.1');
-  try {
-    await once(server, 'listening');
-  } catch {
-    return null;
-  }
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
