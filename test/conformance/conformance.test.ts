@@ -4,15 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { differencesBetween, judge, wantedDifferences } from './differences.ts';
+import { judge, wantedDifferences } from './differences.ts';
 import { EngineProcess } from './engine-process.ts';
 import { contextTokens, endings, exchanges, flagsOf } from './exchanges.ts';
+import { differencesOf } from './play.ts';
 import { recordedNames, recordingOf } from './recordings.ts';
 import type { Json } from './shape.ts';
 import { simulated } from './targets.ts';
 
-async function assertAsRecorded(name: string, seen: Json): Promise<void> {
-  const { faults, outdated } = judge(name, differencesBetween(await recordingOf(name), seen));
+async function assertAsRecorded(name: string, play: () => Promise<Json>): Promise<void> {
+  const { faults, outdated } = judge(name, await differencesOf(name, play, await recordingOf(name)));
   assert.deepEqual(faults, [], 'differs from the recording');
   assert.deepEqual(outdated, [], 'listed as a wanted difference, and no longer one');
 }
@@ -25,15 +26,15 @@ for (const kind of ['plain', 'scale-out'] as const)
     });
     after(() => engine.end());
     for (const exchange of exchanges.filter((one) => one.engine === kind))
-      void test(exchange.name, async () =>
-        assertAsRecorded(exchange.name, await exchange.play(engine.talk(contextTokens))),
+      void test(exchange.name, () =>
+        assertAsRecorded(exchange.name, () => exchange.play(engine.talk(contextTokens))),
       );
   });
 
 void describe('the simulated engine ends as vLLM does', { concurrency: 3 }, () => {
   for (const ending of endings)
-    void test(ending.name, { timeout: 120_000 }, async () =>
-      assertAsRecorded(ending.name, await ending.observe(simulated)),
+    void test(ending.name, { timeout: 120_000 }, () =>
+      assertAsRecorded(ending.name, () => ending.observe(simulated)),
     );
 });
 

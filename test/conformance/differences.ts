@@ -6,7 +6,7 @@ import type { Json } from './shape.ts';
 
 export type Difference = { readonly path: string; readonly recorded: string; readonly seen: string };
 
-type Wanted = {
+export type Wanted = {
   readonly exchange: string;
   /** Where the difference begins; all below it belongs to it. */
   readonly path: string;
@@ -45,8 +45,9 @@ const brief = (value: Json | undefined): string =>
 export function judge(
   exchange: string,
   found: readonly Difference[],
+  table: readonly Wanted[] = wantedDifferences,
 ): { readonly faults: readonly Difference[]; readonly outdated: readonly Wanted[] } {
-  const wanted = wantedDifferences.filter((one) => one.exchange === exchange);
+  const wanted = table.filter((one) => one.exchange === exchange);
   const covers = (one: Wanted, difference: Difference): boolean =>
     difference.path === one.path || difference.path.startsWith(`${one.path}/`);
   return {

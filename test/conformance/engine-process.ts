@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { killAndUnlink } from '../real/leftovers.ts';
+import { killAndUnlink, mappedBy } from '../real/leftovers.ts';
 import { completion, type Talk } from './exchange.ts';
 import { ask, call } from './talk.ts';
 import { until } from './until.ts';
@@ -45,6 +45,8 @@ export class EngineProcess {
   readonly #exited: Promise<Exit>;
   #exit: Exit | null = null;
   #log = '';
+  /** Shared memory seen mapped; what ends without its leader leaves some of it behind. */
+  #sharedMemory: ReadonlySet<string> = new Set();
 
   private constructor(dir: string, socketPath: string, command: Command) {
     this.#dir = dir;
@@ -99,6 +101,7 @@ export class EngineProcess {
     await engine
       .talk(4_096)
       .ask(completion({ prompt: Array.from({ length: 64 }, () => 75) })(engine.talk(4_096)));
+    engine.#sharedMemory = await mappedBy((await engine.members()).map((member) => member.pid));
     return engine;
   }
 
@@ -161,6 +164,7 @@ export class EngineProcess {
     await killAndUnlink((await this.members()).map((member) => member.pid));
     await this.#exited;
     await until(async () => (await this.members()).length === 0, 10_000);
+    for (const file of this.#sharedMemory) await rm(file, { force: true });
     await rm(this.#dir, { recursive: true, force: true });
   }
 }

@@ -54,7 +54,7 @@ async function allPids(): Promise<readonly number[]> {
 }
 
 /** The named shared memory files that any of these processes has mapped. */
-async function mappedBy(pids: readonly number[]): Promise<ReadonlySet<string>> {
+export async function mappedBy(pids: readonly number[]): Promise<ReadonlySet<string>> {
   const maps = await Promise.all(pids.map((pid) => read(`/proc/${pid}/maps`)));
   return new Set(maps.flatMap((text) => text.match(/\/dev\/shm\/\S+$/gm) ?? []));
 }
