@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Hosts, Launch, Part, ProcessSignal } from '../../src/localcloud/instances/hosts.ts';
 
 type ProcessLife = 'running' | 'frozen' | 'gone';
@@ -17,7 +18,11 @@ export class FakeHosts implements Hosts {
   async launch(launch: Launch, signal: AbortSignal): Promise<void> {
     const fate = this.launches.shift();
     if (fate === 'fail') throw new Error('no such executable');
-    if (fate === 'hang') await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    if (fate === 'hang') {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      // The process was about to start when the launch was called off, and starts after whatever was ordered since.
+      await turn();
+    }
     const processes = { daemon: 'running', engine: 'running' } as const;
     this.machines.set(launch.id, { launch, processes: { ...processes }, isolated: false, asked: false });
   }

@@ -53,6 +53,9 @@ test('while a zone is down, calls about everything fail, and calls about other z
   const { describe, run } = talk(rig);
   const [a, b] = (await run(2)).map((i) => i.InstanceId!);
   await rig.pass(1_000);
+  await rig.operate('outage', { zone: 'us-east-1c', on: true });
+  await rejects(describe(), { name: 'InternalError' }, 'although nothing runs there');
+  await rig.operate('outage', { zone: 'us-east-1c', on: false });
   await rig.operate('outage', { zone: 'us-east-1a', on: true });
   await rejects(describe(), { name: 'InternalError' });
   await rejects(describe({ InstanceIds: [a!] }), { name: 'InternalError' });
