@@ -30,7 +30,7 @@ export type Leg = {
   abort(): void;
 };
 
-export type LegTarget = {
+type LegTarget = {
   readonly dispatcher: Dispatcher;
   /** `/engine` at a peer, nothing at our own engine. */
   readonly prefix: string;

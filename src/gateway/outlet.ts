@@ -8,9 +8,9 @@ import type { ServerResponse } from 'node:http';
 const unsentBytesMax = 1_024 ** 2;
 const stuckMs = 60_000;
 /** How often responses are looked at, ms. */
-export const lookMs = 5_000;
+const lookMs = 5_000;
 
-export type CutReason = 'unread' | 'stuck';
+type CutReason = 'unread' | 'stuck';
 
 export type Outlet = {
   readonly response: ServerResponse;
@@ -78,5 +78,29 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
       else if (nowMs - movedAtMs > stuckMs) cut('stuck');
       moved = gone;
     },
+  };
+}
+
+type Outlets = {
+  /** Watches a response until it closes. */
+  open(response: ServerResponse, onCut: (why: CutReason) => void): Outlet;
+  close(): void;
+};
+
+export function watchOutlets(): Outlets {
+  const open = new Set<Outlet>();
+  const looking = setInterval(() => {
+    const now = performance.now();
+    for (const outlet of open) outlet.look(now);
+  }, lookMs);
+  looking.unref();
+  return {
+    open: (response, onCut) => {
+      const outlet = openOutlet(response, onCut);
+      open.add(outlet);
+      response.on('close', () => open.delete(outlet));
+      return outlet;
+    },
+    close: () => clearInterval(looking),
   };
 }

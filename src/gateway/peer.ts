@@ -12,7 +12,7 @@ import type { Serving } from '../node/serving.ts';
 import { complaintJson } from '../stream/answer.ts';
 import { engineHeaders, loadHeader, loadToHeader, refusedHeader, requestIdOf } from './headers.ts';
 import { openIntake } from './intake.ts';
-import { lookMs, openOutlet, type Outlet } from './outlet.ts';
+import { watchOutlets } from './outlet.ts';
 import { notFound, reply, replyJson, wrongMethod } from './reply.ts';
 
 /** A client's body, and the ids of a long answer that is continued with it. */
@@ -40,7 +40,7 @@ export function openInlet(ports: {
   const { serving } = ports;
   const intake = openIntake(bodyBytesMax);
   const open = new Set<Passage>();
-  const outlets = new Set<Outlet>();
+  const outlets = watchOutlets();
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const path = request.url ?? '';
@@ -60,17 +60,13 @@ export function openInlet(ports: {
     const engine = ports.engine();
     const refused = refusal(engine);
     if (engine === null || refused !== null) return refuse(response, refused ?? 'no-engine');
-    const outlet = openOutlet(response, (why) =>
-      serving.report({ fact: 'request.cut', why, request: 'peer' }),
-    );
+    outlets.open(response, (why) => serving.report({ fact: 'request.cut', why, request: 'peer' }));
     const ended = call.method === 'POST' ? serving.generating() : (): void => {};
     const passage = new Passage(response, () => serving.localLoad());
     open.add(passage);
-    outlets.add(outlet);
     response.on('close', () => {
       ended();
       open.delete(passage);
-      outlets.delete(outlet);
       passage.abort();
     });
     const headers = {
@@ -90,16 +86,10 @@ export function openInlet(ports: {
   const unsubscribe = serving.onCut(() => {
     for (const passage of [...open]) passage.breakOff('engine stops');
   });
-  const looking = setInterval(() => {
-    const now = performance.now();
-    for (const outlet of outlets) outlet.look(now);
-  }, lookMs);
-  looking.unref();
-
   return {
     onRequest,
     close: () => {
-      clearInterval(looking);
+      outlets.close();
       unsubscribe();
       for (const passage of [...open]) passage.breakOff('node stops');
     },

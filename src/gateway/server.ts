@@ -1,34 +1,25 @@
 /**
  * The HTTP server that clients of every kind talk to, hostile ones included. It bounds what a connection may send, how
- * long it may take, and how many there are; what is left is a small table of routes. Node's own limits stand in front
- * of everything: a request that breaks them never becomes one, and is told why on the bare socket.
+ * long that may take, and how many there are. Node's own limits stand in front of everything: a request that breaks
+ * them never becomes one, and is told why on the bare socket.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Clock } from '../node/ports.ts';
 import { Failure } from '../std/failure.ts';
-import type { Endpoint } from '../stream/chunk.ts';
-import { openCompletions } from './completions.ts';
 import { openGenerations, type GenerationPorts } from './generations.ts';
 import { requestIdHeader, requestIdOf } from './headers.ts';
-import { refuse } from './intake.ts';
-import { listedModels } from './models.ts';
-import { lookMs, openOutlet, type Outlet } from './outlet.ts';
+import { watchOutlets } from './outlet.ts';
 import { complainOnSocket } from './protocol-errors.ts';
-import { busy, notFound, reply, replyJson, wrongMethod } from './reply.ts';
+import { openRoutes } from './routes.ts';
 
-export type GatewayOptions = {
+type Address = {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly bodyBytesMax: number;
 };
 
-export type GatewayPorts = GenerationPorts & {
-  readonly clock: Clock;
-  /** The text of /metrics. */
-  readonly metrics: () => Promise<string>;
-};
+/** `metrics`: the text of /metrics. */
+type GatewayPorts = GenerationPorts & { readonly metrics: () => Promise<string> };
 
 export type Gateway = {
   readonly port: number;
@@ -38,157 +29,93 @@ export type Gateway = {
 
 /** Open connections; each costs some 20 kB while idle. */
 const connectionsMax = 10_000;
-/** A line of headers is a few hundred bytes; clients with cookies and traces send some kB. */
-const headerBytesMax = 16_384;
-/** Who sends a header, or a whole body, this slowly is not there to be served. ms */
-const headersMs = 15_000;
-const requestMs = 120_000;
-const checkMs = 2_000;
-/** Above the idle time of every client and load balancer we know (an AWS ALB's is 60 s): they close first. */
-const keepAliveMs = 75_000;
-/** For the last words of streams that are cut when the server closes. */
+/** Connections that are not accepted yet: a burst of a thousand clients is an ordinary morning. */
+const backlog = 1_024;
+
+const limits = {
+  /** A line of headers is a few hundred bytes; clients with cookies and traces send some kB. */
+  maxHeaderSize: 16_384,
+  /** Who sends a header, or a whole body, this slowly is not there to be served. ms */
+  headersTimeout: 15_000,
+  requestTimeout: 120_000,
+  connectionsCheckingInterval: 2_000,
+  /** Above the idle time of every client and load balancer we know (an AWS ALB's is 60 s): they close first. ms */
+  keepAliveTimeout: 75_000,
+  noDelay: true,
+} as const;
+
+/** For the last words of streams that are cut when the server closes, ms. */
 const lastWordMs = 200;
 
-type Route = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  about: { outlet: Outlet; id: string },
-) => void;
-
 /** Failure `busy` when the port is taken, `denied` when it may not be had. */
-export async function openGateway(options: GatewayOptions, ports: GatewayPorts): Promise<Gateway> {
-  const { serving, clock } = ports;
+export async function openGateway(
+  options: Address & { readonly bodyBytesMax: number },
+  ports: GatewayPorts,
+): Promise<Gateway> {
+  const { serving, clock, metrics } = ports;
   const generations = openGenerations(ports);
-  const completions = openCompletions({ serving, generations, bodyBytesMax: options.bodyBytesMax });
-  const startedAt = clock.wallNow();
-  const outlets = new Set<Outlet>();
-  const complete =
-    (endpoint: Endpoint): Route =>
-    (request, response, about) =>
-      void completions.answer(endpoint, request, response, about);
+  const outlets = watchOutlets();
+  const { bodyBytesMax } = options;
+  const routes = openRoutes({ serving, generations, bodyBytesMax, metrics, startedAt: clock.wallNow() });
 
-  const routes: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
-    '/v1/chat/completions': { POST: complete('chat') },
-    '/v1/completions': { POST: complete('completions') },
-    '/v1/models': {
-      GET: (_, response) => replyJson(response, 200, listedModels(serving.models(), startedAt)),
-    },
-    '/healthz': { GET: (_, response) => replyJson(response, 200, '{"status":"ok"}') },
-    '/readyz': {
-      GET: (_, response) => {
-        const admission = serving.admission();
-        if (admission.open) replyJson(response, 200, '{"status":"ready"}');
-        else replyJson(response, 503, JSON.stringify({ status: admission.reason }));
-      },
-    },
-    '/metrics': { GET: (_, response) => void expose(response) },
-  };
-
-  async function expose(response: ServerResponse): Promise<void> {
-    try {
-      const text = await ports.metrics();
-      response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' });
-      response.end(text);
-    } catch (error) {
-      reply(response, busy(`The metrics cannot be told: ${String(error)}`, 'no_metrics', 1_000));
-    }
-  }
-
-  function onRequest(request: IncomingMessage, response: ServerResponse): void {
+  const server = createServer(limits, (request: IncomingMessage, response: ServerResponse) => {
     const id = requestIdOf(request.headers);
-    const path = pathOf(request);
     const begunAt = clock.now();
-    const outlet = openOutlet(response, (why) => serving.report({ fact: 'request.cut', why, request: id }));
-    outlets.add(outlet);
     response.setHeader(requestIdHeader, id);
     response.on('close', () => {
-      outlets.delete(outlet);
-      const route = routes[path] === undefined ? 'other' : path;
       const ms = Math.round(clock.now() - begunAt);
-      serving.report({ fact: 'request.answered', request: id, route, status: response.statusCode, ms });
+      // 499, as nginx has it: the client left before it was told anything.
+      const status = response.headersSent ? response.statusCode : 499;
+      serving.report({ fact: 'request.answered', request: id, route: routes.nameOf(request), status, ms });
     });
     if (!server.listening) response.shouldKeepAlive = false;
-    dispatch(request, response, { outlet, id, path });
-  }
-
-  function dispatch(
-    request: IncomingMessage,
-    response: ServerResponse,
-    about: { outlet: Outlet; id: string; path: string },
-  ): void {
-    const methods = Object.hasOwn(routes, about.path) ? routes[about.path] : undefined;
-    if (methods === undefined) return refuse(request, response, notFound(about.path));
-    const method = request.method ?? '';
-    const route = Object.hasOwn(methods, method) ? methods[method] : undefined;
-    if (route === undefined)
-      return refuse(request, response, wrongMethod(method, Object.keys(methods).join(', ')));
-    route(request, response, about);
-  }
-
-  const server = createServer(
-    {
-      maxHeaderSize: headerBytesMax,
-      headersTimeout: headersMs,
-      requestTimeout: requestMs,
-      connectionsCheckingInterval: checkMs,
-      keepAliveTimeout: keepAliveMs,
-      noDelay: true,
-    },
-    onRequest,
-  );
+    const outlet = outlets.open(response, (why) => serving.report({ fact: 'request.cut', why, request: id }));
+    routes.answer(request, response, { outlet, id });
+  });
   server.maxConnections = connectionsMax;
   // Who asks before sending is told before sending: a body that is too large never leaves its client.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    if (Number(request.headers['content-length'] ?? 0) <= options.bodyBytesMax) response.writeContinue();
-    onRequest(request, response);
+    if (Number(request.headers['content-length'] ?? 0) <= bodyBytesMax) response.writeContinue();
+    server.emit('request', request, response);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => complainOnSocket(error, socket));
-  const looking = setInterval(() => {
-    const now = performance.now();
-    for (const outlet of outlets) outlet.look(now);
-  }, lookMs);
-  looking.unref();
 
   await listening(server, options);
+  // Out of file descriptors, for one: the listener stands, the connection that asked is lost.
+  server.on('error', () => serving.report({ fact: 'request.cut', why: 'accept', request: '' }));
   return {
     port: (server.address() as AddressInfo).port,
     close: async (signal) => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const cut = (): void => {
-        generations.cut();
-        setTimeout(() => server.closeAllConnections(), lastWordMs);
-      };
-      if (signal.aborted) cut();
-      signal.addEventListener('abort', cut, { once: true });
-      await closed;
-      signal.removeEventListener('abort', cut);
-      clearInterval(looking);
+      await closed(server, generations.cut, signal);
+      outlets.close();
       generations.close();
     },
   };
 }
 
-const pathOf = ({ url = '/' }: IncomingMessage): string => {
-  const query = url.indexOf('?');
-  return query === -1 ? url : url.slice(0, query);
-};
+async function closed(server: Server, cutStreams: () => void, signal: AbortSignal): Promise<void> {
+  const done = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const cut = (): void => {
+    cutStreams();
+    setTimeout(() => server.closeAllConnections(), lastWordMs);
+  };
+  if (signal.aborted) cut();
+  signal.addEventListener('abort', cut, { once: true });
+  await done;
+  signal.removeEventListener('abort', cut);
+}
 
-function listening(
-  server: ReturnType<typeof createServer>,
-  { host, port }: { readonly host: string; readonly port: number },
-): Promise<void> {
+function listening(server: Server, { host, port }: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const kind = error.code === 'EADDRINUSE' ? 'busy' : 'denied';
-      reject(
-        new Failure(
-          kind,
-          `listen for clients on ${host} port ${port}: ${kind}: ${error.code ?? error.message}`,
-          error,
-        ),
-      );
+      const trail = `listen for clients on ${host} port ${port}`;
+      reject(new Failure(kind, `${trail}: ${kind}: ${error.code ?? error.message}`, error));
     });
-    server.listen({ host, port }, () => resolve());
+    server.listen({ host, port, backlog }, () => {
+      server.removeAllListeners('error');
+      resolve();
+    });
   });
 }

@@ -85,7 +85,7 @@ export const usageChunk = (
     ...(fingerprint === null ? {} : { system_fingerprint: fingerprint }),
   });
 
-export type WholeAnswer = {
+type WholeAnswer = {
   readonly text: string;
   readonly finish: Finish;
   readonly ids: readonly number[] | null;

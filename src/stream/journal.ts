@@ -94,7 +94,7 @@ export function nextLeg(journal: Journal): LegRequest | null {
   return continuationLeg(request, promptIds, ids);
 }
 
-export type Gain = {
+type Gain = {
   /** For the client, now: text is past any stop string that may still come. Null: nothing to say yet. */
   readonly text: string | null;
   /** The machine saw a stop string that the engine did not: it is to be cut off. */

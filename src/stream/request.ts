@@ -84,7 +84,7 @@ const obstacles = {
   malformed: (b) => !isWellFormed(b),
 } as const satisfies Record<string, (body: Json, endpoint: Endpoint) => boolean>;
 
-export type Obstacle = keyof typeof obstacles | 'context';
+type Obstacle = keyof typeof obstacles | 'context';
 
 export function readRequest(
   endpoint: Endpoint,

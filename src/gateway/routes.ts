@@ -1,0 +1,80 @@
+/** What may be asked of the API, of whom, and in which words it is refused otherwise. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Serving } from '../node/serving.ts';
+import type { WallTime } from '../std/time.ts';
+import type { Endpoint } from '../stream/chunk.ts';
+import { openCompletions } from './completions.ts';
+import type { Generations } from './generations.ts';
+import { refuse } from './intake.ts';
+import { listedModels } from './models.ts';
+import type { Outlet } from './outlet.ts';
+import { busy, notFound, reply, replyJson, wrongMethod } from './reply.ts';
+
+type About = { readonly outlet: Outlet; readonly id: string };
+type Route = (request: IncomingMessage, response: ServerResponse, about: About) => void;
+
+export type Routes = {
+  answer(request: IncomingMessage, response: ServerResponse, about: About): void;
+  /** The route's name for the metrics: few, whatever is asked for. */
+  nameOf(request: IncomingMessage): string;
+};
+
+export function openRoutes(options: {
+  readonly serving: Serving;
+  readonly generations: Generations;
+  readonly bodyBytesMax: number;
+  readonly metrics: () => Promise<string>;
+  readonly startedAt: WallTime;
+}): Routes {
+  const { serving, startedAt } = options;
+  const completions = openCompletions(options);
+  const complete =
+    (endpoint: Endpoint): Route =>
+    (request, response, about) =>
+      void completions.answer(endpoint, request, response, about);
+
+  const table: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
+    '/v1/chat/completions': { POST: complete('chat') },
+    '/v1/completions': { POST: complete('completions') },
+    '/v1/models': {
+      GET: (_, response) => replyJson(response, 200, listedModels(serving.models(), startedAt)),
+    },
+    '/healthz': { GET: (_, response) => replyJson(response, 200, '{"status":"ok"}') },
+    '/readyz': { GET: (_, response) => tellReadiness(response, serving) },
+    '/metrics': { GET: (_, response) => void expose(response, options.metrics) },
+  };
+
+  return {
+    answer: (request, response, about) => {
+      const path = pathOf(request);
+      const methods = Object.hasOwn(table, path) ? table[path] : undefined;
+      if (methods === undefined) return refuse(request, response, notFound(path));
+      const method = request.method ?? '';
+      const route = Object.hasOwn(methods, method) ? methods[method] : undefined;
+      if (route !== undefined) return route(request, response, about);
+      return refuse(request, response, wrongMethod(method, Object.keys(methods).join(', ')));
+    },
+    nameOf: (request) => (Object.hasOwn(table, pathOf(request)) ? pathOf(request) : 'other'),
+  };
+}
+
+function pathOf({ url = '/' }: IncomingMessage): string {
+  const query = url.indexOf('?');
+  return query === -1 ? url : url.slice(0, query);
+}
+
+function tellReadiness(response: ServerResponse, serving: Serving): void {
+  const admission = serving.admission();
+  if (admission.open) return replyJson(response, 200, '{"status":"ready"}');
+  replyJson(response, 503, JSON.stringify({ status: admission.reason }));
+}
+
+async function expose(response: ServerResponse, metrics: () => Promise<string>): Promise<void> {
+  try {
+    const text = await metrics();
+    response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' });
+    response.end(text);
+  } catch (error) {
+    reply(response, busy(`The metrics cannot be told: ${String(error)}`, 'no_metrics', 1_000));
+  }
+}
