@@ -59,6 +59,7 @@ export const requests = {
           z.literal(401),
           z.literal(403),
           z.literal(404),
+          z.literal(409),
           z.literal(429),
           z.literal(500),
           z.literal(502),

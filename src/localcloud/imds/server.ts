@@ -119,6 +119,7 @@ const titles: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Not Allowed',
+  409: 'Conflict',
   429: 'Too Many Requests',
   500: 'Internal Server Error',
   502: 'Bad Gateway',
