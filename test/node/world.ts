@@ -61,7 +61,10 @@ export class World {
   readonly #links = new Set<string>();
   readonly #events = new Map<string, NetworkEvents>();
 
-  async start(name: string, options: { readonly tags?: boolean } = {}): Promise<Host> {
+  async start(
+    name: string,
+    options: { readonly tags?: boolean; readonly engineStops?: boolean } = {},
+  ): Promise<Host> {
     const facts: Fact[] = [];
     const host = { name, facts, moves: [], tags: {}, up: true, notice: null } as unknown as Host;
     const node = createNode(
@@ -89,7 +92,7 @@ export class World {
         cloud: this.#cloud(host, options.tags ?? true),
         readNotice: (path) => Promise.resolve(path === 'instance-action' ? host.notice : null),
         openNetwork: (events) => Promise.resolve(this.#network(name, events)),
-        engineHost: healthyEngine,
+        engineHost: engineThat({ stops: options.engineStops ?? true }),
         report: (fact) => facts.push(fact),
       },
     );
@@ -176,8 +179,8 @@ export class World {
   }
 }
 
-/** Starts, answers and stops as it should. */
-const healthyEngine: EngineHost = {
+/** Starts and answers as it should; without `stops` neither signal ends it, as a process stuck in the kernel. */
+const engineThat = ({ stops }: { readonly stops: boolean }): EngineHost => ({
   perform: (order: Order, answer: (event: EngineEvent) => void) => {
     const { life } = order;
     switch (order.type) {
@@ -204,10 +207,15 @@ const healthyEngine: EngineHost = {
         });
       case 'terminate':
       case 'kill':
-        return answer({ type: 'exited', life, code: 0, signal: null, cause: null });
+        return stops ? answer({ type: 'exited', life, code: 0, signal: null, cause: null }) : undefined;
       case 'sweep':
-        return answer({ type: 'swept', life, left: 0 });
+        return stops ? answer({ type: 'swept', life, left: 0 }) : launched(order, answer);
     }
   },
   close: () => Promise.resolve(),
-};
+});
+
+/** The sweep before the first launch finds nothing; a later one is never answered. */
+function launched({ life }: Order, answer: (event: EngineEvent) => void): void {
+  if (life <= 1) answer({ type: 'swept', life, left: 0 });
+}
