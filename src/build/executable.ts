@@ -59,6 +59,8 @@ async function bundleTo(outfile: string): Promise<readonly string[]> {
     mainFields: ['module', 'main'],
     minify: true,
     keepNames: true,
+    // A crash shows the line that it happened in: not one of three megabytes.
+    lineLimit: 160,
     legalComments: 'none',
     metafile: true,
     logLevel: 'warning',

@@ -14,8 +14,8 @@ import {
   type DevEvent,
   type DevOptions,
 } from '../../src/cli/dev/cluster.ts';
-import { clusterMark } from '../../src/cli/dev/environment.ts';
-import { killMarked } from '../../src/cli/dev/hosts.ts';
+import { clusterMark, instanceMark } from '../../src/cli/dev/environment.ts';
+import { killMarked } from '../../src/cli/dev/kill.ts';
 import { freePort } from '../../src/cli/dev/ports.ts';
 import { readDevState } from '../../src/cli/dev/state.ts';
 import { processes } from '../../src/os/processes.ts';
@@ -145,7 +145,7 @@ test('a killed instance is gone with its engine, and a new one takes its number 
   await writeFile(join(lost!.dataDir, 'identity.key'), 'mine');
   equal(await chaos(dir, 'kill', '2'), 'node 2 is killed\n');
   await until('no process of the lost instance', async () => {
-    return (await processes.marked({ SYNKTI_INSTANCE_ID: lost!.id })).length === 0;
+    return (await processes.marked(instanceMark(dir, lost!))).length === 0;
   });
   const replacement = await until('a replacement', () => {
     return cluster.nodes().find(({ node, id }) => node === 2 && id !== lost!.id) ?? null;
@@ -163,7 +163,7 @@ test('a daemon that crashes is started again beside its engine, as systemd would
     () => cluster.nodes().find(({ node, pid }) => node === 1 && pid !== first!.pid) ?? null,
   );
   equal(again.id, first!.id, 'the same instance');
-  const marked = await processes.marked({ SYNKTI_INSTANCE_ID: first!.id });
+  const marked = await processes.marked(instanceMark(dir, first!));
   ok(
     marked.some(({ pid }) => pid !== again.pid),
     'the engine outlived its daemon',
@@ -173,7 +173,9 @@ test('a daemon that crashes is started again beside its engine, as systemd would
 test('freeze and thaw reach every process of the instance, or only a part of it', async (t) => {
   const { cluster, dir } = await start(t);
   const { id, pid } = cluster.nodes()[0]!;
-  const engine = (await processes.marked({ SYNKTI_INSTANCE_ID: id })).find((found) => found.pid !== pid)!.pid;
+  const engine = (await processes.marked(instanceMark(dir, { node: 1, id }))).find(
+    (found) => found.pid !== pid,
+  )!.pid;
   const isStopped = async (pid: number): Promise<boolean> =>
     / T /.test((await readFile(`/proc/${pid}/stat`, 'utf8')).slice(0, 60));
   const become = (stopped: readonly boolean[]): Promise<unknown> =>

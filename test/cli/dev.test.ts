@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
 import { clusterMark } from '../../src/cli/dev/environment.ts';
-import { killMarked } from '../../src/cli/dev/hosts.ts';
+import { killMarked } from '../../src/cli/dev/kill.ts';
 import { freePort } from '../../src/cli/dev/ports.ts';
 import { processes } from '../../src/os/processes.ts';
 

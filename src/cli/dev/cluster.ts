@@ -51,11 +51,12 @@ export type DevCluster = {
 const lookMs = 100;
 
 /** Failure: what keeps it from starting, in one line. Nothing is left behind then. */
-export async function startDevCluster(options: DevOptions, signal: AbortSignal): Promise<DevCluster> {
+export async function startDevCluster(given: DevOptions, signal: AbortSignal): Promise<DevCluster> {
   const startedAt = performance.now();
-  await needPorts(options.basePort, options.nodes);
+  await needPorts(given.basePort, given.nodes);
   await using started = new AsyncDisposableStack();
-  const place = await takePlace(options.dir, usualCloud.group.max);
+  const place = await takePlace(given.dir, usualCloud.group.max);
+  const options = { ...given, dir: place.dir };
   started.defer(place.release);
 
   const doomed = new AbortController();

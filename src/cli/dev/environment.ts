@@ -1,10 +1,24 @@
 /** The environment of one instance's processes: the person's own, with the real AWS and other settings kept out. */
 import type { Launch } from '../../localcloud/instances/hosts.ts';
+import type { Mark } from '../../os/proc.ts';
 import type { Io } from '../io.ts';
 
-/** What marks every process of an instance, and of a development cluster, for as long as it lives. */
-export const instanceMark = (id: string) => ({ SYNKTI_INSTANCE_ID: id });
-export const clusterMark = (dir: string) => ({ SYNKTI_DEV_DIR: dir });
+const instanceVariable = (id: string) => ({ SYNKTI_INSTANCE_ID: id });
+export const clusterVariable = (dir: string) => ({ SYNKTI_DEV_DIR: dir });
+
+/** What marks every process of an instance for as long as it lives. `dir` is a real path. */
+export const instanceMark = (
+  dir: string,
+  { node, id }: { readonly node: number; readonly id: string },
+): Mark => ({
+  environment: instanceVariable(id),
+  output: `${dir}/node-${node}/`,
+});
+
+export const clusterMark = (dir: string): Mark => ({
+  environment: clusterVariable(dir),
+  output: `${dir}/node-`,
+});
 
 /**
  * Credentials come from the instance's own metadata service, as on EC2: the files of the real account are pointed
@@ -24,7 +38,7 @@ export function instanceEnvironment(
     AWS_EC2_METADATA_V1_DISABLED: 'true',
     AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
     AWS_CONFIG_FILE: '/dev/null',
-    ...instanceMark(instance.id),
-    ...clusterMark(dir),
+    ...instanceVariable(instance.id),
+    ...clusterVariable(dir),
   };
 }

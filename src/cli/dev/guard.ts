@@ -4,22 +4,24 @@
  * cluster's mark and removes the cluster's files. A shell, because it costs one megabyte and not a Node.js.
  */
 import { spawn } from 'node:child_process';
+import type { Mark } from '../../os/proc.ts';
 
-/** Twice, for a process that one of the killed was just starting. */
+/** Three times, for a process that one of the killed was just starting. */
 const script = `
 read -r order
 if [ "$order" = stand-down ]; then exit 0; fi
+mark="$1"; output="$2"; shift 2
 marked() {
-  if [ -d /proc/self ]; then
-    for e in /proc/[0-9]*/environ; do
-      tr '\\0' '\\n' <"$e" 2>/dev/null | grep -qxF "$1" && p="\${e#/proc/}" && echo "\${p%/environ}"
-    done
-  else
-    ps -axwwE -o pid=,command= | grep -F " $1 " | awk '{print $1}'
+  if [ ! -d /proc/self ]; then
+    ps -axwwE -o pid=,command= | grep -F " $mark " | awk -v self=$$ '$1 != self {print $1}'
+    return
   fi
+  for p in /proc/[0-9]*; do
+    if tr '\\0' '\\n' <"$p/environ" | grep -qxF "$mark"; then echo "\${p#/proc/}"; continue; fi
+    case "$(readlink "$p/fd/1")" in "$output"*) echo "\${p#/proc/}" ;; esac
+  done
 }
-mark="$1"; shift
-for round in 1 2 3; do marked "$mark" | xargs kill -9 2>/dev/null; sleep 0.1; done
+for round in 1 2 3; do marked 2>/dev/null | xargs kill -9 2>/dev/null; sleep 0.1; done
 rm -rf -- "$@"
 `;
 
@@ -28,9 +30,10 @@ export type Guard = {
   standDown(): void;
 };
 
-/** `mark`: NAME=value in the environment of every process to end; `files`: what to remove. */
-export function openGuard(mark: string, files: readonly string[]): Guard {
-  const guard = spawn('/bin/sh', ['-c', script, 'synkti-dev-guard', mark, ...files], {
+/** `mark`: of every process to end, by one variable; `files`: what to remove. */
+export function openGuard({ environment, output }: Mark, files: readonly string[]): Guard {
+  const [variable = ''] = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  const guard = spawn('/bin/sh', ['-c', script, 'synkti-dev-guard', variable, output, ...files], {
     // Of its own session: a Ctrl-C on the terminal is not for it.
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],

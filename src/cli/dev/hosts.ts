@@ -10,19 +10,19 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectControl } from '../../control/client.ts';
 import type { Hosts, Launch, Part, ProcessSignal } from '../../localcloud/instances/hosts.ts';
+import type { Mark } from '../../os/proc.ts';
 import { processes } from '../../os/processes.ts';
 import { Failure } from '../../std/failure.ts';
 import type { Respawn } from '../executable.ts';
 import type { Io } from '../io.ts';
 import { clusterMark, instanceEnvironment, instanceMark } from './environment.ts';
+import { killMarked } from './kill.ts';
 import { freePort } from './ports.ts';
 import type { DevNode } from './state.ts';
 
 /** As RestartSec and StartLimitBurst of a systemd unit. */
 const restartAfterMs = 1_000;
 const restartsMax = 5;
-/** From SIGKILL until the kernel has taken a process away: milliseconds, unless it writes a core or waits for a disk. */
-const reapMs = 10_000;
 
 export type Ended = {
   readonly node: DevNode;
@@ -56,6 +56,7 @@ type Launched = Awaited<ReturnType<typeof processes.launch>>;
 type Host = {
   readonly launch: Launch;
   readonly args: readonly string[];
+  readonly mark: Mark;
   node: DevNode;
   daemon: Launched;
   powered: boolean;
@@ -103,6 +104,7 @@ export function openHosts(options: HostOptions): DevHosts {
     const host: Host = {
       launch: instance,
       args,
+      mark: instanceMark(dir, node),
       node,
       daemon,
       powered: true,
@@ -155,7 +157,7 @@ export function openHosts(options: HostOptions): DevHosts {
     if (host === undefined) return;
     if (part === 'instance' && name === 'SIGKILL') {
       host.powered = false;
-      await killMarked(instanceMark(id));
+      await killMarked(host.mark);
       hosts.delete(id);
       options.onChanged();
       return;
@@ -190,9 +192,9 @@ export function openHosts(options: HostOptions): DevHosts {
 }
 
 /** The engine is everything of the instance that is not the daemon: it has no parent when its daemon crashed. */
-async function signalPart({ launch, daemon }: Host, part: Part, name: ProcessSignal): Promise<void> {
+async function signalPart({ mark, daemon }: Host, part: Part, name: ProcessSignal): Promise<void> {
   if (part === 'daemon') return void processes.signal(daemon, name);
-  for (const target of await processes.marked(instanceMark(launch.id)))
+  for (const target of await processes.marked(mark))
     if (part === 'instance' || target.pid !== daemon.pid) processes.signal(target, name);
 }
 
@@ -203,22 +205,4 @@ async function tell({ node, isolated }: Host): Promise<void> {
     // A daemon that is not there is cut off already, and a new one starts without a partition.
     if (!(error instanceof Failure) || error.kind !== 'unreachable') throw error;
   }
-}
-
-/**
- * Until none is left: what one of them was just starting carries the mark too. Shared memory outlives a SIGKILL, so
- * the names are read before.
- */
-export async function killMarked(mark: Readonly<Record<string, string>>): Promise<void> {
-  const deadline = performance.now() + reapMs;
-  const memory = new Set<string>();
-  for (;;) {
-    const left = await processes.marked(mark);
-    if (left.length === 0) break;
-    for (const { pid } of left) for (const file of await processes.sharedMemory(pid)) memory.add(file);
-    for (const target of left) processes.signal(target, 'SIGKILL');
-    if (performance.now() > deadline) throw new Failure('late', `kill: ${left.length} processes do not end`);
-    await pause(10);
-  }
-  await Promise.all([...memory].map((file) => rm(file, { force: true })));
 }

@@ -2,17 +2,20 @@
  * The directory of a development cluster: one cluster at a time, nothing of anybody else's touched, nothing left
  * behind. What a crashed one left, processes included, is cleared away by the next one.
  */
-import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, realpath, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { controlSocket } from '../../control/socket-file.ts';
 import { processes } from '../../os/processes.ts';
 import { Failure } from '../../std/failure.ts';
 import { clusterMark } from './environment.ts';
 import { openGuard } from './guard.ts';
-import { killMarked, logOf } from './hosts.ts';
+import { logOf } from './hosts.ts';
+import { killMarked } from './kill.ts';
 import { readDevState, stateFile, writeDevState, type DevNode } from './state.ts';
 
 export type Place = {
+  /** The real path: what the kernel tells of open files. */
+  readonly dir: string;
   /** The local cloud's own folder. */
   readonly cloudDir: string;
   /** Tells the other commands who is there. */
@@ -22,14 +25,14 @@ export type Place = {
 };
 
 /** Failure `busy`: a cluster runs from here; `denied`, `invalid`: this directory cannot be used. */
-export async function takePlace(dir: string, nodesMax: number): Promise<Place> {
+export async function takePlace(wanted: string, nodesMax: number): Promise<Place> {
+  const dir = await prepare(wanted);
   const running = await readDevState(dir);
   if (running !== null)
     throw new Failure(
       'busy',
       `a development cluster runs in ${dir} already (process ${running.pid}): stop it, or choose another --dir`,
     );
-  await prepare(dir);
   controlSocket(join(dir, `node-${nodesMax}`));
   const own = await ownFiles(dir);
   await killMarked(clusterMark(dir));
@@ -43,13 +46,10 @@ export async function takePlace(dir: string, nodesMax: number): Promise<Place> {
     join(dir, `node-${at + 1}`),
     logOf(dir, at + 1),
   ]);
-  const guard = openGuard(Object.entries(clusterMark(dir))[0]!.join('='), [
-    stateFile(dir),
-    cloudDir,
-    ...places.flat(),
-  ]);
+  const guard = openGuard(clusterMark(dir), [stateFile(dir), cloudDir, ...places.flat()]);
   let written = Promise.resolve();
   return {
+    dir,
     cloudDir,
     publish: (cloud, nodes) => {
       const state = { pid, start, cloud, nodes: [...nodes] };
@@ -66,9 +66,10 @@ export async function takePlace(dir: string, nodesMax: number): Promise<Place> {
   };
 }
 
-async function prepare(dir: string): Promise<void> {
+async function prepare(dir: string): Promise<string> {
   try {
     await mkdir(dir, { recursive: true, mode: 0o700 });
+    return await realpath(dir);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new Failure(
