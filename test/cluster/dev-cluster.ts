@@ -70,7 +70,10 @@ export async function startDevCluster(options: {
       () => reject(new Error(`no cluster within ${options.readyMs} ms:\n${talk}`)),
       options.readyMs,
     );
-    child.once('exit', (code) => reject(new Error(`synkti dev ended with ${code}:\n${talk}`)));
+    child.once('exit', (code) => {
+      clearTimeout(late);
+      reject(new Error(`synkti dev ended with ${code}:\n${talk}`));
+    });
     createInterface({ input: child.stdout }).on('line', (line) => {
       const event = JSON.parse(line) as { ready?: { nodes: DevNode[]; readyMs: number } };
       if (event.ready === undefined) return;
