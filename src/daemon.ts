@@ -62,8 +62,10 @@ async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Pr
   const imds = openImds(settings.imdsEndpoint ?? imdsOfAws);
   opened.defer(() => imds.close());
   const instance = await identify(imds, AbortSignal.timeout(identifyMs));
+  // A launch template can name the cluster in the instance's tags, which costs no call and no permission to read.
+  const clusterName = settings.cluster ?? instance.tags['SynktiCluster'] ?? 'synkti';
   const cloud = openCloud({
-    cluster: settings.cluster,
+    cluster: clusterName,
     identify: () => Promise.resolve(instance),
     credentials: roleCredentials(imds),
     endpoint: settings.awsEndpoint,
@@ -79,7 +81,7 @@ async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Pr
   const expectedModels = engine === null ? [] : [servedName(settings)];
   const node = createNode(
     {
-      cluster: settings.cluster,
+      cluster: clusterName,
       discoveryMs: settings.discoveryMs,
       engine: engine === null ? null : { expectedModels, readyMs: settings.engineReadyMs },
       address:
@@ -153,7 +155,7 @@ async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Pr
   };
   const control = await openControl({
     dataDir: settings.dataDir,
-    operations: openOperations(node, { cluster: settings.cluster, pid: process.pid, addresses }, clock),
+    operations: openOperations(node, { cluster: clusterName, pid: process.pid, addresses }, clock),
     isolate: isolation === null ? null : (on) => (on ? isolation.isolate() : isolation.heal()),
   });
   opened.defer(() => control.close());

@@ -16,7 +16,7 @@ import {
   type Settings,
 } from './settings.ts';
 
-export type Environment = Readonly<Record<string, string | undefined>>;
+type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Given = {
   /** What stood after each flag; a flag that takes no value says `true`. */

@@ -8,7 +8,7 @@
 import * as kinds from './kinds.ts';
 import type { Kind } from './kinds.ts';
 
-export type Setting<T> = {
+type Setting<T> = {
   readonly kind: Kind<T>;
   readonly fallback: NoInfer<T>;
   /** A sentence without its full stop. */
@@ -22,9 +22,10 @@ export type Setting<T> = {
 const setting = <T>(described: Setting<T>): Setting<T> => described;
 
 export const table = {
-  cluster: setting({
+  cluster: setting<string | null>({
     kind: kinds.name,
-    fallback: 'synkti',
+    fallback: null,
+    derived: "the instance's tag SynktiCluster, else synkti",
     help: 'cluster to belong to: instances with this tag SynktiCluster find each other',
   }),
   role: setting({

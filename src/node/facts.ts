@@ -116,6 +116,10 @@ export const facts = {
   },
   'drain.started': {
     level: 'info',
+    counter: { name: 'synkti_drains_total', help: 'Drains that began, by reason.', labels: ['reason'] },
+  },
+  'drain.handing': {
+    level: 'info',
     counter: {
       name: 'synkti_drain_generations_total',
       help: 'Generations that ran here when a drain began.',

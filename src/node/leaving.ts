@@ -59,11 +59,9 @@ export function openLeaving(options: {
       case 'exit':
         return left.resolve();
       case 'fact':
-        return report(
-          effect.fact.fact === 'drain.started'
-            ? { ...effect.fact, generations: options.load().generations }
-            : { ...effect.fact },
-        );
+        report({ ...effect.fact });
+        if (effect.fact.fact === 'drain.started') report({ fact: 'drain.handing', ...options.load() });
+        return;
     }
   }
 

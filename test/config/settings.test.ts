@@ -99,7 +99,7 @@ test("our own variable wins over the AWS SDK's, and an empty variable is an unse
   const env = { AWS_REGION: 'eu-west-1', AWS_ENDPOINT_URL: 'http://127.0.0.1:5000', SYNKTI_CLUSTER: '' };
   const settings = settingsOf(modelled({ env }));
   deepEqual([settings.region, settings.awsEndpoint], ['eu-west-1', 'http://127.0.0.1:5000']);
-  equal(settings.cluster, 'synkti');
+  equal(settings.cluster, null);
   equal(settingsOf(modelled({ env: { ...env, SYNKTI_REGION: 'us-east-1' } })).region, 'us-east-1');
 });
 
