@@ -51,7 +51,7 @@ export type Exit = {
   readonly cause: string | null;
 };
 
-/** For the engine's host. `terminate` is SIGTERM to the leader alone, `kill` SIGKILL to its whole group. */
+/** For the engine's host. `terminate` is SIGTERM to the leader alone, `kill` SIGKILL to all of its processes. */
 export type Order =
   | {
       readonly type: 'adopt' | 'spawn' | 'probe' | 'sample' | 'terminate' | 'kill' | 'sweep';

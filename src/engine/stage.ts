@@ -103,6 +103,8 @@ export type Status = Standing & {
   /** Context of the first model, tokens; null while not known. */
   readonly maxModelLen: number | null;
   readonly load: Load | null;
+  /** Watched time with work in hand and no token, ms: far below `wedgedMs` already no member to send more to. */
+  readonly stuckMs: number;
   readonly restarts: number;
 };
 
@@ -132,7 +134,13 @@ export function status(state: State): Status {
   const { stage, restarts } = state;
   const ready = stage.phase === 'ready' ? stage : null;
   const maxModelLen = ready?.models[0]?.maxModelLen ?? null;
-  return { ...standing(stage), maxModelLen, load: ready?.load ?? null, restarts };
+  return {
+    ...standing(stage),
+    maxModelLen,
+    load: ready?.load ?? null,
+    stuckMs: ready?.liveness.stuckMs ?? 0,
+    restarts,
+  };
 }
 
 /** Whether the engine is known to have nothing to do. Not knowing is not idle: a drain that trusts it loses requests. */

@@ -183,15 +183,20 @@ function sample(state: State, stage: StageOf<'ready'>, now: Instant): Step {
 
 const noExit: Exit = { code: null, signal: null, cause: null };
 
-function exited(state: State, { code, signal, cause }: Exit, now: Instant): Step {
+function exited(state: State, exit: Exit, now: Instant): Step {
+  const { stage } = state;
+  const { code, signal } = exit;
+  // An end that was ordered has no cause, whatever stands last in the log.
+  const isOrdered = stage.phase === 'stopping' || (stage.phase === 'clearing' && stage.then === 'absent');
+  const cause = isOrdered ? null : exit.cause;
   const effects: Effect[] = [{ type: 'fact', fact: { fact: 'engine.exited', code, signal, cause } }];
-  switch (state.stage.phase) {
+  switch (stage.phase) {
     case 'starting':
     case 'warming':
     case 'ready':
-      return fail(state, 'exited', { code, signal, cause }, now);
+      return fail(state, 'exited', exit, now);
     case 'stopping':
-      return clear(state, 'absent', effects, state.stage.until);
+      return clear(state, 'absent', effects, stage.until);
     case 'absent':
     case 'adopting':
     case 'clearing':
@@ -199,7 +204,7 @@ function exited(state: State, { code, signal, cause }: Exit, now: Instant): Step
     case 'exhausted':
       return [state, effects];
     default:
-      return unreachable(state.stage);
+      return unreachable(stage);
   }
 }
 

@@ -2,10 +2,11 @@
  * Does what the supervision orders, to a real engine: finds it again, spawns it, asks it over its Unix socket, ends it.
  *
  * The engine leads a process group of its own and outlives this process; what it needs to be found again stands in the
- * ledger, and all that it ever starts carries a mark in its environment. The mark is what a sweep goes by, because a
- * killed leader leaves children behind that nothing else ties to us.
+ * ledger, and all that it ever starts carries a mark (its environment, or where it prints). The mark is what kill and
+ * sweep go by, because a killed leader leaves children behind that nothing else ties to us.
  */
-import { rm } from 'node:fs/promises';
+import { realpathSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
@@ -18,6 +19,7 @@ import { keepBounded, readCause, sizeOf, turnOver } from './output.ts';
 import { digestOf, type EngineSpec } from './spec.ts';
 
 type Process = { readonly pid: number; readonly start: string };
+type Mark = { readonly environment: Readonly<Record<string, string>>; readonly output: string };
 type Exit = { readonly code: number | null; readonly signal: string | null };
 
 /** What the host needs of the operating system. A process is its pid and its start, so that no other is ever hit. */
@@ -29,10 +31,8 @@ export type Processes = {
     readonly output: string;
   }): Promise<Process & { readonly exited: Promise<Exit>; release(): void }>;
   startOf(pid: number): string | null;
-  marked(environment: Readonly<Record<string, string>>): Promise<readonly Process[]>;
-  sharedMemory(pid: number): Promise<readonly string[]>;
+  marked(mark: Mark): Promise<readonly (Process & { readonly command: string })[]>;
   signal(target: Process, signal: 'SIGTERM' | 'SIGKILL'): boolean;
-  signalGroup(leader: Process, signal: 'SIGKILL'): boolean;
 };
 
 export type EngineHost = {
@@ -62,8 +62,12 @@ const watchMs = 250;
 /** A sweep gives up after this, ms: what SIGKILL has not ended by then is stuck in the kernel. */
 const sweepMs = 10_000;
 const sweepLookMs = 20;
-/** Shared memory of Python, PyTorch and NCCL; anything else that is mapped may be somebody else's too. */
-const ownSharedMemory = /^\/dev\/shm\/(psm_|torch_|nccl-)/;
+/**
+ * Python's resource tracker removes the shared memory and the semaphores of its family once all others are dead, which
+ * nobody else can: their names are known to it alone. It is spared for this long, ms; it needs a few.
+ */
+const trackerMs = 2_000;
+const tracker = /\bmultiprocessing[./]resource_tracker\b/;
 
 type Living = {
   readonly life: number;
@@ -73,8 +77,6 @@ type Living = {
   readonly release: () => void;
   /** Where in the output the cause of an end is looked for: behind its start, once it has started well. */
   causeFrom: number;
-  /** We asked for its end, so it has no cause. */
-  ordered: boolean;
 };
 
 export function openEngineHost(options: HostOptions): EngineHost {
@@ -86,10 +88,9 @@ class OwnEngine implements EngineHost {
   readonly dispatcher: Dispatcher;
   readonly #connection: Connection;
   readonly #options: HostOptions;
-  readonly #mark: Readonly<Record<string, string>>;
+  readonly #mark: Mark;
   readonly #ledger: string;
   readonly #output: string;
-  readonly #leftovers = new Set<string>();
   #living: Living | null = null;
   /** A kill that is under way; a sweep comes after it. */
   #killing: Promise<void> = Promise.resolve();
@@ -97,9 +98,10 @@ class OwnEngine implements EngineHost {
   constructor(options: HostOptions) {
     const { spec, nodeId, dataDir } = options;
     this.#options = options;
-    this.#mark = { SYNKTI_ENGINE_ID: nodeId, SYNKTI_ENGINE_SOCKET: spec.socket };
     this.#ledger = join(dataDir, 'engine.json');
-    this.#output = join(dataDir, 'engine.log');
+    this.#output = join(realpathSync(dataDir), 'engine.log');
+    const environment = { SYNKTI_ENGINE_ID: nodeId, SYNKTI_ENGINE_SOCKET: spec.socket };
+    this.#mark = { environment, output: this.#output };
     this.#connection = connectionTo('http://localhost', spec.socket);
     this.dispatcher = this.#connection.dispatcher;
     this.origin = this.#connection.origin;
@@ -153,8 +155,9 @@ class OwnEngine implements EngineHost {
     const { spec, inherited, processes } = this.#options;
     // vLLM does not start where a file of that name is.
     await rm(spec.socket, { force: true });
+    if (spec.scratch !== null) await mkdir(spec.scratch, { recursive: true, mode: 0o700 });
     await turnOver(this.#output);
-    const env = { ...inherited, ...spec.env, ...this.#mark };
+    const env = { ...inherited, ...spec.env, ...this.#mark.environment };
     const launched = await processes.launch({ ...spec, env, output: this.#output });
     const { pid, start } = launched;
     const living = this.#begin(life, { pid, start }, () => launched.release(), 0);
@@ -164,7 +167,7 @@ class OwnEngine implements EngineHost {
   }
 
   #begin(life: number, process: Process, release: () => void, causeFrom: number): Living {
-    this.#living = { life, process, release, causeFrom, gone: new AbortController(), ordered: false };
+    this.#living = { life, process, release, causeFrom, gone: new AbortController() };
     return this.#living;
   }
 
@@ -182,8 +185,7 @@ class OwnEngine implements EngineHost {
   async #ended(living: Living, exit: Exit, deliver: (event: Event) => void): Promise<void> {
     if (this.#living === living) this.#living = null;
     living.gone.abort();
-    const read = living.ordered ? Promise.resolve(null) : readCause(this.#output, living.causeFrom);
-    const cause = await read.catch(messageOf);
+    const cause = await readCause(this.#output, living.causeFrom).catch(messageOf);
     deliver({ type: 'exited', life: living.life, ...exit, cause });
   }
 
@@ -209,57 +211,49 @@ class OwnEngine implements EngineHost {
   }
 
   #terminate(life: number): void {
-    if (this.#living?.life !== life) return;
-    this.#living.ordered = true;
-    this.#options.processes.signal(this.#living.process, 'SIGTERM');
+    if (this.#living?.life === life) this.#options.processes.signal(this.#living.process, 'SIGTERM');
   }
 
   #kill(life: number): void {
-    const living = this.#living;
-    if (living?.life !== life) return;
-    this.#killing = this.#hindered('sweep', this.#noteSharedMemory()).then(() => {
-      this.#options.processes.signalGroup(living.process, 'SIGKILL');
-    });
+    if (this.#living?.life === life) this.#killing = this.#hindered('kill', this.#strike(false));
   }
 
-  /** Ends everything that carries the mark, and removes what SIGKILL leaves behind. Never more than `sweepMs`. */
+  /** Ends everything that carries the mark, and removes what it leaves behind. Never more than `sweepMs`. */
   async #sweep(life: number): Promise<Event> {
     const { processes, spec } = this.#options;
     await this.#killing;
-    const end = performance.now() + sweepMs;
+    const begun = performance.now();
     const seen = new Map<string, Process>();
     for (;;) {
-      const found = await this.#noteSharedMemory();
-      for (const target of found) {
-        seen.set(`${target.pid} ${target.start}`, target);
-        processes.signal(target, 'SIGKILL');
-      }
+      const sinceMs = performance.now() - begun;
+      const found = await this.#strike(sinceMs > trackerMs);
+      for (const target of found) seen.set(`${target.pid} ${target.start}`, target);
       // A dying process loses its environment, and with it the mark, before it lets go of the GPU.
       const left = [...seen.values()].filter(({ pid, start }) => processes.startOf(pid) === start).length;
       const isDone = left === 0 && found.length === 0;
-      if (!isDone && performance.now() < end) {
+      if (!isDone && sinceMs < sweepMs) {
         await wait(sweepLookMs);
         continue;
       }
       this.#living = null;
-      await Promise.all(
-        [spec.socket, this.#ledger, ...this.#leftovers].map((path) => rm(path, { force: true })),
-      );
-      this.#leftovers.clear();
+      const leftovers = [spec.socket, this.#ledger, ...(spec.scratch === null ? [] : [spec.scratch])];
+      await Promise.all(leftovers.map((path) => rm(path, { recursive: true, force: true })));
       return { type: 'swept', life, left };
     }
   }
 
-  async #noteSharedMemory(): Promise<readonly Process[]> {
+  /** SIGKILL to all that carries the mark, Python's resource trackers only if told so; returns what it found. */
+  async #strike(trackersToo: boolean): Promise<readonly Process[]> {
     const { processes } = this.#options;
     const found = await processes.marked(this.#mark);
-    const mapped = await Promise.all(found.map(({ pid }) => processes.sharedMemory(pid)));
-    for (const path of mapped.flat()) if (ownSharedMemory.test(path)) this.#leftovers.add(path);
+    for (const target of found) {
+      if (trackersToo || !tracker.test(target.command)) processes.signal(target, 'SIGKILL');
+    }
     return found;
   }
 
   /** For work without which all else goes on: no ledger means no adoption, no bound a longer log. */
-  async #hindered(what: 'ledger' | 'output' | 'sweep', work: Promise<unknown>): Promise<void> {
+  async #hindered(what: 'ledger' | 'output' | 'kill', work: Promise<unknown>): Promise<void> {
     await work.catch((error: unknown) =>
       this.#options.report({ fact: 'engine.hindered', what, cause: messageOf(error) }),
     );

@@ -1,7 +1,7 @@
 /** How the simulated engine is started: this program again, as a process of its own, under vLLM's flags. */
 import type { EngineSpec } from './spec.ts';
 
-export type SimulatedOptions = {
+type SimulatedOptions = {
   /** The command line that runs this program with other arguments. */
   readonly respawn: (args: readonly string[]) => {
     readonly command: string;
@@ -21,5 +21,5 @@ export function simulatedSpec({ respawn, servedName, socket, extraArgs }: Simula
     '--shutdown-timeout=0',
     ...extraArgs,
   ]);
-  return { command, args, env: {}, socket, warmUp: false };
+  return { command, args, env: {}, socket, scratch: null, warmUp: false };
 }

@@ -9,6 +9,8 @@ export type EngineSpec = {
   /** Set on top of the node's own environment, which is not part of the spec: it differs from start to start. */
   readonly env: Readonly<Record<string, string>>;
   readonly socket: string;
+  /** A folder for its temporary files, made before it starts and removed with all in it when it has gone. */
+  readonly scratch: string | null;
   /** Whether one request is to be answered before the engine counts as ready. */
   readonly warmUp: boolean;
 };

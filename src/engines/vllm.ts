@@ -1,7 +1,11 @@
 /** How vLLM is started. Its flags and variables were read in 0.32; later flags of the same name win, so ours come first. */
+import { dirname, join } from 'node:path';
 import type { EngineSpec } from './spec.ts';
 
-export type VllmOptions = {
+/** vLLM's sockets between its processes are named <TMPDIR>/<uuid>, and the kernel takes 107 bytes. */
+const scratchBytesMax = 107 - '/'.length - '00000000-0000-0000-0000-000000000000'.length;
+
+type VllmOptions = {
   /** The program `vllm`, by path or by name. */
   readonly command: string;
   /** A path, or a name that vLLM knows. */
@@ -26,13 +30,17 @@ export function vllmSpec({ command, model, servedName, socket, extraArgs }: Vllm
     '--disable-access-log-for-endpoints=/health,/metrics,/v1/models',
     ...extraArgs,
   ];
+  const folder = join(dirname(socket), 'engine-tmp');
+  const scratch = Buffer.byteLength(folder) <= scratchBytesMax ? folder : null;
   const env = {
     VLLM_NO_USAGE_STATS: '1',
     DO_NOT_TRACK: '1',
     NO_COLOR: '1',
     // Hashes of prefix blocks are to be the same on every node.
     PYTHONHASHSEED: '0',
+    // It leaves a dozen sockets and files behind even when it is asked to stop: let it be where we clear them away.
+    ...(scratch === null ? {} : { TMPDIR: scratch }),
   };
   // The first request compiles what is compiled lazily, and a first one of few tokens kills vLLM on CPUs with AMX.
-  return { command, args, env, socket, warmUp: true };
+  return { command, args, env, socket, scratch, warmUp: true };
 }

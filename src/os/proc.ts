@@ -3,18 +3,27 @@
  * are used again, and a signal to the wrong process must be impossible however late it is sent.
  */
 import { readFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 
 export type Process = { readonly pid: number; readonly start: string };
+export type Found = Process & { readonly command: string };
+
+/** How the descendants of a process are known, whoever their parent is now: by what they inherited. */
+export type Mark = {
+  readonly environment: Readonly<Record<string, string>>;
+  /**
+   * The file that they print to, by its real path. It speaks for those whose environment is empty: vLLM's engine core
+   * and workers write their title over it.
+   */
+  readonly output: string;
+};
 
 /** Ways to look at processes; one for Linux and one for macOS. */
 export type ProcessTable = {
   /** Tells this process from a later one with the same pid; null when it is gone or only waits to be reaped. */
   startOf(pid: number): string | null;
-  /** Every living process whose environment has all of these. Children inherit them, whoever their parent is now. */
-  marked(environment: Readonly<Record<string, string>>): Promise<readonly Process[]>;
-  /** Files of shared memory that the process maps: SIGKILL leaves them behind for ever. */
-  sharedMemory(pid: number): Promise<readonly string[]>;
+  /** Every living process with this mark. */
+  marked(mark: Mark): Promise<readonly Found[]>;
 };
 
 export const proc: ProcessTable = {
@@ -31,29 +40,41 @@ export const proc: ProcessTable = {
     return state === 'Z' || state === 'X' ? null : (fields[18] ?? null);
   },
 
-  async marked(environment) {
-    const wanted = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-    const found: Process[] = [];
+  async marked(mark) {
+    const found: Found[] = [];
     for (const name of await readdir('/proc')) {
-      if (!/^\d+$/.test(name)) continue;
-      const variables = new Set((await read(`/proc/${name}/environ`)).split('\0'));
-      if (!wanted.every((variable) => variables.has(variable))) continue;
+      if (!/^\d+$/.test(name) || !(await isMarked(`/proc/${name}`, mark))) continue;
+      const command = (await read(`/proc/${name}/cmdline`)).replaceAll('\0', ' ').trim();
       const start = proc.startOf(Number(name));
-      if (start !== null) found.push({ pid: Number(name), start });
+      if (start !== null) found.push({ pid: Number(name), start, command });
     }
     return found;
   },
-
-  async sharedMemory(pid) {
-    const maps = await read(`/proc/${pid}/maps`);
-    return [...new Set(maps.match(/\/dev\/shm\/\S+$/gm) ?? [])];
-  },
 };
+
+async function isMarked(process: string, { environment, output }: Mark): Promise<boolean> {
+  const environ = await read(`${process}/environ`);
+  const variables = new Set(environ.split('\0'));
+  if (Object.entries(environment).every(([name, value]) => variables.has(`${name}=${value}`))) return true;
+  if (/^[\w-]+=/.test(environ)) return false;
+  const files = await Promise.all([1, 2].map((fd) => linked(`${process}/fd/${fd}`)));
+  // A file that has been renamed since, to make room for a new one, keeps its name and gains an ending.
+  return files.some((file) => file.startsWith(output));
+}
 
 /** Empty for a process that is gone, and for one of somebody else. */
 async function read(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isGone(error)) return '';
+    throw error;
+  }
+}
+
+async function linked(path: string): Promise<string> {
+  try {
+    return await readlink(path);
   } catch (error) {
     if (isGone(error)) return '';
     throw error;

@@ -29,8 +29,6 @@ export type Processes = ProcessTable & {
   launch(order: Launch): Promise<Launched>;
   /** To this process alone; false when it is gone. */
   signal(target: Process, signal: NodeJS.Signals): boolean;
-  /** To the group that this process leads; false when the leader is gone, because then the group may be another's. */
-  signalGroup(leader: Process, signal: NodeJS.Signals): boolean;
 };
 
 const table: ProcessTable = process.platform === 'linux' ? proc : ps;
@@ -60,20 +58,16 @@ export const processes: Processes = {
     return { pid: pid!, start: table.startOf(pid!) ?? '', exited, release: () => child.unref() };
   },
 
-  signal: (target, signal) => isSame(target) && kill(target.pid, signal),
-  signalGroup: (leader, signal) => isSame(leader) && kill(-leader.pid, signal),
+  signal({ pid, start }, signal) {
+    if (table.startOf(pid) !== start) return false;
+    try {
+      return process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+      throw error;
+    }
+  },
 };
-
-const isSame = ({ pid, start }: Process): boolean => table.startOf(pid) === start;
-
-function kill(pid: number, signal: NodeJS.Signals): boolean {
-  try {
-    return process.kill(pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
-    throw error;
-  }
-}
 
 function launchFailure(command: string, error: NodeJS.ErrnoException): Failure {
   const kinds: Readonly<Record<string, FailureKind>> = { ENOENT: 'missing', EAGAIN: 'busy', ENOMEM: 'busy' };

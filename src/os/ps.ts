@@ -1,7 +1,10 @@
-/** Looks at processes through ps(1), for `synkti dev` on macOS: slower than /proc, and blind to shared memory. */
+/**
+ * Looks at processes through ps(1), for `synkti dev` on macOS: slower than /proc, and it knows processes by their
+ * environment only.
+ */
 import { execFile, execFileSync } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { Process, ProcessTable } from './proc.ts';
+import type { Found, ProcessTable } from './proc.ts';
 
 /** Room for the environments of all processes of a laptop, bytes. */
 const outputBytesMax = 32 * 1_024 * 1_024;
@@ -18,17 +21,15 @@ export const ps: ProcessTable = {
     }
   },
 
-  async marked(environment) {
+  async marked({ environment }) {
     const shown = await promisify(execFile)('ps', ['-axww', '-E', '-o', 'pid=,command='], {
       maxBuffer: outputBytesMax,
     });
-    return pidsFromPs(shown.stdout, environment).flatMap((pid): Process[] => {
-      const start = ps.startOf(pid);
-      return start === null ? [] : [{ pid, start }];
+    return markedFromPs(shown.stdout, environment).flatMap((process): Found[] => {
+      const start = ps.startOf(process.pid);
+      return start === null ? [] : [{ ...process, start }];
     });
   },
-
-  sharedMemory: () => Promise.resolve([]),
 };
 
 export function startFromPs(shown: string): string | null {
@@ -37,10 +38,14 @@ export function startFromPs(shown: string): string | null {
 }
 
 /** ps shows the environment behind the command line, separated by blanks only. */
-export function pidsFromPs(shown: string, environment: Readonly<Record<string, string>>): readonly number[] {
+export function markedFromPs(
+  shown: string,
+  environment: Readonly<Record<string, string>>,
+): readonly { readonly pid: number; readonly command: string }[] {
   const wanted = Object.entries(environment).map(([name, value]) => ` ${name}=${value} `);
   return shown.split('\n').flatMap((line) => {
-    const pid = Number.parseInt(line, 10);
-    return Number.isNaN(pid) || !wanted.every((variable) => `${line} `.includes(variable)) ? [] : [pid];
+    const [, pid = '', command = ''] = /^\s*(\d+)\s+(.*)$/.exec(line) ?? [];
+    const isMarked = pid !== '' && wanted.every((variable) => `${line} `.includes(variable));
+    return isMarked ? [{ pid: Number(pid), command }] : [];
   });
 }

@@ -69,9 +69,10 @@ test('[E8] without grace a serving engine is killed at once', () => {
 test('[E8] an engine that dies while its streams are cut has stopped, not failed', () => {
   const world = serving();
   world.tell(stop);
-  world.tell({ type: 'exited', life: world.state.life, code: 0, signal: null, cause: null });
+  world.tell({ type: 'exited', life: world.state.life, code: 0, signal: null, cause: 'some last line' });
   equal(world.phase, 'absent');
   deepEqual(world.facts('engine.failed'), []);
+  deepEqual(world.facts('engine.exited'), [{ fact: 'engine.exited', code: 0, signal: null, cause: null }]);
 });
 
 test('[E9] a second stop never postpones the first, and a sooner one brings it forward', () => {

@@ -38,7 +38,7 @@ export class Bench {
 
   spec(...flags: readonly string[]): EngineSpec {
     const args = [crooked, `--uds=${this.socket}`, ...flags];
-    return { command: process.execPath, args, env: {}, socket: this.socket, warmUp: true };
+    return { command: process.execPath, args, env: {}, socket: this.socket, scratch: null, warmUp: true };
   }
 
   daemon(spec: EngineSpec, config: Partial<Config> = {}): Daemon {
@@ -54,7 +54,8 @@ export class Bench {
 
   /** What still lives of this node's engines. */
   processes(): Promise<readonly { readonly pid: number; readonly start: string }[]> {
-    return processes.marked({ SYNKTI_ENGINE_ID: this.nodeId });
+    const environment = { SYNKTI_ENGINE_ID: this.nodeId };
+    return processes.marked({ environment, output: join(this.dataDir, 'engine.log') });
   }
 
   output(): string {

@@ -59,11 +59,11 @@ test('an exit with code 0 is a failure with the cause from the log, and another 
   match(readFileSync(join(bench.dataDir, 'engine.log.1'), 'utf8'), /told to exit/);
 });
 
-test('a killed leader leaves orphans, one of them outside its group: all are gone before the next engine', async () => {
+test('a killed leader leaves orphans, outside its group and without environment: all are gone before the next engine', async () => {
   const daemon = await bench.daemon(bench.spec('--orphans')).ready();
   await until(
-    async () => (await pids()).length === 3,
-    () => 'three processes',
+    async () => (await pids()).length === 4,
+    () => 'four processes',
   );
   const before = await bench.processes();
   const leader = daemon.facts('engine.spawned')[0]!.pid!;
@@ -80,6 +80,29 @@ test('a killed leader leaves orphans, one of them outside its group: all are gon
   equal(daemon.facts('engine.failed')[0]?.signal, 'SIGKILL');
   await daemon.stop(5_000);
   deepEqual(await pids(), []);
+});
+
+test("Python's resource tracker is spared until it has cleared away what the dead leave behind", async () => {
+  const daemon = await bench.daemon(bench.spec('--tracker')).ready();
+  const left = join(bench.dataDir, 'shared-memory');
+  await until(
+    () => existsSync(left),
+    () => 'something to clear away',
+  );
+  process.kill(daemon.facts('engine.spawned')[0]!.pid!, 'SIGKILL');
+  await until(
+    () => daemon.facts('engine.retrying').length === 1,
+    () => daemon.phase,
+  );
+  equal(existsSync(left), false);
+});
+
+test('a resource tracker that does not end by itself is ended, and so is the scratch folder', async () => {
+  const scratch = join(bench.dataDir, 'scratch');
+  const daemon = await bench.daemon({ ...bench.spec('--tracker', '--stuck'), scratch }).ready();
+  writeFileSync(join(scratch, 'file'), '');
+  await daemon.stop(10_000);
+  deepEqual([await pids(), existsSync(scratch)], [[], false]);
 });
 
 test('an engine that ignores SIGTERM is killed within the time of its stop', async () => {

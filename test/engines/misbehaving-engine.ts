@@ -1,13 +1,15 @@
 /**
  * An engine that can be told to misbehave:
  *
- *   node misbehaving-engine.ts --uds PATH [--deaf] [--orphans] [--exit CODE] [--models NAME] [--warm-up STATUS]
+ *   node misbehaving-engine.ts --uds PATH [--deaf] [--orphans] [--tracker [--stuck]]
+ *     [--exit CODE] [--models NAME] [--warm-up STATUS]
  *
  * Once it listens, `POST /behave {"metrics": …, "health": …}` changes it, `POST /exit {"code": N}` ends it;
  * `GET /asked` and `GET /warmed-up-with` tell what it was asked.
  */
 import { spawn } from 'node:child_process';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 const { values: flags } = parseArgs({
@@ -15,6 +17,8 @@ const { values: flags } = parseArgs({
     uds: { type: 'string' },
     deaf: { type: 'boolean' },
     orphans: { type: 'boolean' },
+    tracker: { type: 'boolean' },
+    stuck: { type: 'boolean' },
     exit: { type: 'string' },
     models: { type: 'string', default: 'crooked' },
     'warm-up': { type: 'string', default: '200' },
@@ -94,6 +98,19 @@ if (flags.orphans === true) {
   const script = 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000)';
   spawn(process.execPath, ['-e', script], { stdio: 'ignore' });
   spawn(process.execPath, ['-e', script], { stdio: 'ignore', detached: true });
+  // As vLLM's engine core: nothing is left of its environment.
+  spawn(process.execPath, ['-e', script], { stdio: 'inherit', env: {} });
+}
+if (flags.tracker === true) {
+  // As Python's: it waits for the end of its pipe, which all others of the family hold, and then clears away.
+  const left = join(dirname(flags.uds ?? ''), 'shared-memory');
+  const wait =
+    flags.stuck === true
+      ? 'setInterval(() => {}, 1000)'
+      : `process.stdin.on('end', () => fs.rmSync('${left}')).resume()`;
+  const script = `const fs = require('fs'); fs.writeFileSync('${left}', ''); ${wait}`;
+  const name = 'from multiprocessing.resource_tracker import main';
+  spawn(process.execPath, ['-e', script, name], { stdio: ['pipe', 'ignore', 'ignore'] });
 }
 if (flags.exit !== undefined) process.exit(Number(flags.exit));
 const server = createServer((request, response) => void answer(request, response));
