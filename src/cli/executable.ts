@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 /** Written into the bundle by the build; the bundler then drops what reads the checkout. */
 declare const synktiRelease: Release;
 
-export type Release = {
+type Release = {
   readonly version: string;
   /** The git commit that it was built from; null from a checkout, where it could be anything. */
   readonly commit: string | null;

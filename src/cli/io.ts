@@ -1,7 +1,7 @@
 /** What a command knows of the process that it runs in; `main.ts` gives the real one, tests give their own. */
 
 /** Where text goes. The dimensions are those of a terminal, and absent elsewhere. */
-export type Screen = {
+type Screen = {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;

@@ -7,7 +7,7 @@ import type { MemberStatus, NodeStatus } from '../node/operations.ts';
 import type { DrainReason } from '../registry/record.ts';
 
 /** A drain ends with the instance, and no notice is longer than AWS's two minutes; an hour leaves room to plan. */
-export const withinMsMax = 3_600_000;
+const withinMsMax = 3_600_000;
 const within = z.int().min(0).max(withinMsMax);
 
 const reasons = ['interruption', 'lifecycle', 'maintenance', 'signal', 'operator'] as const;

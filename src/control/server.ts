@@ -18,7 +18,7 @@ const connectionsMax = 64;
 /** For answers under way when the node stops. */
 const closeMs = 2_000;
 
-export type ControlOptions = {
+type ControlOptions = {
   readonly dataDir: string;
   readonly operations: Operations;
   /** Cuts the node off from its peers or joins it again; null: faults are not allowed here. */

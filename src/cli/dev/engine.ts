@@ -7,7 +7,7 @@ import type { EngineChoice } from '../../config/kinds.ts';
 import { Failure } from '../../std/failure.ts';
 import type { Io } from '../io.ts';
 
-export type DevEngine = {
+type DevEngine = {
   readonly flags: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** For the first ones to become ready, ms. */

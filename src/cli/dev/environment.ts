@@ -4,7 +4,7 @@ import type { Mark } from '../../os/proc.ts';
 import type { Io } from '../io.ts';
 
 const instanceVariable = (id: string) => ({ SYNKTI_INSTANCE_ID: id });
-export const clusterVariable = (dir: string) => ({ SYNKTI_DEV_DIR: dir });
+const clusterVariable = (dir: string) => ({ SYNKTI_DEV_DIR: dir });
 
 /** What marks every process of an instance for as long as it lives. `dir` is a real path. */
 export const instanceMark = (

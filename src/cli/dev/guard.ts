@@ -25,7 +25,7 @@ for round in 1 2 3; do marked 2>/dev/null | xargs kill -9 2>/dev/null; sleep 0.1
 rm -rf -- "$@"
 `;
 
-export type Guard = {
+type Guard = {
   /** The cluster has been stopped in good order: do nothing when we end. */
   standDown(): void;
 };

@@ -9,7 +9,7 @@ import { processes } from '../../os/processes.ts';
 import { Failure } from '../../std/failure.ts';
 import { clusterMark } from './environment.ts';
 import { openGuard } from './guard.ts';
-import { logOf } from './hosts.ts';
+import { logOf } from './machine.ts';
 import { killMarked } from './kill.ts';
 import { readDevState, stateFile, writeDevState, type DevNode } from './state.ts';
 

@@ -31,7 +31,7 @@ const devState = z.object({
   cloud: z.string(),
   nodes: z.array(devNode),
 });
-export type DevState = z.infer<typeof devState>;
+type DevState = z.infer<typeof devState>;
 
 export function devDir(env: Io['env'], dir: string | undefined): string {
   if (dir !== undefined) return dir;
