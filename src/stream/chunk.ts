@@ -76,15 +76,17 @@ function readChoice(choice: Json, chunk: Json): Choice {
   };
 }
 
+/** A loop, because it runs for every chunk and nearly always finds nothing. */
 function foreignParts(delta: Json): Json | null {
-  const parts = Object.entries(delta).filter(
-    ([name, value]) =>
-      name !== 'role' &&
-      name !== 'content' &&
-      value !== null &&
-      !(Array.isArray(value) && value.length === 0),
-  );
-  return parts.length === 0 ? null : Object.fromEntries(parts);
+  let parts: Record<string, unknown> | null = null;
+  for (const name in delta) {
+    if (name === 'role' || name === 'content') continue;
+    const value = delta[name];
+    if (value === null || (Array.isArray(value) && value.length === 0)) continue;
+    parts ??= {};
+    parts[name] = value;
+  }
+  return parts;
 }
 
 function parse(text: string): Json | null {

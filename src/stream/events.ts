@@ -5,8 +5,8 @@ import type { LegRequest } from './continuation.ts';
 import type { LossCause } from './loss.ts';
 import type { Refusal, Unplaced } from './refusal.ts';
 
-/** Reasons of an order to move: the member leaves, or membership knows that it is gone. */
-export type MoveCause = 'drain' | 'dead';
+/** Reasons of an order to move: the member leaves, or membership knows that it is gone, or doubts that it is there. */
+export type MoveCause = 'drain' | 'dead' | 'suspect';
 
 /** `leg`: which request to an engine this is about. */
 export type Event =

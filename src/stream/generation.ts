@@ -45,12 +45,17 @@ const passingStatuses = new Set([429, 500, 502, 503, 504]);
 type Phase =
   | { readonly phase: 'seeking'; readonly until: Instant }
   /** `member` is null only until the shell has answered `open`. */
-  | { readonly phase: 'reaching'; readonly member: MemberId | null; readonly judgeAt: Instant }
+  | {
+      readonly phase: 'reaching';
+      readonly member: MemberId | null;
+      /** false: it has no word for us before the answer is complete. */
+      readonly streamed: boolean;
+      readonly judgeAt: Instant;
+    }
   | {
       readonly phase: 'flowing';
       readonly member: MemberId;
       readonly heardAt: Instant;
-      readonly gapMs: number;
       /** Not moved by every chunk: when it is reached, the silence so far is looked at. */
       readonly judgeAt: Instant;
     }
@@ -70,6 +75,11 @@ export type State = {
   readonly begunAt: Instant;
   carrier: Carrier;
   phase: Phase;
+  /**
+   * The stream's rhythm, ms. Kept over moves: a stream that is slow everywhere would else be taken from every engine
+   * in turn.
+   */
+  gapMs: number;
   /** The newest leg; 0 before the first. */
   leg: number;
   /** Tokens that were safe when it began. */
@@ -97,6 +107,7 @@ export const init = (request: GenerationRequest, now: Instant): State => ({
   begunAt: now,
   carrier: carry(request),
   phase: { phase: 'seeking', until: never },
+  gapMs: rhythm.gapMsUnseen,
   leg: 0,
   carried: 0,
   avoid: [],
@@ -159,8 +170,9 @@ function open(state: State, now: Instant): Step {
   if (request === null) return complete(state, now, []);
   state.leg += 1;
   state.carried = tokensSafe(state.carrier);
-  const judgeAt = after(now, request.streamed ? rhythm.headMs : rhythm.wholeAnswerMs);
-  state.phase = { phase: 'reaching', member: null, judgeAt };
+  const { streamed } = request;
+  const judgeAt = after(now, streamed ? rhythm.headMs : rhythm.wholeAnswerMs);
+  state.phase = { phase: 'reaching', member: null, streamed, judgeAt };
   const { leg, avoid, losses } = state;
   return [state, [{ type: 'open', leg, request, avoid, urgent: losses > 0 }]];
 }
@@ -203,15 +215,15 @@ function onItem(state: State, { item }: Extract<Event, { type: 'item' }>, now: I
 function noteRhythm(state: State, now: Instant): readonly Effect[] {
   const { phase, carrier } = state;
   if (phase.phase === 'flowing') {
-    const gapMs = rhythm.nextGapMs(phase.gapMs, now - phase.heardAt);
-    state.phase = { ...phase, heardAt: now, gapMs };
+    state.gapMs = rhythm.nextGapMs(state.gapMs, now - phase.heardAt);
+    state.phase = { ...phase, heardAt: now };
     return [];
   }
   const begun = carrier.type === 'whole' ? isOut(carrier) : tokensHeard(carrier) > state.carried;
   if (phase.phase !== 'reaching' || !begun) return [];
   assert(phase.member !== null, 'what was heard was said by a member');
-  const judgeAt = after(now, rhythm.patienceMs(0));
-  state.phase = { phase: 'flowing', member: phase.member, heardAt: now, gapMs: 0, judgeAt };
+  const judgeAt = after(now, rhythm.lookMs);
+  state.phase = { phase: 'flowing', member: phase.member, heardAt: now, judgeAt };
   state.lastAnswer = null;
   return mend(state, phase.member, now);
 }
@@ -257,6 +269,9 @@ function moveOn(state: State, cause: LossCause, now: Instant): Step {
   const cut = abort(state);
   letGo(state.carrier);
   state.losses += 1;
+  // If it was not the engine's death, it was the rhythm: the next one is given longer.
+  if (cause === 'silence' && phase.phase === 'flowing')
+    state.gapMs = rhythm.nextGapMs(state.gapMs, now - phase.heardAt);
   if (state.broken === null) {
     const since = phase.phase === 'flowing' ? phase.heardAt : now;
     state.broken = member && { from: member, cause, since, tokens: tokensSafe(state.carrier) };
@@ -279,6 +294,7 @@ function onMove(
   if (memberOf(state) !== member) return [state, []];
   if (cause === 'dead') return onLost(state, cause, now);
   if (!isMovable(state.carrier)) return [state, []];
+  if (cause === 'suspect') return isUnbegun(state) && elsewhere ? moveOn(state, cause, now) : [state, []];
   if (!elsewhere) {
     state.ordered = { member, cause, againAt: after(now, seekAgainMs) };
     return [state, []];
@@ -286,6 +302,9 @@ function onMove(
   if (tokensSafe(state.carrier) > state.carried) state.fruitlessMoves = 0;
   return moveOn(state, cause, now);
 }
+
+/** Nothing of this leg has come, so nothing is lost with it; an answer in one piece may be all but made by now. */
+const isUnbegun = ({ phase }: State): boolean => phase.phase === 'reaching' && phase.streamed;
 
 function onTick(state: State, now: Instant): Step {
   const { phase, ordered } = state;
@@ -297,17 +316,21 @@ function onTick(state: State, now: Instant): Step {
   if (phase.phase === 'seeking') return phase.until <= now ? open(state, now) : [state, []];
   if (now < phase.judgeAt) return [state, []];
   if (phase.phase === 'closing') return complete(state, now, [abort(state)]);
-  const later = stillPatient(phase, now);
+  const later = stillPatient(state, phase, now);
   if (later === null) return onLost(state, 'silence', now);
   state.phase = { ...phase, judgeAt: later };
   return [state, []];
 }
 
 /** When to look again; null: the patience is at its end. */
-function stillPatient(phase: Extract<Phase, { judgeAt: Instant }>, now: Instant): Instant | null {
+function stillPatient(
+  { gapMs }: State,
+  phase: Extract<Phase, { judgeAt: Instant }>,
+  now: Instant,
+): Instant | null {
   if (phase.phase === 'flowing') {
-    const until = after(phase.heardAt, rhythm.patienceMs(phase.gapMs));
-    if (now < until) return until;
+    const until = after(phase.heardAt, rhythm.patienceMs(gapMs));
+    if (now < until) return earliest(until, after(now, rhythm.lookMs));
   }
   return rhythm.afterOwnStall(phase.judgeAt, now);
 }

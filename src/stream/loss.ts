@@ -4,6 +4,8 @@ export type LossCause =
   | 'drain'
   /** Membership knows that the member is gone. */
   | 'dead'
+  /** Membership doubts that the member is there, and nothing had come from it. */
+  | 'suspect'
   /** The connection ended in order, the answer did not. */
   | 'eof'
   | 'reset'

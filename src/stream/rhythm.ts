@@ -8,13 +8,18 @@
  */
 import { after, type Instant } from '../std/time.ts';
 
-/** Below this a pause is ordinary: a long prefill of another request, a preemption, a garbage collection. ms */
-const silenceMsMin = 2_000;
+/**
+ * Below this a pause is ordinary: the prefill of another request, a preemption, a garbage collection. With the time to
+ * go on elsewhere it keeps what a frozen node costs a stream below a second. ms
+ */
+const silenceMsMin = 800;
 const silenceMsMax = 30_000;
 /** Gaps of a healthy engine vary by less than this factor from one second to the next. */
 const gapFactor = 8;
 /** What a remembered gap loses to a shorter one, per chunk: some thirty chunks forget a hiccup. */
 const forgetShare = 0.1;
+/** Taken for the gap before any was seen, ms: two seconds of patience, forgotten by a fast stream within ten tokens. */
+export const gapMsUnseen = 250;
 
 /** For a response's head: an engine and a node send it at once, before the first token. ms */
 export const headMs = 10_000;
@@ -34,6 +39,9 @@ export const nextGapMs = (gapMs: number, latestMs: number): number =>
 
 export const patienceMs = (gapMs: number): number =>
   Math.min(silenceMsMax, Math.max(silenceMsMin, gapMs * gapFactor));
+
+/** Patience shrinks while a stream shows its rhythm, so it is looked at this often at least. */
+export const lookMs = silenceMsMin;
 
 /** The instant at which to judge again, when a timer for `due` comes so late that it says more about us. */
 export const afterOwnStall = (due: Instant, now: Instant): Instant | null =>

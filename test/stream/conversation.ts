@@ -168,5 +168,6 @@ export function lead(request: GenerationRequest) {
     },
     deadline: () => deadline(state),
     leg: () => state.leg,
+    now: () => now,
   };
 }

@@ -93,6 +93,14 @@ test('[S7] ids and usage go to those who asked for them, and count every token o
   deepEqual(said.usage, { prompt_tokens: 5, total_tokens: 12, completion_tokens: 7 });
 });
 
+test("[S7] the prompt's ids come once, with the first chunk", () => {
+  const body = { model: 'tiny', prompt: 'hello', stream: true, return_token_ids: true };
+  const told = converse(ask('completions', body), script, [{ after: 2, by: 'eof' }]);
+  const carries = told.sent.map((data) => data.includes('"prompt_token_ids":['));
+  deepEqual(carries.slice(0, 3), [true, false, false]);
+  equal(carries.filter(Boolean).length, 1);
+});
+
 for (const by of ['eof', 'reset', 'error', 'abort', 'bare-done', 'silence', 'drain', 'dead'] as const) {
   test(`[S8] a leg that ends by ${by} is moved, and the move is told with its cause`, () => {
     const told = converse(chat(), script, [{ after: 4, by }]);
@@ -108,24 +116,78 @@ for (const by of ['eof', 'reset', 'error', 'abort', 'bare-done', 'silence', 'dra
   });
 }
 
+test('[S8] the member that lost a leg is avoided until a new token has come', () => {
+  const led = flowing();
+  const [, open] = led.at(200, { type: 'ended', leg: 1, cause: 'reset' });
+  deepEqual(open?.type === 'open' && [open.avoid, open.urgent], [['a'], true]);
+});
+
+test('[S8] a member that is dead is not waited for, whether there is another one or not', () => {
+  const dead = { type: 'move', member: memberId('a'), cause: 'dead', elsewhere: false } as const;
+  deepEqual(types(flowing().at(200, dead)), ['abort', 'open']);
+  deepEqual(types(flowing(whole()).at(200, dead)), ['abort', 'send', 'send', 'close', 'fact']);
+});
+
 test('[S8] an engine that answers 500 is left for another one', () => {
   const told = converse(chat(), script, [{ after: 0, by: 'status' }]);
   equal(gathered(told.sent).text, text);
 });
 
-test('[S9] a stream that speaks every 30 ms is given two seconds of silence, from its last word', () => {
+test('[S9] a stream that speaks every 30 ms is given 0.8 s of silence, from its last word', () => {
   const led = flowing();
   for (let i = 1; i <= 20; i++) led.item(100 + i * 30, 1, chunk(answer[1]!, ' two'));
+  equal(led.deadline(), 900);
+  deepEqual(led.at(900, { type: 'tick' }), []);
+  equal(led.deadline(), 1_500);
+  deepEqual(types(led.at(1_500, { type: 'tick' })), ['abort', 'open']);
+});
+
+test('[S9] a stream that has shown no rhythm yet is given two seconds', () => {
+  const led = flowing();
+  for (const ms of [900, 1_700]) deepEqual(led.at(ms, { type: 'tick' }), []);
   equal(led.deadline(), 2_100);
-  deepEqual(led.at(2_100, { type: 'tick' }), []);
-  equal(led.deadline(), 2_700);
-  deepEqual(types(led.at(2_700, { type: 'tick' })), ['abort', 'open']);
+  deepEqual(types(led.at(2_100, { type: 'tick' })), ['abort', 'open']);
+});
+
+test('[S9] a stream that is slow everywhere is moved for it once, not from engine to engine', () => {
+  const led = flowing();
+  let moves = 0;
+  let said = 100;
+  for (let i = 1; i <= 10; i++) {
+    for (; led.deadline() < said + 3_000;) {
+      const effects = led.at(led.deadline(), { type: 'tick' });
+      moves += effects.filter(({ type }) => type === 'open').length;
+      if (effects.length > 0) {
+        led.at(led.now(), { type: 'placed', leg: led.leg(), member: memberOfLeg(led.leg()) });
+        led.at(led.now(), { type: 'answered', leg: led.leg() });
+        said = led.now();
+      }
+    }
+    said += 3_000;
+    led.item(said, led.leg(), chunk(answer[1]!, ' two'));
+  }
+  equal(moves, 1);
+});
+
+test('[S11] a member in doubt loses what it has not begun to answer, and nothing else', () => {
+  const doubt = { type: 'move', member: memberOfLeg(1), cause: 'suspect' } as const;
+  const streamed = lead(chat());
+  streamed.at(0, { type: 'begin' });
+  streamed.at(0, { type: 'placed', leg: 1, member: memberOfLeg(1) });
+  streamed.at(5, { type: 'answered', leg: 1 });
+  deepEqual(streamed.at(10, { ...doubt, elsewhere: false }), []);
+  deepEqual(types(streamed.at(10, { ...doubt, elsewhere: true })), ['abort', 'open']);
+  deepEqual(flowing().at(200, { ...doubt, elsewhere: true }), []);
+  const piece = lead(whole({ stream: false }));
+  piece.at(0, { type: 'begin' });
+  piece.at(0, { type: 'placed', leg: 1, member: memberOfLeg(1) });
+  deepEqual(piece.at(10, { ...doubt, elsewhere: true }), []);
 });
 
 test('[S9] a slow stream is given a multiple of its own rhythm', () => {
   const led = flowing();
   for (let i = 1; i <= 5; i++) led.item(100 + i * 1_000, 1, chunk(answer[1]!, ' two'));
-  deepEqual(led.at(7_200, { type: 'tick' }), []);
+  deepEqual(led.at(13_000, { type: 'tick' }), []);
   equal(led.deadline(), 5_100 + 8_000);
 });
 

@@ -43,6 +43,7 @@ type Body = {
   readonly max_completion_tokens?: number;
   readonly min_tokens?: number;
   readonly stop?: string | readonly string[];
+  readonly stop_token_ids?: readonly number[];
   readonly include_stop_str_in_output?: boolean;
   readonly ignore_eos?: boolean;
   readonly stream_options?: { readonly include_usage?: boolean };
@@ -65,7 +66,7 @@ type Token = {
   readonly id: number;
   readonly text: string;
   readonly finish: string | null;
-  readonly stopReason: string | null;
+  readonly stopReason: string | number | null;
 };
 
 function generate(
@@ -83,16 +84,18 @@ function generate(
   let pending = decode(promptIds).endsWith('\uFFFD') ? [...promptIds] : [];
   for (const id of rest) {
     pending.push(id);
-    const text = decode(pending);
+    const ends = body.stop_token_ids?.includes(id) === true;
+    // vLLM shows the text of a stop token only where it would show a stop string.
+    const text = ends && !include ? '' : decode(pending);
     const added = text.endsWith('\uFFFD') ? '' : text;
     if (added !== '') pending = [];
     said += added;
     const count = tokens.length + 1;
     const stop = count > (body.min_tokens ?? 0) ? matched(said, added, stops) : null;
     if (stop !== null) said = said.slice(0, include ? stop.end : stop.start);
-    const finish = stop !== null || id === eosId ? 'stop' : count === limit ? 'length' : null;
+    const finish = stop !== null || ends || id === eosId ? 'stop' : count === limit ? 'length' : null;
     const upTo = Math.max(out, finish === null ? said.length - hold : said.length);
-    tokens.push({ id, text: said.slice(out, upTo), finish, stopReason: stop?.stop ?? null });
+    tokens.push({ id, text: said.slice(out, upTo), finish, stopReason: stop?.stop ?? (ends ? id : null) });
     out = upTo;
     if (finish !== null) break;
   }

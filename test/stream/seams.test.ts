@@ -55,7 +55,12 @@ const scenarios: readonly Scenario[] = [
   chat('a chat with multi-byte stop strings', { stop: ['界é', 'zzz'], ...usage }),
   chat('a chat whose stop string nearly comes', { stop: ['please!', 'ENDe'] }),
   chat('a chat that may not stop early', { stop: ['e'], min_tokens: 12, ...usage }),
-  chat('a chat with stop strings next to stop tokens', { stop: ['ENDé'], stop_token_ids: [wordId(' on')] }),
+  chat('a chat with stop strings next to a stop token', { stop: ['never'], stop_token_ids: [wordId(' on')] }),
+  chat('a chat that shows its stop token', {
+    stop: ['never'],
+    stop_token_ids: [wordId(' on')],
+    include_stop_str_in_output: true,
+  }),
   chat('a chat that is not streamed', { stream: false, return_token_ids: true }),
   chat('a chat with a stop string that is not streamed', { stream: false, stop: ['it now'] }),
   completion('a completion', {}),
