@@ -19,8 +19,8 @@ import { newMember, type Endpoint, type Health, type Member } from './member.ts'
 
 /** More than a cell may have (500) twice over. */
 const membersMax = 1_000;
-/** Three times the second in which every member says something on each of its direct streams. */
-const silenceMs = 3_000;
+/** More than twice the second in which every member says something on each direct stream; told within three seconds. */
+const silenceMs = 2_500;
 /** A silent connection is given up after this: a host that vanished never closes it, and the redial asks its kernel. */
 const hangUpMs = 10_000;
 /** A tick this late means that we stood still, not the others. */

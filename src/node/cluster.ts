@@ -135,8 +135,10 @@ export function openCluster(options: {
     if (via === 'direct') deliver({ type: 'heard', peerId: author });
     if (message.type === 'record') return onRecord(author, message.record);
     const member = membership.byPeerId(state(), author);
-    if (message.type !== 'load' || via !== 'direct' || member === undefined) return;
-    loads.set(member.id, { running: message.running, waiting: message.waiting, at: clock.now() });
+    if (via !== 'direct' || member === undefined) return;
+    // Alive, and its engine does not tell: what it told before says nothing any more.
+    if (message.type === 'alive') loads.delete(member.id);
+    else loads.set(member.id, { running: message.running, waiting: message.waiting, at: clock.now() });
   }
 
   /** Who holds the tag of an instance speaks for that instance and for no other. */

@@ -13,6 +13,9 @@ import { listeners, type Listeners } from './listeners.ts';
 import type { Clock, EngineHost } from './ports.ts';
 import type { MemberLoad } from './serving.ts';
 
+/** Work in hand and no token for this long: what it has to do says nothing of when it will be done. */
+const stuckMsMax = 3_000;
+
 export type LocalEngine = {
   /** Phase or models changed. */
   readonly changed: Listeners<[]>;
@@ -79,8 +82,8 @@ export function openEngine(options: {
     generations: () => generations,
     status: () => expecting(status(driven.state()), options.expectedModels),
     load: () => {
-      const { phase, load } = status(driven.state());
-      if (phase !== 'ready' || load === null) return null;
+      const { phase, load, stuckMs } = status(driven.state());
+      if (phase !== 'ready' || load === null || stuckMs >= stuckMsMax) return null;
       const total = Math.max(generations, load.running + load.waiting);
       const waiting = Math.min(load.waiting, total);
       return { running: total - waiting, waiting };

@@ -16,7 +16,7 @@ import { listeners } from './listeners.ts';
 import { openEngine, type LocalEngine } from './local-engine.ts';
 import type { Clock, Cloud, EngineHost, Network, NetworkEvents, ReadNotice } from './ports.ts';
 import { openServing, type Counts } from './serve.ts';
-import type { Serving } from './serving.ts';
+import type { MoveReason, Serving } from './serving.ts';
 import { tagSelf, untagSelf } from './tags.ts';
 
 type NodeOptions = {
@@ -62,7 +62,7 @@ export function createNode(options: NodeOptions, ports: NodePorts): Node {
     ports.report(fact);
   };
   const stopping = new AbortController();
-  const moves = listeners<[MemberId, 'drain' | 'dead']>();
+  const moves = listeners<[MemberId, MoveReason]>();
   let network: Network | null = null;
 
   const engine =
@@ -111,6 +111,7 @@ export function createNode(options: NodeOptions, ports: NodePorts): Node {
     const phase = member?.record?.life.phase;
     if (phase === 'draining' || phase === 'left') moves.tell(id, 'drain');
     else if (member === undefined || member.health === 'dead') moves.tell(id, 'dead');
+    else if (member.health === 'suspect') moves.tell(id, 'suspect');
   });
 
   async function join(joined: Network): Promise<void> {

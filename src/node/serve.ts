@@ -7,7 +7,7 @@ import type { Leaving } from './leaving.ts';
 import type { Listeners } from './listeners.ts';
 import type { LocalEngine } from './local-engine.ts';
 import type { Clock } from './ports.ts';
-import type { Admission, ServedModel, Serving, ServingMember } from './serving.ts';
+import type { Admission, MoveReason, ServedModel, Serving, ServingMember } from './serving.ts';
 
 /** Requests of clients that are connected here, and moves of them; changed by the serving below only. */
 export type Counts = { entered: number; moved: number };
@@ -23,7 +23,7 @@ export function openServing(parts: {
   readonly engine: LocalEngine | null;
   readonly leaving: Leaving;
   readonly counts: Counts;
-  readonly moves: Listeners<[MemberId, 'drain' | 'dead']>;
+  readonly moves: Listeners<[MemberId, MoveReason]>;
   readonly report: Report;
 }): Serving {
   const { self, clock, cluster, engine, leaving, counts } = parts;

@@ -29,6 +29,8 @@ export type ServedModel = {
   readonly contextTokens: number | null;
 };
 
+export type MoveReason = 'drain' | 'dead' | 'suspect';
+
 export type Admission =
   | { readonly open: true }
   /** `joining`: not yet ready; `draining`: about to go. `retryAfterMs`: when asking again makes sense. */
@@ -54,9 +56,10 @@ export type Serving = {
   /** A generation runs on the local engine, whoever holds its client; call the result once when it ends. */
   generating(): () => void;
   /**
-   * Streams on `member` must move now: it drains, or it is dead. Several listeners; the result unsubscribes.
+   * Streams on `member` must move now: it drains, or it is dead. `suspect`: what it has not begun to answer had better
+   * be asked elsewhere. Several listeners; the result unsubscribes.
    */
-  onMove(listener: (member: MemberId, why: 'drain' | 'dead') => void): () => void;
+  onMove(listener: (member: MemberId, why: MoveReason) => void): () => void;
   /** Everything that still runs on the local engine must be cut now: it is about to stop. */
   onCut(listener: () => void): () => void;
   /** While draining: the instant at which relays of streams that entered here end. The listener hears of changes. */

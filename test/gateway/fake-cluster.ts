@@ -12,7 +12,7 @@ import { openGateway, type Gateway } from '../../src/gateway/server.ts';
 import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import { listeners } from '../../src/node/listeners.ts';
-import type { Admission, MemberLoad, Serving, ServingMember } from '../../src/node/serving.ts';
+import type { Admission, MemberLoad, MoveReason, Serving, ServingMember } from '../../src/node/serving.ts';
 import { systemClock } from '../../src/os/clock.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import type { Instant } from '../../src/std/time.ts';
@@ -29,7 +29,7 @@ export class FakeNode {
   readonly facts: Fact[] = [];
   readonly heard = new Map<MemberId, MemberLoad>();
   readonly suspected: MemberId[] = [];
-  readonly moves = listeners<[MemberId, 'drain' | 'dead']>();
+  readonly moves = listeners<[MemberId, MoveReason]>();
   readonly cut = listeners<[]>();
   readonly relayEnd = listeners<[Instant]>();
   entered = 0;

@@ -40,7 +40,40 @@ test('a killed node is out of every routing table as its connections close, and 
   world.kill('i-2');
   for (const name of ['i-1', 'i-3']) deepEqual(serving(world, name), ['i-1', 'i-3']);
   await world.clock.run(1_000);
-  for (const name of ['i-1', 'i-3']) deepEqual(world.hosts.get(name)!.moves, ['i-2 dead']);
+  for (const name of ['i-1', 'i-3']) deepEqual(world.hosts.get(name)!.moves, ['i-2 suspect', 'i-2 dead']);
+});
+
+test('a node that stands still is out of routing within three seconds, and back with its first word', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  world.hosts.get('i-2')!.up = false;
+  await world.clock.run(3_000);
+  for (const name of ['i-1', 'i-3']) {
+    deepEqual(serving(world, name), ['i-1', 'i-3']);
+    deepEqual(world.hosts.get(name)!.moves, ['i-2 suspect']);
+  }
+  world.hosts.get('i-2')!.up = true;
+  await world.clock.run(1_500);
+  for (const name of ['i-1', 'i-3']) deepEqual(serving(world, name), ['i-1', 'i-2', 'i-3']);
+});
+
+test('the load of an engine that stands still with work in hand is known to nobody', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  const loads = (): unknown[] =>
+    [...world.hosts.values()].map(
+      ({ node }) =>
+        node.serving.models()[0]?.ready.find(({ member }) => member === memberId('i-2'))?.load?.running,
+    );
+  const { engine } = world.hosts.get('i-2')!;
+  engine.running = 2;
+  await world.clock.run(1_800);
+  deepEqual(loads(), [2, 2, 2]);
+  await world.clock.run(5_000);
+  deepEqual(loads(), [undefined, undefined, undefined]);
+  engine.generationTokens = 1;
+  await world.clock.run(1_800);
+  deepEqual(loads(), [2, 2, 2]);
 });
 
 test('an instance that may not tag itself is let in by nobody', async (t) => {

@@ -49,6 +49,8 @@ type Host = {
   readonly moves: string[];
   tags: Record<string, string>;
   up: boolean;
+  /** Its engine's own account, as the next sample finds it. */
+  engine: { running: number; generationTokens: number };
   /** What the metadata service says of an interruption. */
   notice: Reading | null;
 };
@@ -66,7 +68,8 @@ export class World {
     options: { readonly tags?: boolean; readonly engineStops?: boolean } = {},
   ): Promise<Host> {
     const facts: Fact[] = [];
-    const host = { name, facts, moves: [], tags: {}, up: true, notice: null } as unknown as Host;
+    const engine = { running: 0, generationTokens: 0 };
+    const host = { name, facts, moves: [], tags: {}, up: true, notice: null, engine } as unknown as Host;
     const node = createNode(
       {
         cluster: 'test',
@@ -92,7 +95,7 @@ export class World {
         cloud: this.#cloud(host, options.tags ?? true),
         readNotice: (path) => Promise.resolve(path === 'instance-action' ? host.notice : null),
         openNetwork: (events) => Promise.resolve(this.#network(name, events)),
-        engineHost: engineThat({ stops: options.engineStops ?? true }),
+        engineHost: engineThat({ stops: options.engineStops ?? true, engine }),
         report: (fact) => facts.push(fact),
       },
     );
@@ -148,7 +151,8 @@ export class World {
     const nameOf = (peerId: string): string => peerId.slice('peer-'.length);
     const deliver = (to: string, body: Uint8Array, via: 'direct' | 'gossip'): void => {
       this.clock.wakeAt(this.clock.now() + 5, () => {
-        if (linked(to) && this.hosts.get(to)!.up) this.#events.get(to)!.message(`peer-${name}`, body, via);
+        const up = [name, to].every((end) => this.hosts.get(end)!.up);
+        if (linked(to) && up) this.#events.get(to)!.message(`peer-${name}`, body, via);
       });
     };
     return {
@@ -180,7 +184,7 @@ export class World {
 }
 
 /** Starts and answers as it should; without `stops` neither signal ends it, as a process stuck in the kernel. */
-const engineThat = ({ stops }: { readonly stops: boolean }): EngineHost => ({
+const engineThat = ({ stops, engine }: Pick<Host, 'engine'> & { readonly stops: boolean }): EngineHost => ({
   perform: (order: Order, answer: (event: EngineEvent) => void) => {
     const { life } = order;
     switch (order.type) {
@@ -197,12 +201,11 @@ const engineThat = ({ stops }: { readonly stops: boolean }): EngineHost => ({
           type: 'sampled',
           life,
           metrics: {
-            running: 0,
+            ...engine,
             waiting: 0,
             byModel: new Map(),
             kvUsage: 0,
             promptTokens: 0,
-            generationTokens: 0,
           },
         });
       case 'terminate':
