@@ -5,7 +5,8 @@
  *
  * It stands between Node's streams and the kernel, in the hooks that a net.Socket inherits: that is the one place that
  * plain and TLS sockets, both ends, old and new, all pass. (`diagnostics_channel` does not tell of the TLS sockets of
- * a server.) Installed only where trials are allowed; the process behaves as ever while nothing is isolated.
+ * a server.) Installed only where trials are allowed, and before the first connection; while nothing is isolated the
+ * process behaves as ever.
  *
  * What it cannot do: the kernel goes on completing TCP handshakes and acknowledging bytes, so a peer that dials gets a
  * connection that stays silent (a frozen host, not a vanished one), and closing this process ends all connections.
