@@ -56,7 +56,7 @@ async function main(): Promise<number> {
 }
 
 async function run(flags: Flags, real: RealVllm, signal: AbortSignal): Promise<Outcome> {
-  if (!flags.isSuite) return interruptUnderLoad(real, flags, say, signal);
+  if (!flags.isSuite) return interruptUnderLoad(flags, say, signal);
   if (flags.record) return { report: { recorded: await recordAll(real, flags.only, say) }, broken: [] };
   const report = await compareAll(real, flags.only, say);
   return { report, broken: report.different };

@@ -5,9 +5,8 @@
 import { startDevCluster, type DevCluster, type DevNode } from '../cluster/dev-cluster.ts';
 import { watchCounter } from '../demo/observe.ts';
 import type { Progress } from './install.ts';
-import { leftBehind, lookBefore, sweep } from './leftovers.ts';
+import { familyOf, leftBehind, sharedMemoryFiles, type Process } from './leftovers.ts';
 import { startStreams, wrongTokens, type Streaming } from './streams.ts';
-import type { RealVllm } from './vllm.ts';
 
 export type Report = {
   readonly engine: 'vllm';
@@ -30,29 +29,23 @@ const noticeSeconds = 60;
 
 /** The report, and in words what of it must not be. */
 export async function interruptUnderLoad(
-  real: RealVllm,
   plan: { readonly nodes: number; readonly streams: number },
   report: Progress,
   signal: AbortSignal,
 ): Promise<{ readonly report: Report; readonly broken: readonly string[] }> {
-  const before = await lookBefore();
+  const filesBefore = await sharedMemoryFiles();
   report(`starting ${plan.nodes} nodes, each with its own vLLM`);
-  const cluster = await startDevCluster({
-    nodes: plan.nodes,
-    readyMs,
-    args: ['--engine', 'vllm'],
-    env: real.env,
-  });
-  const mark = `SYNKTI_DEV_DIR=${cluster.dir}`;
+  const cluster = await startDevCluster({ nodes: plan.nodes, readyMs, args: ['--engine', 'vllm'] });
+  const family: Process[] = [];
   let result;
   try {
     report(`ready after ${(cluster.readyMs / 1000).toFixed(1)} s`);
+    family.push(...(await familyOf(cluster.nodes.map(({ pid }) => pid))));
     result = await play(cluster, plan, report, signal);
   } finally {
     await cluster.stop();
   }
-  const left = await leftBehind(before, mark);
-  await sweep(mark);
+  const left = await leftBehind(family, filesBefore);
   return { report: result, broken: [...brokenBounds(result), ...left.map((what) => `left behind: ${what}`)] };
 }
 

@@ -7,33 +7,44 @@ import { join } from 'node:path';
 
 const sharedMemory = '/dev/shm';
 
-export type Before = { readonly sharedMemory: ReadonlySet<string> };
+/** A process, told from a later one with the same pid by when it started. */
+export type Process = { readonly pid: number; readonly start: string; readonly title: string };
 
-export async function lookBefore(): Promise<Before> {
-  return { sharedMemory: new Set(await readdir(sharedMemory)) };
+export const sharedMemoryFiles = async (): Promise<ReadonlySet<string>> =>
+  new Set((await readdir(sharedMemory)).map((file) => join(sharedMemory, file)));
+
+/** The processes and all that descend from them. By descent, because some programs write over their environment. */
+export async function familyOf(ancestors: readonly number[]): Promise<readonly Process[]> {
+  const all = await Promise.all((await allPids()).map(look));
+  const family = new Map(all.filter((one) => ancestors.includes(one.pid)).map((one) => [one.pid, one]));
+  for (let size = -1; size !== family.size;) {
+    size = family.size;
+    for (const one of all) if (family.has(one.parent)) family.set(one.pid, one);
+  }
+  return [...family.values()];
 }
 
-/** In words, one for each thing that was not there before and belongs to nobody or to `mark` (`NAME=value`). */
-export async function leftBehind(before: Before, mark: string): Promise<readonly string[]> {
-  const pids = await allPids();
-  const mapped = await mappedBy(pids);
-  const files = (await readdir(sharedMemory)).filter(
-    (file) => !before.sharedMemory.has(file) && !mapped.has(join(sharedMemory, file)),
+/** In words, one for each of the processes that still lives and each new shared memory file that nobody maps. */
+export async function leftBehind(
+  family: readonly Process[],
+  filesBefore: ReadonlySet<string>,
+): Promise<readonly string[]> {
+  const now = new Map((await Promise.all((await allPids()).map(look))).map((one) => [one.pid, one]));
+  const mapped = await mappedBy([...now.keys()]);
+  const files = [...(await sharedMemoryFiles())].filter(
+    (file) => !filesBefore.has(file) && !mapped.has(file),
   );
-  const processes = await Promise.all(
-    pids.map(async (pid) => ((await isMarked(pid, mark)) ? `process ${pid} ${await titleOf(pid)}` : null)),
-  );
-  return [
-    ...processes.filter((process) => process !== null),
-    ...files.map((file) => `shared memory ${join(sharedMemory, file)}`),
-  ];
+  const living = family.filter(({ pid, start }) => now.get(pid)?.start === start && !now.get(pid)?.isZombie);
+  return [...living.map(({ pid, title }) => `process ${pid} ${title}`), ...files];
 }
 
-/** Kills what carries the mark and unlinks the shared memory it had. For the end of a run that failed. */
-export async function sweep(mark: string): Promise<void> {
-  const marked: number[] = [];
-  for (const pid of await allPids()) if (await isMarked(pid, mark)) marked.push(pid);
-  await killAndUnlink(marked);
+/** One that has ended meanwhile has no parent and no start. */
+async function look(pid: number): Promise<Process & { readonly parent: number; readonly isZombie: boolean }> {
+  const stat = await read(`/proc/${pid}/stat`);
+  // "pid (name) state ppid … starttime …": the name may hold blanks and brackets, so count from its end.
+  const [state = 'Z', parent = '0', ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const title = (await read(`/proc/${pid}/cmdline`)).replaceAll('\0', ' ').slice(0, 120);
+  return { pid, start: rest[17] ?? '', title, parent: Number(parent), isZombie: state === 'Z' };
 }
 
 /** SIGKILL, and then the work of the resource tracker that could not do it. */
@@ -58,13 +69,6 @@ export async function mappedBy(pids: readonly number[]): Promise<ReadonlySet<str
   const maps = await Promise.all(pids.map((pid) => read(`/proc/${pid}/maps`)));
   return new Set(maps.flatMap((text) => text.match(/\/dev\/shm\/\S+$/gm) ?? []));
 }
-
-async function isMarked(pid: number, mark: string): Promise<boolean> {
-  return (await read(`/proc/${pid}/environ`)).split('\0').includes(mark);
-}
-
-const titleOf = async (pid: number): Promise<string> =>
-  (await read(`/proc/${pid}/cmdline`)).replaceAll('\0', ' ').slice(0, 120);
 
 /** A process that went away, or belongs to another user, has nothing to tell. */
 async function read(file: string): Promise<string> {
