@@ -86,6 +86,8 @@ export class Running {
         return this.#open(effect);
       case 'abort':
         return this.#leg?.end();
+      case 'doubt':
+        return this.#ports.serving.doubt(effect.member);
       case 'ask-again':
         return this.move(effect.member, effect.cause);
       case 'send':

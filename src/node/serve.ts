@@ -14,6 +14,8 @@ export type Counts = { entered: number; moved: number };
 
 /** A load report this young may have been made before a request of ours arrived there. */
 const reportLagMs = 50;
+/** How long a member whose stream fell silent is asked last: an engine that stands still has no known load by then. */
+const doubtMs = 10_000;
 const retryAfterMs = { joining: 2_000, draining: 1_000 };
 
 export function openServing(parts: {
@@ -28,12 +30,14 @@ export function openServing(parts: {
 }): Serving {
   const { self, clock, cluster, engine, leaving, counts } = parts;
   const sent = sentRequests(clock);
+  const doubted = new Map<MemberId, Instant>();
+  const isDoubted = (id: MemberId): boolean => clock.now() < (doubted.get(id) ?? -Infinity);
 
   const ours = (): ServingMember => ({
     member: self,
     self: true,
     zone: cluster.own().zone,
-    load: engine?.load() ?? null,
+    load: isDoubted(self) ? null : (engine?.load() ?? null),
     // What we sent ourselves is in our own count already.
     unreported: 0,
   });
@@ -41,7 +45,7 @@ export function openServing(parts: {
     member: id,
     self: false,
     zone: record?.zone ?? '',
-    load,
+    load: isDoubted(id) ? null : load,
     unreported: sent.unreported(id, load?.at ?? null),
   });
 
@@ -92,6 +96,11 @@ export function openServing(parts: {
       if (member === self) return;
       parts.report({ fact: 'member.failing', member, why });
       cluster.suspect(member);
+    },
+    doubt: (member) => {
+      for (const id of doubted.keys()) if (!isDoubted(id)) doubted.delete(id);
+      doubted.set(member, after(clock.now(), doubtMs));
+      parts.moves.tell(member, 'silence');
     },
     entered: () => {
       counts.entered++;

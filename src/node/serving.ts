@@ -29,7 +29,7 @@ export type ServedModel = {
   readonly contextTokens: number | null;
 };
 
-export type MoveReason = 'drain' | 'dead' | 'suspect';
+export type MoveReason = 'drain' | 'dead' | 'suspect' | 'silence';
 
 export type Admission =
   | { readonly open: true }
@@ -49,6 +49,8 @@ export type Serving = {
   heardLoad(member: MemberId, load: MemberLoad): void;
   /** A connection to this member failed: routing avoids it until membership has looked. */
   suspect(member: MemberId, why: string): void;
+  /** A stream from this member, perhaps ourselves, fell silent: for a while everybody else is asked first. */
+  doubt(member: MemberId): void;
   /** A request of a client connected here begins; call the result once when it ends. */
   entered(): () => void;
   /** A request is sent to `member` (perhaps ourselves) from here; call the result once when that leg ends. */
@@ -56,8 +58,8 @@ export type Serving = {
   /** A generation runs on the local engine, whoever holds its client; call the result once when it ends. */
   generating(): () => void;
   /**
-   * Streams on `member` must move now: it drains, or it is dead. `suspect`: what it has not begun to answer had better
-   * be asked elsewhere. Several listeners; the result unsubscribes.
+   * Streams on `member` must move now: it drains, or it is dead. `suspect`, `silence`: what it has not begun to answer
+   * had better be asked elsewhere. Several listeners; the result unsubscribes.
    */
   onMove(listener: (member: MemberId, why: MoveReason) => void): () => void;
   /** Everything that still runs on the local engine must be cut now: it is about to stop. */

@@ -5,8 +5,11 @@ import type { LegRequest } from './continuation.ts';
 import type { LossCause } from './loss.ts';
 import type { Refusal, Unplaced } from './refusal.ts';
 
-/** Reasons of an order to move: the member leaves, or membership knows that it is gone, or doubts that it is there. */
-export type MoveCause = 'drain' | 'dead' | 'suspect';
+/**
+ * Reasons of an order to move: the member leaves, or membership knows that it is gone or doubts that it is there, or a
+ * stream from it fell silent.
+ */
+export type MoveCause = 'drain' | 'dead' | 'suspect' | 'silence';
 
 /** `leg`: which request to an engine this is about. */
 export type Event =
@@ -44,6 +47,8 @@ export type Effect =
       readonly urgent: boolean;
     }
   | { readonly type: 'abort'; readonly leg: number }
+  /** It fell silent under us: others are better for now. */
+  | { readonly type: 'doubt'; readonly member: MemberId }
   /** To be answered by `move`, with what is true by then. */
   | { readonly type: 'ask-again'; readonly member: MemberId; readonly cause: MoveCause }
   /** The payload of one event of the client's stream. */

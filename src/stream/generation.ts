@@ -50,6 +50,7 @@ type Phase =
       readonly member: MemberId | null;
       /** false: it has no word for us before the answer is complete. */
       readonly streamed: boolean;
+      readonly answered: boolean;
       readonly judgeAt: Instant;
     }
   | {
@@ -144,7 +145,7 @@ export function step(state: State, event: Event, now: Instant): Step {
       return onUnreached(state, now);
     case 'answered':
       if (state.phase.phase === 'reaching')
-        state.phase = { ...state.phase, judgeAt: after(now, rhythm.firstTokenMs) };
+        state.phase = { ...state.phase, answered: true, judgeAt: after(now, rhythm.firstTokenMs) };
       return [state, []];
     case 'item':
       return onItem(state, event, now);
@@ -172,7 +173,7 @@ function open(state: State, now: Instant): Step {
   state.carried = tokensSafe(state.carrier);
   const { streamed } = request;
   const judgeAt = after(now, streamed ? rhythm.headMs : rhythm.wholeAnswerMs);
-  state.phase = { phase: 'reaching', member: null, streamed, judgeAt };
+  state.phase = { phase: 'reaching', member: null, streamed, answered: false, judgeAt };
   const { leg, avoid, losses } = state;
   return [state, [{ type: 'open', leg, request, avoid, urgent: losses > 0 }]];
 }
@@ -294,7 +295,8 @@ function onMove(
   if (memberOf(state) !== member) return [state, []];
   if (cause === 'dead') return onLost(state, cause, now);
   if (!isMovable(state.carrier)) return [state, []];
-  if (cause === 'suspect') return isUnbegun(state) && elsewhere ? moveOn(state, cause, now) : [state, []];
+  if (cause === 'suspect' || cause === 'silence')
+    return isUnbegun(state, cause) && elsewhere ? moveOn(state, cause, now) : [state, []];
   if (!elsewhere) {
     state.ordered = { member, cause, againAt: after(now, seekAgainMs) };
     return [state, []];
@@ -303,8 +305,12 @@ function onMove(
   return moveOn(state, cause, now);
 }
 
-/** Nothing of this leg has come, so nothing is lost with it; an answer in one piece may be all but made by now. */
-const isUnbegun = ({ phase }: State): boolean => phase.phase === 'reaching' && phase.streamed;
+/**
+ * Nothing of this leg has come, so nothing is lost with it; an answer in one piece may be all but made by now. Another
+ * stream's silence may be a hiccup, for which none that is in the engine's queue already gives up its place.
+ */
+const isUnbegun = ({ phase }: State, cause: 'suspect' | 'silence'): boolean =>
+  phase.phase === 'reaching' && phase.streamed && !(cause === 'silence' && phase.answered);
 
 function onTick(state: State, now: Instant): Step {
   const { phase, ordered } = state;
@@ -317,9 +323,15 @@ function onTick(state: State, now: Instant): Step {
   if (now < phase.judgeAt) return [state, []];
   if (phase.phase === 'closing') return complete(state, now, [abort(state)]);
   const later = stillPatient(state, phase, now);
-  if (later === null) return onLost(state, 'silence', now);
+  if (later === null) return onSilence(state, now);
   state.phase = { ...phase, judgeAt: later };
   return [state, []];
+}
+
+function onSilence(state: State, now: Instant): Step {
+  const member = memberOf(state);
+  const [next, effects] = onLost(state, 'silence', now);
+  return [next, member === null ? effects : [{ type: 'doubt', member }, ...effects]];
 }
 
 /** When to look again; null: the patience is at its end. */

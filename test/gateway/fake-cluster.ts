@@ -29,6 +29,7 @@ export class FakeNode {
   readonly facts: Fact[] = [];
   readonly heard = new Map<MemberId, MemberLoad>();
   readonly suspected: MemberId[] = [];
+  readonly doubted: MemberId[] = [];
   readonly moves = listeners<[MemberId, MoveReason]>();
   readonly cut = listeners<[]>();
   readonly relayEnd = listeners<[Instant]>();
@@ -166,6 +167,7 @@ export class FakeCluster implements AsyncDisposable {
       engineAdmission: admission,
       localLoad: () => node.load,
       heardLoad: (member, load) => void node.heard.set(member, load),
+      doubt: (member) => void node.doubted.push(member),
       suspect: (member) => void node.suspected.push(member),
       entered: counted((by) => (node.entered += by)),
       generating: counted((by) => (node.generating += by)),

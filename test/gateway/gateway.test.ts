@@ -172,6 +172,7 @@ describe('a generation outlives the member that computes it', () => {
     const [moved] = cluster.get(0).named('stream.moved');
     equal(moved?.['cause'], 'silence');
     ok(Number(moved?.['stallMs']) < 3_000, String(moved?.['stallMs']));
+    deepEqual(cluster.get(0).doubted, ['n1']);
   });
 
   test('when the connection to its node breaks, and the node is suspected', async () => {
@@ -215,7 +216,8 @@ describe('a generation outlives the member that computes it', () => {
     cluster.drain(cluster.get(1));
     const others = [cluster.get(0), cluster.get(2)].map(({ engine }) => engine.asked.length);
     for (const text of await Promise.all(texts)) equal(text, countedText(20));
-    equal(cluster.get(0).named('stream.moved').length, before);
+    // Those that were still on their way there move too.
+    ok(cluster.get(0).named('stream.moved').length >= before);
     const gained = [cluster.get(0), cluster.get(2)].map(({ engine }, i) => engine.asked.length - others[i]!);
     ok(Math.min(...gained) >= before / 3, `${before} went ${gained.join(' and ')}`);
   });

@@ -134,3 +134,18 @@ test('a burst between two load reports is counted where it was sent', async (t) 
   for (const end of ends) end();
   equal(unreported(), 0);
 });
+
+test('a member whose stream fell silent is asked last for ten seconds', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  const { moves, node } = world.hosts.get('i-1')!;
+  const load = (): unknown =>
+    node.serving.models()[0]?.ready.find(({ member }) => member === memberId('i-2'))?.load?.running;
+  equal(load(), 0);
+  node.serving.doubt(memberId('i-2'));
+  deepEqual([load(), moves], [undefined, ['i-2 silence']]);
+  await world.clock.run(9_000);
+  equal(load(), undefined);
+  await world.clock.run(1_500);
+  equal(load(), 0);
+});

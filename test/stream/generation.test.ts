@@ -139,14 +139,14 @@ test('[S9] a stream that speaks every 30 ms is given 0.8 s of silence, from its 
   equal(led.deadline(), 900);
   deepEqual(led.at(900, { type: 'tick' }), []);
   equal(led.deadline(), 1_500);
-  deepEqual(types(led.at(1_500, { type: 'tick' })), ['abort', 'open']);
+  deepEqual(types(led.at(1_500, { type: 'tick' })), ['doubt', 'abort', 'open']);
 });
 
 test('[S9] a stream that has shown no rhythm yet is given two seconds', () => {
   const led = flowing();
   for (const ms of [900, 1_700]) deepEqual(led.at(ms, { type: 'tick' }), []);
   equal(led.deadline(), 2_100);
-  deepEqual(types(led.at(2_100, { type: 'tick' })), ['abort', 'open']);
+  deepEqual(types(led.at(2_100, { type: 'tick' })), ['doubt', 'abort', 'open']);
 });
 
 test('[S9] a stream that is slow everywhere is moved for it once, not from engine to engine', () => {
@@ -178,6 +178,18 @@ test('[S11] a member in doubt loses what it has not begun to answer, and nothing
   deepEqual(streamed.at(10, { ...doubt, elsewhere: false }), []);
   deepEqual(types(streamed.at(10, { ...doubt, elsewhere: true })), ['abort', 'open']);
   deepEqual(flowing().at(200, { ...doubt, elsewhere: true }), []);
+
+  const silence = { ...doubt, cause: 'silence', elsewhere: true } as const;
+  const queued = lead(chat());
+  const unheard = lead(chat());
+  for (const one of [queued, unheard]) {
+    one.at(0, { type: 'begin' });
+    one.at(0, { type: 'placed', leg: 1, member: memberOfLeg(1) });
+  }
+  queued.at(5, { type: 'answered', leg: 1 });
+  deepEqual(queued.at(10, silence), []);
+  deepEqual(types(unheard.at(10, silence)), ['abort', 'open']);
+
   const piece = lead(whole({ stream: false }));
   piece.at(0, { type: 'begin' });
   piece.at(0, { type: 'placed', leg: 1, member: memberOfLeg(1) });
