@@ -60,7 +60,8 @@ async function dev(options: Options, flags: readonly string[], io: Io): Promise<
   ]);
   const stop = stopping(io);
   try {
-    const show = await showFor(io, { json: options.json === true });
+    const flagsToFind = options.dir === undefined ? '' : ` --dir ${options.dir}`;
+    const show = await showFor(io, { json: options.json === true, flags: flagsToFind });
     const cluster = await clusterOptions(options, flags, io);
     if (options.json !== true) say(io, `starting ${options.nodes} nodes …`);
     const work = live({ ...cluster, onEvent: show.event }, { io, show, stop });

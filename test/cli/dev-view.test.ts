@@ -75,11 +75,17 @@ test('an event names nodes by number, rounds times, and cannot move the cursor',
 });
 
 test('the introduction says where the nodes are, with a call that works as it stands', () => {
-  const text = intro({ nodes: [node(1), node(2)], readyMs: 4_321, model: 'simulated', synkti: 'synkti' });
+  const text = intro({
+    nodes: [node(1), node(2)],
+    readyMs: 4_321,
+    model: 'simulated',
+    synkti: 'synkti',
+    flags: ' --dir /d',
+  });
   match(text, /^2 nodes are ready after 4\.3 s, .*\n {2}node 1 {2}http:\/\/127\.0\.0\.1:8000 .*\n {2}node 2/);
   const [, body = ''] = /-d '(.*)'/.exec(text) ?? [];
   equal((JSON.parse(body) as { model: string }).model, 'simulated');
-  match(text, /synkti chaos interrupt 2 --notice 20s/);
+  match(text, /synkti chaos interrupt 2 --notice 20s --dir \/d/);
 });
 
 test('a log is followed line by line, and half a line waits for its end', async (t) => {

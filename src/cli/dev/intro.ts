@@ -7,14 +7,16 @@ export function intro(of: {
   readonly model: string;
   /** How to call this program. */
   readonly synkti: string;
+  /** What the other commands need to find this cluster. */
+  readonly flags: string;
 }): string {
-  const { nodes, readyMs, model, synkti } = of;
+  const { nodes, readyMs, model, synkti, flags } = of;
   const body = JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: 'Hello' }] });
   const last = nodes.at(-1)?.node ?? 1;
   const calls = [
-    [`${synkti} members`, 'who is in the cluster'],
-    [`${synkti} chaos interrupt ${Math.min(2, last)} --notice 20s`, 'interrupted with notice'],
-    [`${synkti} chaos kill ${last}`, 'lost without notice'],
+    [`${synkti} members${flags}`, 'who is in the cluster'],
+    [`${synkti} chaos interrupt ${Math.min(2, last)} --notice 20s${flags}`, 'interrupted with notice'],
+    [`${synkti} chaos kill ${last}${flags}`, 'lost without notice'],
   ] as const;
   const width = Math.max(...calls.map(([call]) => call.length));
   const seconds = (readyMs / 1_000).toFixed(1);

@@ -21,9 +21,10 @@ export type Show = {
 const drawMs = 500;
 const eventsMax = 200;
 
-export function showFor(io: Io, options: { readonly json: boolean }): Promise<Show> {
+/** `flags`: what other commands need to find the cluster. */
+export function showFor(io: Io, options: { readonly json: boolean; readonly flags: string }): Promise<Show> {
   if (options.json) return Promise.resolve(jsonShow(io));
-  return io.out.isTTY === true ? liveShow(io) : Promise.resolve(plainShow(io));
+  return io.out.isTTY === true ? liveShow(io, options.flags) : Promise.resolve(plainShow(io, options.flags));
 }
 
 function jsonShow(io: Io): Show {
@@ -46,17 +47,17 @@ function jsonShow(io: Io): Show {
   };
 }
 
-function plainShow(io: Io): Show {
+function plainShow(io: Io, flags: string): Show {
   const lines = lastLines();
   return {
     event: (event, nodes) => print(io, lines.add(event, nodes)),
-    ready: async (cluster) => print(io, await introOf(cluster)),
+    ready: async (cluster) => print(io, await introOf(cluster, flags)),
     close: () => Promise.resolve(),
     unseen: () => [],
   };
 }
 
-async function liveShow(io: Io): Promise<Show> {
+async function liveShow(io: Io, flags: string): Promise<Show> {
   const { createLogUpdate } = await import('log-update');
   const live = createLogUpdate(io.out as NodeJS.WriteStream);
   const lines = lastLines();
@@ -78,7 +79,7 @@ async function liveShow(io: Io): Promise<Show> {
   return {
     event: (event, nodes) => void lines.add(event, nodes),
     ready: async (cluster) => {
-      const text = await introOf(cluster);
+      const text = await introOf(cluster, flags);
       print(io, text);
       drawing = draw(cluster, text.split('\n').length);
     },
@@ -113,10 +114,10 @@ function lastLines(): Lines {
   };
 }
 
-async function introOf(cluster: DevCluster): Promise<string> {
+async function introOf(cluster: DevCluster, flags: string): Promise<string> {
   const nodes = cluster.nodes();
   const [first] = await openSampler()(nodes.slice(0, 1));
   const engine = first?.status?.engine;
   const model = engine === undefined || engine.phase === 'none' ? undefined : engine.models[0];
-  return intro({ nodes, readyMs: cluster.readyMs, model: model ?? 'simulated', synkti: invocation() });
+  return intro({ nodes, readyMs: cluster.readyMs, model: model ?? 'simulated', synkti: invocation(), flags });
 }

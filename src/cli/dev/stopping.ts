@@ -1,4 +1,5 @@
 /** When a development cluster has to stop, and when it has to stop at once. */
+import { readFileSync } from 'node:fs';
 import type { Io } from '../io.ts';
 
 /** How often to look whether npm is still there, ms. */
@@ -20,10 +21,11 @@ export function stopping(io: Io): Stopping {
   const stop = new AbortController();
   const forced = Promise.withResolvers<void>();
   const close = io.onSignal(() => (stop.signal.aborted ? forced.resolve() : stop.abort()));
-  const parent = process.ppid;
+  const origin = ancestors();
   const watch = setInterval(() => {
-    if (io.env['npm_lifecycle_event'] !== undefined && process.ppid !== parent) stop.abort();
+    if (ancestors() !== origin) stop.abort();
   }, lookMs);
+  if (io.env['npm_lifecycle_event'] === undefined) clearInterval(watch);
   return {
     signal: stop.signal,
     forced: forced.promise,
@@ -32,4 +34,18 @@ export function stopping(io: Io): Stopping {
       close();
     },
   };
+}
+
+/** npm is our parent, or the parent of the shell that it starts us with. */
+const ancestors = (): string => `${process.ppid} ${parentOf(process.ppid)}`;
+
+/** null: gone, or no /proc to ask. */
+function parentOf(pid: number): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
 }
