@@ -213,37 +213,37 @@ test('a client that leaves while it sends, waits or reads leaves nothing behind'
   ok(cluster.nodes.every(({ generating }) => generating === 0));
 });
 
-test(
-  'ten thousand requests of every kind leave no memory, no socket and no stream behind',
-  { timeout: 120_000 },
-  async () => {
-    const agent = new Agent({ keepAlive: true, maxSockets: 40 });
-    const offences = offencesOf(agent);
-    const run = async (count: number): Promise<void> => {
-      let next = 0;
-      const work = async (): Promise<void> => {
-        for (let i = next++; i < count; i = next++) await offences[i % offences.length]!();
-      };
-      await Promise.all(Array.from({ length: 40 }, work));
-    };
-    await run(1_000);
-    const before = await atRest();
-    await run(10_000);
-    const afterwards = await atRest();
-    agent.destroy();
-    const perRequest = (afterwards.heapBytes - before.heapBytes) / 10_000;
-    ok(perRequest < 200, `${perRequest.toFixed(0)} bytes a request`);
-    ok(afterwards.handles <= before.handles + 5, `${before.handles} handles, then ${afterwards.handles}`);
-    deepEqual([node.entered, node.generating, [...node.sent.values()]], [0, 0, [0, 0]]);
-  },
-);
+test('ten thousand requests of every kind leave no memory, no socket and no stream behind', async () => {
+  const listening = openSockets();
+  await offend(1_000);
+  const before = await heapAtRest();
+  await offend(10_000);
+  const perRequest = ((await heapAtRest()) - before) / 10_000;
+  ok(perRequest < 200, `${perRequest.toFixed(0)} bytes a request`);
+  deepEqual([node.entered, node.generating, [...node.sent.values()]], [0, 0, [0, 0]]);
+  // Idle connections to the engines are kept for some seconds, and then they are gone too.
+  await until(() => openSockets() <= listening, 'every socket is closed', 15_000);
+});
 
-/** Heap and handles once nothing runs any more: connections kept for reuse are as many before as after. */
-async function atRest(): Promise<{ heapBytes: number; handles: number }> {
-  await until(
-    () => node.entered === 0 && cluster.nodes.every(({ engine }) => engine.running === 0),
-    'all is idle',
-  );
+/** Listeners, and what earlier tests keep alive. */
+const openSockets = (): number =>
+  process.getActiveResourcesInfo().filter((name) => /^(TCP|Pipe)/.test(name)).length;
+
+async function offend(times: number): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 40 });
+  const offences = offencesOf(agent);
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (let i = next++; i < times; i = next++) await offences[i % offences.length]!();
+  };
+  await Promise.all(Array.from({ length: 40 }, work));
+  agent.destroy();
+}
+
+async function heapAtRest(): Promise<number> {
+  const isIdle = (): boolean =>
+    node.entered === 0 && cluster.nodes.every(({ engine }) => engine.running === 0);
+  await until(isIdle, 'all is idle');
   for (const one of cluster.nodes) {
     one.facts.length = 0;
     one.engine.asked.length = 0;
@@ -251,11 +251,10 @@ async function atRest(): Promise<{ heapBytes: number; handles: number }> {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   for (let i = 0; i < 3; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setImmediate(resolve));
     collect();
   }
-  const sockets = process.getActiveResourcesInfo().filter((name) => /TCP|Pipe/.test(name));
-  return { heapBytes: process.memoryUsage().heapUsed, handles: sockets.length };
+  return process.memoryUsage().heapUsed;
 }
 
 function offencesOf(agent: Agent): readonly (() => Promise<unknown>)[] {
