@@ -10,6 +10,7 @@ import { release, respawn } from './cli/executable.ts';
 import { exit, type Io } from './cli/io.ts';
 import { describe, type Settings } from './config/settings.ts';
 import { openControl } from './control/server.ts';
+import { directoryFailure } from './control/socket-file.ts';
 import { openExternalEngine } from './engines/external.ts';
 import { openEngineHost, type EngineHost } from './engines/host.ts';
 import { simulatedSpec } from './engines/simulated.ts';
@@ -26,6 +27,7 @@ import type { GaugeSample, Report } from './node/facts.ts';
 import { createNode, type Node } from './node/node.ts';
 import { gaugesOf, openOperations } from './node/operate.ts';
 import { systemClock as clock } from './os/clock.ts';
+import { makeDirectory } from './os/directory.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
 import { processes } from './os/processes.ts';
 import { Failure } from './std/failure.ts';
@@ -58,6 +60,7 @@ async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Pr
   const { version } = release();
   report({ fact: 'node.configured', version, ...describe(settings) });
 
+  await prepareDirectory(settings.dataDir);
   const identity = await loadIdentity(settings.dataDir);
   const imds = openImds(settings.imdsEndpoint ?? imdsOfAws);
   opened.defer(() => imds.close());
@@ -179,6 +182,14 @@ async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Pr
   await node.leaving.left;
   report({ fact: 'node.stopped', member: nodeId });
   return exit.done;
+}
+
+async function prepareDirectory(dataDir: string): Promise<void> {
+  try {
+    await makeDirectory(dataDir);
+  } catch (error) {
+    throw directoryFailure(dataDir, error);
+  }
 }
 
 /** Our own engine on its Unix socket; a peer's through the mutual TLS of both nodes. */

@@ -41,6 +41,7 @@ export async function claimSocket(dataDir: string): Promise<string> {
 const reasons: Readonly<Record<string, readonly [FailureKind, string]>> = {
   EACCES: ['denied', 'not writable for this user'],
   EPERM: ['denied', 'belongs to another user'],
+  ENOENT: ['denied', 'cannot be made there'],
   EROFS: ['denied', 'is on a read-only file system'],
   ENOTDIR: ['invalid', 'a file stands in the way'],
   EEXIST: ['invalid', 'a file stands in the way'],

@@ -2,9 +2,10 @@
  * The directory of a development cluster: one cluster at a time, nothing of anybody else's touched, nothing left
  * behind. What a crashed one left, processes included, is cleared away by the next one.
  */
-import { mkdir, readdir, realpath, rm, rmdir } from 'node:fs/promises';
+import { readdir, realpath, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { controlSocket } from '../../control/socket-file.ts';
+import { makeDirectory } from '../../os/directory.ts';
 import { processes } from '../../os/processes.ts';
 import { Failure } from '../../std/failure.ts';
 import { clusterMark } from './environment.ts';
@@ -68,7 +69,7 @@ export async function takePlace(wanted: string, nodesMax: number): Promise<Place
 
 async function prepare(dir: string): Promise<string> {
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeDirectory(dir);
     return await realpath(dir);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
