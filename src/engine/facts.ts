@@ -3,7 +3,8 @@ export type FailureReason = 'spawn' | 'late' | 'exited' | 'wedged' | 'silent';
 
 /** What the supervision reports; the node's table of facts has a row for each. `cause` is one line of the log. */
 export type EngineFact =
-  | { readonly fact: 'engine.adopted' | 'engine.spawned'; readonly pid: number | null }
+  | { readonly fact: 'engine.adopted'; readonly pid: number | null }
+  | { readonly fact: 'engine.spawned'; readonly pid: number | null }
   | { readonly fact: 'engine.restarted'; readonly restarts: number }
   | { readonly fact: 'engine.ready'; readonly afterMs: number; readonly models: string }
   | { readonly fact: 'engine.unwarmed'; readonly cause: string }

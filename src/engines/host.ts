@@ -45,7 +45,7 @@ export type EngineHost = {
   release(): Promise<void>;
 };
 
-export type HostOptions = {
+type HostOptions = {
   readonly spec: EngineSpec;
   /** Whose engine it is; with the socket's path it is the mark. */
   readonly nodeId: string;

@@ -1,15 +1,13 @@
 import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict';
 import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, test } from 'node:test';
+import { afterEach, beforeEach, test } from 'node:test';
 import { isIdle } from '../../src/engine/stage.ts';
 import { Bench, until } from './bench.ts';
 
-let bench = new Bench();
-afterEach(async () => {
-  await bench.clear();
-  bench = new Bench();
-});
+let bench: Bench;
+beforeEach(() => (bench = new Bench()));
+afterEach(() => bench.clear());
 
 type Warm = { readonly model: string; readonly prompt: readonly number[]; readonly max_tokens: number };
 
@@ -19,13 +17,13 @@ test('an engine is spawned, warmed up, becomes ready, is asked, and stops with n
   const daemon = await bench.daemon(bench.spec()).ready();
   const { phase, models, maxModelLen } = daemon.status();
   deepEqual({ phase, models, maxModelLen }, { phase: 'ready', models: ['crooked'], maxModelLen: 2_048 });
-  match(
-    (await daemon.ask('/asked')).text,
-    /GET \/health.*GET \/v1\/models.*POST \/v1\/completions.*GET \/metrics/,
-  );
   await until(
     () => isIdle(daemon.status()),
     () => 'idle',
+  );
+  match(
+    (await daemon.ask('/asked')).text,
+    /GET \/health.*GET \/v1\/models.*POST \/v1\/completions.*GET \/metrics/,
   );
   equal(daemon.status().load?.kvUsage, 0.25);
   ok((await daemon.stop(5_000)) < 4_000, 'SIGTERM was enough');

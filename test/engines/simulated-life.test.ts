@@ -1,18 +1,16 @@
 /** The supervision and the simulated engine, each as in production, over the socket between them. */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { afterEach, test } from 'node:test';
+import { afterEach, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { simulatedSpec } from '../../src/engines/simulated.ts';
 import { isIdle } from '../../src/engine/stage.ts';
 import { Bench, type Daemon, until } from './bench.ts';
 
 const entry = fileURLToPath(new URL('simulated/entry.ts', import.meta.url));
-let bench = new Bench();
-afterEach(async () => {
-  await bench.clear();
-  bench = new Bench();
-});
+let bench: Bench;
+beforeEach(() => (bench = new Bench()));
+afterEach(() => bench.clear());
 
 const start = (...extraArgs: string[]): Promise<Daemon> => {
   const respawn = (args: readonly string[]) => ({ command: process.execPath, args: [entry, ...args] });
@@ -83,7 +81,7 @@ test('an engine core that dies ends in exit code 0, which is a failure, and a ne
     () => daemon.status().restarts === 1 && daemon.phase === 'ready',
     () => daemon.phase,
   );
-  const [{ why, code }] = daemon.facts('engine.failed') as [{ why: string; code: number | null }];
+  const { why, code } = daemon.facts('engine.failed')[0]!;
   deepEqual({ why, code }, { why: 'exited', code: 0 });
 });
 
@@ -135,7 +133,7 @@ test('a wrong flag is told in the words of the engine', async () => {
     () => daemon.facts('engine.failed').length > 0,
     () => daemon.phase,
   );
-  const [{ code, cause }] = daemon.facts('engine.failed') as [{ code: number | null; cause: string | null }];
+  const { code, cause } = daemon.facts('engine.failed')[0]!;
   equal(code, 2);
   match(cause ?? '', /error: unrecognized arguments: --no-such-flag/);
 });
