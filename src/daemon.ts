@@ -159,6 +159,7 @@ async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Pr
   const control = await openControl({
     dataDir: settings.dataDir,
     operations: openOperations(node, { cluster: clusterName, pid: process.pid, addresses }, clock),
+    drainMs: settings.drainMs,
     isolate: isolation === null ? null : (on) => (on ? isolation.isolate() : isolation.heal()),
   });
   opened.defer(() => control.close());

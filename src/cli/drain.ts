@@ -1,6 +1,5 @@
 /** `synkti drain`: the node takes nothing new, hands over what it runs, and leaves. */
 import { duration } from '../config/kinds.ts';
-import { fallbackOf, table } from '../config/settings.ts';
 import type { Cli } from './cli.ts';
 import { exit, print, printJson, type Io } from './io.ts';
 import { jsonOption, optionOf, withExamples } from './option.ts';
@@ -14,7 +13,7 @@ export const withinOption = () =>
   optionOf(
     '--within',
     duration({ minMs: 0, maxMs: 3_600_000 }),
-    `the time until it has to be gone (default: ${fallbackOf('drainMs')})`,
+    'the time until it has to be gone (default: what the node was started with)',
   );
 
 export function drainCommand({ program, io, ends }: Cli): void {
@@ -34,7 +33,7 @@ export function drainCommand({ program, io, ends }: Cli): void {
 
 async function drain(options: Options, io: Io): Promise<number> {
   const client = await connectTo(options, io);
-  const node = await client.drain('operator', options.within ?? table.drainMs.fallback);
+  const node = await client.drain('operator', options.within ?? null);
   if (options.json === true) printJson(io, node);
   else print(io, `${node.id}: ${lifeText(node.life)}`);
   return exit.done;

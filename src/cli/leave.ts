@@ -1,5 +1,4 @@
 /** `synkti leave`: a drain that is waited for. */
-import { table } from '../config/settings.ts';
 import type { Cli } from './cli.ts';
 import { withinOption } from './drain.ts';
 import { exit, print, printJson, type Io } from './io.ts';
@@ -26,7 +25,7 @@ export function leaveCommand({ program, io, ends }: Cli): void {
 
 async function leave(options: Options, io: Io): Promise<number> {
   const client = await connectTo(options, io);
-  const node = await client.leave(options.within ?? table.drainMs.fallback);
+  const node = await client.leave(options.within ?? null);
   if (options.json === true) printJson(io, node);
   else print(io, `${node.id}: ${lifeText(node.life)}`);
   return exit.done;

@@ -3,7 +3,7 @@ import { request, type IncomingMessage } from 'node:http';
 import type { MemberStatus, NodeStatus } from '../node/operations.ts';
 import type { DrainReason } from '../registry/record.ts';
 import { Failure, type FailureKind } from '../std/failure.ts';
-import { complaint, memberList, nodeStatus } from './protocol.ts';
+import { complaint, memberList, nodeStatus, withinMsMax } from './protocol.ts';
 import { controlSocket } from './socket-file.ts';
 
 /** A healthy node answers within a millisecond; a starved or stopped one is told apart by this. */
@@ -14,10 +14,10 @@ const answerBytesMax = 4 * 1_024 ** 2;
 export type ControlClient = {
   status(): Promise<NodeStatus>;
   members(): Promise<readonly MemberStatus[]>;
-  /** Starts a drain and resolves at once. */
-  drain(reason: DrainReason, withinMs: number): Promise<NodeStatus>;
+  /** Starts a drain and resolves at once; null leaves its time to the node. */
+  drain(reason: DrainReason, withinMs: number | null): Promise<NodeStatus>;
   /** Resolves when the node has left and stopped its engine. */
-  leave(withinMs: number): Promise<NodeStatus>;
+  leave(withinMs: number | null): Promise<NodeStatus>;
   isolate(on: boolean): Promise<NodeStatus>;
 };
 
@@ -39,7 +39,7 @@ export function connectControl(dataDir: string): ControlClient {
     status: () => ask(nodeStatus, 'GET /status'),
     members: () => ask(memberList, 'GET /members'),
     drain: (reason, withinMs) => ask(nodeStatus, 'POST /drain', order({ reason, withinMs })),
-    leave: (withinMs) => ask(nodeStatus, 'POST /leave', order({ withinMs }, withinMs)),
+    leave: (withinMs) => ask(nodeStatus, 'POST /leave', order({ withinMs }, withinMs ?? withinMsMax)),
     isolate: (on) => ask(nodeStatus, 'POST /faults/isolate', order({ on })),
   };
 }

@@ -7,8 +7,9 @@ import type { MemberStatus, NodeStatus } from '../node/operations.ts';
 import type { DrainReason } from '../registry/record.ts';
 
 /** A drain ends with the instance, and no notice is longer than AWS's two minutes; an hour leaves room to plan. */
-const withinMsMax = 3_600_000;
-const within = z.int().min(0).max(withinMsMax);
+export const withinMsMax = 3_600_000;
+/** null: as long as the node's own settings give it. */
+const within = z.int().min(0).max(withinMsMax).nullable();
 
 const reasons = ['interruption', 'lifecycle', 'maintenance', 'signal', 'operator'] as const;
 const reason = z.enum(reasons satisfies readonly DrainReason[]);

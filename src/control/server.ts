@@ -21,6 +21,8 @@ const closeMs = 2_000;
 type ControlOptions = {
   readonly dataDir: string;
   readonly operations: Operations;
+  /** For a drain whose order says nothing of its time, ms. */
+  readonly drainMs: number;
   /** Cuts the node off from its peers or joins it again; null: faults are not allowed here. */
   readonly isolate: ((on: boolean) => void) | null;
 };
@@ -97,7 +99,8 @@ function reply(response: ServerResponse, status: number, body: unknown): void {
 
 type Parser<T> = { safeParse(value: unknown): { readonly success: boolean; readonly data?: T } };
 
-async function perform({ operations, isolate }: ControlOptions, request: IncomingMessage): Promise<unknown> {
+async function perform(options: ControlOptions, request: IncomingMessage): Promise<unknown> {
+  const { operations, isolate, drainMs } = options;
   const asked = `${request.method} ${request.url}`;
   const order = async <T>(schema: Parser<T>): Promise<T> => {
     const { success, data } = schema.safeParse(await readJson(request));
@@ -111,12 +114,12 @@ async function perform({ operations, isolate }: ControlOptions, request: Incomin
       return operations.members();
     case 'POST /drain': {
       const { reason, withinMs } = await order(drainOrder);
-      operations.drain(reason, withinMs);
+      operations.drain(reason, withinMs ?? drainMs);
       return operations.status();
     }
     case 'POST /leave': {
       const { withinMs } = await order(leaveOrder);
-      await operations.leave(withinMs);
+      await operations.leave(withinMs ?? drainMs);
       return operations.status();
     }
     case 'POST /faults/isolate': {

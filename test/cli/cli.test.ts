@@ -36,7 +36,7 @@ async function tempDir(t: TestContext): Promise<string> {
 
 async function nodeIn(t: TestContext, dataDir: string, id = 'i-1'): Promise<FakeNode> {
   const node = fakeNode({ id });
-  const server = await openControl({ dataDir, operations: node, isolate: null });
+  const server = await openControl({ dataDir, operations: node, drainMs: 70_000, isolate: null });
   t.after(() => server.close());
   return node;
 }
@@ -191,7 +191,7 @@ test('what another node calls itself cannot move the cursor', async (t) => {
   match(out, /^i-\?\[2J\?\?evil \(self\)/m);
 });
 
-test('drain and leave give the node its time, and tell what became of it', async (t) => {
+test('drain and leave give the node the time that was said or its own, and tell what became of it', async (t) => {
   const dataDir = await tempDir(t);
   const node = await nodeIn(t, dataDir);
   match(
@@ -199,7 +199,7 @@ test('drain and leave give the node its time, and tell what became of it', async
     /^i-1: draining \(operator\) until \d\d:\d\d:\d\d\n$/,
   );
   equal((await synkti(['leave', '--data-dir', dataDir, '--within', '30s'])).out, 'i-1: left\n');
-  deepEqual(node.told, ['drain operator 100000', 'leave 30000']);
+  deepEqual(node.told, ['drain operator 70000', 'leave 30000']);
 });
 
 test('a node is found by data directory, by number or instance id in dev, or by being the only one', async (t) => {

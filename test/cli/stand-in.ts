@@ -24,6 +24,7 @@ spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true,
 await openControl({
   dataDir: String(values['data-dir']),
   operations: fakeNode({ id }),
+  drainMs: 1_000,
   isolate: (on) => tell({ level: 'info', fact: 'isolated', on }),
 });
 const api = createServer((request, response) => {

@@ -25,7 +25,7 @@ async function open(
   const dir = options.dir ?? (await tempDir(t));
   const node = fakeNode();
   const isolate = options.faults === false ? null : (on: boolean) => void (node.isolated = on);
-  const server = await openControl({ dataDir: dir, operations: node, isolate });
+  const server = await openControl({ dataDir: dir, operations: node, drainMs: 70_000, isolate });
   t.after(() => server.close());
   return { dir, node, server };
 }
