@@ -37,7 +37,7 @@ export function init(config: Config, rng: Rng): State {
 }
 
 /** Whatever changes the engine's standing is announced first: peers must look elsewhere before anything is killed. */
-export function step(state: State, event: Event, now: Instant): Step {
+function step(state: State, event: Event, now: Instant): Step {
   const [next, effects] =
     'life' in event && event.life !== state.life ? stay(state) : move(state, event, now);
   const [before, engine] = [standing(state.stage), standing(next.stage)];

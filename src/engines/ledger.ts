@@ -12,7 +12,7 @@ const schema = z.object({
   /** Of the spec that it was started with. */
   digest: z.string(),
 });
-export type Entry = z.infer<typeof schema>;
+type Entry = z.infer<typeof schema>;
 
 /** null: nothing written down, or nothing that makes sense. */
 export async function readLedger(path: string): Promise<Entry | null> {
