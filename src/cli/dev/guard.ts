@@ -12,17 +12,16 @@ read -r order
 if [ "$order" = stand-down ]; then exit 0; fi
 mark="$1"; output="$2"; shift 2
 marked() {
-  if [ ! -d /proc/self ]; then
+  if [ -d /proc/self ]; then
+    grep -lzxF -- "$mark" /proc/[0-9]*/environ
+    find /proc/[0-9]*/fd/1 -maxdepth 0 -lname "$output*"
+  else
     ps -axwwE -o pid=,command= | grep -F " $mark " | awk -v self=$$ '$1 != self {print $1}'
-    return
-  fi
-  for p in /proc/[0-9]*; do
-    if tr '\\0' '\\n' <"$p/environ" | grep -qxF "$mark"; then echo "\${p#/proc/}"; continue; fi
-    case "$(readlink "$p/fd/1")" in "$output"*) echo "\${p#/proc/}" ;; esac
-  done
+  fi | sed 's#^/proc/\\([0-9]*\\)/.*#\\1#'
 }
 for round in 1 2 3; do marked 2>/dev/null | xargs kill -9 2>/dev/null; sleep 0.1; done
 rm -rf -- "$@"
+rmdir -- "\${output%/node-}"
 `;
 
 type Guard = {
