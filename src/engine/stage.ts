@@ -1,7 +1,7 @@
 /** Where the engine is in its life, and what others see of that. */
 import { unreachable } from '../std/assert.ts';
 import type { Rng } from '../std/random.ts';
-import { earliest, type Instant, never } from '../std/time.ts';
+import { after, earliest, type Instant, never } from '../std/time.ts';
 import type { Budget } from './budget.ts';
 import type { Liveness } from './liveness.ts';
 import type { EngineMetrics } from './metrics.ts';
@@ -105,6 +105,8 @@ export type Status = Standing & {
   readonly load: Load | null;
   /** Watched time with work in hand and no token, ms: far below `wedgedMs` already no member to send more to. */
   readonly stuckMs: number;
+  /** When it was asked for its metrics, as long as it has not answered; null: it owes none. */
+  readonly askedAt: Instant | null;
   readonly restarts: number;
 };
 
@@ -139,6 +141,7 @@ export function status(state: State): Status {
     maxModelLen,
     load: ready?.load ?? null,
     stuckMs: ready?.liveness.stuckMs ?? 0,
+    askedAt: ready?.asked === true ? after(ready.sampleAt, -state.config.answerMs) : null,
     restarts,
   };
 }

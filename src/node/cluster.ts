@@ -45,6 +45,8 @@ export type Cluster = {
   readonly events: NetworkEvents;
   /** A member's record or health changed in a way that others act on. */
   readonly changed: Listeners<[id: MemberId]>;
+  /** A member, perhaps ourselves, that told the load of its engine tells it no more: the engine stands still. */
+  readonly muted: Listeners<[id: MemberId]>;
   own(): NodeRecord;
   revise(change: Parameters<typeof registry.revise>[1]): void;
   members(): readonly Known[];
@@ -70,6 +72,7 @@ export function openCluster(options: {
   const records = registry.init(options.own);
   const loads = new Map<MemberId, HeardLoad>();
   const changed = listeners<[MemberId]>();
+  const muted = listeners<[MemberId]>();
   /** Peers whose direct stream did not take our newest record. */
   const owed = new Set<string>();
   let waiting: (() => void)[] = [];
@@ -136,9 +139,9 @@ export function openCluster(options: {
     if (message.type === 'record') return onRecord(author, message.record);
     const member = membership.byPeerId(state(), author);
     if (via !== 'direct' || member === undefined) return;
-    // Alive, and its engine does not tell: what it told before says nothing any more.
-    if (message.type === 'alive') loads.delete(member.id);
-    else loads.set(member.id, { running: message.running, waiting: message.waiting, at: clock.now() });
+    if (message.type === 'load')
+      loads.set(member.id, { running: message.running, waiting: message.waiting, at: clock.now() });
+    else if (loads.delete(member.id)) muted.tell(member.id);
   }
 
   /** Who holds the tag of an instance speaks for that instance and for no other. */
@@ -170,6 +173,8 @@ export function openCluster(options: {
 
   function beat(previous: string, count: number): void {
     const load = options.localLoad();
+    if (load === null && loads.delete(options.own.id)) muted.tell(options.own.id);
+    else if (load !== null) loads.set(options.own.id, { ...load, at: clock.now() });
     const message: Message = load === null ? { type: 'alive' } : { type: 'load', ...load };
     const text = JSON.stringify(message);
     for (const { connected, peerId } of state().members.values()) {
@@ -196,6 +201,7 @@ export function openCluster(options: {
 
   return {
     changed,
+    muted,
     looked: firstLook.promise,
     own: () => records.own,
     members: () => [...state().members.values()].map((member) => known(member, records, loads)),

@@ -15,6 +15,8 @@ import type { MemberLoad } from './serving.ts';
 
 /** Work in hand and no token for this long: what it has to do says nothing of when it will be done. */
 const stuckMsMax = 3_000;
+/** Asked for its metrics and silent for this long: vLLM answers within 20 ms, whatever its core is doing. */
+const answerMsMax = 2_000;
 
 export type LocalEngine = {
   /** Phase or models changed. */
@@ -82,8 +84,9 @@ export function openEngine(options: {
     generations: () => generations,
     status: () => expecting(status(driven.state()), options.expectedModels),
     load: () => {
-      const { phase, load, stuckMs } = status(driven.state());
+      const { phase, load, stuckMs, askedAt } = status(driven.state());
       if (phase !== 'ready' || load === null || stuckMs >= stuckMsMax) return null;
+      if (askedAt !== null && options.clock.now() - askedAt >= answerMsMax) return null;
       const total = Math.max(generations, load.running + load.waiting);
       const waiting = Math.min(load.waiting, total);
       return { running: total - waiting, waiting };

@@ -114,6 +114,8 @@ export function createNode(options: NodeOptions, ports: NodePorts): Node {
     else if (member.health === 'suspect') moves.tell(id, 'suspect');
   });
 
+  cluster.muted.add((id) => moves.tell(id, 'silence'));
+
   async function join(joined: Network): Promise<void> {
     const tags = { clock, cloud, report, stopping: stopping.signal };
     await tagSelf(tags, { cluster: options.cluster, record, address: options.address });

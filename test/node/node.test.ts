@@ -149,3 +149,16 @@ test('a member whose stream fell silent is asked last for ten seconds', async (t
   await world.clock.run(1_500);
   equal(load(), 0);
 });
+
+test('what an engine that answers nothing has not begun is asked elsewhere, within four seconds', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  world.hosts.get('i-2')!.engine.frozen = true;
+  await world.clock.run(4_000);
+  for (const name of world.hosts.keys()) {
+    const { moves, node } = world.hosts.get(name)!;
+    deepEqual(moves, ['i-2 silence']);
+    const seen = node.serving.models()[0]?.ready.find(({ member }) => member === memberId('i-2'));
+    equal(seen?.load, null);
+  }
+});

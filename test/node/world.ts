@@ -50,7 +50,7 @@ type Host = {
   tags: Record<string, string>;
   up: boolean;
   /** Its engine's own account, as the next sample finds it. */
-  engine: { running: number; generationTokens: number };
+  engine: { running: number; generationTokens: number; frozen: boolean };
   /** What the metadata service says of an interruption. */
   notice: Reading | null;
 };
@@ -68,7 +68,7 @@ export class World {
     options: { readonly tags?: boolean; readonly engineStops?: boolean } = {},
   ): Promise<Host> {
     const facts: Fact[] = [];
-    const engine = { running: 0, generationTokens: 0 };
+    const engine = { running: 0, generationTokens: 0, frozen: false };
     const host = { name, facts, moves: [], tags: {}, up: true, notice: null, engine } as unknown as Host;
     const node = createNode(
       {
@@ -197,11 +197,13 @@ const engineThat = ({ stops, engine }: Pick<Host, 'engine'> & { readonly stops: 
       case 'warm':
         return answer({ type: 'warmed', life });
       case 'sample':
+        if (engine.frozen) return;
         return answer({
           type: 'sampled',
           life,
           metrics: {
-            ...engine,
+            running: engine.running,
+            generationTokens: engine.generationTokens,
             waiting: 0,
             byModel: new Map(),
             kvUsage: 0,
