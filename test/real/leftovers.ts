@@ -13,13 +13,13 @@ export type Process = { readonly pid: number; readonly start: string; readonly t
 export const sharedMemoryFiles = async (): Promise<ReadonlySet<string>> =>
   new Set((await readdir(sharedMemory)).map((file) => join(sharedMemory, file)));
 
-/** The processes and all that descend from them. By descent, because some programs write over their environment. */
-export async function familyOf(ancestors: readonly number[]): Promise<readonly Process[]> {
+/** All that descend from a process. By descent, because some programs write over their environment. */
+export async function familyOf(ancestor: number): Promise<readonly Process[]> {
   const all = await Promise.all((await allPids()).map(look));
-  const family = new Map(all.filter((one) => ancestors.includes(one.pid)).map((one) => [one.pid, one]));
+  const family = new Map<number, Process>();
   for (let size = -1; size !== family.size;) {
     size = family.size;
-    for (const one of all) if (family.has(one.parent)) family.set(one.pid, one);
+    for (const one of all) if (one.parent === ancestor || family.has(one.parent)) family.set(one.pid, one);
   }
   return [...family.values()];
 }
