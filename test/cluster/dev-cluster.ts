@@ -43,6 +43,8 @@ export async function startDevCluster(options: {
   readonly readyMs: number;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Ends the wait for it, and what has started so far. */
+  readonly signal?: AbortSignal;
 }): Promise<DevCluster> {
   const dir = await mkdtemp(join(tmpdir(), 'synkti-cluster-'));
   const basePort = await freePort(options.nodes);
@@ -70,6 +72,10 @@ export async function startDevCluster(options: {
       () => reject(new Error(`no cluster within ${options.readyMs} ms:\n${talk}`)),
       options.readyMs,
     );
+    options.signal?.addEventListener('abort', () => {
+      clearTimeout(late);
+      reject(options.signal?.reason as Error);
+    });
     child.once('exit', (code) => {
       clearTimeout(late);
       reject(new Error(`synkti dev ended with ${code}:\n${talk}`));

@@ -41,7 +41,7 @@ export async function interruptUnderLoad(
   report(`starting ${plan.nodes} nodes, each with its own vLLM`);
   // The replacement of the interrupted node would only be one more engine to start.
   const args = ['--engine', 'vllm', '--replace-after', '1h'];
-  const cluster = await startDevCluster({ nodes: plan.nodes, readyMs, args });
+  const cluster = await startDevCluster({ nodes: plan.nodes, readyMs, args, signal });
   const family: Process[] = [];
   let result;
   try {
@@ -63,7 +63,7 @@ async function play(
 ): Promise<Outcome> {
   const model = await servedModel(cluster.nodes[0]!);
   const request = { apis: cluster.nodes.map(({ api }) => api), model, count: plan.streams, maxTokens };
-  await warmUp(cluster.nodes, model);
+  await warmUp(cluster.nodes, model, signal);
 
   report(`${plan.streams} streams undisturbed`);
   const undisturbed = startStreams(request, signal);
@@ -79,7 +79,8 @@ async function play(
   report(`node ${victim.node} has ${noticeSeconds} s left`);
   await cluster.synkti('chaos', 'interrupt', String(victim.node), '--notice', `${noticeSeconds}s`);
   await disturbed.done;
-  const hasLeft = await until(() => !isAlive(victim.pid), noticeSeconds * 1_000);
+  const hasLeft = await until(() => signal.aborted || !isAlive(victim.pid), noticeSeconds * 1_000);
+  signal.throwIfAborted();
   await Promise.all([moved.stop(), movedAtAll.stop()]);
   const others = movedAtAll.total() - moved.total();
   if (others > 0) report(`${others} moves for other reasons than the interruption`);
@@ -116,7 +117,7 @@ async function servedModel({ api }: DevNode): Promise<string> {
 }
 
 /** 64 tokens first: on some CPUs a shorter first prompt kills vLLM's worker. Several, so that every engine gets one. */
-async function warmUp(nodes: readonly DevNode[], model: string): Promise<void> {
+async function warmUp(nodes: readonly DevNode[], model: string, signal: AbortSignal): Promise<void> {
   const prompt = Array.from({ length: 64 }, () => 75);
   await Promise.all(
     [...nodes, ...nodes].map(async ({ api }) => {
@@ -124,6 +125,7 @@ async function warmUp(nodes: readonly DevNode[], model: string): Promise<void> {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ model, prompt, max_tokens: 32, temperature: 0, ignore_eos: true }),
+        signal,
       });
       if (!response.ok) throw new Error(`warm up: ${response.status} ${await response.text()}`);
     }),
