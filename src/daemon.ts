@@ -4,7 +4,7 @@
  */
 import { roleCredentials } from './aws/credentials.ts';
 import { openCloud } from './aws/ec2.ts';
-import { openImds } from './aws/imds.ts';
+import { openImds, type Imds } from './aws/imds.ts';
 import { identify, noticesFrom } from './aws/metadata.ts';
 import { release, respawn } from './cli/executable.ts';
 import { exit, type Io } from './cli/io.ts';
@@ -20,19 +20,21 @@ import { openInlet } from './gateway/peer.ts';
 import { openGateway } from './gateway/server.ts';
 import { startNetwork } from './libp2p/network.ts';
 import { issueCertificate } from './mtls/certificate.ts';
-import { loadIdentity } from './mtls/identity.ts';
+import { loadIdentity, type Identity } from './mtls/identity.ts';
 import { listenPeers } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
 import type { GaugeSample, Report } from './node/facts.ts';
-import { createNode, type Node } from './node/node.ts';
+import { Node } from './node/node.ts';
 import { gaugesOf, openOperations } from './node/operate.ts';
+import type { Cloud, InstanceIdentity } from './node/ports.ts';
 import { systemClock as clock } from './os/clock.ts';
 import { makeDirectory } from './os/directory.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
 import { processes } from './os/processes.ts';
+import type { NodeRecord } from './registry/record.ts';
 import { Failure } from './std/failure.ts';
 import { memberId, type MemberId } from './std/member-id.ts';
-import { openTelemetry } from './telemetry/telemetry.ts';
+import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 
 const imdsOfAws = 'http://169.254.169.254';
 const p2pPortOfAll = 4001;
@@ -46,29 +48,54 @@ const closeMs = 1_000;
 /** Resolves with the exit code when the node has left. Throws a Failure when it cannot start. */
 export async function runNode(settings: Settings, io: Io): Promise<number> {
   await using opened = new AsyncDisposableStack();
-  return await run(settings, io, opened);
+  let gauges = (): readonly GaugeSample[] => [];
+  const { logLevel: level, logFormat: format } = settings;
+  const telemetry = openTelemetry({ level, format, out: io.out, gauges: () => gauges() });
+  const { report } = telemetry;
+  report({ fact: 'node.configured', version: release().version, ...describe(settings) });
+
+  // Before the first connection: what it does not see opening it cannot cut.
+  const isolation = settings.faults ? isolationOf(settings) : null;
+  if (isolation !== null) opened.defer(() => isolation.close());
+  const self = await identifySelf(settings, opened);
+  const engine = openEngineOf(settings, { nodeId: self.id, env: io.env, report });
+  const node = composeNode(settings, self, { engine, report });
+  opened.defer(() => node.close());
+  gauges = () => gaugesOf(node);
+  await openListeners({ settings, self, node, engine, isolation, telemetry }, opened);
+
+  await node.start();
+  report({ fact: 'node.started', member: self.id, peerId: self.identity.peerId, zone: self.instance.zone });
+  opened.defer(
+    io.onSignal(() => node.drain('signal', node.leaving.phase() === 'open' ? settings.drainMs : hurriedMs)),
+  );
+  await node.leaving.left;
+  report({ fact: 'node.stopped', member: self.id });
+  return exit.done;
 }
 
-async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Promise<number> {
-  const gauges: { read: () => readonly GaugeSample[] } = { read: () => [] };
-  const { report, metrics } = openTelemetry({
-    level: settings.logLevel,
-    format: settings.logFormat,
-    out: io.out,
-    gauges: () => gauges.read(),
-  });
-  const { version } = release();
-  report({ fact: 'node.configured', version, ...describe(settings) });
+/** Who this node is: by its key, and by what the metadata service and the settings say. */
+type Self = {
+  readonly id: string;
+  readonly cluster: string;
+  /** Where other nodes reach it. */
+  readonly host: string;
+  readonly identity: Identity;
+  readonly instance: InstanceIdentity;
+  readonly imds: Imds;
+  readonly cloud: Cloud;
+};
 
+async function identifySelf(settings: Settings, opened: AsyncDisposableStack): Promise<Self> {
   await prepareDirectory(settings.dataDir);
   const identity = await loadIdentity(settings.dataDir);
   const imds = openImds(settings.imdsEndpoint ?? imdsOfAws);
   opened.defer(() => imds.close());
   const instance = await identify(imds, AbortSignal.timeout(identifyMs));
   // A launch template can name the cluster in the instance's tags, which costs no call and no permission to read.
-  const clusterName = settings.cluster ?? instance.tags['SynktiCluster'] ?? 'synkti';
+  const cluster = settings.cluster ?? instance.tags['SynktiCluster'] ?? 'synkti';
   const cloud = openCloud({
-    cluster: clusterName,
+    cluster,
     identify: () => Promise.resolve(instance),
     credentials: roleCredentials(imds),
     endpoint: settings.awsEndpoint,
@@ -76,72 +103,84 @@ async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Pr
     p2pPort: p2pPortOfAll,
   });
   opened.defer(() => cloud.close());
-
   const host = settings.host ?? instance.privateIp;
-  const peerAddress = `${host}:${settings.peerPort}`;
-  const nodeId = settings.nodeId ?? instance.instanceId;
-  const engine = openEngineOf(settings, { nodeId, env: io.env, report });
+  return { id: settings.nodeId ?? instance.instanceId, cluster, host, identity, instance, imds, cloud };
+}
+
+function composeNode(
+  settings: Settings,
+  { id, cluster, host, identity, instance, imds, cloud }: Self,
+  { engine, report }: { readonly engine: EngineHost | null; readonly report: Report },
+): Node {
+  const { version } = release();
   const expectedModels = engine === null ? [] : [servedName(settings)];
-  const node = createNode(
+  const derivable = host === instance.privateIp && settings.p2pPort === p2pPortOfAll;
+  const record: NodeRecord = {
+    id: memberId(id),
+    peerId: identity.peerId,
+    // The wall clock outranks every earlier start; where it went back, an echo of the old record corrects it.
+    incarnation: clock.wallNow(),
+    sequence: 0,
+    role: settings.role,
+    zone: instance.zone,
+    version,
+    addresses: { peer: `${host}:${settings.peerPort}`, api: `http://${host}:${settings.apiPort}` },
+    life: { phase: 'joining' },
+    engine: engine === null ? { phase: 'none' } : { phase: 'starting', models: expectedModels },
+  };
+  const network = {
+    privateKey: identity.privateKey,
+    listen: { host, port: settings.p2pPort },
+    version,
+    onRefused: (peerId: string, why: string) => report({ fact: 'peer.refused', peerId, why }),
+  };
+  return new Node(
     {
-      cluster: clusterName,
+      cluster,
+      record,
+      address: derivable ? null : `${host}:${settings.p2pPort}`,
       discoveryMs: settings.discoveryMs,
       engine: engine === null ? null : { expectedModels, readyMs: settings.engineReadyMs },
-      address:
-        host === instance.privateIp && settings.p2pPort === p2pPortOfAll
-          ? null
-          : `${host}:${settings.p2pPort}`,
-      record: {
-        id: memberId(nodeId),
-        peerId: identity.peerId,
-        // The wall clock outranks every earlier start; where it went back, an echo of the old record corrects it.
-        incarnation: clock.wallNow(),
-        sequence: 0,
-        role: settings.role,
-        zone: instance.zone,
-        version,
-        addresses: { peer: peerAddress, api: `http://${host}:${settings.apiPort}` },
-        life: { phase: 'joining' },
-        engine: engine === null ? { phase: 'none' } : { phase: 'starting', models: expectedModels },
-      },
     },
     {
       clock,
       rng: { seed: seedFrom(identity.peerId) },
       cloud,
       readNotice: noticesFrom(imds),
-      openNetwork: (events) =>
-        startNetwork(
-          {
-            privateKey: identity.privateKey,
-            listen: { host, port: settings.p2pPort },
-            version,
-            onRefused: (peerId, why) => report({ fact: 'peer.refused', peerId, why }),
-          },
-          events,
-        ),
-      engineHost:
-        engine === null
-          ? null
-          : { perform: (...order) => engine.perform(...order), close: () => engine.release() },
+      openNetwork: (events) => startNetwork(network, events),
+      engineHost: engine && {
+        perform: (...order) => engine.perform(...order),
+        close: () => engine.release(),
+      },
       report,
     },
   );
-  opened.defer(() => node.close());
-  gauges.read = () => gaugesOf(node);
+}
 
-  const credentials = await issueCertificate(identity);
+type Parts = {
+  readonly settings: Settings;
+  readonly self: Self;
+  readonly node: Node;
+  readonly engine: EngineHost | null;
+  readonly isolation: Isolation | null;
+  readonly telemetry: Telemetry;
+};
+
+/** For peers, for operators, and last for clients: whoever can ask finds everything behind it ready. */
+async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<void> {
+  const { settings, self, node, engine, isolation, telemetry } = parts;
+  const credentials = await issueCertificate(self.identity);
   const pools = openPeerPools(credentials);
   opened.defer(() => pools.close());
   const inlet = openInlet({ serving: node.serving, engine: () => engine?.dispatcher ?? null });
   const listener = await listenPeers(
     {
       credentials,
-      host,
+      host: self.host,
       port: settings.peerPort,
-      admit: node.events.admit,
+      admit: node.cluster.events.admit,
       onRequest: inlet.onRequest,
-      onRefused: (why) => report({ fact: 'peer.refused', peerId: '', why }),
+      onRefused: (why) => telemetry.report({ fact: 'peer.refused', peerId: '', why }),
     },
     AbortSignal.timeout(identifyMs),
   );
@@ -149,18 +188,16 @@ async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Pr
     inlet.close();
     await listener.close(AbortSignal.timeout(closeMs));
   });
-  const isolation = settings.faults ? isolationOf(settings) : null;
-  if (isolation !== null) opened.defer(() => isolation.close());
   const addresses = {
     api: `http://${settings.apiHost}:${settings.apiPort}`,
-    peer: peerAddress,
-    p2p: `${host}:${settings.p2pPort}`,
+    peer: `${self.host}:${settings.peerPort}`,
+    p2p: `${self.host}:${settings.p2pPort}`,
   };
   const control = await openControl({
     dataDir: settings.dataDir,
-    operations: openOperations(node, { cluster: clusterName, pid: process.pid, addresses }, clock),
+    operations: openOperations(node, { cluster: self.cluster, pid: process.pid, addresses }, clock),
     drainMs: settings.drainMs,
-    isolate: isolation === null ? null : (on) => (on ? isolation.isolate() : isolation.heal()),
+    isolate: isolation && ((on) => (on ? isolation.isolate() : isolation.heal())),
   });
   opened.defer(() => control.close());
   const gateway = await openGateway(
@@ -169,20 +206,11 @@ async function run(settings: Settings, io: Io, opened: AsyncDisposableStack): Pr
       serving: node.serving,
       dispatcherTo: (member) => wayTo(member, { node, engine, pools }),
       clock,
-      rng: { seed: seedFrom(nodeId) },
-      metrics,
+      rng: { seed: seedFrom(self.id) },
+      metrics: telemetry.metrics,
     },
   );
   opened.defer(() => gateway.close(AbortSignal.timeout(closeMs)));
-
-  await node.start();
-  report({ fact: 'node.started', member: nodeId, peerId: identity.peerId, zone: instance.zone });
-  opened.defer(
-    io.onSignal(() => node.drain('signal', node.leaving.phase() === 'open' ? settings.drainMs : hurriedMs)),
-  );
-  await node.leaving.left;
-  report({ fact: 'node.stopped', member: nodeId });
-  return exit.done;
 }
 
 async function prepareDirectory(dataDir: string): Promise<void> {

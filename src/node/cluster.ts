@@ -13,9 +13,9 @@ import { Failure } from '../std/failure.ts';
 import { memberId, type MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
 import { after, type Instant } from '../std/time.ts';
-import { drive } from './drive.ts';
+import { drive, type Driven } from './drive.ts';
 import type { Report } from './facts.ts';
-import { listeners, type Listeners } from './listeners.ts';
+import { listeners } from './listeners.ts';
 import type { Clock, Cloud, Network, NetworkEvents, Sighting } from './ports.ts';
 import type { MemberLoad } from './serving.ts';
 import { within } from './within.ts';
@@ -41,25 +41,7 @@ export type Known = {
 
 type HeardLoad = MemberLoad & { readonly at: Instant };
 
-export type Cluster = {
-  readonly events: NetworkEvents;
-  /** A member's record or health changed in a way that others act on. */
-  readonly changed: Listeners<[id: MemberId]>;
-  /** A member, perhaps ourselves, that told the load of its engine tells it no more: the engine stands still. */
-  readonly muted: Listeners<[id: MemberId]>;
-  own(): NodeRecord;
-  revise(change: Parameters<typeof registry.revise>[1]): void;
-  members(): readonly Known[];
-  heardLoad(id: MemberId, load: MemberLoad): void;
-  suspect(id: MemberId): void;
-  /** Begins to look for members and to tell them. */
-  join(network: Network): void;
-  /** The first answer of EC2 has come, or its absence. */
-  readonly looked: Promise<void>;
-  stop(): void;
-};
-
-export function openCluster(options: {
+type ClusterOptions = {
   readonly own: NodeRecord;
   readonly discoveryMs: number;
   readonly rng: Rng;
@@ -67,176 +49,229 @@ export function openCluster(options: {
   readonly cloud: Cloud;
   readonly localLoad: () => MemberLoad | null;
   readonly report: Report;
-}): Cluster {
-  const { clock, cloud, report } = options;
-  const records = registry.init(options.own);
-  const loads = new Map<MemberId, HeardLoad>();
-  const changed = listeners<[MemberId]>();
-  const muted = listeners<[MemberId]>();
+};
+
+export class Cluster {
+  /** A member's record or health changed in a way that others act on. */
+  readonly changed = listeners<[id: MemberId]>();
+  /** A member, perhaps ourselves, that told the load of its engine tells it no more: the engine stands still. */
+  readonly muted = listeners<[id: MemberId]>();
+  /** The first answer of EC2 has come, or its absence. */
+  readonly looked: Promise<void>;
+  /** What the network tells us. */
+  readonly events: NetworkEvents;
+
+  readonly #options: ClusterOptions;
+  readonly #records: registry.Registry;
+  readonly #loads = new Map<MemberId, HeardLoad>();
+  readonly #first: State;
+  readonly #firstLook = Promise.withResolvers<void>();
+  readonly #stopping = new AbortController();
   /** Peers whose direct stream did not take our newest record. */
-  const owed = new Set<string>();
-  let waiting: (() => void)[] = [];
-  let network: Network | null = null;
-  const stopping = new AbortController();
-  let disarmBeat = (): void => {};
-  const firstLook = Promise.withResolvers<void>();
+  readonly #owed = new Set<string>();
+  /** Strangers that wait for a look at EC2. */
+  #waiting: (() => void)[] = [];
+  #network: Network | null = null;
+  /** null until we join: nobody is looked for, dialled or judged before that. */
+  #driven: Driven<State, membership.Event> | null = null;
+  #disarmBeat = (): void => {};
 
-  const first = membership.init(
-    { selfId: options.own.id, discoveryMs: options.discoveryMs },
-    options.rng,
-    clock.now(),
-  );
-  let driven: ReturnType<typeof drive<State, membership.Event, membership.Effect>> | null = null;
-  const state = (): State => driven?.state() ?? first;
-  const deliver = (event: membership.Event): void => driven?.deliver(event);
+  constructor(options: ClusterOptions) {
+    const { clock, own, discoveryMs } = options;
+    this.#options = options;
+    this.#records = registry.init(own);
+    this.looked = this.#firstLook.promise;
+    this.#first = membership.init({ selfId: own.id, discoveryMs }, options.rng, clock.now());
+    this.events = {
+      admit: (peerId) => this.#admit(peerId),
+      connected: (peerId) => this.#onConnected(peerId),
+      disconnected: (peerId) => this.#onDisconnected(peerId),
+      message: (author, body, via) => {
+        const message = decode(body);
+        if (message !== null) this.#onMessage(author, message, via);
+      },
+    };
+  }
 
-  function perform(effect: membership.Effect): void {
+  own(): NodeRecord {
+    return this.#records.own;
+  }
+
+  members(): readonly Known[] {
+    return [...this.#members()].map((member) => known(member, this.#records, this.#loads));
+  }
+
+  revise(change: Parameters<typeof registry.revise>[1]): void {
+    if (registry.revise(this.#records, change)) this.#tellRecord();
+  }
+
+  heardLoad(id: MemberId, load: MemberLoad): void {
+    const at = this.#options.clock.now();
+    if (this.#state().members.has(id)) this.#loads.set(id, { ...load, at });
+  }
+
+  suspect(id: MemberId): void {
+    this.#deliver({ type: 'suspected', id });
+  }
+
+  /** Begins to look for members and to tell them. */
+  join(network: Network): void {
+    this.#network = network;
+    const machine = { ...membership, wake: { type: 'tick' } as const };
+    this.#driven = drive(machine, this.#first, this.#options.clock, (effect: membership.Effect) =>
+      this.#perform(effect),
+    );
+    this.#beat('', 0);
+  }
+
+  stop(): void {
+    this.#driven?.stop();
+    this.#disarmBeat();
+    this.#stopping.abort();
+    for (const wake of this.#waiting) wake();
+  }
+
+  #state(): State {
+    return this.#driven?.state() ?? this.#first;
+  }
+
+  #deliver(event: membership.Event): void {
+    this.#driven?.deliver(event);
+  }
+
+  #members(): Iterable<Member> {
+    return this.#state().members.values();
+  }
+
+  #perform(effect: membership.Effect): void {
     switch (effect.type) {
       case 'look':
-        return void look();
+        return void this.#look();
       case 'dial':
-        return void dial(effect);
+        return void this.#dial(effect);
       case 'hang-up':
-        return void network?.hangUp(effect.peerId);
+        return void this.#network?.hangUp(effect.peerId);
       case 'fact':
-        report({ ...effect.fact });
-        if ('member' in effect.fact) onTurn(effect.fact.fact, effect.fact.member);
+        this.#options.report({ ...effect.fact });
+        if ('member' in effect.fact) this.#onTurn(effect.fact.fact, effect.fact.member);
     }
   }
 
-  function onTurn(fact: string, id: MemberId): void {
-    if (fact === 'member.forgotten' || fact === 'member.died') loads.delete(id);
-    if (fact === 'member.forgotten') records.records.delete(id);
-    changed.tell(id);
+  #onTurn(fact: string, id: MemberId): void {
+    if (fact === 'member.forgotten' || fact === 'member.died') this.#loads.delete(id);
+    if (fact === 'member.forgotten') this.#records.records.delete(id);
+    this.changed.tell(id);
   }
 
-  async function look(): Promise<void> {
+  async #look(): Promise<void> {
+    const { cloud } = this.#options;
     try {
-      const limits = { clock, ms: lookMs, stopping: stopping.signal };
-      const sightings = await within(limits, (signal) => cloud.sightings(signal));
-      deliver({ type: 'looked', listed: sightings.map(listedFrom) });
+      const sightings = await this.#within(lookMs, (signal) => cloud.sightings(signal));
+      this.#deliver({ type: 'looked', listed: sightings.map(listedFrom) });
     } catch (error) {
-      deliver({ type: 'look-failed', why: error instanceof Error ? error.message : String(error) });
+      const why = error instanceof Error ? error.message : String(error);
+      this.#deliver({ type: 'look-failed', why });
     }
-    firstLook.resolve();
-    const told = waiting;
-    waiting = [];
+    this.#firstLook.resolve();
+    const told = this.#waiting;
+    this.#waiting = [];
     for (const wake of told) wake();
   }
 
-  async function dial({ id, peerId, address }: Extract<membership.Effect, { type: 'dial' }>): Promise<void> {
+  async #dial({ id, ...peer }: Extract<membership.Effect, { type: 'dial' }>): Promise<void> {
     try {
-      const limits = { clock, ms: dialMs, stopping: stopping.signal };
-      await within(limits, async (signal) => network?.dial({ peerId, address }, signal));
+      await this.#within(dialMs, async (signal) => this.#network?.dial(peer, signal));
     } catch (error) {
       const refused = error instanceof Failure && error.kind === 'missing';
-      deliver({ type: 'dial-failed', id, refused });
+      this.#deliver({ type: 'dial-failed', id, refused });
     }
   }
 
-  function onMessage(author: string, message: Message, via: 'direct' | 'gossip'): void {
-    if (via === 'direct') deliver({ type: 'heard', peerId: author });
-    if (message.type === 'record') return onRecord(author, message.record);
-    const member = membership.byPeerId(state(), author);
+  #within<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return within({ clock: this.#options.clock, ms, stopping: this.#stopping.signal }, work);
+  }
+
+  #onConnected(peerId: string): void {
+    this.#deliver({ type: 'connected', peerId });
+    this.#tellRecordTo(peerId);
+  }
+
+  #onDisconnected(peerId: string): void {
+    this.#owed.delete(peerId);
+    this.#deliver({ type: 'disconnected', peerId });
+  }
+
+  #onMessage(author: string, message: Message, via: 'direct' | 'gossip'): void {
+    if (via === 'direct') this.#deliver({ type: 'heard', peerId: author });
+    if (message.type === 'record') return this.#onRecord(author, message.record);
+    const member = membership.byPeerId(this.#state(), author);
     if (via !== 'direct' || member === undefined) return;
     if (message.type === 'load')
-      loads.set(member.id, { running: message.running, waiting: message.waiting, at: clock.now() });
-    else if (loads.delete(member.id)) muted.tell(member.id);
+      this.heardLoad(member.id, { running: message.running, waiting: message.waiting });
+    else if (this.#loads.delete(member.id)) this.muted.tell(member.id);
   }
 
   /** Who holds the tag of an instance speaks for that instance and for no other. */
-  function onRecord(author: string, record: NodeRecord): void {
-    const speaksFor =
-      author === records.own.peerId ? records.own.id : membership.byPeerId(state(), author)?.id;
-    if (record.id !== speaksFor) return;
-    const outcome = registry.merge(records, record, author);
-    if (outcome === 'stale-self') return tellRecord();
+  #onRecord(author: string, record: NodeRecord): void {
+    const { own } = this.#records;
+    const speaker = membership.byPeerId(this.#state(), author);
+    if (record.id !== (author === own.peerId ? own.id : speaker?.id)) return;
+    const outcome = registry.merge(this.#records, record, author);
+    if (outcome === 'stale-self') return this.#tellRecord();
     if (outcome !== 'news') return;
-    const left = record.life.phase === 'left';
-    deliver({ type: 'recorded', id: record.id, peerId: author, incarnation: record.incarnation, left });
-    changed.tell(record.id);
+    const { id, incarnation, life } = record;
+    const left = life.phase === 'left';
+    this.#deliver({ type: 'recorded', id, peerId: author, incarnation, left });
+    this.changed.tell(id);
   }
 
-  function tellRecord(): void {
-    const body = encode({ type: 'record', record: records.own });
-    network?.gossip(body);
-    for (const member of state().members.values()) {
-      if (member.connected && member.peerId !== null && !network?.send(member.peerId, body))
-        owed.add(member.peerId);
+  #tellRecord(): void {
+    this.#network?.gossip(encode({ type: 'record', record: this.#records.own }));
+    for (const { connected, peerId } of this.#members()) {
+      if (connected && peerId !== null) this.#tellRecordTo(peerId);
     }
   }
 
-  function tellRecordTo(peerId: string): void {
-    owed.delete(peerId);
-    if (!network?.send(peerId, encode({ type: 'record', record: records.own }))) owed.add(peerId);
+  #tellRecordTo(peerId: string): void {
+    this.#owed.delete(peerId);
+    const taken = this.#network?.send(peerId, encode({ type: 'record', record: this.#records.own }));
+    if (taken !== true) this.#owed.add(peerId);
   }
 
-  function beat(previous: string, count: number): void {
-    const load = options.localLoad();
-    if (load === null && loads.delete(options.own.id)) muted.tell(options.own.id);
-    else if (load !== null) loads.set(options.own.id, { ...load, at: clock.now() });
+  #beat(previous: string, count: number): void {
+    const { clock, localLoad } = this.#options;
+    const load = localLoad();
+    this.#noteOwnLoad(load);
     const message: Message = load === null ? { type: 'alive' } : { type: 'load', ...load };
     const text = JSON.stringify(message);
-    for (const { connected, peerId } of state().members.values()) {
+    for (const { connected, peerId } of this.#members()) {
       if (!connected || peerId === null) continue;
-      if (owed.has(peerId)) tellRecordTo(peerId);
-      if (text !== previous || count % 2 === 0) network?.send(peerId, encode(message));
+      if (this.#owed.has(peerId)) this.#tellRecordTo(peerId);
+      if (text !== previous || count % 2 === 0) this.#network?.send(peerId, encode(message));
     }
-    disarmBeat = clock.wakeAt(after(clock.now(), beatMs), () => beat(text, count + 1));
+    this.#disarmBeat = clock.wakeAt(after(clock.now(), beatMs), () => this.#beat(text, count + 1));
   }
 
-  async function admit(peerId: string): Promise<boolean> {
-    if (membership.isAdmitted(state(), peerId)) return true;
-    if (waiting.length >= waitingMax) return false;
+  #noteOwnLoad(load: MemberLoad | null): void {
+    const { id } = this.#records.own;
+    if (load !== null) this.#loads.set(id, { ...load, at: this.#options.clock.now() });
+    else if (this.#loads.delete(id)) this.muted.tell(id);
+  }
+
+  async #admit(peerId: string): Promise<boolean> {
+    const { clock, report } = this.#options;
+    if (membership.isAdmitted(this.#state(), peerId)) return true;
+    if (this.#waiting.length >= waitingMax) return false;
     const looked = Promise.withResolvers<void>();
-    waiting.push(looked.resolve);
+    this.#waiting.push(looked.resolve);
     const disarm = clock.wakeAt(after(clock.now(), admitMs), looked.resolve);
-    deliver({ type: 'stranger' });
+    this.#deliver({ type: 'stranger' });
     await looked.promise;
     disarm();
-    const admitted = membership.isAdmitted(state(), peerId);
+    const admitted = membership.isAdmitted(this.#state(), peerId);
     if (!admitted) report({ fact: 'peer.denied', peerId });
     return admitted;
   }
-
-  return {
-    changed,
-    muted,
-    looked: firstLook.promise,
-    own: () => records.own,
-    members: () => [...state().members.values()].map((member) => known(member, records, loads)),
-    heardLoad: (id, load) => {
-      if (state().members.has(id)) loads.set(id, { ...load, at: clock.now() });
-    },
-    suspect: (id) => deliver({ type: 'suspected', id }),
-    revise: (change) => void (registry.revise(records, change) && tellRecord()),
-    events: {
-      admit,
-      connected: (peerId) => {
-        deliver({ type: 'connected', peerId });
-        tellRecordTo(peerId);
-      },
-      disconnected: (peerId) => {
-        owed.delete(peerId);
-        deliver({ type: 'disconnected', peerId });
-      },
-      message: (author, body, via) => {
-        const message = decode(body);
-        if (message !== null) onMessage(author, message, via);
-      },
-    },
-    join: (joined) => {
-      network = joined;
-      driven = drive({ ...membership, wake: { type: 'tick' } as const }, first, clock, perform);
-      beat('', 0);
-    },
-    stop: () => {
-      driven?.stop();
-      disarmBeat();
-      stopping.abort();
-      for (const wake of waiting) wake();
-    },
-  };
 }
 
 const listedFrom = ({ instanceId, ...rest }: Sighting): Listed => ({ id: memberId(instanceId), ...rest });

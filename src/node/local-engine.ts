@@ -7,9 +7,10 @@ import type { Event as EngineEvent, Effect as EngineEffect, Standing } from '../
 import { defaults, status, type State, type Status } from '../engine/stage.ts';
 import * as engine from '../engine/supervision.ts';
 import type { Rng } from '../std/random.ts';
-import { drive } from './drive.ts';
+import { drive, type Driven } from './drive.ts';
 import type { Report } from './facts.ts';
-import { listeners, type Listeners } from './listeners.ts';
+import { listeners } from './listeners.ts';
+import { once } from './once.ts';
 import type { Clock, EngineHost } from './ports.ts';
 import type { MemberLoad } from './serving.ts';
 
@@ -18,26 +19,7 @@ const stuckMsMax = 3_000;
 /** Asked for its metrics and silent for this long: vLLM answers within 20 ms, whatever its core is doing. */
 const answerMsMax = 2_000;
 
-export type LocalEngine = {
-  /** Phase or models changed. */
-  readonly changed: Listeners<[]>;
-  /** Whatever still runs on it must be cut now; it is stopped next. */
-  readonly cut: Listeners<[]>;
-  /** The number of generations changed. */
-  readonly counted: Listeners<[]>;
-  status(): Status;
-  load(): MemberLoad | null;
-  generations(): number;
-  /** A generation begins; call the result when it ends. */
-  generating(): () => void;
-  start(): void;
-  /** Resolves when nothing of it runs any more, at the latest after `withinMs`. */
-  stop(withinMs: number): Promise<void>;
-  /** Lets go of it without touching it. */
-  close(): Promise<void>;
-};
-
-export function openEngine(options: {
+type EngineOptions = {
   readonly host: EngineHost;
   /** What it will serve, for those who ask before it is ready. */
   readonly expectedModels: readonly string[];
@@ -45,21 +27,87 @@ export function openEngine(options: {
   readonly rng: Rng;
   readonly clock: Clock;
   readonly report: Report;
-}): LocalEngine {
-  const { host, report } = options;
-  const [changed, cut, counted] = [listeners(), listeners(), listeners()];
-  const stopped = Promise.withResolvers<void>();
-  let generations = 0;
+};
 
-  function perform(effect: EngineEffect): void {
+export class LocalEngine {
+  /** Phase or models changed. */
+  readonly changed = listeners();
+  /** Whatever still runs on it must be cut now; it is stopped next. */
+  readonly cut = listeners();
+  /** The number of generations changed. */
+  readonly counted = listeners();
+
+  readonly #options: EngineOptions;
+  readonly #driven: Driven<State, EngineEvent>;
+  readonly #stopped = Promise.withResolvers<void>();
+  #generations = 0;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    const initial = engine.init({ ...defaults, readyMs: options.readyMs }, options.rng);
+    this.#driven = drive<State, EngineEvent, EngineEffect>(
+      engine.supervision,
+      initial,
+      options.clock,
+      (effect) => this.#perform(effect),
+    );
+  }
+
+  status(): Status {
+    return expecting(status(this.#driven.state()), this.#options.expectedModels);
+  }
+
+  /** null: not known, which is not the same as idle. */
+  load(): MemberLoad | null {
+    const { phase, load, stuckMs, askedAt } = this.status();
+    if (phase !== 'ready' || load === null || stuckMs >= stuckMsMax) return null;
+    if (askedAt !== null && this.#options.clock.now() - askedAt >= answerMsMax) return null;
+    const total = Math.max(this.#generations, load.running + load.waiting);
+    const waiting = Math.min(load.waiting, total);
+    return { running: total - waiting, waiting };
+  }
+
+  generations(): number {
+    return this.#generations;
+  }
+
+  /** A generation begins; call the result when it ends. */
+  generating(): () => void {
+    this.#count(1);
+    return once(() => this.#count(-1));
+  }
+
+  start(): void {
+    this.#driven.deliver({ type: 'start' });
+  }
+
+  /** Resolves when nothing of it runs any more, at the latest after `withinMs`. */
+  async stop(withinMs: number): Promise<void> {
+    this.#driven.deliver({ type: 'stop', withinMs, graceful: true });
+    await this.#stopped.promise;
+  }
+
+  /** Lets go of it without touching it. */
+  async close(): Promise<void> {
+    this.#driven.stop();
+    await this.#options.host.close();
+  }
+
+  #count(change: 1 | -1): void {
+    this.#generations += change;
+    this.counted.tell();
+  }
+
+  #perform(effect: EngineEffect): void {
+    const { host, report } = this.#options;
     switch (effect.type) {
       case 'announce':
-        return changed.tell();
+        return this.changed.tell();
       case 'cut':
-        cut.tell();
-        return driven.deliver({ type: 'streams.cut' });
+        this.cut.tell();
+        return this.#driven.deliver({ type: 'streams.cut' });
       case 'stopped':
-        return stopped.resolve();
+        return this.#stopped.resolve();
       case 'fact':
         return report({ ...effect.fact });
       case 'adopt':
@@ -70,48 +118,9 @@ export function openEngine(options: {
       case 'terminate':
       case 'kill':
       case 'sweep':
-        return host.perform(effect, (answer) => driven.deliver(answer));
+        return host.perform(effect, (answer) => this.#driven.deliver(answer));
     }
   }
-
-  const initial = engine.init({ ...defaults, readyMs: options.readyMs }, options.rng);
-  const driven = drive<State, EngineEvent, EngineEffect>(engine.supervision, initial, options.clock, perform);
-
-  return {
-    changed,
-    cut,
-    counted,
-    generations: () => generations,
-    status: () => expecting(status(driven.state()), options.expectedModels),
-    load: () => {
-      const { phase, load, stuckMs, askedAt } = status(driven.state());
-      if (phase !== 'ready' || load === null || stuckMs >= stuckMsMax) return null;
-      if (askedAt !== null && options.clock.now() - askedAt >= answerMsMax) return null;
-      const total = Math.max(generations, load.running + load.waiting);
-      const waiting = Math.min(load.waiting, total);
-      return { running: total - waiting, waiting };
-    },
-    generating: () => {
-      let running = true;
-      generations++;
-      counted.tell();
-      return () => {
-        if (!running) return;
-        running = false;
-        generations--;
-        counted.tell();
-      };
-    },
-    start: () => driven.deliver({ type: 'start' }),
-    stop: async (withinMs) => {
-      driven.deliver({ type: 'stop', withinMs, graceful: true });
-      await stopped.promise;
-    },
-    close: async () => {
-      driven.stop();
-      await host.close();
-    },
-  };
 }
 
 /** An engine that loads a model for minutes has no model list yet; peers answer "starting" instead of "unknown". */

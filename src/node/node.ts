@@ -9,13 +9,13 @@ import type { DrainReason } from '../drain/drain.ts';
 import type { NodeRecord } from '../registry/record.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
-import { openCluster, type Cluster } from './cluster.ts';
-import type { Report } from './facts.ts';
-import { openLeaving, type Leaving } from './leaving.ts';
+import { Cluster } from './cluster.ts';
+import type { Fact, Report } from './facts.ts';
+import { Leaving } from './leaving.ts';
 import { listeners } from './listeners.ts';
-import { openEngine, type LocalEngine } from './local-engine.ts';
+import { LocalEngine } from './local-engine.ts';
 import type { Clock, Cloud, EngineHost, Network, NetworkEvents, ReadNotice } from './ports.ts';
-import { openServing, type Counts } from './serve.ts';
+import { NodeServing, type Counts } from './serve.ts';
 import type { MoveReason, Serving } from './serving.ts';
 import { tagSelf, untagSelf } from './tags.ts';
 
@@ -39,111 +39,127 @@ type NodePorts = {
   readonly report: Report;
 };
 
-export type Node = {
+export class Node {
   readonly serving: Serving;
-  readonly events: NetworkEvents;
   readonly cluster: Cluster;
   readonly engine: LocalEngine | null;
   readonly leaving: Leaving;
-  readonly counts: Counts;
-  drain(reason: DrainReason, withinMs: number): void;
+  readonly counts: Counts = { entered: 0, moved: 0 };
+  readonly #options: NodeOptions;
+  readonly #ports: NodePorts;
+  readonly #moves = listeners<[MemberId, MoveReason]>();
+  readonly #stopping = new AbortController();
+  #network: Network | null = null;
+
+  constructor(options: NodeOptions, ports: NodePorts) {
+    const { clock, rng, engineHost: host } = ports;
+    const { record, discoveryMs } = options;
+    this.#options = options;
+    this.#ports = ports;
+    const report: Report = (fact) => this.#report(fact);
+    this.engine =
+      host === null || options.engine === null
+        ? null
+        : new LocalEngine({ ...options.engine, host, rng, clock, report });
+    this.cluster = new Cluster({
+      ...{ own: record, discoveryMs, rng, clock, cloud: ports.cloud, report },
+      localLoad: () => this.engine?.load() ?? null,
+    });
+    this.leaving = new Leaving({
+      ...{ clock, readNotice: ports.readNotice, report },
+      load: () => ({ generations: this.engine?.generations() ?? 0, relays: this.counts.entered }),
+      stopEngine: async (withinMs) => this.engine?.stop(withinMs),
+      sayGoodbye: (withinMs) => this.#sayGoodbye(withinMs),
+    });
+    const { cluster, engine, leaving, counts } = this;
+    const moves = this.#moves;
+    this.serving = new NodeServing({
+      self: record.id,
+      clock,
+      cluster,
+      engine,
+      leaving,
+      counts,
+      moves,
+      report,
+    });
+    this.#wire();
+  }
+
   /** Resolves when the network listens; the rest of joining goes on by itself. */
-  start(): Promise<void>;
+  async start(): Promise<void> {
+    this.#network = await this.#ports.openNetwork(this.cluster.events);
+    this.engine?.start();
+    this.leaving.watch();
+    this.#join(this.#network).catch((error: unknown) =>
+      this.#report({ fact: 'node.stumbled', why: String(error) }),
+    );
+  }
+
+  drain(reason: DrainReason, withinMs: number): void {
+    this.leaving.begin(reason, withinMs);
+  }
+
   /** Lets go of everything, in reverse order. The engine is left as the drain left it. */
-  close(): Promise<void>;
-};
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    this.leaving.stop();
+    this.cluster.stop();
+    await this.engine?.close();
+    await this.#network?.close();
+  }
 
-export function createNode(options: NodeOptions, ports: NodePorts): Node {
-  const { clock, cloud } = ports;
-  const { record } = options;
-  const counts: Counts = { entered: 0, moved: 0 };
-  const report: Report = (fact) => {
-    if (fact.fact === 'stream.moved') counts.moved++;
-    ports.report(fact);
-  };
-  const stopping = new AbortController();
-  const moves = listeners<[MemberId, MoveReason]>();
-  let network: Network | null = null;
+  /** What one part does to another. */
+  #wire(): void {
+    const { cluster, engine, leaving } = this;
+    engine?.changed.add(() => this.#onEngine(engine));
+    engine?.counted.add(() => leaving.loadChanged());
+    leaving.announced.add((reason, deadline) => {
+      cluster.revise({ life: { phase: 'draining', reason, deadline } });
+      this.#moves.tell(this.#options.record.id, 'drain');
+    });
+    cluster.changed.add((id) => this.#onMember(id));
+    cluster.muted.add((id) => this.#moves.tell(id, 'silence'));
+  }
 
-  const engine =
-    ports.engineHost === null || options.engine === null
-      ? null
-      : openEngine({ ...options.engine, host: ports.engineHost, rng: ports.rng, clock, report });
-  const cluster = openCluster({
-    own: record,
-    discoveryMs: options.discoveryMs,
-    rng: ports.rng,
-    clock,
-    cloud,
-    localLoad: () => engine?.load() ?? null,
-    report,
-  });
-  const leaving = openLeaving({
-    clock,
-    readNotice: ports.readNotice,
-    load: () => ({ generations: engine?.generations() ?? 0, relays: counts.entered }),
-    stopEngine: async (withinMs) => engine?.stop(withinMs),
-    sayGoodbye: async (withinMs) => {
-      cluster.revise({ life: { phase: 'left' } });
-      await untagSelf({ clock, cloud, report, ms: withinMs, stopping: stopping.signal });
-    },
-    report,
-  });
-
-  const serving = openServing({ self: record.id, clock, cluster, engine, leaving, counts, moves, report });
-
-  engine?.changed.add(() => {
+  #onEngine(engine: LocalEngine): void {
     const { phase, models } = engine.status();
-    const serves = phase === 'ready' && cluster.own().life.phase === 'joining';
-    cluster.revise({
+    const serves = phase === 'ready' && this.cluster.own().life.phase === 'joining';
+    this.cluster.revise({
       engine: { phase, models: [...models] },
       ...(serves ? { life: { phase: 'serving' } } : {}),
     });
-    if (serves) report({ fact: 'node.serving', afterMs: Math.round(clock.now()) });
-  });
-  engine?.counted.add(leaving.loadChanged);
-  leaving.announced.add((reason, deadline) => {
-    cluster.revise({ life: { phase: 'draining', reason, deadline } });
-    moves.tell(record.id, 'drain');
-  });
-  cluster.changed.add((id) => {
-    const member = cluster.members().find((known) => known.id === id);
-    const phase = member?.record?.life.phase;
-    if (phase === 'draining' || phase === 'left') moves.tell(id, 'drain');
-    else if (member === undefined || member.health === 'dead') moves.tell(id, 'dead');
-    else if (member.health === 'suspect') moves.tell(id, 'suspect');
-  });
-
-  cluster.muted.add((id) => moves.tell(id, 'silence'));
-
-  async function join(joined: Network): Promise<void> {
-    const tags = { clock, cloud, report, stopping: stopping.signal };
-    await tagSelf(tags, { cluster: options.cluster, record, address: options.address });
-    if (!stopping.signal.aborted) cluster.join(joined);
-    await cluster.looked;
-    if (engine === null) cluster.revise({ life: { phase: 'serving' } });
+    if (serves) this.#report({ fact: 'node.serving', afterMs: Math.round(this.#ports.clock.now()) });
   }
 
-  return {
-    serving,
-    events: cluster.events,
-    cluster,
-    engine,
-    leaving,
-    counts,
-    drain: leaving.begin,
-    start: async () => {
-      network = await ports.openNetwork(cluster.events);
-      engine?.start();
-      leaving.watch();
-      void join(network).catch((error: unknown) => report({ fact: 'node.stumbled', why: String(error) }));
-    },
-    close: async () => {
-      stopping.abort();
-      leaving.stop();
-      cluster.stop();
-      await engine?.close();
-      await network?.close();
-    },
-  };
+  #onMember(id: MemberId): void {
+    const member = this.cluster.members().find((known) => known.id === id);
+    const phase = member?.record?.life.phase;
+    if (phase === 'draining' || phase === 'left') this.#moves.tell(id, 'drain');
+    else if (member === undefined || member.health === 'dead') this.#moves.tell(id, 'dead');
+    else if (member.health === 'suspect') this.#moves.tell(id, 'suspect');
+  }
+
+  async #join(network: Network): Promise<void> {
+    const { cluster, record, address } = this.#options;
+    await tagSelf(this.#tagging(), { cluster, record, address });
+    if (!this.#stopping.signal.aborted) this.cluster.join(network);
+    await this.cluster.looked;
+    if (this.engine === null) this.cluster.revise({ life: { phase: 'serving' } });
+  }
+
+  async #sayGoodbye(withinMs: number): Promise<void> {
+    this.cluster.revise({ life: { phase: 'left' } });
+    await untagSelf({ ...this.#tagging(), ms: withinMs });
+  }
+
+  #tagging() {
+    const { clock, cloud } = this.#ports;
+    return { clock, cloud, report: (fact: Fact) => this.#report(fact), stopping: this.#stopping.signal };
+  }
+
+  #report(fact: Fact): void {
+    if (fact.fact === 'stream.moved') this.counts.moved++;
+    this.#ports.report(fact);
+  }
 }

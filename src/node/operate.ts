@@ -15,7 +15,7 @@ export function openOperations(node: Node, self: Self, clock: Clock): Operations
   return {
     status: () => statusOf(node, self, Math.round(clock.now() - startedAt)),
     members: () => membersOf(node, clock),
-    drain: node.drain,
+    drain: (reason, withinMs) => node.drain(reason, withinMs),
     leave: async (withinMs) => {
       node.drain('operator', withinMs);
       await node.leaving.left;

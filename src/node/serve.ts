@@ -1,4 +1,5 @@
 /** Answers the gateway from what the cluster, the engine and the drain know at this instant. */
+import type { NodeRecord } from '../registry/record.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 import type { Cluster, Known } from './cluster.ts';
@@ -6,8 +7,9 @@ import type { Report } from './facts.ts';
 import type { Leaving } from './leaving.ts';
 import type { Listeners } from './listeners.ts';
 import type { LocalEngine } from './local-engine.ts';
+import { once } from './once.ts';
 import type { Clock } from './ports.ts';
-import type { Admission, MoveReason, ServedModel, Serving, ServingMember } from './serving.ts';
+import type { Admission, MemberLoad, MoveReason, ServedModel, Serving, ServingMember } from './serving.ts';
 
 /** Requests of clients that are connected here, and moves of them; changed by the serving below only. */
 export type Counts = { entered: number; moved: number };
@@ -18,7 +20,7 @@ const reportLagMs = 50;
 const doubtMs = 10_000;
 const retryAfterMs = { joining: 2_000, draining: 1_000 };
 
-export function openServing(parts: {
+type Parts = {
   readonly self: MemberId;
   readonly clock: Clock;
   readonly cluster: Cluster;
@@ -27,94 +29,137 @@ export function openServing(parts: {
   readonly counts: Counts;
   readonly moves: Listeners<[MemberId, MoveReason]>;
   readonly report: Report;
-}): Serving {
-  const { self, clock, cluster, engine, leaving, counts } = parts;
-  const sent = sentRequests(clock);
-  const doubted = new Map<MemberId, Instant>();
-  const isDoubted = (id: MemberId): boolean => clock.now() < (doubted.get(id) ?? -Infinity);
+};
 
-  const ours = (): ServingMember => ({
-    member: self,
-    self: true,
-    zone: cluster.own().zone,
-    load: isDoubted(self) ? null : (engine?.load() ?? null),
-    // What we sent ourselves is in our own count already.
-    unreported: 0,
-  });
-  const theirs = ({ id, load, record }: Known): ServingMember => ({
-    member: id,
-    self: false,
-    zone: record?.zone ?? '',
-    load: isDoubted(id) ? null : load,
-    unreported: sent.unreported(id, load?.at ?? null),
-  });
+export class NodeServing implements Serving {
+  readonly self: MemberId;
+  readonly report: Report;
+  readonly sent: Serving['sent'];
+  readonly onMove: Serving['onMove'];
+  readonly onRelayEnd: Serving['onRelayEnd'];
+  readonly #parts: Parts;
+  readonly #sent: ReturnType<typeof sentRequests>;
+  /** Until when a member is asked last. */
+  readonly #doubted = new Map<MemberId, Instant>();
 
-  function models(): readonly ServedModel[] {
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#sent = sentRequests(parts.clock);
+    this.self = parts.self;
+    this.report = parts.report;
+    this.sent = this.#sent.begin;
+    this.onMove = parts.moves.add;
+    this.onRelayEnd = parts.leaving.relayEnd.add;
+  }
+
+  models(): readonly ServedModel[] {
+    const { engine, leaving, cluster } = this.#parts;
     const found = new Map<string, { ready: ServingMember[]; starting: number }>();
-    const enter = (ids: readonly string[], phase: string, member: () => ServingMember): void => {
+    const enter = (ids: readonly string[], phase: Phase, member: () => ServingMember): void => {
       for (const id of ids) {
         const model = found.get(id) ?? { ready: [], starting: 0 };
         found.set(id, model);
         if (phase === 'ready') model.ready.push(member());
-        else model.starting++;
+        else if (phase !== 'away') model.starting++;
       }
     };
-    if (engine !== null && leaving.phase() === 'open')
-      enter(engine.status().models, engine.status().phase, ours);
+    if (engine !== null) {
+      const { models, phase } = engine.status();
+      enter(models, leaving.phase() === 'open' ? phase : 'away', () => this.#ours());
+    }
     for (const known of cluster.members()) {
       const { record } = known;
-      if (known.health !== 'alive' || record === null || record.engine.phase === 'none') continue;
-      if (record.life.phase !== 'serving' && record.life.phase !== 'joining') continue;
-      enter(record.engine.models, record.engine.phase, () => theirs(known));
+      if (record === null || record.engine.phase === 'none') continue;
+      enter(record.engine.models, phaseOf(known, record), () => this.#theirs(known));
     }
     const contextTokens = engine?.status().maxModelLen ?? null;
     return [...found].map(([id, { ready, starting }]) => ({ id, ready, starting, contextTokens }));
   }
 
-  function admission(): Admission {
+  admission(): Admission {
+    const { leaving, cluster } = this.#parts;
     if (leaving.phase() !== 'open') return closed('draining');
-    const serves = cluster.own().life.phase === 'serving' || models().some(({ ready }) => ready.length > 0);
+    const serves =
+      cluster.own().life.phase === 'serving' || this.models().some(({ ready }) => ready.length > 0);
     return serves ? { open: true } : closed('joining');
   }
 
-  function engineAdmission(): Admission {
+  engineAdmission(): Admission {
+    const { leaving, engine } = this.#parts;
     if (leaving.phase() !== 'open') return closed('draining');
     return engine?.status().phase === 'ready' ? { open: true } : closed('joining');
   }
 
-  return {
-    self,
-    models,
-    admission,
-    engineAdmission,
-    report: parts.report,
-    localLoad: () => engine?.load() ?? null,
-    heardLoad: (member, load) => {
-      cluster.heardLoad(member, load);
-    },
-    suspect: (member, why) => {
-      if (member === self) return;
-      parts.report({ fact: 'member.failing', member, why });
-      cluster.suspect(member);
-    },
-    doubt: (member) => {
-      for (const id of doubted.keys()) if (!isDoubted(id)) doubted.delete(id);
-      doubted.set(member, after(clock.now(), doubtMs));
-      parts.moves.tell(member, 'silence');
-    },
-    entered: () => {
-      counts.entered++;
-      return once(() => {
-        counts.entered--;
-        leaving.loadChanged();
-      });
-    },
-    sent: sent.begin,
-    generating: () => engine?.generating() ?? (() => {}),
-    onMove: parts.moves.add,
-    onCut: (listener) => engine?.cut.add(listener) ?? (() => {}),
-    onRelayEnd: leaving.relayEnd.add,
-  };
+  localLoad(): MemberLoad | null {
+    return this.#parts.engine?.load() ?? null;
+  }
+
+  heardLoad(member: MemberId, load: MemberLoad): void {
+    this.#parts.cluster.heardLoad(member, load);
+  }
+
+  suspect(member: MemberId, why: string): void {
+    if (member === this.self) return;
+    this.report({ fact: 'member.failing', member, why });
+    this.#parts.cluster.suspect(member);
+  }
+
+  doubt(member: MemberId): void {
+    const { clock, moves } = this.#parts;
+    for (const id of this.#doubted.keys()) if (!this.#isDoubted(id)) this.#doubted.delete(id);
+    this.#doubted.set(member, after(clock.now(), doubtMs));
+    moves.tell(member, 'silence');
+  }
+
+  entered(): () => void {
+    const { counts, leaving } = this.#parts;
+    counts.entered++;
+    return once(() => {
+      counts.entered--;
+      leaving.loadChanged();
+    });
+  }
+
+  generating(): () => void {
+    return this.#parts.engine?.generating() ?? (() => {});
+  }
+
+  onCut(listener: () => void): () => void {
+    return this.#parts.engine?.cut.add(listener) ?? (() => {});
+  }
+
+  #isDoubted(id: MemberId): boolean {
+    return this.#parts.clock.now() < (this.#doubted.get(id) ?? -Infinity);
+  }
+
+  #ours(): ServingMember {
+    return {
+      member: this.self,
+      self: true,
+      zone: this.#parts.cluster.own().zone,
+      load: this.#isDoubted(this.self) ? null : this.localLoad(),
+      // What we sent ourselves is in our own count already.
+      unreported: 0,
+    };
+  }
+
+  #theirs({ id, load, record }: Known): ServingMember {
+    return {
+      member: id,
+      self: false,
+      zone: record?.zone ?? '',
+      load: this.#isDoubted(id) ? null : load,
+      unreported: this.#sent.unreported(id, load?.at ?? null),
+    };
+  }
+}
+
+/** `away`: it has the model, and takes no request just now. It is why a model is busy rather than unknown. */
+type Phase = 'ready' | 'starting' | 'down' | 'away';
+
+function phaseOf({ health }: Known, { life, engine }: NodeRecord): Phase {
+  if (engine.phase === 'none' || health !== 'alive') return 'away';
+  return life.phase === 'serving' || life.phase === 'joining' ? engine.phase : 'away';
 }
 
 const closed = (reason: 'joining' | 'draining'): Admission => ({
@@ -122,15 +167,6 @@ const closed = (reason: 'joining' | 'draining'): Admission => ({
   reason,
   retryAfterMs: retryAfterMs[reason],
 });
-
-function once(act: () => void): () => void {
-  let done = false;
-  return () => {
-    if (done) return;
-    done = true;
-    act();
-  };
-}
 
 /**
  * Requests under way to each member, by when they began: those that began since its last report are added to what it

@@ -3,7 +3,7 @@ import type { GaugeSample, Report } from '../node/facts.ts';
 import { openLog, type LogLevel, type LogOutput } from './log.ts';
 import { openMetrics } from './metrics.ts';
 
-type Telemetry = {
+export type Telemetry = {
   readonly report: Report;
   /** What GET /metrics answers. */
   metrics(): Promise<string>;

@@ -4,7 +4,7 @@
  */
 import type { Event as EngineEvent, Order } from '../../src/engine/orders.ts';
 import type { Fact } from '../../src/node/facts.ts';
-import { createNode, type Node } from '../../src/node/node.ts';
+import { Node } from '../../src/node/node.ts';
 import type { Clock, Cloud, EngineHost, Network, NetworkEvents, Sighting } from '../../src/node/ports.ts';
 import type { Reading } from '../../src/spot/notices.ts';
 import { Failure } from '../../src/std/failure.ts';
@@ -70,7 +70,7 @@ export class World {
     const facts: Fact[] = [];
     const engine = { running: 0, generationTokens: 0, frozen: false };
     const host = { name, facts, moves: [], tags: {}, up: true, notice: null, engine } as unknown as Host;
-    const node = createNode(
+    const node = new Node(
       {
         cluster: 'test',
         address: null,

@@ -3,7 +3,7 @@ import { openImds } from '../../src/aws/imds.ts';
 import { noticesFrom } from '../../src/aws/metadata.ts';
 import type { DrainReason } from '../../src/drain/drain.ts';
 import type { Fact } from '../../src/node/facts.ts';
-import { openLeaving, type Leaving } from '../../src/node/leaving.ts';
+import { Leaving } from '../../src/node/leaving.ts';
 import { systemClock } from '../../src/os/clock.ts';
 import { FakeImds } from '../aws/fake-imds.ts';
 
@@ -24,7 +24,7 @@ export async function watched(run: (instance: Watched) => Promise<void>): Promis
   const imds = openImds(fake.endpoint);
   const facts: Fact[] = [];
   const announced: Watched['announced'] = [];
-  const leaving = openLeaving({
+  const leaving = new Leaving({
     clock: systemClock,
     readNotice: noticesFrom(imds),
     load: () => ({ generations: 1, relays: 0 }),
