@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { killAndUnlink, mappedBy } from '../real/leftovers.ts';
+import { mappedBy } from '../real/leftovers.ts';
 import { completion, type Talk } from './exchange.ts';
 import { ask, call } from './talk.ts';
 import { until } from './until.ts';
@@ -37,6 +37,9 @@ export type Member = { readonly pid: number; readonly title: string };
 
 /** The name under which every engine of the list serves its model. */
 export const servedName = 'tiny';
+
+const resourceTracker = /multiprocessing[./]resource_tracker/;
+const trackerMs = 2_000;
 
 export class EngineProcess {
   readonly pid: number;
@@ -161,10 +164,23 @@ export class EngineProcess {
 
   /** SIGKILL for the whole group, also after the leader is gone, and its files removed. */
   async end(): Promise<void> {
-    await killAndUnlink((await this.members()).map((member) => member.pid));
+    const kill = async (spared: RegExp | null): Promise<boolean> => {
+      const members = await this.members();
+      for (const { pid, title } of members) if (!spared?.test(title)) signalIfThere(pid, 'SIGKILL');
+      return members.length === 0;
+    };
+    // Python's resource tracker removes shared memory and semaphores once all others are gone, if it is let.
+    if (!(await until(() => kill(resourceTracker), trackerMs))) await until(() => kill(null), 10_000);
     await this.#exited;
-    await until(async () => (await this.members()).length === 0, 10_000);
     for (const file of this.#sharedMemory) await rm(file, { force: true });
     await rm(this.#dir, { recursive: true, force: true });
+  }
+}
+
+function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

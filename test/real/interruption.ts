@@ -2,6 +2,8 @@
  * A cluster whose nodes each supervise a real vLLM, one of them interrupted while all are answering: every stream
  * goes on, with the very ids of an undisturbed run, and nothing is left on the machine afterwards.
  */
+import { readdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { startDevCluster, type DevCluster, type DevNode } from '../cluster/dev-cluster.ts';
 import { until } from '../conformance/until.ts';
 import { watchCounter } from '../demo/observe.ts';
@@ -71,17 +73,21 @@ async function play(
   throwUnlessAllFinished(undisturbed);
 
   report(`${plan.streams} streams, and one node interrupted`);
+  const victim = cluster.nodes.at(-1)!;
   const moved = watchCounter(cluster.nodes, 'synkti_streams_moved_total{cause="drain"}');
   const movedAtAll = watchCounter(cluster.nodes, 'synkti_streams_moved_total');
   const disturbed = startStreams(request, signal);
-  await begun(disturbed, signal);
-  const victim = cluster.nodes.at(-1)!;
-  report(`node ${victim.node} has ${noticeSeconds} s left`);
-  await cluster.synkti('chaos', 'interrupt', String(victim.node), '--notice', `${noticeSeconds}s`);
-  await disturbed.done;
-  const hasLeft = await until(() => signal.aborted || !isAlive(victim.pid), noticeSeconds * 1_000);
-  signal.throwIfAborted();
-  await Promise.all([moved.stop(), movedAtAll.stop()]);
+  let hasLeft;
+  try {
+    await begun(disturbed, signal);
+    report(`node ${victim.node} has ${noticeSeconds} s left`);
+    await cluster.synkti('chaos', 'interrupt', String(victim.node), '--notice', `${noticeSeconds}s`);
+    await disturbed.done;
+    hasLeft = await until(() => signal.aborted || !isAlive(victim.pid), noticeSeconds * 1_000);
+    signal.throwIfAborted();
+  } finally {
+    await Promise.all([moved.stop(), movedAtAll.stop()]);
+  }
   const others = movedAtAll.total() - moved.total();
   if (others > 0) report(`${others} moves for other reasons than the interruption`);
 
@@ -103,8 +109,21 @@ async function play(
     ['no token is wrong', result.wrongTokens === 0],
     ['the streams of the interrupted node move', result.moved > 0],
     ['the interrupted node leaves in time', hasLeft],
+    ['it leaves no socket', (await socketsIn(dirname(victim.control))).length === 0],
   ];
   return { report: result, broken: bounds.filter(([, holds]) => !holds).map(([bound]) => bound) };
+}
+
+/** None where the whole folder is gone. */
+async function socketsIn(dir: string): Promise<readonly string[]> {
+  try {
+    return (await readdir(dir, { withFileTypes: true }))
+      .filter((one) => one.isSocket())
+      .map(({ name }) => name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 async function servedModel({ api }: DevNode): Promise<string> {
@@ -141,7 +160,9 @@ async function begun({ all, done }: Streaming, signal: AbortSignal): Promise<voi
   }
 }
 
+/** And with every id, or else there is nothing to compare with. */
 function throwUnlessAllFinished({ all }: Streaming): void {
-  const bad = all.find(({ finished }) => !finished);
-  if (bad !== undefined) throw new Error(`undisturbed: ${bad.api}: ${bad.error}`);
+  const bad = all.find(({ finished, ids }) => !finished || ids.length !== maxTokens);
+  if (bad === undefined) return;
+  throw new Error(`undisturbed: ${bad.api}: ${bad.error ?? `${bad.ids.length} ids of ${maxTokens}`}`);
 }

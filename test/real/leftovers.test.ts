@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { until } from '../conformance/until.ts';
-import { familyOf, killAndUnlink, leftBehind, sharedMemoryFiles } from './leftovers.ts';
+import { familyOf, leftBehind, sharedMemoryFiles } from './leftovers.ts';
 
 const skip = process.platform === 'linux' ? false : '/proc is Linux';
 
@@ -25,7 +25,7 @@ void test('a family is all that descends, and what of it still lives is left beh
     left.filter((line) => /sleep 6[01]/.test(line)).map((line) => Number(line.split(' ')[1])),
     sleepers,
   );
-  await killAndUnlink(sleepers);
+  for (const pid of sleepers) process.kill(pid, 'SIGKILL');
   const processesLeft = async (): Promise<boolean> =>
     (await leftBehind(family, files)).some((line) => line.startsWith('process'));
   assert.ok(await until(async () => !(await processesLeft()), 5_000));

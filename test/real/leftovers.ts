@@ -1,8 +1,8 @@
 /**
- * What engines leave on a Linux machine: processes, shared memory files, sockets. A vLLM that is killed with its whole
- * group cannot unlink its shared memory; what nobody maps any more is such a leftover.
+ * What engines leave on a Linux machine: processes and shared memory. A vLLM that is killed with its whole group cannot
+ * unlink its shared memory; what nobody maps any more is such a leftover.
  */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const sharedMemory = '/dev/shm';
@@ -45,19 +45,6 @@ async function look(pid: number): Promise<Process & { readonly parent: number; r
   const [state = 'Z', parent = '0', ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const title = (await read(`/proc/${pid}/cmdline`)).replaceAll('\0', ' ').slice(0, 120);
   return { pid, start: rest[17] ?? '', title, parent: Number(parent), isZombie: state === 'Z' };
-}
-
-/** SIGKILL, and then the work of the resource tracker that could not do it. */
-export async function killAndUnlink(pids: readonly number[]): Promise<void> {
-  const files = await mappedBy(pids);
-  for (const pid of pids) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-    }
-  }
-  await Promise.all([...files].map((file) => rm(file, { force: true })));
 }
 
 async function allPids(): Promise<readonly number[]> {
