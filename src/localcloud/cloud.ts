@@ -24,7 +24,7 @@ import { openSigner } from './imds/identity-document.ts';
 import { openMetadataListeners, type MetadataListeners } from './imds/listeners.ts';
 import { metadataTree, type MaintenanceEvent } from './imds/metadata.ts';
 import { accessKeyId } from './imds/role-credentials.ts';
-import { openDatacenter, type Datacenter } from './instances/datacenter.ts';
+import { Datacenter } from './instances/datacenter.ts';
 import { isHeld } from './instances/instance.ts';
 import { openS3 } from './s3/s3.ts';
 import { openSsm } from './ssm.ts';
@@ -82,7 +82,7 @@ export async function startLocalCloud(options: LocalCloudOptions, signal: AbortS
   const operate = openOperations({ datacenter, faults: table, maintenance, clock, imdsEndpoint });
   const socket = join(options.dir, 'control.sock');
   const control = await openControlServer({ socket, operate, report: failed });
-  started.defer(datacenter.stop);
+  started.defer(() => datacenter.stop());
   started.defer(control.close);
   signal.throwIfAborted();
   if (options.desired > 0) datacenter.scale({ type: 'desired', count: options.desired });
@@ -135,7 +135,7 @@ function openMachines(
       }),
     report: failed,
   });
-  const datacenter: Datacenter = openDatacenter({
+  const datacenter: Datacenter = new Datacenter({
     ...options,
     site: { region: options.region, zones: options.zones },
     async boot({ id, index, zone, privateIp }, signal) {
@@ -160,7 +160,7 @@ function targetOf(datacenter: Datacenter, id: string): string | null {
 
 function apisOf(options: LocalCloudOptions, { datacenter, maintenance }: Machines): readonly Api[] {
   const { account, region, zones, clock, policy, seed, instancesMax } = options;
-  const fleet = datacenter.fleet;
+  const fleet = () => datacenter.fleet();
   const ec2 = openEc2({
     site: datacenter.site,
     account,
@@ -170,13 +170,13 @@ function apisOf(options: LocalCloudOptions, { datacenter, maintenance }: Machine
     now: () => clock.now(),
     wallNow: () => clock.wallNow(),
     fleet,
-    deliver: datacenter.order,
-    launch: datacenter.launch,
+    deliver: (event) => datacenter.order(event),
+    launch: (request) => datacenter.launch(request),
     outages: () => datacenter.outages,
     maintenance: (id) => (maintenance.get(id) ?? []).filter(({ state }) => state === 'active'),
   });
-  const group = datacenter.group;
-  const deliver = datacenter.scale;
+  const group = () => datacenter.group();
+  const deliver: Datacenter['scale'] = (event) => datacenter.scale(event);
   const createdAt = clock.wallNow();
   return [
     ec2,

@@ -170,7 +170,7 @@ test('closing is quick even with peers, and they see it at once', async () => {
 
 test('sixteen nodes on one address make a mesh in which everybody hears everybody', async () => {
   const all = await peers(16);
-  await Promise.all(all.flatMap((a, i) => all.slice(i + 1).map((b) => dial(a, b))));
+  await Promise.all(all.flatMap((a, i) => all.slice(i + 1).map((b) => dialAgain(a, b, 5))));
   await until('full mesh', () => all.every(({ links }) => links.length === all.length - 1), 30_000);
   const [first, ...others] = all as [Peer, ...Peer[]];
   await gossipUntilHeard(first, 'to all', others);
@@ -181,3 +181,13 @@ test('sixteen nodes on one address make a mesh in which everybody hears everybod
   );
   for (const { links } of all) equal(links.filter((link) => link.startsWith('-')).length, 0);
 });
+
+/** 120 handshakes in one process may starve one of them beyond its deadline; a node then dials again, and so do we. */
+async function dialAgain(a: Peer, b: Peer, tries: number): Promise<void> {
+  try {
+    await dial(a, b);
+  } catch (error) {
+    if (tries === 1) throw error;
+    await dialAgain(a, b, tries - 1);
+  }
+}

@@ -9,7 +9,7 @@ import type { Hosts, Part, ProcessSignal } from './hosts.ts';
 
 type Start = (signal: AbortSignal) => Promise<void>;
 
-type Power = {
+export type Power = {
   boot(id: string, start: Start): void;
   signal(id: string, part: Part, signal: ProcessSignal): void;
   isolate(id: string, on: boolean): void;
