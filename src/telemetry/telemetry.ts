@@ -1,5 +1,5 @@
 /** What the node reports becomes a log line and a count, in this one place. */
-import type { GaugeSample, Report } from '../node/facts.ts';
+import type { Fact, GaugeSample, Report } from '../node/facts.ts';
 import { openLog, type LogLevel, type LogOutput } from './log.ts';
 import { openMetrics } from './metrics.ts';
 
@@ -18,10 +18,20 @@ export function openTelemetry(options: {
   const log = openLog(options);
   const metrics = openMetrics(options.gauges);
   return {
-    report: (fact) => {
+    report: (exact) => {
+      const fact = rounded(exact);
       metrics.count(fact);
       log(fact);
     },
     metrics: metrics.text,
   };
+}
+
+/** Machines reckon in fractions of a millisecond, which say nothing to a reader. */
+function rounded(fact: Fact): Fact {
+  const fields = Object.entries(fact).map(([name, value]) => [
+    name,
+    name.endsWith('Ms') && typeof value === 'number' ? Math.round(value) : value,
+  ]);
+  return Object.fromEntries(fields) as Fact;
 }

@@ -34,6 +34,13 @@ function open(options: Partial<Parameters<typeof openTelemetry>[0]> = {}) {
   return { ...telemetry, lines };
 }
 
+test('times are told in whole milliseconds', () => {
+  const { report, lines } = open();
+  report({ fact: 'drain.empty', afterMs: 60.60010499999953, share: 0.25 });
+  const { afterMs, share } = JSON.parse(lines[0]!) as Record<string, unknown>;
+  deepEqual([afterMs, share], [61, 0.25]);
+});
+
 test('every fact is one JSON line with its level, its time, its name and its fields', () => {
   const { report, lines } = open();
   const before = Date.now();
