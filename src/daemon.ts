@@ -126,7 +126,10 @@ function composeNode(
     version,
     addresses: { peer: `${host}:${settings.peerPort}`, api: `http://${host}:${settings.apiPort}` },
     life: { phase: 'joining' },
-    engine: engine === null ? { phase: 'none' } : { phase: 'starting', models: expectedModels },
+    engine:
+      engine === null
+        ? { phase: 'none' }
+        : { phase: 'starting', models: expectedModels, contextTokens: null },
   };
   const network = {
     privateKey: identity.privateKey,

@@ -28,7 +28,12 @@ const life = z.discriminatedUnion('phase', [
 const load = { running: z.number(), waiting: z.number(), restarts: z.number() };
 const engine = z.discriminatedUnion('phase', [
   z.object({ phase: z.literal('none'), ...load }),
-  z.object({ phase: z.enum(['starting', 'ready', 'down']), models: z.array(z.string()), ...load }),
+  z.object({
+    phase: z.enum(['starting', 'ready', 'down']),
+    models: z.array(z.string()),
+    contextTokens: z.int().nullable(),
+    ...load,
+  }),
 ]);
 
 export const nodeStatus = z.object({

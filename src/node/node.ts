@@ -123,10 +123,10 @@ export class Node {
   }
 
   #onEngine(engine: LocalEngine): void {
-    const { phase, models } = engine.status();
+    const { phase, models, maxModelLen: contextTokens } = engine.status();
     const serves = phase === 'ready' && this.cluster.own().life.phase === 'joining';
     this.cluster.revise({
-      engine: { phase, models: [...models] },
+      engine: { phase, models: [...models], contextTokens },
       ...(serves ? { life: { phase: 'serving' } } : {}),
     });
     if (serves) this.#report({ fact: 'node.serving', afterMs: Math.round(this.#ports.clock.now()) });

@@ -54,26 +54,28 @@ export class NodeServing implements Serving {
 
   models(): readonly ServedModel[] {
     const { engine, leaving, cluster } = this.#parts;
-    const found = new Map<string, { ready: ServingMember[]; starting: number }>();
-    const enter = (ids: readonly string[], phase: Phase, member: () => ServingMember): void => {
-      for (const id of ids) {
-        const model = found.get(id) ?? { ready: [], starting: 0 };
+    const found = new Map<string, Found>();
+    const enter = ({ models, phase, contextTokens }: Offer, member: () => ServingMember): void => {
+      for (const id of models) {
+        const model = found.get(id) ?? { ready: [], starting: 0, contextTokens: null };
         found.set(id, model);
+        model.contextTokens ??= contextTokens;
         if (phase === 'ready') model.ready.push(member());
         else if (phase !== 'away') model.starting++;
       }
     };
     if (engine !== null) {
-      const { models, phase } = engine.status();
-      enter(models, leaving.phase() === 'open' ? phase : 'away', () => this.#ours());
+      const { models, phase, maxModelLen: contextTokens } = engine.status();
+      const open = leaving.phase() === 'open';
+      enter({ models, phase: open ? phase : 'away', contextTokens }, () => this.#ours());
     }
     for (const known of cluster.members()) {
       const { record } = known;
       if (record === null || record.engine.phase === 'none') continue;
-      enter(record.engine.models, phaseOf(known, record), () => this.#theirs(known));
+      const { models, contextTokens } = record.engine;
+      enter({ models, phase: phaseOf(known, record), contextTokens }, () => this.#theirs(known));
     }
-    const contextTokens = engine?.status().maxModelLen ?? null;
-    return [...found].map(([id, { ready, starting }]) => ({ id, ready, starting, contextTokens }));
+    return [...found].map(([id, model]) => ({ id, ...model }));
   }
 
   admission(): Admission {
@@ -153,6 +155,13 @@ export class NodeServing implements Serving {
     };
   }
 }
+
+type Found = { readonly ready: ServingMember[]; starting: number; contextTokens: number | null };
+type Offer = {
+  readonly models: readonly string[];
+  readonly phase: Phase;
+  readonly contextTokens: number | null;
+};
 
 /** `away`: it has the model, and takes no request just now. It is why a model is busy rather than unknown. */
 type Phase = 'ready' | 'starting' | 'down' | 'away';

@@ -26,7 +26,12 @@ export type Life = z.infer<typeof life>;
 /** `none`: an edge, no engine on purpose. `down`: there should be one, and it is not usable just now. */
 const engine = z.discriminatedUnion('phase', [
   z.object({ phase: z.literal('none') }),
-  z.object({ phase: z.enum(['starting', 'ready', 'down']), models: z.array(name).max(64) }),
+  z.object({
+    phase: z.enum(['starting', 'ready', 'down']),
+    models: z.array(name).max(64),
+    /** Context length in tokens, prompt and answer together; null while the engine has not said. */
+    contextTokens: count.nullable().default(null),
+  }),
 ]);
 export type EngineStatus = z.infer<typeof engine>;
 

@@ -86,7 +86,7 @@ export class World {
           version: '0.1.0',
           addresses: { peer: `${name}:4002`, api: `http://${name}:8000` },
           life: { phase: 'joining' },
-          engine: { phase: 'starting', models: ['m'] },
+          engine: { phase: 'starting', models: ['m'], contextTokens: null },
         },
       },
       {

@@ -15,7 +15,7 @@ const record = (name: string, more: Partial<NodeRecord> = {}): NodeRecord => ({
   version: '0.1.0',
   addresses: { peer: '10.0.0.1:4002', api: 'http://10.0.0.1:8000' },
   life: { phase: 'serving' },
-  engine: { phase: 'ready', models: ['m'] },
+  engine: { phase: 'ready', models: ['m'], contextTokens: 4_096 },
   ...more,
 });
 
