@@ -19,6 +19,8 @@ type Means = {
 
 /** EC2 may not know a young instance for minutes; between tries nothing is lost but time. */
 const tryMs = 30_000;
+/** The account's tagging bucket is shared by all nodes, and each try is a line in the log. */
+const pauseMsMax = 10_000;
 /** Gone from the instance after a goodbye; SynktiState and SynktiNodeId stay and say what happened. */
 const membershipTags = ['SynktiCluster', 'SynktiRole', 'SynktiPeerId', 'SynktiAddress'];
 
@@ -36,13 +38,15 @@ export async function tagSelf(
     SynktiState: 'joined',
     ...(node.address === null ? {} : { SynktiAddress: node.address }),
   };
+  let pauseMs = 1_000;
   while (!stopping.aborted) {
     try {
       return await within({ clock, ms: tryMs, stopping }, (signal) => cloud.tagSelf(tags, signal));
     } catch (error) {
       report({ fact: 'node.untagged', why: String(error) });
       if (error instanceof Failure && error.kind === 'denied') return;
-      await pause(clock, 1_000);
+      await pause(clock, pauseMs);
+      pauseMs = Math.min(2 * pauseMs, pauseMsMax);
     }
   }
 }

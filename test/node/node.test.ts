@@ -162,3 +162,16 @@ test('what an engine that answers nothing has not begun is asked elsewhere, with
     equal(seen?.load, null);
   }
 });
+
+test('a node that cannot tag itself for minutes tries on, a few times a minute', async (t) => {
+  const world = new World();
+  t.after(() => world.stop());
+  world.ec2 = false;
+  const { facts } = await world.start('i-1');
+  await world.clock.run(120_000);
+  const tries = facts.filter(({ fact }) => fact === 'node.untagged').length;
+  ok(tries >= 10 && tries <= 20, String(tries));
+  world.ec2 = true;
+  await world.clock.run(10_500);
+  equal(world.hosts.get('i-1')!.tags['SynktiNodeId'], 'i-1');
+});
