@@ -1,0 +1,144 @@
+/** What is lost under running streams: engines, daemons, a whole node in mid-air, two of three nodes. */
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { clusterMark } from '../../src/cli/dev/environment.ts';
+import { processes } from '../../src/os/processes.ts';
+import { membersOf, statusOf, timeUntil } from '../demo/observe.ts';
+import { startDevCluster, type DevCluster, type DevNode } from './dev-cluster.ts';
+import { openStreams, type Stream } from './streams.ts';
+
+const orderMs = 5_000;
+const bounded = { timeout: 40_000 };
+
+let cluster: DevCluster;
+let nodes: readonly [DevNode, DevNode, DevNode];
+
+before(async () => {
+  cluster = await startDevCluster({ nodes: 3, readyMs: 30_000, args: ['--replace-after', '10m'] });
+  nodes = cluster.nodes as typeof nodes;
+}, bounded);
+
+after(async () => {
+  const { dir } = cluster;
+  await cluster.stop();
+  deepEqual(await processes.marked(clusterMark(dir)), [], 'no process outlives the cluster');
+});
+
+const order = (what: 'kill' | 'freeze' | 'thaw', { id }: DevNode, which: 'instance' | 'daemon' | 'engine') =>
+  cluster.cloud(what, { instance: id, which }, AbortSignal.timeout(orderMs));
+
+async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
+  const tried = async (): Promise<boolean> => {
+    try {
+      return await holds();
+    } catch {
+      return false; // A daemon that is gone for the moment does not answer.
+    }
+  };
+  const ms = await timeUntil(tried, { since: performance.now(), withinMs: 20_000 });
+  ok(ms !== null, `never ${what}`);
+}
+
+/** As `observers` see it; its own word that it serves is in that. */
+const isBack = async (node: DevNode, observers: readonly DevNode[]): Promise<boolean> => {
+  const views = await Promise.all(observers.map(membersOf));
+  return views.every((view) =>
+    view.some(
+      ({ id, health, phase, engine }) =>
+        id === node.id && health === 'alive' && phase === 'serving' && engine === 'ready',
+    ),
+  );
+};
+
+const isGone = (node: DevNode): Promise<boolean> =>
+  statusOf(node).then(
+    () => false,
+    () => true,
+  );
+
+/** Streams that enter elsewhere, some of which the victim serves by now. */
+async function streamsOver(victim: DevNode, entries: readonly DevNode[], tokens = 250) {
+  const streams = openStreams(entries, { count: 12, tokens });
+  const served = until('served by the victim', async () => {
+    const { serving } = (await statusOf(victim)).streams;
+    return serving > 0 && streams.all.every((stream) => stream.tokens > 20);
+  });
+  await Promise.race([served, streams.done.then(() => Promise.reject(new Error('none went to the victim')))]);
+  return streams;
+}
+
+/** Lines of a node's log, the newest last. */
+async function facts({ node }: DevNode, fact: string): Promise<Record<string, unknown>[]> {
+  const text = await readFile(join(cluster.dir, `node-${node}.log`), 'utf8');
+  const lines = text.split('\n').filter((line) => line.startsWith('{'));
+  return lines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => line['fact'] === fact);
+}
+
+const longest = (streams: readonly Stream[]): number =>
+  Math.max(...streams.map(({ longestPauseMs }) => longestPauseMs));
+
+test('a killed engine is started again, and what it computed goes on elsewhere', bounded, async () => {
+  const [, victim] = nodes;
+  const { all, done } = await streamsOver(victim, nodes);
+  await order('kill', victim, 'engine');
+  await done;
+  ok(longest(all) < 3_000, `${longest(all)} ms`);
+  await until('ready again', async () => {
+    const { engine } = await statusOf(victim);
+    return engine.phase === 'ready' && engine.restarts === 1;
+  });
+  await until('in routing again', () =>
+    isBack(
+      victim,
+      nodes.filter((node) => node !== victim),
+    ),
+  );
+});
+
+test('a killed daemon leaves its engine running, which the next daemon adopts', bounded, async () => {
+  const [one, victim, three] = nodes;
+  const [ready] = (await facts(victim, 'engine.spawned')).slice(-1);
+  const { done } = await streamsOver(victim, [one, three]);
+  await order('kill', victim, 'daemon');
+  await done;
+  await until('back', async () => {
+    const { upMs } = await statusOf(victim);
+    return upMs < 20_000 && (await isBack(victim, [one, three]));
+  });
+  const [adopted] = (await facts(victim, 'engine.adopted')).slice(-1);
+  equal(adopted?.['pid'], ready?.['pid']);
+  ok(processes.startOf(Number(ready?.['pid'])) !== null, 'the same engine runs');
+  equal((await facts(victim, 'engine.spawned')).at(-1)?.['pid'], ready?.['pid']);
+});
+
+test('a frozen node costs its streams little, and serves again once it is thawed', bounded, async () => {
+  const [one, victim, three] = nodes;
+  const { all, done } = await streamsOver(victim, [one, three]);
+  await order('freeze', victim, 'instance');
+  await done;
+  // Without load 0.85 s; the bound is the promise's for one in a hundred.
+  ok(longest(all) < 3_000, `${longest(all)} ms`);
+  await order('thaw', victim, 'instance');
+  await until('back', () => isBack(victim, [one, three]));
+  await until('idle', async () => (await statusOf(victim)).streams.serving === 0);
+});
+
+test('of three nodes two are interrupted at once: all streams go on at the third', bounded, async () => {
+  const [survivor, ...victims] = nodes;
+  const { done } = await streamsOver(victims[1]!, [survivor], 400);
+  const notice = (node: DevNode) =>
+    cluster.cloud('interrupt', { instance: node.id, noticeMs: 15_000 }, AbortSignal.timeout(orderMs));
+  await Promise.all(victims.map(notice));
+  await done;
+  for (const victim of victims) {
+    await until('gone', () => isGone(victim));
+    deepEqual(
+      (await facts(victim, 'drain.left')).map(({ clean }) => clean),
+      [true],
+    );
+  }
+});
