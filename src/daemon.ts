@@ -2,7 +2,7 @@
  * Puts one node together: adapters below, the node in the middle, listeners on top. `run` reads top down as the order
  * of starting; what was opened is closed in reverse, whatever happens between.
  */
-import { roleCredentials } from './aws/credentials.ts';
+import { awaitCredentials, roleCredentials } from './aws/credentials.ts';
 import { openCloud } from './aws/ec2.ts';
 import { openImds, type Imds } from './aws/imds.ts';
 import { identify, noticesFrom } from './aws/metadata.ts';
@@ -40,6 +40,8 @@ const imdsOfAws = 'http://169.254.169.254';
 const p2pPortOfAll = 4001;
 /** The metadata service of a booting instance may take a while; without it a node does not know who it is. */
 const identifyMs = 15_000;
+/** The credentials of a role that was just attached appear within seconds. */
+const credentialsMs = 5_000;
 /** A second signal while draining: whoever sends it does not want to wait. */
 const hurriedMs = 5_000;
 /** For answers and connections under way when a listener closes. */
@@ -94,10 +96,12 @@ async function identifySelf(settings: Settings, opened: AsyncDisposableStack): P
   const instance = await identify(imds, AbortSignal.timeout(identifyMs));
   // A launch template can name the cluster in the instance's tags, which costs no call and no permission to read.
   const cluster = settings.cluster ?? instance.tags['SynktiCluster'] ?? 'synkti';
+  const credentials = roleCredentials(imds);
+  await awaitCredentials(credentials, AbortSignal.timeout(credentialsMs));
   const cloud = openCloud({
     cluster,
     identify: () => Promise.resolve(instance),
-    credentials: roleCredentials(imds),
+    credentials,
     endpoint: settings.awsEndpoint,
     region: settings.region,
     p2pPort: p2pPortOfAll,

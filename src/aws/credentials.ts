@@ -3,6 +3,7 @@
  * a token and the credentials anew. They go through the same connection to the metadata service as everything else,
  * so they never fall back to version 1, and expired ones are never used while new ones can be had.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { Failure } from '../std/failure.ts';
 import type { Imds } from './imds.ts';
@@ -19,6 +20,7 @@ const renewBeforeMs = 300_000;
 /** While AWS still shows the old ones, asking again sooner changes nothing. */
 const askAgainMs = 30_000;
 const readMs = 8_000;
+const retryMs = 500;
 
 const schema = z.object({
   AccessKeyId: z.string().min(1),
@@ -46,6 +48,25 @@ export function roleCredentials(imds: Imds): () => Promise<RoleCredentials> {
     }
     return held;
   };
+}
+
+/**
+ * For the start, which is in vain without a role: an instance that may not tag itself is let in by nobody. Failure
+ * `denied` when it has none when `signal` aborts. Any other failure passes or is met again by whoever calls AWS.
+ */
+export async function awaitCredentials(
+  credentials: () => Promise<RoleCredentials>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    try {
+      return void (await credentials());
+    } catch (error) {
+      if (!(error instanceof Failure) || error.kind !== 'denied') return;
+      if (signal.aborted) throw error;
+    }
+    await pause(retryMs);
+  }
 }
 
 async function fetchCredentials(imds: Imds): Promise<RoleCredentials> {

@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
-import { roleCredentials } from '../../src/aws/credentials.ts';
+import { awaitCredentials, roleCredentials } from '../../src/aws/credentials.ts';
 import { openImds, type Imds } from '../../src/aws/imds.ts';
 import { identify, noticesFrom } from '../../src/aws/metadata.ts';
 import type { Path } from '../../src/spot/notices.ts';
@@ -149,6 +149,22 @@ test('the credentials of the role are fetched once for all, and again before the
     const started = performance.now();
     while ((await other()).accessKeyId !== 'second') ok(performance.now() - started < 2_000, 'never renewed');
     ok(performance.now() - started > 100, 'not while the first ones are good');
+  }));
+
+test('a start waits for a role that was just attached, and ends where there is none', () =>
+  met(async (imds, fake) => {
+    const credentials = roleCredentials(imds);
+    await rejects(awaitCredentials(credentials, AbortSignal.timeout(600)), { message: /has no role$/ });
+    const waiting = awaitCredentials(credentials, AbortSignal.timeout(10_000));
+    fake.tree.set(folder, 'worker').set(`${folder}worker`, issued('late', 3_600_000));
+    await waiting;
+    equal((await credentials()).accessKeyId, 'late');
+  }));
+
+test('a start does not end because the metadata service is poorly', () =>
+  met(async (imds, fake) => {
+    fake.mood = 503;
+    await awaitCredentials(roleCredentials(imds), AbortSignal.abort());
   }));
 
 test('an instance without a role is denied, and a broken answer shows nothing of the secret', () =>
