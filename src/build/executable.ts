@@ -101,6 +101,8 @@ async function makeBlob(from: { node: string; script: string; notices: string })
     output,
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
+    // A node beside a GPU's host memory stays small: the young heap of 16 MiB a space costs 24 MB of RSS when idle.
+    execArgv: ['--max-semi-space-size=4'],
     assets: { 'notices.txt': from.notices },
   };
   await writeFile(config, JSON.stringify(sea));
