@@ -70,8 +70,10 @@ export class NodeServing implements Serving {
       enter({ models, phase: open ? phase : 'away', contextTokens }, () => this.#ours());
     }
     for (const known of cluster.members()) {
-      const { record } = known;
-      if (record === null || record.engine.phase === 'none') continue;
+      const { record, health } = known;
+      // Who is dead or has left serves nothing: a model that only they had is unknown, not busy.
+      if (record === null || (health !== 'alive' && health !== 'suspect')) continue;
+      if (record.engine.phase === 'none') continue;
       const { models, contextTokens } = record.engine;
       enter({ models, phase: phaseOf(known, record), contextTokens }, () => this.#theirs(known));
     }

@@ -175,3 +175,20 @@ test('a node that cannot tag itself for minutes tries on, a few times a minute',
   await world.clock.run(10_500);
   equal(world.hosts.get('i-1')!.tags['SynktiNodeId'], 'i-1');
 });
+
+test('a model whose only member is dead is unknown; while that member is merely suspect it is busy', async (t) => {
+  const world = new World();
+  t.after(() => world.stop());
+  await world.start('i-1', { model: 'other' });
+  await world.start('i-2');
+  await world.clock.run(5_000);
+  const known = (): (number | undefined)[] => {
+    const models = world.hosts.get('i-1')!.node.serving.models();
+    return models.filter(({ id }) => id === 'm').map(({ ready }) => ready.length);
+  };
+  deepEqual(known(), [1]);
+  world.kill('i-2');
+  deepEqual(known(), [0]);
+  await world.clock.run(2_000);
+  deepEqual(known(), []);
+});

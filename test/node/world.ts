@@ -65,8 +65,9 @@ export class World {
 
   async start(
     name: string,
-    options: { readonly tags?: boolean; readonly engineStops?: boolean } = {},
+    options: { readonly tags?: boolean; readonly engineStops?: boolean; readonly model?: string } = {},
   ): Promise<Host> {
+    const { model = 'm' } = options;
     const facts: Fact[] = [];
     const engine = { running: 0, generationTokens: 0, frozen: false };
     const host = { name, facts, moves: [], tags: {}, up: true, notice: null, engine } as unknown as Host;
@@ -75,7 +76,7 @@ export class World {
         cluster: 'test',
         address: null,
         discoveryMs: 30_000,
-        engine: { expectedModels: ['m'], readyMs: 60_000 },
+        engine: { expectedModels: [model], readyMs: 60_000 },
         record: {
           id: memberId(name),
           peerId: `peer-${name}`,
@@ -86,7 +87,7 @@ export class World {
           version: '0.1.0',
           addresses: { peer: `${name}:4002`, api: `http://${name}:8000` },
           life: { phase: 'joining' },
-          engine: { phase: 'starting', models: ['m'], contextTokens: null },
+          engine: { phase: 'starting', models: [model], contextTokens: null },
         },
       },
       {
@@ -95,7 +96,7 @@ export class World {
         cloud: this.#cloud(host, options.tags ?? true),
         readNotice: (path) => Promise.resolve(path === 'instance-action' ? host.notice : null),
         openNetwork: (events) => Promise.resolve(this.#network(name, events)),
-        engineHost: engineThat({ stops: options.engineStops ?? true, engine }),
+        engineHost: engineThat({ stops: options.engineStops ?? true, engine, model }),
         report: (fact) => facts.push(fact),
       },
     );
@@ -184,7 +185,11 @@ export class World {
 }
 
 /** Starts and answers as it should; without `stops` neither signal ends it, as a process stuck in the kernel. */
-const engineThat = ({ stops, engine }: Pick<Host, 'engine'> & { readonly stops: boolean }): EngineHost => ({
+const engineThat = ({
+  stops,
+  engine,
+  model,
+}: Pick<Host, 'engine'> & { readonly stops: boolean; readonly model: string }): EngineHost => ({
   perform: (order: Order, answer: (event: EngineEvent) => void) => {
     const { life } = order;
     switch (order.type) {
@@ -193,7 +198,7 @@ const engineThat = ({ stops, engine }: Pick<Host, 'engine'> & { readonly stops: 
       case 'spawn':
         return answer({ type: 'spawned', life, pid: 1 });
       case 'probe':
-        return answer({ type: 'probed', life, healthy: true, models: [{ id: 'm', maxModelLen: 4_096 }] });
+        return answer({ type: 'probed', life, healthy: true, models: [{ id: model, maxModelLen: 4_096 }] });
       case 'warm':
         return answer({ type: 'warmed', life });
       case 'sample':

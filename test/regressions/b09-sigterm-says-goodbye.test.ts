@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { startDevCluster, type DevCluster } from '../cluster/dev-cluster.ts';
 import { membersOf } from '../demo/observe.ts';
+import { isAlive } from '../real/cache.ts';
 
 const tagsOf = async (cluster: DevCluster, id: string): Promise<Readonly<Record<string, string>>> => {
   const instances = await cluster.cloud('instances', {}, AbortSignal.timeout(5_000));
@@ -34,11 +35,3 @@ test(
     deepEqual(Object.fromEntries(ours), { SynktiNodeId: leaver!.id, SynktiState: 'left' });
   },
 );
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false; // ESRCH: it is gone, which is what is asked.
-  }
-}
