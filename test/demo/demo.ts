@@ -14,7 +14,7 @@ const plan = {
   concurrency: 60,
   runMs: 30_000,
   /** About four seconds of text at the simulated engine's pace. */
-  maxTokens: 200,
+  meanTokens: 200,
   interruptAtMs: 6_000,
   noticeMs: 20_000,
   killAtMs: 18_000,
@@ -58,7 +58,7 @@ async function perform(cluster: DevCluster) {
   const load = startLoad({
     apis: cluster.nodes.map(({ node, api }) => ({ node, url: api })),
     concurrency: plan.concurrency,
-    maxTokens: plan.maxTokens,
+    meanTokens: plan.meanTokens,
     expect: (promptIds, count) => expectedContinuation({ promptIds, count }),
     isLost: (node) => lost.has(node),
   });
@@ -70,8 +70,10 @@ async function perform(cluster: DevCluster) {
   const [, interrupted, killed] = cluster.nodes as readonly [DevNode, DevNode, DevNode];
 
   await until(plan.interruptAtMs);
+  await untilBusy(interrupted);
   const interruption = await interrupt(scene, interrupted);
   await until(plan.killAtMs);
+  await untilBusy(killed);
   const kill = await killOne(scene, killed);
   await until(plan.runMs);
   await load.finish(60_000);
@@ -107,6 +109,13 @@ async function perform(cluster: DevCluster) {
       outOfTablesMs: kill.outOfTablesMs,
     },
   };
+}
+
+/** Waits for work worth losing: on a slow machine answers may end together and leave a node idle for a moment. */
+async function untilBusy(node: DevNode): Promise<void> {
+  const enough = plan.concurrency / plan.nodes / 2;
+  const busy = async (): Promise<boolean> => (await statusOf(node)).streams.serving >= enough;
+  await timeUntil(busy, { since: performance.now(), withinMs: 5_000 });
 }
 
 /** Notice with time left: everything that runs there must go on elsewhere. */

@@ -43,7 +43,7 @@ const words = ['spot', 'zone', 'token', 'drain', 'peer', 'gossip', 'lease', 'eng
 export function startLoad(options: {
   readonly apis: readonly { readonly node: number; readonly url: string }[];
   readonly concurrency: number;
-  readonly maxTokens: number;
+  readonly meanTokens: number;
   readonly expect: Expect;
   readonly isLost: (node: number) => boolean;
 }): Load {
@@ -65,11 +65,18 @@ export function startLoad(options: {
       const chat: Chat = { entry, servedBy: null, tokens: 0, wrongTokens: 0, outcome: null };
       chats.push(chat);
       const topic = `${words[worker % words.length]} ${words[turn % words.length]} ${worker}.${turn}`;
-      await converse(clients.get(entry)!, chat, topic);
+      await converse(clients.get(entry)!, chat, { topic, maxTokens: lengthOf(worker + turn) });
     }
   }
 
-  async function converse(client: OpenAI, chat: Chat, topic: string): Promise<void> {
+  /** Between half and one and a half times the mean: answers of one length would all begin and end together. */
+  const lengthOf = (n: number): number => Math.round(options.meanTokens * (0.5 + ((n * 37) % 61) / 60));
+
+  async function converse(
+    client: OpenAI,
+    chat: Chat,
+    { topic, maxTokens }: { readonly topic: string; readonly maxTokens: number },
+  ): Promise<void> {
     let promptIds: readonly number[] = [];
     const ids: number[] = [];
     let finished = false;
@@ -77,7 +84,7 @@ export function startLoad(options: {
       const body = {
         model: 'simulated',
         messages: [{ role: 'user' as const, content: `Tell me about ${topic}.` }],
-        max_tokens: options.maxTokens,
+        max_tokens: maxTokens,
         stream: true as const,
         ignore_eos: true,
         return_token_ids: true,
@@ -92,7 +99,7 @@ export function startLoad(options: {
         finished ||= chunk.choices[0]?.finish_reason === 'length';
         chat.tokens = ids.length;
       }
-      check(chat, ids, options.expect(promptIds, options.maxTokens));
+      check(chat, ids, options.expect(promptIds, maxTokens));
       chat.outcome = finished
         ? { type: 'finished' }
         : { type: 'failed', why: 'ended without a finish reason' };
