@@ -24,6 +24,7 @@ import { loadIdentity, type Identity } from './mtls/identity.ts';
 import { listenPeers } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
 import type { GaugeSample, Report } from './node/facts.ts';
+import { Cluster } from './node/cluster.ts';
 import { Node } from './node/node.ts';
 import { gaugesOf, openOperations } from './node/operate.ts';
 import type { Cloud, InstanceIdentity } from './node/ports.ts';
@@ -141,12 +142,15 @@ function composeNode(
     version,
     onRefused: (peerId: string, why: string) => report({ fact: 'peer.refused', peerId, why }),
   };
+  const place = new Cluster(
+    { own: record, discoveryMs: settings.discoveryMs, rng: { seed: seedFrom(identity.peerId) } },
+    { clock, cloud, report, openNetwork: (events) => startNetwork(network, events) },
+  );
   return new Node(
     {
       cluster,
       record,
       address: derivable ? null : `${host}:${settings.p2pPort}`,
-      discoveryMs: settings.discoveryMs,
       engine: engine === null ? null : { expectedModels, readyMs: settings.engineReadyMs },
     },
     {
@@ -154,7 +158,7 @@ function composeNode(
       rng: { seed: seedFrom(identity.peerId) },
       cloud,
       readNotice: noticesFrom(imds),
-      openNetwork: (events) => startNetwork(network, events),
+      cluster: place,
       engineHost: engine && {
         perform: (...order) => engine.perform(...order),
         close: () => engine.release(),
@@ -185,7 +189,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
       credentials,
       host: self.host,
       port: settings.peerPort,
-      admit: node.cluster.events.admit,
+      admit: (peerId) => node.cluster.admit(peerId),
       onRequest: inlet.onRequest,
       onRefused: (why) => telemetry.report({ fact: 'peer.refused', peerId: '', why }),
     },

@@ -5,17 +5,18 @@
  */
 import type { Listed, State } from '../membership/membership.ts';
 import * as membership from '../membership/membership.ts';
-import type { Health, Member } from '../membership/member.ts';
+import type { Member } from '../membership/member.ts';
 import { decode, encode, type Message } from '../registry/message.ts';
 import type { NodeRecord } from '../registry/record.ts';
 import * as registry from '../registry/registry.ts';
 import { Failure } from '../std/failure.ts';
 import { memberId, type MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
-import { after, type Instant } from '../std/time.ts';
+import { after } from '../std/time.ts';
 import { drive, type Driven } from './drive.ts';
 import type { Report } from './facts.ts';
 import { listeners } from './listeners.ts';
+import type { ClusterPort, HeardLoad, Known, Revision } from './cluster-port.ts';
 import type { Clock, Cloud, Network, NetworkEvents, Sighting } from './ports.ts';
 import type { MemberLoad } from './serving.ts';
 import { within } from './within.ts';
@@ -29,39 +30,25 @@ const admitMs = 5_000;
 /** Strangers waiting at once; more are turned away unheard. */
 const waitingMax = 64;
 
-export type Known = {
-  readonly id: MemberId;
-  readonly peerId: string | null;
-  readonly zone: string;
-  readonly health: Health;
-  readonly heardAt: Instant;
-  readonly record: NodeRecord | null;
-  readonly load: HeardLoad | null;
-};
+type ClusterOptions = { readonly own: NodeRecord; readonly discoveryMs: number; readonly rng: Rng };
 
-type HeardLoad = MemberLoad & { readonly at: Instant };
-
-type ClusterOptions = {
-  readonly own: NodeRecord;
-  readonly discoveryMs: number;
-  readonly rng: Rng;
+type ClusterPorts = {
   readonly clock: Clock;
-  readonly cloud: Cloud;
-  readonly localLoad: () => MemberLoad | null;
+  readonly cloud: Pick<Cloud, 'sightings'>;
+  readonly openNetwork: (events: NetworkEvents) => Promise<Network>;
   readonly report: Report;
 };
 
-export class Cluster {
+export class Cluster implements ClusterPort {
   /** A member's record or health changed in a way that others act on. */
   readonly changed = listeners<[id: MemberId]>();
   /** A member, perhaps ourselves, that told the load of its engine tells it no more: the engine stands still. */
   readonly muted = listeners<[id: MemberId]>();
   /** The first answer of EC2 has come, or its absence. */
   readonly looked: Promise<void>;
-  /** What the network tells us. */
-  readonly events: NetworkEvents;
+  readonly #events: NetworkEvents;
 
-  readonly #options: ClusterOptions;
+  readonly #options: ClusterOptions & ClusterPorts;
   readonly #records: registry.Registry;
   readonly #loads = new Map<MemberId, HeardLoad>();
   readonly #first: State;
@@ -71,19 +58,21 @@ export class Cluster {
   readonly #owed = new Set<string>();
   /** Strangers that wait for a look at EC2. */
   #waiting: (() => void)[] = [];
+  #load: MemberLoad | null = null;
   #network: Network | null = null;
   /** null until we join: nobody is looked for, dialled or judged before that. */
   #driven: Driven<State, membership.Event> | null = null;
   #disarmBeat = (): void => {};
 
-  constructor(options: ClusterOptions) {
-    const { clock, own, discoveryMs } = options;
-    this.#options = options;
+  constructor(options: ClusterOptions, ports: ClusterPorts) {
+    const { own, discoveryMs } = options;
+    const { clock } = ports;
+    this.#options = { ...options, ...ports };
     this.#records = registry.init(own);
     this.looked = this.#firstLook.promise;
     this.#first = membership.init({ selfId: own.id, discoveryMs }, options.rng, clock.now());
-    this.events = {
-      admit: (peerId) => this.#admit(peerId),
+    this.#events = {
+      admit: (peerId) => this.admit(peerId),
       connected: (peerId) => this.#onConnected(peerId),
       disconnected: (peerId) => this.#onDisconnected(peerId),
       message: (author, body, via) => {
@@ -101,7 +90,7 @@ export class Cluster {
     return [...this.#members()].map((member) => known(member, this.#records, this.#loads));
   }
 
-  revise(change: Parameters<typeof registry.revise>[1]): void {
+  revise(change: Revision): void {
     if (registry.revise(this.#records, change)) this.#tellRecord();
   }
 
@@ -114,9 +103,12 @@ export class Cluster {
     this.#deliver({ type: 'suspected', id });
   }
 
-  /** Begins to look for members and to tell them. */
-  join(network: Network): void {
-    this.#network = network;
+  async listen(): Promise<void> {
+    this.#network = await this.#options.openNetwork(this.#events);
+  }
+
+  join(): void {
+    if (this.#stopping.signal.aborted) return;
     const machine = { ...membership, wake: { type: 'tick' } as const };
     this.#driven = drive(machine, this.#first, this.#options.clock, (effect: membership.Effect) =>
       this.#perform(effect),
@@ -124,11 +116,16 @@ export class Cluster {
     this.#beat('', 0);
   }
 
-  stop(): void {
+  tellLoad(load: MemberLoad | null): void {
+    this.#load = load;
+  }
+
+  async close(): Promise<void> {
     this.#driven?.stop();
     this.#disarmBeat();
     this.#stopping.abort();
     for (const wake of this.#waiting) wake();
+    await this.#network?.close();
   }
 
   #state(): State {
@@ -239,8 +236,8 @@ export class Cluster {
   }
 
   #beat(previous: string, count: number): void {
-    const { clock, localLoad } = this.#options;
-    const load = localLoad();
+    const { clock } = this.#options;
+    const load = this.#load;
     this.#noteOwnLoad(load);
     const message: Message = load === null ? { type: 'alive' } : { type: 'load', ...load };
     const text = JSON.stringify(message);
@@ -258,7 +255,7 @@ export class Cluster {
     else if (this.#loads.delete(id)) this.muted.tell(id);
   }
 
-  async #admit(peerId: string): Promise<boolean> {
+  async admit(peerId: string): Promise<boolean> {
     const { clock, report } = this.#options;
     if (membership.isAdmitted(this.#state(), peerId)) return true;
     if (this.#waiting.length >= waitingMax) return false;

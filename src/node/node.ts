@@ -9,15 +9,19 @@ import type { DrainReason } from '../drain/drain.ts';
 import type { NodeRecord } from '../registry/record.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
-import { Cluster } from './cluster.ts';
+import { after } from '../std/time.ts';
+import type { ClusterPort } from './cluster-port.ts';
 import type { Fact, Report } from './facts.ts';
 import { Leaving } from './leaving.ts';
 import { listeners } from './listeners.ts';
 import { LocalEngine } from './local-engine.ts';
-import type { Clock, Cloud, EngineHost, Network, NetworkEvents, ReadNotice } from './ports.ts';
+import type { Clock, Cloud, EngineHost, ReadNotice } from './ports.ts';
 import { NodeServing, type Counts } from './serve.ts';
-import type { MoveReason, Serving } from './serving.ts';
+import type { MemberLoad, MoveReason, Serving } from './serving.ts';
 import { tagSelf, untagSelf } from './tags.ts';
+
+/** The own load is told this often when it changed. */
+const loadMs = 500;
 
 type NodeOptions = {
   readonly cluster: string;
@@ -25,7 +29,6 @@ type NodeOptions = {
   readonly record: NodeRecord;
   /** host:port of the libp2p listener, when peers cannot derive it from the private IP and the default port. */
   readonly address: string | null;
-  readonly discoveryMs: number;
   readonly engine: { readonly expectedModels: readonly string[]; readonly readyMs: number } | null;
 };
 
@@ -34,14 +37,14 @@ type NodePorts = {
   readonly rng: Rng;
   readonly cloud: Cloud;
   readonly readNotice: ReadNotice | null;
-  readonly openNetwork: (events: NetworkEvents) => Promise<Network>;
+  readonly cluster: ClusterPort;
   readonly engineHost: EngineHost | null;
   readonly report: Report;
 };
 
 export class Node {
   readonly serving: Serving;
-  readonly cluster: Cluster;
+  readonly cluster: ClusterPort;
   readonly engine: LocalEngine | null;
   readonly leaving: Leaving;
   readonly counts: Counts = { entered: 0, moved: 0 };
@@ -49,11 +52,11 @@ export class Node {
   readonly #ports: NodePorts;
   readonly #moves = listeners<[MemberId, MoveReason]>();
   readonly #stopping = new AbortController();
-  #network: Network | null = null;
+  #disarmLoad = (): void => {};
 
   constructor(options: NodeOptions, ports: NodePorts) {
     const { clock, rng, engineHost: host } = ports;
-    const { record, discoveryMs } = options;
+    const { record } = options;
     this.#options = options;
     this.#ports = ports;
     const report: Report = (fact) => this.#report(fact);
@@ -61,10 +64,7 @@ export class Node {
       host === null || options.engine === null
         ? null
         : new LocalEngine({ ...options.engine, host, rng, clock, report });
-    this.cluster = new Cluster({
-      ...{ own: record, discoveryMs, rng, clock, cloud: ports.cloud, report },
-      localLoad: () => this.engine?.load() ?? null,
-    });
+    this.cluster = ports.cluster;
     this.leaving = new Leaving({
       ...{ clock, readNotice: ports.readNotice, report },
       load: () => ({ generations: this.engine?.generations() ?? 0, relays: this.counts.entered }),
@@ -88,12 +88,10 @@ export class Node {
 
   /** Resolves when the network listens; the rest of joining goes on by itself. */
   async start(): Promise<void> {
-    this.#network = await this.#ports.openNetwork(this.cluster.events);
+    await this.cluster.listen();
     this.engine?.start();
     this.leaving.watch();
-    this.#join(this.#network).catch((error: unknown) =>
-      this.#report({ fact: 'node.stumbled', why: String(error) }),
-    );
+    this.#join().catch((error: unknown) => this.#report({ fact: 'node.stumbled', why: String(error) }));
   }
 
   drain(reason: DrainReason, withinMs: number): void {
@@ -104,9 +102,9 @@ export class Node {
   async close(): Promise<void> {
     this.#stopping.abort();
     this.leaving.stop();
-    this.cluster.stop();
+    this.#disarmLoad();
     await this.engine?.close();
-    await this.#network?.close();
+    await this.cluster.close();
   }
 
   /** What one part does to another. */
@@ -140,12 +138,22 @@ export class Node {
     else if (member.health === 'suspect') this.#moves.tell(id, 'suspect');
   }
 
-  async #join(network: Network): Promise<void> {
+  async #join(): Promise<void> {
     const { cluster, record, address } = this.#options;
     await tagSelf(this.#tagging(), { cluster, record, address });
-    if (!this.#stopping.signal.aborted) this.cluster.join(network);
+    if (this.#stopping.signal.aborted) return;
+    this.#tellLoad(null);
+    this.cluster.join();
     await this.cluster.looked;
     if (this.engine === null) this.cluster.revise({ life: { phase: 'serving' } });
+  }
+
+  /** The engine samples itself once a second and counts its own generations at once: this often is often enough. */
+  #tellLoad(told: MemberLoad | null): void {
+    const { clock } = this.#ports;
+    const load = this.engine?.load() ?? null;
+    if (load?.running !== told?.running || load?.waiting !== told?.waiting) this.cluster.tellLoad(load);
+    this.#disarmLoad = clock.wakeAt(after(clock.now(), loadMs), () => this.#tellLoad(load));
   }
 
   async #sayGoodbye(withinMs: number): Promise<void> {

@@ -2,7 +2,7 @@
 import type { NodeRecord } from '../registry/record.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
-import type { Cluster, Known } from './cluster.ts';
+import type { ClusterPort, Known } from './cluster-port.ts';
 import type { Report } from './facts.ts';
 import type { Leaving } from './leaving.ts';
 import type { Listeners } from './listeners.ts';
@@ -23,7 +23,7 @@ const retryAfterMs = { joining: 2_000, draining: 1_000 };
 type Parts = {
   readonly self: MemberId;
   readonly clock: Clock;
-  readonly cluster: Cluster;
+  readonly cluster: ClusterPort;
   readonly engine: LocalEngine | null;
   readonly leaving: Leaving;
   readonly counts: Counts;

@@ -3,7 +3,8 @@
  * state in memory and can be made to fail.
  */
 import type { Event as EngineEvent, Order } from '../../src/engine/orders.ts';
-import type { Fact } from '../../src/node/facts.ts';
+import type { Fact, Report } from '../../src/node/facts.ts';
+import { Cluster } from '../../src/node/cluster.ts';
 import { Node } from '../../src/node/node.ts';
 import type { Clock, Cloud, EngineHost, Network, NetworkEvents, Sighting } from '../../src/node/ports.ts';
 import type { Reading } from '../../src/spot/notices.ts';
@@ -71,33 +72,33 @@ export class World {
     const facts: Fact[] = [];
     const engine = { running: 0, generationTokens: 0, frozen: false };
     const host = { name, facts, moves: [], tags: {}, up: true, notice: null, engine } as unknown as Host;
+    const record = {
+      id: memberId(name),
+      peerId: `peer-${name}`,
+      incarnation: 1,
+      sequence: 0,
+      role: 'worker' as const,
+      zone: 'us-east-1a',
+      version: '0.1.0',
+      addresses: { peer: `${name}:4002`, api: `http://${name}:8000` },
+      life: { phase: 'joining' as const },
+      engine: { phase: 'starting' as const, models: [model], contextTokens: null },
+    };
+    const { clock } = this;
+    const rng = { seed: this.hosts.size + 1 };
+    const cloud = this.#cloud(host, options.tags ?? true);
+    const report: Report = (fact) => facts.push(fact);
+    const openNetwork = (events: NetworkEvents) => Promise.resolve(this.#network(name, events));
+    const cluster = new Cluster(
+      { own: record, discoveryMs: 30_000, rng },
+      { clock, cloud, openNetwork, report },
+    );
     const node = new Node(
+      { cluster: 'test', address: null, engine: { expectedModels: [model], readyMs: 60_000 }, record },
       {
-        cluster: 'test',
-        address: null,
-        discoveryMs: 30_000,
-        engine: { expectedModels: [model], readyMs: 60_000 },
-        record: {
-          id: memberId(name),
-          peerId: `peer-${name}`,
-          incarnation: 1,
-          sequence: 0,
-          role: 'worker',
-          zone: 'us-east-1a',
-          version: '0.1.0',
-          addresses: { peer: `${name}:4002`, api: `http://${name}:8000` },
-          life: { phase: 'joining' },
-          engine: { phase: 'starting', models: [model], contextTokens: null },
-        },
-      },
-      {
-        clock: this.clock,
-        rng: { seed: this.hosts.size + 1 },
-        cloud: this.#cloud(host, options.tags ?? true),
+        ...{ clock, rng, cloud, cluster, report },
         readNotice: (path) => Promise.resolve(path === 'instance-action' ? host.notice : null),
-        openNetwork: (events) => Promise.resolve(this.#network(name, events)),
         engineHost: engineThat({ stops: options.engineStops ?? true, engine, model }),
-        report: (fact) => facts.push(fact),
       },
     );
     Object.assign(host, { node });
