@@ -120,6 +120,10 @@ export class Cluster implements ClusterPort {
     this.#load = load;
   }
 
+  explain(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   async close(): Promise<void> {
     this.#driven?.stop();
     this.#disarmBeat();
