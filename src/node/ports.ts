@@ -90,3 +90,9 @@ export type EngineHost = {
 
 /** Reads one sign of leaving from the instance metadata; null: there is nothing. Throws a Failure. */
 export type ReadNotice = (path: Path, signal: AbortSignal) => Promise<Reading | null>;
+
+/**
+ * One TCP SYN to the peer's libp2p port, closed at once: what its kernel says of the process. `silent`: nothing came
+ * within `ms`. Rejects with a Failure when the question could not be put, which says nothing of the peer.
+ */
+export type Probe = (address: PeerAddress, ms: number) => Promise<'answered' | 'refused' | 'silent'>;
