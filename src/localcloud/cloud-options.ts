@@ -17,6 +17,8 @@ export type LocalCloudOptions = {
   readonly report: Report;
   /** Ids, addresses, lags and prices follow from it. */
   readonly seed: number;
+  /** Every service and every machine's metadata listen here: another than the loopback is for network namespaces. */
+  readonly host: string;
   /** Of the one endpoint of all services; 0: any. */
   readonly port: number;
   readonly region: string;
@@ -42,6 +44,7 @@ export type LocalCloudOptions = {
 type Usual = Omit<LocalCloudOptions, 'dir' | 'hosts' | 'clock' | 'report' | 'seed'>;
 
 export const usualCloud: Usual = {
+  host: '127.0.0.1',
   port: 0,
   region: 'us-east-1',
   zones: ['us-east-1a', 'us-east-1b', 'us-east-1c'],

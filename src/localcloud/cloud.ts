@@ -35,7 +35,7 @@ import { openEndpoint } from './wire/endpoint.ts';
 import type { Faults } from './wire/fault-port.ts';
 
 export type LocalCloud = {
-  /** http://127.0.0.1:port of every service but the metadata: what AWS_ENDPOINT_URL wants. */
+  /** http://host:port of every service but the metadata: what AWS_ENDPOINT_URL wants. */
   readonly endpoint: string;
   readonly controlSocket: string;
   /** May everything, on no instance's behalf. */
@@ -72,6 +72,7 @@ export async function startLocalCloud(options: LocalCloudOptions, signal: AbortS
     credentials,
     clock,
     faults,
+    host: options.host,
     port: options.port,
     report: failed,
   });
@@ -117,6 +118,7 @@ function openMachines(
   const signer = openSigner();
   const failed = reporter(options);
   const listeners: MetadataListeners = openMetadataListeners({
+    host: options.host,
     clock: options.clock,
     faults: of.faults,
     credentials: of.credentials,

@@ -56,7 +56,15 @@ export async function openS3Rig(overrides: Partial<S3Options> = {}): Promise<S3R
       begun.push(operation);
       return faults.shift() ?? null;
     };
-    endpoint = await openEndpoint({ apis: [s3], credentials, clock, faults: { before }, port, report });
+    endpoint = await openEndpoint({
+      apis: [s3],
+      credentials,
+      clock,
+      faults: { before },
+      host: '127.0.0.1',
+      port,
+      report,
+    });
   }
   async function close(): Promise<void> {
     await endpoint.close();

@@ -7,7 +7,7 @@ import { openMetadataListener, type MetadataListener } from './server.ts';
 import type { Tree } from './tree.ts';
 
 export type MetadataListeners = {
-  /** http://127.0.0.1:port; null: it has not booted, or has ended. */
+  /** http://host:port; null: it has not booted, or has ended. */
   endpoint(instanceId: string): string | null;
   /** Aborted: the instance was killed meanwhile, and gets no listener. */
   open(instanceId: string, signal: AbortSignal): Promise<string>;
@@ -16,6 +16,7 @@ export type MetadataListeners = {
 };
 
 export function openMetadataListeners(options: {
+  readonly host: string;
   readonly clock: Clock;
   readonly faults: Faults;
   readonly credentials: CredentialTable;
@@ -23,7 +24,7 @@ export function openMetadataListeners(options: {
   latest(instanceId: string, credentials: () => RoleCredentials): Tree;
   report(error: unknown): void;
 }): MetadataListeners {
-  const { clock, faults, credentials: table, report } = options;
+  const { host, clock, faults, credentials: table, report } = options;
   const listeners = new Map<string, MetadataListener>();
 
   async function close(instanceId: string): Promise<void> {
@@ -43,7 +44,7 @@ export function openMetadataListeners(options: {
         wallNow: () => clock.wallNow(),
       });
       const latest = (): Tree => options.latest(instanceId, credentials);
-      const listener = await openMetadataListener({ instanceId, clock, faults, latest, report });
+      const listener = await openMetadataListener({ instanceId, host, clock, faults, latest, report });
       if (signal.aborted) await listener.close();
       signal.throwIfAborted();
       listeners.set(instanceId, listener);

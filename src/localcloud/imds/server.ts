@@ -18,6 +18,8 @@ export type MetadataListener = { readonly endpoint: string; close(): Promise<voi
 
 type Options = {
   readonly instanceId: string;
+  /** An IPv4 address of this machine. */
+  readonly host: string;
   readonly clock: Clock;
   readonly faults: Faults;
   /** What stands below /latest just now. */
@@ -46,11 +48,11 @@ export async function openMetadataListener(options: Options): Promise<MetadataLi
       res.destroy();
     });
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, options.host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return {
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: `http://${options.host}:${port}`,
     async close() {
       if (!server.listening) return;
       const closed = once(server, 'close');

@@ -7,9 +7,9 @@ export type Launch = {
   readonly zone: string;
   readonly region: string;
   readonly privateIp: string;
-  /** http://127.0.0.1:port of the instance's own metadata service, listening already. */
+  /** http://host:port of the instance's own metadata service, listening already. */
   readonly imdsEndpoint: string;
-  /** http://127.0.0.1:port of every other service. */
+  /** http://host:port of every other service. */
   readonly awsEndpoint: string;
 };
 

@@ -29,6 +29,8 @@ type Options = {
   readonly credentials: Credentials;
   readonly clock: Clock;
   readonly faults: Faults;
+  /** An IPv4 address of this machine. */
+  readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
   /** Hears of exceptions that are nobody's refusal: bugs of the emulator. The caller got a 500. */
@@ -51,10 +53,10 @@ export async function openEndpoint(options: Options): Promise<Endpoint> {
   };
   server.on('request', (req, res) => onRequest(req, res, false));
   server.on('checkContinue', (req, res) => onRequest(req, res, true));
-  server.listen(options.port, '127.0.0.1');
+  server.listen(options.port, options.host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}`, port, close: () => closeServer(server) };
+  return { url: `http://${options.host}:${port}`, port, close: () => closeServer(server) };
 }
 
 async function closeServer(server: Server): Promise<void> {

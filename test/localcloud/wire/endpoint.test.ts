@@ -51,6 +51,7 @@ async function openRig(more: readonly Api[] = []): Promise<Rig> {
     credentials,
     clock: systemClock,
     faults: noFaults,
+    host: '127.0.0.1',
     port: 0,
     report,
   });
