@@ -6,10 +6,24 @@
  * that this version does not know. A message of an unknown type is nothing, because its sender may be newer; records
  * and votes are passed on as the text that was signed, so relays lose nothing.
  */
+import { z } from 'zod';
 import type { RegistryMessage } from '../registry/events.ts';
-import type { ViewHash } from '../registry/view-hash.ts';
-import type { MemberId } from '../std/member-id.ts';
+import { textBytesMax } from '../registry/sealed.ts';
+import { wantMax } from '../registry/sync.ts';
+import { bucketCount, type ViewHash } from '../registry/view-hash.ts';
+import { memberId, type MemberId } from '../std/member-id.ts';
 import type { Sealed } from '../std/seal.ts';
+
+/** The frame of a direct stream holds no more. */
+const messageBytesMax = 65_536;
+/** Members of a cell twice over, and a registry's own bound. */
+const entriesMax = 1_000;
+const vouchMax = 1_000;
+const beatByte = 0x01;
+const beatBytes = 9;
+/** Room for what a newer version puts behind the hash. */
+const beatBytesMax = 64;
+const braceByte = 0x7b;
 
 /** The versions of this protocol that a node speaks, both ends included. */
 export type ProtocolRange = { readonly min: number; readonly max: number };
@@ -37,3 +51,107 @@ export type Message =
   | ({ readonly type: 'vote' } & Sealed)
   | { readonly type: 'vouch'; readonly entries: readonly VouchEntry[] }
   | RegistryMessage;
+
+export function encode(message: Message): Uint8Array {
+  if (message.type === 'beat') return beatFrom(message.hash);
+  return new TextEncoder().encode(JSON.stringify(wireForm(message)));
+}
+
+/** null: nothing that this version knows; the sender may be newer, or hostile. Never throws. */
+export function decode(body: Uint8Array): Message | null {
+  if (body[0] === beatByte) return parseBeat(body);
+  if (body[0] !== braceByte || body.byteLength > messageBytesMax) return null;
+  return wire.safeParse(parseJson(body)).data ?? null;
+}
+
+const count = z.int().min(0);
+const name = z.string().min(1).max(256);
+const id = name.refine((text) => text.isWellFormed()).transform(memberId);
+const version = z.int().min(1).max(65_535);
+/** An Ed25519 signature is 86 characters of base64url. */
+const signature = z.string().max(128);
+const sealed = { text: z.string().max(textBytesMax), signature };
+const bucket = count.max(bucketCount - 1);
+
+/** 64 buckets of two lanes, in one string of hex: as JSON numbers they would be twice as long. */
+const buckets = z
+  .string()
+  .regex(new RegExp(`^[0-9a-f]{${bucketCount * 16}}$`))
+  .transform((hex) =>
+    Array.from({ length: bucketCount }, (_, i) => hashFromHex(hex.slice(i * 16, i * 16 + 16))),
+  );
+
+const entry = z
+  .tuple([id, count, count, z.union([z.literal(0), z.literal(1)])])
+  .rest(z.unknown())
+  .transform(([id, incarnation, sequence, dead]) => ({ id, incarnation, sequence, dead: dead === 1 }));
+
+const vouched = z.object({
+  id,
+  peerId: name,
+  address: z.object({ host: name, port: z.int().min(1).max(65_535) }),
+  zone: name,
+  role: name,
+  left: z.boolean().exactOptional(),
+});
+
+const wire = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('hello'),
+    protocol: z.object({ min: version, max: version }).refine(({ min, max }) => min <= max),
+    version: name,
+  }),
+  z.object({ type: z.literal('record'), ...sealed }),
+  z.object({ type: z.literal('records'), records: z.array(z.object(sealed)).max(wantMax) }),
+  z.object({ type: z.literal('load'), running: count, waiting: count }),
+  z.object({ type: z.literal('mute') }),
+  z.object({ type: z.literal('watch'), on: z.boolean() }),
+  z.object({ type: z.literal('vote'), ...sealed }),
+  z.object({ type: z.literal('hashes'), buckets }),
+  z.object({
+    type: z.literal('entries'),
+    buckets: z.array(bucket).max(bucketCount),
+    entries: z.array(entry).max(entriesMax),
+    reply: z.boolean(),
+  }),
+  z.object({ type: z.literal('want'), ids: z.array(id).max(wantMax) }),
+  z.object({ type: z.literal('vouch'), entries: z.array(vouched).max(vouchMax) }),
+]);
+
+function wireForm(message: Exclude<Message, { type: 'beat' }>): unknown {
+  if (message.type === 'hashes') return { ...message, buckets: message.buckets.map(hexFrom).join('') };
+  if (message.type !== 'entries') return message;
+  const entries = message.entries.map((e) => [e.id, e.incarnation, e.sequence, e.dead ? 1 : 0]);
+  return { ...message, entries };
+}
+
+function beatFrom({ high, low }: ViewHash): Uint8Array {
+  const body = new Uint8Array(beatBytes);
+  const view = new DataView(body.buffer);
+  view.setUint8(0, beatByte);
+  view.setUint32(1, high);
+  view.setUint32(5, low);
+  return body;
+}
+
+function parseBeat(body: Uint8Array): Message | null {
+  if (body.byteLength < beatBytes || body.byteLength > beatBytesMax) return null;
+  const view = new DataView(body.buffer, body.byteOffset, beatBytes);
+  return { type: 'beat', hash: { high: view.getUint32(1), low: view.getUint32(5) } };
+}
+
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch {
+    return null; // Garbage from a peer is an expected outcome here, told by null.
+  }
+}
+
+const hexFrom = ({ high, low }: ViewHash): string =>
+  high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
+
+const hashFromHex = (hex: string): ViewHash => ({
+  high: Number.parseInt(hex.slice(0, 8), 16),
+  low: Number.parseInt(hex.slice(8), 16),
+});

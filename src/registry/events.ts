@@ -73,7 +73,7 @@ export type RegistryFact =
 export type Effect =
   | { readonly type: 'gossip'; readonly message: RegistryMessage }
   | { readonly type: 'send'; readonly peerId: string; readonly message: RegistryMessage }
-  /** A newer record of another member was accepted: its signature, its owner and its order are checked. */
+  /** A newer record is held now: another member's, its signature, owner and order checked, or our own. */
   | { readonly type: 'recorded'; readonly record: NodeRecord }
   /** A well-signed record of a peer that discovery does not know, or knows as another instance. */
   | { readonly type: 'stranger'; readonly peerId: string }

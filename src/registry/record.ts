@@ -52,10 +52,24 @@ const recordSchema = z.looseObject({
 });
 export type NodeRecord = z.infer<typeof recordSchema>;
 
+const knownFields = recordSchema.strip();
+
 /** null: not a record. Unknown fields are kept, so that a newer version's record survives an older relay. */
 export function parseRecord(value: unknown): NodeRecord | null {
   const parsed = recordSchema.safeParse(value);
   return parsed.success ? parsed.data : null;
+}
+
+/**
+ * null: not a record. Unknown fields are dropped: relays pass on the text itself, and what nobody here reads may be as
+ * deep as its sender likes.
+ */
+export function recordFromText(text: string): NodeRecord | null {
+  try {
+    return knownFields.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null; // Not even JSON: an expected thing to hear from a peer, told by null.
+  }
 }
 
 /** Whether `a` replaces `b`, being the same node's later word. */

@@ -1,0 +1,113 @@
+/**
+ * Other members' records. Merging is a maximum over (incarnation, sequence), so records may come late, twice and in any
+ * order, from anyone: the owner's signature counts, not who brings it. Order is looked at before the signature, because
+ * most of what comes is known already and a signature is dear.
+ */
+import type { MemberId } from '../std/member-id.ts';
+import type { Sealed } from '../std/seal.ts';
+import { after, type Instant } from '../std/time.ts';
+import { affords, take, type Limit } from './allowance.ts';
+import type { Effect } from './events.ts';
+import { recognise } from './own.ts';
+import { outranks, type NodeRecord } from './record.ts';
+import { isOwners, openRecord } from './sealed.ts';
+import { bury, complain, isNews, keep, membersMax, newMember, type State } from './state.ts';
+import { restate } from './view-hash.ts';
+
+/** Strangers' records that wait for discovery, in all and from one bringer, so that one liar displaces few. */
+const pendingMax = 64;
+const pendingEachMax = 16;
+/** An honest peer passes on nothing it has not checked; one that did is not heard for this long. */
+const forgerMuteMs = 10_000;
+const mutedMax = 256;
+/** Own changes go at most every 100 ms; the burst is what a bad network may hold up and let go together. */
+const changeLimit: Limit = { perSecond: 10, burst: 40 };
+/** Anyone can make keys and sign with them. What is beyond it comes again once discovery knows the stranger. */
+const strangerLimit: Limit = { perSecond: 50, burst: 200 };
+
+export function hear(state: State, sealed: Sealed, author: string | null, now: Instant): readonly Effect[] {
+  if (author !== null && isMuted(state, author, now)) return [];
+  const record = openRecord(sealed);
+  if (record === null) return [];
+  if (record.id === state.own.id) return recognise(state, record, sealed, now);
+  const member = state.members.get(record.id);
+  if (member?.peerId !== record.peerId) return wait(state, { record, sealed, author }, now);
+  if (!isNews(state, record.id, member, record)) return [];
+  if (!affords(member.changes, changeLimit, now))
+    return complain(state, { fact: 'record.flooding', member: record.id }, now);
+  if (!isOwners(record, sealed, state.seal)) return forged(state, record.id, author, now);
+  // Taken only now: a forger must not use up the owner's changes.
+  take(member.changes, changeLimit, 1, now);
+  keep(state, record.id, member, { record, sealed });
+  return [{ type: 'recorded', record }];
+}
+
+export function bind(state: State, id: MemberId, peerId: string, now: Instant): readonly Effect[] {
+  if (id === state.own.id || state.members.get(id)?.peerId === peerId) return [];
+  bury(state, id);
+  if (state.members.size >= membersMax)
+    return complain(state, { fact: 'registry.overfull', member: id }, now);
+  const member = newMember(id, peerId, now);
+  state.members.set(id, member);
+  state.idByPeerId.set(peerId, id);
+  const waiting = state.pending.get(peerId);
+  if (waiting === undefined || waiting.record.id !== id) return [];
+  state.pending.delete(peerId);
+  if (!isNews(state, id, member, waiting.record)) return [];
+  keep(state, id, member, { record: waiting.record, sealed: waiting.sealed });
+  return [{ type: 'recorded', record: waiting.record }];
+}
+
+export function judge(state: State, id: MemberId, dead: boolean): void {
+  const member = state.members.get(id);
+  if (member === undefined || member.dead === dead) return;
+  if (member.held !== null) {
+    const { incarnation, sequence } = member.held.record;
+    restate(state.view, id, { incarnation, sequence, dead: member.dead }, { incarnation, sequence, dead });
+  }
+  member.dead = dead;
+}
+
+type Brought = { readonly record: NodeRecord; readonly sealed: Sealed; readonly author: string | null };
+
+/** The owner is not bound to the instance it speaks for, or not yet: kept for when discovery knows it. */
+function wait(state: State, brought: Brought, now: Instant): readonly Effect[] {
+  const { record, sealed, author } = brought;
+  const { peerId } = record;
+  const waiting = state.pending.get(peerId);
+  if (peerId === state.own.peerId || (waiting !== undefined && !outranks(record, waiting.record))) return [];
+  if (!take(state.strangers, strangerLimit, 1, now)) return [];
+  if (!isOwners(record, sealed, state.seal)) return forged(state, record.id, author, now);
+  state.pending.delete(peerId);
+  makeRoom(state, author);
+  state.pending.set(peerId, brought);
+  return [{ type: 'stranger', peerId }];
+}
+
+function makeRoom({ pending }: State, author: string | null): void {
+  const brought = [...pending].filter(([, each]) => each.author === author);
+  const crowded = brought.length >= pendingEachMax ? brought[0]?.[0] : undefined;
+  const [oldest] = pending.keys();
+  const victim = crowded ?? (pending.size >= pendingMax ? oldest : undefined);
+  if (victim !== undefined) pending.delete(victim);
+}
+
+function forged(state: State, member: MemberId, author: string | null, now: Instant): readonly Effect[] {
+  if (author !== null) {
+    if (state.muted.size >= mutedMax) forgive(state, now);
+    state.muted.set(author, after(now, forgerMuteMs));
+  }
+  return complain(state, { fact: 'record.forged', peerId: author, member }, now);
+}
+
+/** Lets go of those whose time is over, and of the oldest one in any case. */
+function forgive({ muted }: State, now: Instant): void {
+  const [oldest] = muted.keys();
+  if (oldest !== undefined) muted.delete(oldest);
+  for (const [peerId, until] of muted) if (until <= now) muted.delete(peerId);
+}
+
+function isMuted({ muted }: State, peerId: string, now: Instant): boolean {
+  const until = muted.get(peerId);
+  return until !== undefined && now < until;
+}

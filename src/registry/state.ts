@@ -1,0 +1,170 @@
+/** What a registry holds, and the bounds of it. */
+import type { MemberId } from '../std/member-id.ts';
+import type { Rng } from '../std/random.ts';
+import type { Seal, Sealed } from '../std/seal.ts';
+import { instant, never, type Instant } from '../std/time.ts';
+import type { Allowance } from './allowance.ts';
+import type { Effect, Entry, RegistryFact } from './events.ts';
+import { outranks, type NodeRecord } from './record.ts';
+import { bucketOf, emptyView, restate, type Standing, type View, type ViewHash } from './view-hash.ts';
+
+/** More members than a cell may have (500) twice over. */
+export const membersMax = 1_000;
+/** Forgotten members whose last version is remembered, so that nothing older of them comes back. */
+const tombstonesMax = 1_000;
+/** The same complaint again only after this. */
+const complaintMs = 1_000;
+
+export type Version = { readonly incarnation: number; readonly sequence: number };
+
+type Held = { readonly record: NodeRecord; readonly sealed: Sealed };
+
+/** A member that discovery knows. */
+export type Member = {
+  readonly peerId: string;
+  readonly bucket: number;
+  dead: boolean;
+  /** null: nothing of it has come yet. */
+  held: Held | null;
+  readonly changes: Allowance;
+};
+
+/** A well-signed record whose owner discovery does not know yet. */
+export type Pending = Held & { readonly author: string | null };
+
+/** A connected peer, and where the comparison with it stands. */
+export type Peer = {
+  /** Since when its beats show another view than ours; `never`: they do not. */
+  differsSince: Instant;
+  /** We begin no comparison with it before this. */
+  nextSyncAt: Instant;
+  /** The views at the last comparison that a beat began, and how many before it were of the same two views. */
+  compared: { readonly ours: ViewHash; readonly theirs: ViewHash } | null;
+  fruitless: number;
+  /** Its `hashes` are not answered before this. */
+  answersAt: Instant;
+  /** Buckets whose entries it owes us, first ones and replies. */
+  readonly awaited: Set<number>;
+  readonly echoed: Set<number>;
+  /** What it has and we want, but have not asked for yet. */
+  queue: Entry[];
+  readonly served: Allowance;
+};
+
+export type State = {
+  readonly seal: Seal;
+  own: NodeRecord;
+  /** null: the newest own record has not been sealed yet. */
+  ownSealed: Sealed | null;
+  /** When the own record is told next; `never`: everyone was told the newest. */
+  sayAt: Instant;
+  /** Own changes before this wait for it, to go together. */
+  quietUntil: Instant;
+  /** When the next comparison with a random peer is due. */
+  syncAt: Instant;
+  rng: Rng;
+  readonly view: View;
+  readonly members: Map<MemberId, Member>;
+  readonly idByPeerId: Map<string, MemberId>;
+  readonly peers: Map<string, Peer>;
+  /** By the peer id that signed it. */
+  readonly pending: Map<string, Pending>;
+  readonly strangers: Allowance;
+  /** By id and peer id, oldest first. */
+  readonly tombstones: Map<string, Version>;
+  /** Records asked for, and until when nobody else is asked for them. */
+  readonly asked: Map<MemberId, Instant>;
+  /** Peers that handed in a forgery, and until when no record is taken from them. */
+  readonly muted: Map<string, Instant>;
+  readonly complainedAt: Map<RegistryFact['fact'], Instant>;
+};
+
+export function init(own: NodeRecord, seal: Seal, rng: Rng): State {
+  const view = emptyView();
+  restate(view, own.id, null, standingOf(own, false));
+  return {
+    seal,
+    own,
+    ownSealed: null,
+    sayAt: never,
+    quietUntil: instant(0),
+    syncAt: never,
+    rng,
+    view,
+    members: new Map(),
+    idByPeerId: new Map(),
+    peers: new Map(),
+    pending: new Map(),
+    strangers: { left: Infinity, at: instant(0) },
+    tombstones: new Map(),
+    asked: new Map(),
+    muted: new Map(),
+    complainedAt: new Map(),
+  };
+}
+
+export const standingOf = ({ incarnation, sequence }: Version, dead: boolean): Standing => ({
+  incarnation,
+  sequence,
+  dead,
+});
+
+/** Whether this version of a member's record is one that we would take, if its owner signed it. */
+export function isNews(state: State, id: MemberId, { peerId, held }: Member, version: Version): boolean {
+  if (held !== null) return outranks(version, held.record);
+  const buried = state.tombstones.get(graveOf(id, peerId));
+  return buried === undefined || !outranks(buried, version);
+}
+
+export function keep(state: State, id: MemberId, member: Member, held: Held): void {
+  const before = member.held === null ? null : standingOf(member.held.record, member.dead);
+  restate(state.view, id, before, standingOf(held.record, member.dead));
+  member.held = held;
+  state.tombstones.delete(graveOf(id, member.peerId));
+  state.asked.delete(id);
+}
+
+export function bury(state: State, id: MemberId): void {
+  const member = state.members.get(id);
+  if (member === undefined) return;
+  state.members.delete(id);
+  if (state.idByPeerId.get(member.peerId) === id) state.idByPeerId.delete(member.peerId);
+  if (member.held === null) return;
+  restate(state.view, id, standingOf(member.held.record, member.dead), null);
+  const { incarnation, sequence } = member.held.record;
+  state.tombstones.set(graveOf(id, member.peerId), { incarnation, sequence });
+  for (const oldest of state.tombstones.keys()) {
+    if (state.tombstones.size <= tombstonesMax) break;
+    state.tombstones.delete(oldest);
+  }
+}
+
+export const newMember = (id: MemberId, peerId: string, now: Instant): Member => ({
+  peerId,
+  bucket: bucketOf(id),
+  dead: false,
+  held: null,
+  changes: { left: Infinity, at: now },
+});
+
+export const newPeer = (now: Instant): Peer => ({
+  differsSince: never,
+  nextSyncAt: now,
+  compared: null,
+  fruitless: 0,
+  answersAt: now,
+  awaited: new Set(),
+  echoed: new Set(),
+  queue: [],
+  served: { left: Infinity, at: now },
+});
+
+export function complain(state: State, fact: RegistryFact, now: Instant): readonly Effect[] {
+  const last = state.complainedAt.get(fact.fact);
+  if (last !== undefined && now - last < complaintMs) return [];
+  state.complainedAt.set(fact.fact, now);
+  return [{ type: 'fact', fact }];
+}
+
+/** A key that was given another instance, or an instance that made itself a new key, begins anew. */
+const graveOf = (id: MemberId, peerId: string): string => `${id} ${peerId}`;

@@ -1,0 +1,269 @@
+/**
+ * Anti-entropy: two nodes that may know different things find out what, and fetch it. Nothing depends on gossip.
+ *
+ *     us                                  peer
+ *      | hashes of 64 buckets  ----------> |   nothing comes back when all are equal
+ *      | <---- its entries of those that differ
+ *      | our entries of the same --------> |
+ *      | <---- want / records / want / records ----> |      each side asks for what is newer at the other
+ *
+ * It begins when the beats of a peer have shown another view for 400 ms, at a new connection (the lower peer id begins)
+ * and every 5 s with one random peer. Entries are taken only for buckets that were asked for, records are asked for 64
+ * at a time and of one peer each, so a digest that lies costs its reader a bounded detour and nothing else.
+ *
+ * After Demers et al., "Epidemic Algorithms for Replicated Database Maintenance" (PODC 1987), section 1.3: checksums
+ * first, then what differs.
+ */
+import type { MemberId } from '../std/member-id.ts';
+import { draw } from '../std/random.ts';
+import type { Sealed } from '../std/seal.ts';
+import { after, never, type Instant } from '../std/time.ts';
+import { take, type Limit } from './allowance.ts';
+import type { Effect, Entry, RegistryMessage } from './events.ts';
+import { hear } from './merge.ts';
+import { sealOwn } from './own.ts';
+import { outranks } from './record.ts';
+import { isNews, type Peer, type State } from './state.ts';
+import { bucketCount, bucketHashes, bucketOf, sameHash, type ViewHash } from './view-hash.ts';
+
+/** What gossip has on its way arrives within this; comparing earlier would fetch it twice. */
+const standingMs = 400;
+const pauseMs = 1_000;
+/** Two views that stay different without anything to fetch (who is dead, say) are compared ever less often. */
+const pauseMaxMs = 16_000;
+/** A little less than the pause, so that a peer's clock may run faster than ours. */
+const answerMs = 900;
+const randomMs = 5_000;
+/** Nobody else is asked for a record while a peer has this long to send it. */
+const askedMs = 1_000;
+const askedMax = 2_000;
+export const wantMax = 64;
+/** Wanted records of one peer: one of each member that fits into a registry. */
+const queueMax = 1_000;
+/** Ids in a digest that discovery does not know: as many as may wait for it. */
+const unknownMax = 64;
+/** Characters of one message's JSON, below the 64 kB of a frame. */
+const messageMax = 48_000;
+/** A whole cell at once, for a peer that has just started; then what a busy cluster changes. Records. */
+const serveLimit: Limit = { perSecond: 200, burst: 2_000 };
+
+const nothing: readonly Effect[] = [];
+
+/** Once for each beat: constant time, and nothing is allocated while the views agree. */
+export function compare(state: State, peerId: string, theirs: ViewHash, now: Instant): readonly Effect[] {
+  const peer = state.peers.get(peerId);
+  if (peer === undefined) return nothing;
+  const ours = state.view.total;
+  if (sameHash(theirs, ours)) {
+    peer.differsSince = never;
+    return nothing;
+  }
+  if (peer.differsSince === never) peer.differsSince = now;
+  if (now < after(peer.differsSince, standingMs) || now < peer.nextSyncAt) return nothing;
+  const { compared } = peer;
+  const again = compared !== null && sameHash(compared.ours, ours) && sameHash(compared.theirs, theirs);
+  peer.fruitless = again ? peer.fruitless + 1 : 0;
+  peer.compared = { ours, theirs };
+  return begin(state, peerId, peer, now);
+}
+
+export function begin(state: State, peerId: string, peer: Peer, now: Instant): readonly Effect[] {
+  peer.nextSyncAt = after(now, Math.min(pauseMs * 2 ** peer.fruitless, pauseMaxMs));
+  for (let bucket = 0; bucket < bucketCount; bucket++) peer.awaited.add(bucket);
+  return [send(peerId, { type: 'hashes', buckets: bucketHashes(state.view) })];
+}
+
+export function beginWithAnyone(state: State, now: Instant): readonly Effect[] {
+  const peerIds = [...state.peers.keys()];
+  // Spread over a fifth of the period, so that nodes that started together do not stay together.
+  const [jitter, rng] = draw(state.rng, randomMs / 5);
+  const [index, next] = draw(rng, Math.max(1, peerIds.length));
+  state.rng = next;
+  state.syncAt = peerIds.length === 0 ? never : after(now, randomMs - jitter);
+  const peerId = peerIds[index];
+  const peer = peerId === undefined ? undefined : state.peers.get(peerId);
+  return peerId === undefined || peer === undefined || now < peer.nextSyncAt
+    ? []
+    : begin(state, peerId, peer, now);
+}
+
+/** What a connected peer said on its direct stream, and is no record of its own accord. */
+export function converse(
+  state: State,
+  peerId: string,
+  message: Exclude<RegistryMessage, { type: 'record' }>,
+  now: Instant,
+): readonly Effect[] {
+  const peer = state.peers.get(peerId);
+  if (peer === undefined) return [];
+  switch (message.type) {
+    case 'hashes':
+      return onHashes(state, [peerId, peer], message.buckets, now);
+    case 'entries':
+      return onEntries(state, [peerId, peer], message, now);
+    case 'want':
+      return onWant(state, [peerId, peer], message.ids, now);
+    case 'records':
+      return [
+        ...message.records.flatMap((sealed) => hear(state, sealed, peerId, now)),
+        ...askNext(state, [peerId, peer], now),
+      ];
+  }
+}
+
+type Named = readonly [peerId: string, peer: Peer];
+
+function onHashes(
+  state: State,
+  [peerId, peer]: Named,
+  theirs: readonly ViewHash[],
+  now: Instant,
+): readonly Effect[] {
+  if (now < peer.answersAt || theirs.length !== bucketCount) return [];
+  peer.answersAt = after(now, answerMs);
+  // One comparison serves both sides.
+  if (peer.nextSyncAt < after(now, pauseMs)) peer.nextSyncAt = after(now, pauseMs);
+  const ours = bucketHashes(state.view);
+  const differing = theirs.flatMap((hash, bucket) => (sameHash(hash, ours[bucket]!) ? [] : [bucket]));
+  for (const bucket of differing) peer.echoed.add(bucket);
+  return tellEntries(state, peerId, differing, false);
+}
+
+function onEntries(
+  state: State,
+  [peerId, peer]: Named,
+  message: Extract<RegistryMessage, { type: 'entries' }>,
+  now: Instant,
+): readonly Effect[] {
+  const owed = message.reply ? peer.echoed : peer.awaited;
+  const buckets = new Set(message.buckets.filter((bucket) => owed.delete(bucket)));
+  if (buckets.size === 0) return [];
+  const by = state.idByPeerId.get(peerId);
+  const entries = new Map(message.entries.map((entry) => [entry.id, entry]));
+  const effects: Effect[] = [];
+  let unknown = 0;
+  for (const entry of entries.values()) {
+    if (!buckets.has(bucketOf(entry.id))) continue;
+    if (by !== undefined && entry.dead) effects.push(...rumour(state, by, entry));
+    if (!state.members.has(entry.id) && entry.id !== state.own.id && ++unknown > unknownMax) continue;
+    if (peer.queue.length < queueMax && isWanted(state, entry)) peer.queue.push(entry);
+  }
+  if (!message.reply) effects.push(...tellEntries(state, peerId, [...buckets], true));
+  return [...effects, ...askNext(state, [peerId, peer], now)];
+}
+
+function rumour(state: State, by: MemberId, { id, incarnation }: Entry): readonly Effect[] {
+  if (id === state.own.id) return [{ type: 'accused', by, incarnation }];
+  const member = state.members.get(id);
+  return member === undefined || member.dead || id === by ? [] : [{ type: 'rumoured', by, id, incarnation }];
+}
+
+/** Whole buckets a message, as many as fit. */
+function tellEntries(
+  state: State,
+  peerId: string,
+  buckets: readonly number[],
+  reply: boolean,
+): readonly Effect[] {
+  const effects: Effect[] = [];
+  let told: number[] = [];
+  let entries: Entry[] = [];
+  let size = 0;
+  const entriesByBucket = collect(state, new Set(buckets));
+  for (const bucket of buckets) {
+    const some = entriesByBucket.get(bucket) ?? [];
+    const more = some.reduce((sum, { id }) => sum + id.length + 48, 0);
+    if (told.length > 0 && size + more > messageMax) {
+      effects.push(send(peerId, { type: 'entries', buckets: told, entries, reply }));
+      [told, entries, size] = [[], [], 0];
+    }
+    told.push(bucket);
+    entries = [...entries, ...some];
+    size += more;
+  }
+  if (told.length > 0) effects.push(send(peerId, { type: 'entries', buckets: told, entries, reply }));
+  return effects;
+}
+
+function collect(state: State, buckets: ReadonlySet<number>): ReadonlyMap<number, readonly Entry[]> {
+  const entries = new Map<number, Entry[]>();
+  const add = (bucket: number, entry: Entry): void => {
+    if (!buckets.has(bucket)) return;
+    const some = entries.get(bucket);
+    if (some === undefined) entries.set(bucket, [entry]);
+    else some.push(entry);
+  };
+  const { own } = state;
+  add(bucketOf(own.id), entryOf(own, false));
+  for (const { bucket, held, dead } of state.members.values())
+    if (held !== null) add(bucket, entryOf(held.record, dead));
+  return entries;
+}
+
+const entryOf = (version: Omit<Entry, 'dead'>, dead: boolean): Entry => ({
+  id: version.id,
+  incarnation: version.incarnation,
+  sequence: version.sequence,
+  dead,
+});
+
+function isWanted(state: State, entry: Entry): boolean {
+  if (entry.id === state.own.id) return outranks(entry, state.own);
+  const member = state.members.get(entry.id);
+  if (member !== undefined) return isNews(state, entry.id, member, entry);
+  return ![...state.pending.values()].some(
+    ({ record }) => record.id === entry.id && !outranks(entry, record),
+  );
+}
+
+/** Asks for the next few, once the last few have come: a slow stream is never handed more than a message or two. */
+function askNext(state: State, [peerId, peer]: Named, now: Instant): readonly Effect[] {
+  const { asked } = state;
+  const ids: MemberId[] = [];
+  for (let entry = peer.queue.pop(); entry !== undefined; entry = peer.queue.pop()) {
+    if ((asked.get(entry.id) ?? now) > now || !isWanted(state, entry)) continue;
+    if (asked.size >= askedMax) forgetAsked(asked, now);
+    if (asked.size >= askedMax) break;
+    asked.set(entry.id, after(now, askedMs));
+    if (ids.push(entry.id) === wantMax) break;
+  }
+  return ids.length === 0 ? [] : [send(peerId, { type: 'want', ids })];
+}
+
+function forgetAsked(asked: Map<MemberId, Instant>, now: Instant): void {
+  for (const [id, until] of asked) if (until <= now) asked.delete(id);
+}
+
+function onWant(
+  state: State,
+  [peerId, peer]: Named,
+  ids: readonly MemberId[],
+  now: Instant,
+): readonly Effect[] {
+  const records = [...new Set(ids.slice(0, wantMax))].flatMap((id): readonly Sealed[] => {
+    if (id === state.own.id) return [sealOwn(state, now).sealed];
+    const held = state.members.get(id)?.held ?? null;
+    return held === null ? [] : [held.sealed];
+  });
+  if (!take(peer.served, serveLimit, Math.max(1, records.length), now)) return [];
+  return batches(records).map((batch) => send(peerId, { type: 'records', records: batch }));
+}
+
+/** At least one batch, since even `none of these` lets the peer go on. */
+function batches(records: readonly Sealed[]): readonly (readonly Sealed[])[] {
+  const done: Sealed[][] = [[]];
+  let size = 0;
+  for (const sealed of records) {
+    // A character of well-formed text is three bytes of UTF-8 at most, and an escaped quote is two.
+    const more = sealed.text.length * 3 + 256;
+    if (size > 0 && size + more > messageMax) {
+      done.push([]);
+      size = 0;
+    }
+    done.at(-1)!.push(sealed);
+    size += more;
+  }
+  return done;
+}
+
+const send = (peerId: string, message: RegistryMessage): Effect => ({ type: 'send', peerId, message });
