@@ -3,7 +3,6 @@
  * A stream a message would cost seven times the time (negotiation), and its messages could overtake each other.
  */
 import type { Stream, StreamMessageEvent } from '@libp2p/interface';
-import { LengthPrefixedDecoder } from '@libp2p/utils';
 
 export const directProtocol = '/synkti/direct/1';
 
@@ -26,28 +25,67 @@ export function sendFrame(stream: Stream, body: Uint8Array): boolean {
   return true;
 }
 
-/** Calls `onFrame` for each message in order; `onBroken` at most once, when what comes is no frame of ours. */
+/**
+ * Calls `onFrame` for each message in order, with bytes that are its own only during the call; `onBroken` at most
+ * once, when what comes is no frame of ours.
+ */
 export function readFrames(
   stream: Stream,
   onFrame: (body: Uint8Array) => void,
   onBroken: (error: Error) => void,
 ): void {
-  const decoder = new LengthPrefixedDecoder({
-    maxDataLength: messageBytesMax,
-    encodingLength: () => headerBytes,
-    // Fewer than four bytes are a RangeError, which tells the decoder to wait for more.
-    lengthDecoder: (buffered) => {
-      const { buffer, byteOffset, byteLength } = buffered.slice(0, headerBytes);
-      return new DataView(buffer, byteOffset, byteLength).getUint32(0);
-    },
-  });
+  const take = frameReader(onFrame);
   const onMessage = ({ data }: StreamMessageEvent): void => {
     try {
-      for (const frame of decoder.decode(data)) onFrame(frame.slice());
+      take(data.subarray());
     } catch (error) {
       stream.removeEventListener('message', onMessage);
       onBroken(error instanceof Error ? error : new Error(String(error)));
     }
   };
   stream.addEventListener('message', onMessage);
+}
+
+/** A frame that comes whole, as nearly all do, is not copied; one in pieces is collected in a buffer of its length. */
+function frameReader(onFrame: (body: Uint8Array) => void): (data: Uint8Array) => void {
+  const header = new Uint8Array(headerBytes);
+  const length = new DataView(header.buffer);
+  let headerFilled = 0;
+  let body: Uint8Array | null = null;
+  let filled = 0;
+
+  /** Returns how much of `data` it took. */
+  function begin(data: Uint8Array): number {
+    const part = data.subarray(0, headerBytes - headerFilled);
+    header.set(part, headerFilled);
+    headerFilled += part.byteLength;
+    if (headerFilled < headerBytes) return part.byteLength;
+    headerFilled = 0;
+    const bytes = length.getUint32(0);
+    if (bytes > messageBytesMax) throw new Error(`a frame of ${bytes} bytes`);
+    const end = part.byteLength + bytes;
+    if (data.byteLength >= end) {
+      onFrame(data.subarray(part.byteLength, end));
+      return end;
+    }
+    body = new Uint8Array(bytes);
+    filled = 0;
+    return part.byteLength;
+  }
+
+  function proceed(collected: Uint8Array, data: Uint8Array): number {
+    const part = data.subarray(0, collected.byteLength - filled);
+    collected.set(part, filled);
+    filled += part.byteLength;
+    if (filled === collected.byteLength) {
+      body = null;
+      onFrame(collected);
+    }
+    return part.byteLength;
+  }
+
+  return (data) => {
+    for (let rest = data; rest.byteLength > 0;)
+      rest = rest.subarray(body === null ? begin(rest) : proceed(body, rest));
+  };
 }

@@ -3,15 +3,32 @@
  * not connected to us is admitted like a peer that knocks, before its message is passed on or read.
  */
 import { TopicValidatorResult, type GossipSub, type Message } from '@chainsafe/libp2p-gossipsub';
+import type { PeerId } from '@libp2p/interface';
+import { tokensFor } from './allowance.ts';
 import { messageBytesMax } from './direct.ts';
 import { gossipTopic } from './node.ts';
 
 /** Messages of authors that wait to be admitted; beyond it they are ignored, and come again by direct streams. */
 const judgingMax = 64;
+/** Looking up an id costs about so much less than a message. */
+const idsPerToken = 32;
+
+/** Of an RPC, what costs us time; of gossipsub as it is inside. */
+type Rpc = {
+  readonly subscriptions?: readonly unknown[];
+  readonly messages?: readonly { readonly data?: Uint8Array }[];
+  readonly control?: Readonly<
+    Record<'ihave' | 'iwant' | 'graft' | 'prune' | 'idontwant', Control | undefined>
+  >;
+};
+type Control = readonly { readonly messageIDs?: readonly unknown[] }[];
+type Inside = { handleReceivedRpc(from: PeerId, rpc: Rpc): Promise<void> };
 
 export function listenToGossip(
   pubsub: GossipSub,
   ears: {
+    /** Asked before anything is verified; false: this neighbour sent more than we take. */
+    spend(neighbour: string, tokens: number): boolean;
     isConnected(peerId: string): boolean;
     admit(peerId: string): Promise<boolean>;
     message(author: string, body: Uint8Array): void;
@@ -30,6 +47,11 @@ export function listenToGossip(
     }
   }
 
+  const inside = pubsub as unknown as Inside;
+  const { handleReceivedRpc } = inside;
+  inside.handleReceivedRpc = async (from, rpc) => {
+    if (ears.spend(from.toString(), tokensOf(rpc))) await handleReceivedRpc.call(inside, from, rpc);
+  };
   pubsub.topicValidators.set(gossipTopic, async (_, message) => {
     const author = authorOf(message);
     if (author === null || message.data.byteLength > messageBytesMax) return TopicValidatorResult.Reject;
@@ -39,6 +61,14 @@ export function listenToGossip(
     const author = authorOf(detail);
     if (author !== null) ears.message(author, detail.data);
   });
+}
+
+/** A message is verified whether it is worth it or not; ids are only looked up. */
+function tokensOf({ subscriptions = [], messages = [], control }: Rpc): number {
+  const entries = Object.values(control ?? {}).flatMap((list) => list ?? []);
+  const ids = entries.reduce((sum, { messageIDs }) => sum + (messageIDs?.length ?? 0), 0);
+  const bodies = messages.reduce((sum, { data }) => sum + tokensFor(data?.byteLength ?? 0), 0);
+  return 1 + subscriptions.length + bodies + entries.length + ids / idsPerToken;
 }
 
 /** null: nobody signed it, or what is signed is not for us. */

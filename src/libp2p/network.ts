@@ -11,6 +11,7 @@ import type { Libp2p, PeerId, PrivateKey, Stream } from '@libp2p/interface';
 import type { Network, NetworkEvents, PeerAddress } from '../node/ports.ts';
 import { assert } from '../std/assert.ts';
 import { Failure } from '../std/failure.ts';
+import { allowanceOf, tokensFor, type Allowance } from './allowance.ts';
 import { dialFailure, listenFailure, multiaddrOf } from './address.ts';
 import { directProtocol, messageBytesMax, readFrames, sendFrame } from './direct.ts';
 import { listenToGossip } from './gossip.ts';
@@ -33,6 +34,15 @@ const admitMs = 4_000;
 /** Gossip streams are opened one after another: seconds each on a starved machine, but not twice that long. */
 const gossipGraceMs = { first: 15_000, again: 4_000 };
 const watchMs = 1_000;
+/**
+ * What one peer may send on its direct stream and by gossip together, in messages. Ten a second are usual; a burst is
+ * all records of a cluster of a thousand, as after a partition.
+ */
+const messages = { perSecond: 500, burst: 2_000 };
+/** A peer that floods us is not let in again for a while: each handshake costs both sides some 7 ms. */
+const shunMs = 10_000;
+/** The oldest goes first. Only peers that were admitted get here. */
+const shunnedMax = 256;
 /** libp2p closes streams, connections and listeners in turn; what does not close by then is cut. */
 const closeMs = 3_000;
 
@@ -45,30 +55,52 @@ type Peering = {
   outbound: Stream | null;
   /** Its direct stream to us. Read only after `connected`: nobody hears from a peer that it has not heard of. */
   inbound: Stream | null;
+  readonly allowance: Allowance;
   /** When the missing gossip stream to it is reason to hang up; ms of performance.now. */
   gossipDueAt: number;
 };
 
 /** Failure `busy` or `denied` when the address cannot be had. */
 export async function startNetwork(options: NetworkOptions, events: NetworkEvents): Promise<Libp2pNetwork> {
-  const denies = async (peerId: PeerId): Promise<boolean> => {
-    const admitted = await admitInTime(events, peerId.toString());
-    if (!admitted) options.onRefused(peerId.toString(), 'not a member');
+  const shunned = shunning();
+  const denies = async (remote: PeerId): Promise<boolean> => {
+    const peerId = remote.toString();
+    if (shunned.has(peerId)) return true;
+    const admitted = await admitInTime(events, peerId);
+    if (!admitted) options.onRefused(peerId, 'not a member');
     return !admitted;
+  };
+  const onFlood = (peerId: string): void => {
+    shunned.add(peerId);
+    options.onRefused(peerId, 'sends more than we take');
   };
   const node = await createNode({
     privateKey: options.privateKey,
     listen: multiaddrOf(options.listen),
     version: options.version,
     gater: { denyInboundEncryptedConnection: denies, denyOutboundEncryptedConnection: denies },
+    onFlood,
   });
-  const network = new Libp2pNetwork(node, events, options.onRefused);
+  const network = new Libp2pNetwork(node, events, { onRefused: options.onRefused, onFlood });
   try {
     await network.start();
   } catch (error) {
     throw listenFailure(options.listen, error);
   }
   return network;
+}
+
+function shunning(): { has(peerId: string): boolean; add(peerId: string): void } {
+  const until = new Map<string, number>();
+  return {
+    has: (peerId) => (until.get(peerId) ?? 0) > performance.now(),
+    add: (peerId) => {
+      until.delete(peerId);
+      until.set(peerId, performance.now() + shunMs);
+      const [oldest] = until.keys();
+      if (until.size > shunnedMax && oldest !== undefined) until.delete(oldest);
+    },
+  };
 }
 
 async function admitInTime(events: NetworkEvents, peerId: string): Promise<boolean> {
@@ -85,14 +117,20 @@ export class Libp2pNetwork implements Network {
   readonly #node: Libp2p<Services>;
   readonly #events: NetworkEvents;
   readonly #onRefused: NetworkOptions['onRefused'];
+  readonly #onFlood: (peerId: string) => void;
   readonly #peerings = new Map<string, Peering>();
   #watch: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(node: Libp2p<Services>, events: NetworkEvents, onRefused: NetworkOptions['onRefused']) {
+  constructor(
+    node: Libp2p<Services>,
+    events: NetworkEvents,
+    told: Pick<NetworkOptions, 'onRefused'> & { readonly onFlood: (peerId: string) => void },
+  ) {
     this.#node = node;
     this.#events = events;
-    this.#onRefused = onRefused;
+    this.#onRefused = told.onRefused;
+    this.#onFlood = told.onFlood;
   }
 
   async start(): Promise<void> {
@@ -106,6 +144,7 @@ export class Libp2pNetwork implements Network {
       maxOutboundStreams: 1,
     });
     listenToGossip(node.services.pubsub, {
+      spend: (neighbour, tokens) => this.#spends(neighbour, tokens),
       isConnected: (peerId) => this.#connected(peerId) !== null,
       admit: (peerId) => admitInTime(this.#events, peerId),
       message: (author, body) => this.#events.message(author, body, 'gossip'),
@@ -190,6 +229,7 @@ export class Libp2pNetwork implements Network {
       opened: Promise.withResolvers(),
       outbound: null,
       inbound: null,
+      allowance: allowanceOf(messages),
       gossipDueAt: performance.now() + gossipGraceMs.first,
     };
     this.#peerings.set(peerId, peering);
@@ -228,10 +268,21 @@ export class Libp2pNetwork implements Network {
     readFrames(
       peering.inbound,
       (body) => {
-        if (this.#peerings.get(peerId) === peering) this.#events.message(peerId, body, 'direct');
+        if (this.#peerings.get(peerId) !== peering) return;
+        if (this.#spends(peerId, tokensFor(body.byteLength))) this.#events.message(peerId, body, 'direct');
       },
       (error) => this.#drop(peerId, `sent what is no message: ${error.message}`),
     );
+  }
+
+  /** false: it sent more than we take, and is gone with it. */
+  #spends(peerId: string, tokens: number): boolean {
+    const peering = this.#peerings.get(peerId);
+    if (peering === undefined) return false;
+    if (peering.allowance.spend(tokens)) return true;
+    this.#onFlood(peerId);
+    this.#end(peerId, 'sends more than we take');
+    return false;
   }
 
   #endIf(peering: Peering, why: string): void {

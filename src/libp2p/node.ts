@@ -5,11 +5,11 @@
 import { gossipsub, StrictSign, type GossipSub } from '@chainsafe/libp2p-gossipsub';
 import { identify } from '@libp2p/identify';
 import type { ConnectionGater, Libp2p, PrivateKey, ServiceMap } from '@libp2p/interface';
-import { noise } from '@libp2p/noise';
 import { tcp } from '@libp2p/tcp';
-import { yamux } from '@libp2p/yamux';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
+import { boundedNoise } from './noise.ts';
+import { thriftyYamux } from './yamux.ts';
 
 export interface Services extends ServiceMap {
   pubsub: GossipSub;
@@ -25,6 +25,8 @@ const connectionsMax = 2_048;
 const pendingMax = 512;
 /** How long a handshake step may take on a starved machine; a peer that needs longer is dialled again. */
 const negotiationMs = 5_000;
+/** Of one connection and direction. One for messages, one for gossip, and those of identify, which come and go. */
+const streamsMax = 16;
 /** One gossip RPC: a batch of small messages. */
 const rpcBytesMax = 262_144;
 /** Gossip waiting for one slow peer; beyond it the stream is dropped, and the watchdog hangs up on the peer. */
@@ -36,6 +38,8 @@ export function createNode(options: {
   readonly listen: Multiaddr;
   readonly version: string;
   readonly gater: ConnectionGater;
+  /** This peer sent more than we take, whatever it was; its connection is gone. */
+  readonly onFlood: (peerId: string) => void;
 }): Promise<Libp2p<Services>> {
   return createLibp2p<Services>({
     start: false,
@@ -47,9 +51,8 @@ export function createNode(options: {
       // A standing connection may be silent for minutes: the default cuts it after two of them.
       tcp({ backlog, inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }),
     ],
-    connectionEncrypters: [noise()],
-    // Streams are few and long-lived; a stranger's burst of them is bounded.
-    streamMuxers: [yamux({ maxInboundStreams: 64, maxOutboundStreams: 64 })],
+    connectionEncrypters: [boundedNoise(options.onFlood)],
+    streamMuxers: [thriftyYamux({ streamsMax })],
     connectionManager: {
       maxConnections: connectionsMax,
       // Defaults: 5 new connections a second from one address and 10 pending ones, the rest is reset. Nodes on one

@@ -21,6 +21,7 @@ async function met(): Promise<{ ours: Peer; raw: Libp2p<Services>; connection: C
     listen: multiaddr('/ip4/127.0.0.1/tcp/0'),
     version: '0.0.0',
     gater: {},
+    onFlood: () => {},
   });
   await raw.handle(protocol, () => {});
   await raw.start();
@@ -88,6 +89,7 @@ test('a peer that never takes our direct stream never counts as connected', asyn
     listen: multiaddr('/ip4/127.0.0.1/tcp/0'),
     version: '0.0.0',
     gater: {},
+    onFlood: () => {},
   });
   await raw.start();
   closers.push(

@@ -1,0 +1,67 @@
+/**
+ * Noise as js-libp2p has it, changed in what hurts a node with standing connections to many peers:
+ *
+ * A message goes to the socket in one piece. As it is, the two bytes of its length go first and alone: two system
+ * calls, two packets and two wakings of the other side for each small message.
+ *
+ * What waits for a peer, to be read or to be sent, is bounded. As it is, a peer that pings and reads no answers makes
+ * us keep them all, and a stranger may fill megabytes while it waits to be admitted.
+ *
+ * Every message is counted before it is decrypted, whatever it is for, so that no layer above can be flooded with
+ * anything: pings, openings of streams, window updates, crumbs of a frame.
+ */
+import type {
+  ConnectionEncrypter,
+  MessageStream,
+  SecuredConnection,
+  StreamMessageEvent,
+} from '@libp2p/interface';
+import { noise } from '@libp2p/noise';
+import { allowanceOf, tokensFor } from './allowance.ts';
+
+/** Streams stop writing when the socket is full, so that only answers to pings and the like wait here. */
+const unsentBytesMax = 1_048_576;
+/** Before a peer is admitted, nobody reads what it sends: some kilobytes of those who cannot wait. */
+const unreadBytesMax = 262_144;
+/** A connection's messages are a few for each message of ours. A burst: all records of a thousand members. */
+const messages = { perSecond: 1_000, burst: 8_000 };
+
+type Bytes = StreamMessageEvent['data'];
+/** Of the stream that @libp2p/noise makes; a test sees each of these at work. */
+type Secured = MessageStream & {
+  maxWriteBufferLength: number;
+  maxReadBufferLength: number;
+  encrypt(plain: Bytes): Bytes;
+  decrypt(sealed: Bytes): Bytes;
+};
+
+type Encrypter = ReturnType<ReturnType<typeof noise>>;
+
+/** `onFlood`: this peer sent more than we take; its connection is gone. */
+export function boundedNoise(
+  onFlood: (peerId: string) => void,
+): (components: Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter {
+  return (components) => {
+    const encrypter: Encrypter = noise()(components);
+    return {
+      protocol: encrypter.protocol,
+      secureInbound: async (...given) => bounded(await encrypter.secureInbound(...given), onFlood),
+      secureOutbound: async (...given) => bounded(await encrypter.secureOutbound(...given), onFlood),
+    };
+  };
+}
+
+function bounded<E>(secured: SecuredConnection<E>, onFlood: (peerId: string) => void): SecuredConnection<E> {
+  const stream = secured.connection as Secured;
+  stream.maxWriteBufferLength = unsentBytesMax;
+  stream.maxReadBufferLength = unreadBytesMax;
+  const { encrypt, decrypt } = stream;
+  stream.encrypt = (plain) => encrypt.call(stream, plain).subarray();
+  const allowance = allowanceOf(messages);
+  stream.decrypt = (sealed) => {
+    if (allowance.spend(tokensFor(sealed.byteLength))) return decrypt.call(stream, sealed);
+    onFlood(secured.remotePeer.toString());
+    throw new Error('more messages than we take');
+  };
+  return secured;
+}

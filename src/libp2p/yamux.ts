@@ -1,0 +1,75 @@
+/**
+ * Yamux as js-libp2p has it, changed in two points:
+ *
+ * The window is given back when half of it is used. As it is, every message received is answered with an update of
+ * some twenty bytes, which doubles the cost of streams of small messages.
+ *
+ * A frame that announces more than any of ours ends the connection at once. As it is, it is collected until it is
+ * whole, up to four gigabytes, and only then found to be larger than its stream's window.
+ */
+import type { MessageStream, StreamMessageEvent, StreamMuxerFactory } from '@libp2p/interface';
+import { yamux } from '@libp2p/yamux';
+
+/** What a stream's peer may send before we have taken it, and with that the longest frame. The protocol's least. */
+const windowBytes = 262_144;
+
+type ByteList = Exclude<StreamMessageEvent['data'], Uint8Array>;
+/** Of what @libp2p/yamux makes; a test sees each of these at work. */
+type Muxer = {
+  _newStream(...given: unknown[]): OpenedStream;
+  readonly decoder: { readonly buffer: ByteList; readFrame(): unknown };
+};
+type OpenedStream = {
+  readonly recvWindow: number;
+  readonly recvWindowCapacity: number;
+  sendWindowUpdate(): void;
+};
+
+export function thriftyYamux(limits: { readonly streamsMax: number }): () => StreamMuxerFactory {
+  const factory = yamux({
+    maxInboundStreams: limits.streamsMax,
+    maxOutboundStreams: limits.streamsMax,
+    // Beats tell more, and oftener; and without its round trips the window stays as large as it begins.
+    enableKeepAlive: false,
+    // As it is, four megabytes for each stream that a peer opens and nobody reads.
+    streamOptions: { maxReadBufferLength: windowBytes },
+  })();
+  return () => ({
+    protocol: factory.protocol,
+    createStreamMuxer: (connection: MessageStream) => {
+      const muxer = factory.createStreamMuxer(connection);
+      changed(muxer as unknown as Muxer);
+      return muxer;
+    },
+  });
+}
+
+function changed(muxer: Muxer): void {
+  const { _newStream: newStream, decoder } = muxer;
+  muxer._newStream = (...given) => updatingRarely(newStream.apply(muxer, given));
+  const { readFrame } = decoder;
+  decoder.readFrame = () => {
+    const frame = readFrame.call(decoder);
+    if (frame === undefined && announcedBytes(decoder.buffer) > windowBytes)
+      throw new Error('a frame larger than any window');
+    return frame;
+  };
+}
+
+/** The first update opens the stream, whatever is left of the window. */
+function updatingRarely(stream: OpenedStream): OpenedStream {
+  const { sendWindowUpdate } = stream;
+  let isOpen = false;
+  stream.sendWindowUpdate = () => {
+    if (isOpen && stream.recvWindowCapacity > stream.recvWindow / 2) return;
+    isOpen = true;
+    sendWindowUpdate.call(stream);
+  };
+  return stream;
+}
+
+/** Of the frame whose beginning is there: twelve bytes of header, the last four of which are the length. */
+function announcedBytes(buffer: ByteList): number {
+  if (buffer.byteLength < 12) return 0;
+  return buffer.get(1) === 0 ? buffer.getUint32(8) : 0;
+}
