@@ -1,0 +1,72 @@
+/** What discovery is told, what it asks for, and what nodes tell each other of the instances that they saw in EC2. */
+import type { MemberId } from '../std/member-id.ts';
+
+export type Endpoint = { readonly host: string; readonly port: number };
+
+/** One instance of the cluster in an answer of EC2, or of whatever else lists the cluster. */
+export type Listed = {
+  readonly id: MemberId;
+  /** null until the instance has tagged itself. */
+  readonly peerId: string | null;
+  /** null: nobody can dial it; it may dial us. */
+  readonly address: Endpoint | null;
+  readonly zone: string;
+  /** `operator` has no voice: it is let in and no more. */
+  readonly role: string;
+  /** It said goodbye. */
+  readonly left: boolean;
+};
+
+/** One instance as somebody's look showed it, told to those that did not look. */
+export type Entry = {
+  readonly id: MemberId;
+  readonly peerId: string;
+  readonly address: Endpoint;
+  readonly zone: string;
+  readonly role: string;
+  /** It said goodbye, or is listed no more. */
+  readonly left?: boolean;
+};
+
+/** This instance is of the cluster and holds this key. */
+export type Binding = {
+  readonly id: MemberId;
+  readonly peerId: string;
+  /** null only without a voice: such a one is never dialled, it comes to us. */
+  readonly address: Endpoint | null;
+  readonly zone: string;
+  readonly role: string;
+  /** False for an operator: no vote, no lease, no record of service. */
+  readonly voter: boolean;
+};
+
+export type Event =
+  /** All pages of an answer. Answers `look`, as does `look-failed`. */
+  | { readonly type: 'looked'; readonly listed: readonly Listed[] }
+  /** `kind` is that of the Failure: `busy` is throttling and waits longer. */
+  | { readonly type: 'look-failed'; readonly kind: string; readonly why: string }
+  /** Somebody with this proven peer id wants in, or signed what we were told. Answered by `settled`, sooner or later. */
+  | { readonly type: 'stranger'; readonly peerId: string }
+  /** `by` has been authenticated. Without entries it says that it looked and found nothing new. */
+  | { readonly type: 'vouched'; readonly by: MemberId; readonly entries: readonly Entry[] }
+  /** Membership's view of a member changed: `live` when it is alive, `left` when it said goodbye. */
+  | { readonly type: 'judged'; readonly id: MemberId; readonly live: boolean; readonly left: boolean }
+  /** Nobody answers us though others are bound. */
+  | { readonly type: 'isolated' }
+  | { readonly type: 'tick' };
+
+export type Fact =
+  | { readonly fact: 'discovery.failed'; readonly why: string }
+  | { readonly fact: 'discovery.overfull'; readonly dropped: number };
+
+export type Effect =
+  /** Answer with `looked` or `look-failed`; one is under way at most. */
+  | { readonly type: 'look' }
+  /** New, or something of it changed. */
+  | { readonly type: 'bound'; readonly binding: Binding }
+  | { readonly type: 'unbound'; readonly id: MemberId }
+  /** To everyone: at most 64 entries, possibly none. */
+  | { readonly type: 'vouch'; readonly entries: readonly Entry[] }
+  /** What became of a stranger. */
+  | { readonly type: 'settled'; readonly peerId: string; readonly admitted: boolean }
+  | { readonly type: 'fact'; readonly fact: Fact };
