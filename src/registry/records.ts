@@ -71,7 +71,10 @@ function onMessage(
   { author, message, via }: Extract<Event, { type: 'message' }>,
   now: Instant,
 ): readonly Effect[] {
-  if (message.type === 'record') return hear(state, message, author, now);
+  if (message.type === 'record') {
+    const { text, signature } = message;
+    return hear(state, { text, signature }, author, now);
+  }
   return via === 'gossip' || author === null ? nothing : converse(state, author, message, now);
 }
 
