@@ -6,7 +6,7 @@ import { awaitCredentials, roleCredentials } from './aws/credentials.ts';
 import { openCloud } from './aws/ec2.ts';
 import { openImds, type Imds } from './aws/imds.ts';
 import { identify, noticesFrom } from './aws/metadata.ts';
-import { release, respawn } from './cli/executable.ts';
+import { memberThread, release, respawn } from './cli/executable.ts';
 import { exit, type Io } from './cli/io.ts';
 import { describe, type Settings } from './config/settings.ts';
 import { openControl } from './control/server.ts';
@@ -18,17 +18,16 @@ import { engineSocket, type EngineSpec } from './engines/spec.ts';
 import { vllmSpec } from './engines/vllm.ts';
 import { openInlet } from './gateway/peer.ts';
 import { openGateway } from './gateway/server.ts';
-import { startNetwork } from './libp2p/network.ts';
 import { issueCertificate } from './mtls/certificate.ts';
 import { loadIdentity, type Identity } from './mtls/identity.ts';
 import { listenPeers } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
-import type { GaugeSample, Report } from './node/facts.ts';
-import { Cluster } from './node/cluster.ts';
+import type { ClusterPort } from './node/cluster-port.ts';
+import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
 import { Node } from './node/node.ts';
 import { gaugesOf, openOperations } from './node/operate.ts';
 import type { Cloud, InstanceIdentity } from './node/ports.ts';
-import { systemClock as clock } from './os/clock.ts';
+import { originMs, systemClock as clock } from './os/clock.ts';
 import { makeDirectory } from './os/directory.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
 import { processes } from './os/processes.ts';
@@ -36,6 +35,7 @@ import type { NodeRecord } from './registry/record.ts';
 import { Failure } from './std/failure.ts';
 import { memberId, type MemberId } from './std/member-id.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
+import { patience, startMemberThread, type MemberThread } from './thread/member-thread.ts';
 
 const imdsOfAws = 'http://169.254.169.254';
 const p2pPortOfAll = 4001;
@@ -51,9 +51,9 @@ const closeMs = 1_000;
 /** Resolves with the exit code when the node has left. Throws a Failure when it cannot start. */
 export async function runNode(settings: Settings, io: Io): Promise<number> {
   await using opened = new AsyncDisposableStack();
-  let gauges = (): readonly GaugeSample[] => [];
+  let samples = (): readonly (GaugeSample | TotalSample)[] => [];
   const { logLevel: level, logFormat: format } = settings;
-  const telemetry = openTelemetry({ level, format, out: io.out, gauges: () => gauges() });
+  const telemetry = openTelemetry({ level, format, out: io.out, samples: () => samples() });
   const { report } = telemetry;
   report({ fact: 'node.configured', version: release().version, ...describe(settings) });
 
@@ -62,17 +62,25 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   if (isolation !== null) opened.defer(() => isolation.close());
   const self = await identifySelf(settings, opened);
   const engine = openEngineOf(settings, { nodeId: self.id, env: io.env, report });
-  const node = composeNode(settings, self, { engine, report });
+  const record = recordOf(settings, self, engine);
+  const thread = await startThread(settings, self, { record, report });
+  opened.defer(() => thread.close());
+  const node = composeNode(settings, self, { record, cluster: thread.cluster, engine, report });
   opened.defer(() => node.close());
-  gauges = () => gaugesOf(node);
-  await openListeners({ settings, self, node, engine, isolation, telemetry }, opened);
+  samples = () => [...gaugesOf(node), ...thread.samples()];
+  await openListeners({ settings, self, node, thread, engine, isolation, telemetry }, opened);
 
   await node.start();
   report({ fact: 'node.started', member: self.id, peerId: self.identity.peerId, zone: self.instance.zone });
   opened.defer(
     io.onSignal(() => node.drain('signal', node.leaving.phase() === 'open' ? settings.drainMs : hurriedMs)),
   );
-  await node.leaving.left;
+  const failure = await Promise.race([node.leaving.left, thread.failed]);
+  if (failure instanceof Failure) {
+    const stack = failure.cause instanceof Error ? (failure.cause.stack ?? null) : null;
+    report({ fact: 'membership.failed', why: failure.message, stack });
+    throw failure;
+  }
   report({ fact: 'node.stopped', member: self.id });
   return exit.done;
 }
@@ -112,14 +120,8 @@ async function identifySelf(settings: Settings, opened: AsyncDisposableStack): P
   return { id: settings.nodeId ?? instance.instanceId, cluster, host, identity, instance, imds, cloud };
 }
 
-function composeNode(
-  settings: Settings,
-  { id, cluster, host, identity, instance, imds, cloud }: Self,
-  { engine, report }: { readonly engine: EngineHost | null; readonly report: Report },
-): Node {
-  const { version } = release();
-  const expectedModels = engine === null ? [] : [servedName(settings)];
-  const derivable = host === instance.privateIp && settings.p2pPort === p2pPortOfAll;
+/** What this node says of itself before anything has happened to it. */
+function recordOf(settings: Settings, { id, host, identity, instance }: Self, engine: EngineHost | null) {
   const record: NodeRecord = {
     id: memberId(id),
     peerId: identity.peerId,
@@ -128,27 +130,55 @@ function composeNode(
     sequence: 0,
     role: settings.role,
     zone: instance.zone,
-    version,
+    version: release().version,
     addresses: { peer: `${host}:${settings.peerPort}`, api: `http://${host}:${settings.apiPort}` },
     life: { phase: 'joining' },
     engine:
       engine === null
         ? { phase: 'none' }
-        : { phase: 'starting', models: expectedModels, contextTokens: null },
+        : { phase: 'starting', models: [servedName(settings)], contextTokens: null },
   };
-  const network = {
-    privateKey: identity.privateKey,
-    listen: { host, port: settings.p2pPort },
-    version,
-    onRefused: (peerId: string, why: string) => report({ fact: 'peer.refused', peerId, why }),
-  };
-  const place = new Cluster(
-    { own: record, discoveryMs: settings.discoveryMs, rng: { seed: seedFrom(identity.peerId) } },
-    { clock, cloud, report, openNetwork: (events) => startNetwork(network, events) },
+  return record;
+}
+
+const startThread = (
+  { p2pPort, discoveryMs, faults }: Settings,
+  { host, identity, cloud }: Self,
+  { record, report }: { readonly record: NodeRecord; readonly report: Report },
+): Promise<MemberThread> =>
+  startMemberThread(
+    {
+      code: memberThread(),
+      setup: {
+        own: record,
+        keySeed: identity.privateKey.raw.subarray(0, 32),
+        listen: { host, port: p2pPort },
+        discoveryMs,
+        rngSeed: seedFrom(identity.peerId),
+        originMs,
+        faults,
+      },
+      patience,
+    },
+    { clock, cloud, report },
   );
+
+function composeNode(
+  settings: Settings,
+  { cluster: name, host, identity, instance, imds, cloud }: Self,
+  parts: {
+    readonly record: NodeRecord;
+    readonly cluster: ClusterPort;
+    readonly engine: EngineHost | null;
+    readonly report: Report;
+  },
+): Node {
+  const { record, cluster, engine, report } = parts;
+  const derivable = host === instance.privateIp && settings.p2pPort === p2pPortOfAll;
+  const expectedModels = [servedName(settings)];
   return new Node(
     {
-      cluster,
+      cluster: name,
       record,
       address: derivable ? null : `${host}:${settings.p2pPort}`,
       engine: engine === null ? null : { expectedModels, readyMs: settings.engineReadyMs },
@@ -158,7 +188,7 @@ function composeNode(
       rng: { seed: seedFrom(identity.peerId) },
       cloud,
       readNotice: noticesFrom(imds),
-      cluster: place,
+      cluster,
       engineHost: engine && {
         perform: (...order) => engine.perform(...order),
         close: () => engine.release(),
@@ -172,6 +202,7 @@ type Parts = {
   readonly settings: Settings;
   readonly self: Self;
   readonly node: Node;
+  readonly thread: MemberThread;
   readonly engine: EngineHost | null;
   readonly isolation: Isolation | null;
   readonly telemetry: Telemetry;
@@ -179,7 +210,7 @@ type Parts = {
 
 /** For peers, for operators, and last for clients: whoever can ask finds everything behind it ready. */
 async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<void> {
-  const { settings, self, node, engine, isolation, telemetry } = parts;
+  const { settings, self, node, thread, engine, isolation, telemetry } = parts;
   const credentials = await issueCertificate(self.identity);
   const pools = openPeerPools(credentials);
   opened.defer(() => pools.close());
@@ -208,7 +239,13 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
     dataDir: settings.dataDir,
     operations: openOperations(node, { cluster: self.cluster, pid: process.pid, addresses }, clock),
     drainMs: settings.drainMs,
-    isolate: isolation && ((on) => (on ? isolation.isolate() : isolation.heal())),
+    isolate:
+      isolation &&
+      ((on) => {
+        if (on) isolation.isolate();
+        else isolation.heal();
+        thread.cluster.isolate(on);
+      }),
   });
   opened.defer(() => control.close());
   const gateway = await openGateway(
@@ -238,9 +275,8 @@ function wayTo(
   { node, engine, pools }: { node: Node; engine: EngineHost | null; pools: PeerPools },
 ): EngineHost['dispatcher'] | null {
   if (member === node.serving.self) return engine?.dispatcher ?? null;
-  const known = node.cluster.members().find(({ id }) => id === member);
-  if (known?.record === null || known?.record === undefined) return null;
-  return pools.to({ peerId: known.record.peerId, address: known.record.addresses.peer });
+  const record = node.cluster.member(member)?.record ?? null;
+  return record && pools.to({ peerId: record.peerId, address: record.addresses.peer });
 }
 
 function openEngineOf(

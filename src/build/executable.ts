@@ -2,7 +2,9 @@
  * Makes the one executable file: all of our code and all packages in one script, inside a copy of the pinned Node.js
  * (a "single executable application", nodejs.org/api/single-executable-applications.html).
  *
- *   sources ─esbuild─► one script ─node─► blob with V8 code cache ─postject─► stripped copy of node = dist/synkti
+ *   sources ─esbuild─► two scripts ─node─► blob with V8 code cache ─postject─► stripped copy of node = dist/synkti
+ *
+ * The second script is the membership thread's, an asset, so that libp2p is in that thread alone.
  *
  * The code cache halves the start and belongs to the very Node.js and processor that made it: every platform builds
  * its own. Node.js is stripped before, because stripping the finished file would cut the blob off.
@@ -32,11 +34,10 @@ export async function buildExecutable(file: string, say: (line: string) => void)
   const work = await mkdtemp(join(dirname(file), '.build-'));
   try {
     const node = await strippedNode(join(work, 'node'), say);
-    const script = join(work, 'synkti.cjs');
-    const bundled = await bundleTo(script);
+    const bundled = await bundleTo(work, ['main', 'member-thread']);
     const notices = await collectNotices([...bundled, pinnedNode()]);
     await writeFile(join(work, 'notices.txt'), noticesText(notices));
-    const blob = await makeBlob({ node, script, notices: join(work, 'notices.txt') });
+    const blob = await makeBlob(node, work);
     await quietly(() => inject(node, 'NODE_SEA_BLOB', blob, { sentinelFuse: fuse }));
     await run(node, ['--version'], { timeout: stepMs });
     // A running synkti keeps its file; the new one takes the name whole or not at all.
@@ -48,10 +49,11 @@ export async function buildExecutable(file: string, say: (line: string) => void)
 }
 
 /** Returns the files that went in. Any warning stops the build: it is how a bundle that fails at run time begins. */
-async function bundleTo(outfile: string): Promise<readonly string[]> {
+async function bundleTo(outdir: string, names: readonly string[]): Promise<readonly string[]> {
   const { metafile, warnings } = await bundle({
-    entryPoints: ['src/main.ts'],
-    outfile,
+    entryPoints: names.map((name) => `src/${name}.ts`),
+    outdir,
+    outExtension: { '.js': '.cjs' },
     bundle: true,
     platform: 'node',
     target: 'node24',
@@ -94,19 +96,22 @@ async function strippedNode(to: string, say: (line: string) => void): Promise<st
   return to;
 }
 
-async function makeBlob(from: { node: string; script: string; notices: string }): Promise<Buffer> {
-  const [config, output] = [`${from.script}.json`, `${from.script}.blob`];
+async function makeBlob(node: string, work: string): Promise<Buffer> {
+  const [config, output] = [join(work, 'sea.json'), join(work, 'sea.blob')];
   const sea = {
-    main: from.script,
+    main: join(work, 'main.cjs'),
     output,
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
     // A node beside a GPU's host memory stays small: the young heap of 16 MiB a space costs 24 MB of RSS when idle.
     execArgv: ['--max-semi-space-size=4'],
-    assets: { 'notices.txt': from.notices },
+    assets: {
+      'notices.txt': join(work, 'notices.txt'),
+      'member-thread.cjs': join(work, 'member-thread.cjs'),
+    },
   };
   await writeFile(config, JSON.stringify(sea));
-  await run(from.node, ['--experimental-sea-config', config], { timeout: stepMs });
+  await run(node, ['--experimental-sea-config', config], { timeout: stepMs });
   return readFile(output);
 }
 

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { getAsset, isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
+import type { ThreadCode } from '../thread/member-thread.ts';
 
 /** Written into the bundle by the build; the bundler then drops what reads the checkout. */
 declare const synktiRelease: Release;
@@ -22,6 +23,12 @@ function fromCheckout(): Release {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   return { version: (manifest as { readonly version: string }).version, commit: null };
 }
+
+/** The script of the membership thread: a file of the checkout, or carried along in the executable. */
+export const memberThread = (): ThreadCode =>
+  isSea()
+    ? { type: 'script', text: getAsset('member-thread.cjs', 'utf8') }
+    : { type: 'file', url: new URL('../member-thread.ts', import.meta.url) };
 
 export type Respawn = { readonly command: string; readonly args: readonly string[] };
 

@@ -72,6 +72,11 @@ async function createKey(dataDir: string, path: string): Promise<string> {
 async function identityFromPem(pem: string, path: string): Promise<Identity> {
   const seed = seedOf(pem);
   if (seed === null) throw notAKey(path);
+  return identityFromSeed(seed);
+}
+
+/** The same identity in another thread, where no key object goes: from the 32 secret bytes. */
+export async function identityFromSeed(seed: Uint8Array): Promise<Identity> {
   const privateKey = await generateKeyPairFromSeed('Ed25519', seed);
   return { peerId: peerIdFromPrivateKey(privateKey).toString(), privateKey };
 }

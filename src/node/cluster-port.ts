@@ -39,6 +39,8 @@ export type ClusterPort = {
   own(): NodeRecord;
   /** Everyone else. */
   members(): readonly Known[];
+  /** One of them; null: nobody of that id. */
+  member(id: MemberId): Known | null;
   /** Changes the own record and tells it. */
   revise(change: Revision): void;
   /** The load of the own engine; null: it does not tell. */

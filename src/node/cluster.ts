@@ -44,6 +44,8 @@ export class Cluster implements ClusterPort {
   readonly changed = listeners<[id: MemberId]>();
   /** A member, perhaps ourselves, that told the load of its engine tells it no more: the engine stands still. */
   readonly muted = listeners<[id: MemberId]>();
+  /** A member told its load. */
+  readonly loaded = listeners<[id: MemberId]>();
   /** The first answer of EC2 has come, or its absence. */
   readonly looked: Promise<void>;
   readonly #events: NetworkEvents;
@@ -88,6 +90,11 @@ export class Cluster implements ClusterPort {
 
   members(): readonly Known[] {
     return [...this.#members()].map((member) => known(member, this.#records, this.#loads));
+  }
+
+  member(id: MemberId): Known | null {
+    const member = this.#state().members.get(id);
+    return member === undefined ? null : known(member, this.#records, this.#loads);
   }
 
   revise(change: Revision): void {
@@ -207,9 +214,10 @@ export class Cluster implements ClusterPort {
     if (message.type === 'record') return this.#onRecord(author, message.record);
     const member = membership.byPeerId(this.#state(), author);
     if (via !== 'direct' || member === undefined) return;
-    if (message.type === 'load')
+    if (message.type === 'load') {
       this.heardLoad(member.id, { running: message.running, waiting: message.waiting });
-    else if (this.#loads.delete(member.id)) this.muted.tell(member.id);
+      this.loaded.tell(member.id);
+    } else if (this.#loads.delete(member.id)) this.muted.tell(member.id);
   }
 
   /** Who holds the tag of an instance speaks for that instance and for no other. */

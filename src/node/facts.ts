@@ -24,6 +24,9 @@ export const facts = {
   'node.serving': { level: 'info' },
   'node.untagged': { level: 'warn' },
   'node.stumbled': { level: 'error' },
+  'membership.failed': { level: 'error' },
+  'membership.unclosed': { level: 'warn' },
+  'membership.unheard': { level: 'warn' },
   'member.failing': { level: 'debug' },
   'member.joined': { level: 'info' },
   'member.suspected': {
@@ -166,13 +169,21 @@ export const facts = {
   'engine.stopped': { level: 'info' },
   'lease.acquired': {
     level: 'info',
-    counter: { name: 'synkti_leases_acquired_total', help: 'Leases that this node took, by duty.', labels: ['duty'] },
+    counter: {
+      name: 'synkti_leases_acquired_total',
+      help: 'Leases that this node took, by duty.',
+      labels: ['duty'],
+    },
   },
   'lease.lapsed': { level: 'warn' },
   'lease.regained': { level: 'info' },
   'lease.lost': {
     level: 'warn',
-    counter: { name: 'synkti_leases_lost_total', help: 'Leases that another took, by duty.', labels: ['duty'] },
+    counter: {
+      name: 'synkti_leases_lost_total',
+      help: 'Leases that another took, by duty.',
+      labels: ['duty'],
+    },
   },
   'lease.released': { level: 'info' },
   'lease.stalled': { level: 'warn' },
@@ -201,8 +212,22 @@ export type Report = (fact: Fact) => void;
 export const gauges = {
   synkti_engine_requests_running: { help: 'Requests running on the local engine.', labels: ['model'] },
   synkti_engine_requests_waiting: { help: 'Requests waiting in the local engine.', labels: ['model'] },
+  synkti_membership_lag_seconds: {
+    help: 'How late the membership thread ran its last timer of one second.',
+    labels: [],
+  },
   synkti_members: { help: 'Members as this node sees them, by phase.', labels: ['phase'] },
 } as const satisfies Record<string, { readonly help: string; readonly labels: readonly string[] }>;
+
+/** Totals that are kept elsewhere and read when somebody scrapes. */
+export const totals = {
+  synkti_membership_cpu_seconds_total: { help: 'CPU time of the membership thread.' },
+  synkti_membership_beats_sent_total: { help: 'Beats sent to members that observe this node.' },
+  synkti_membership_beats_heard_total: { help: 'Beats heard of members that this node observes.' },
+  synkti_membership_bytes_sent_total: { help: 'Bytes given to the peer-to-peer network, before encryption.' },
+} as const satisfies Record<`synkti_${string}_total`, { readonly help: string }>;
+
+export type TotalSample = { readonly name: keyof typeof totals; readonly value: number };
 
 export type GaugeName = keyof typeof gauges;
 export type GaugeSample = {

@@ -131,10 +131,10 @@ export class Node {
   }
 
   #onMember(id: MemberId): void {
-    const member = this.cluster.members().find((known) => known.id === id);
+    const member = this.cluster.member(id);
     const phase = member?.record?.life.phase;
     if (phase === 'draining' || phase === 'left') this.#moves.tell(id, 'drain');
-    else if (member === undefined || member.health === 'dead') this.#moves.tell(id, 'dead');
+    else if (member === null || member.health === 'dead') this.#moves.tell(id, 'dead');
     else if (member.health === 'suspect') this.#moves.tell(id, 'suspect');
   }
 

@@ -3,7 +3,16 @@
  * right from the first event; a gauge is asked for when somebody scrapes, so that none can go stale.
  */
 import { Counter, Gauge, Registry } from 'prom-client';
-import { facts, gauges, type Fact, type FactName, type GaugeName, type GaugeSample } from '../node/facts.ts';
+import {
+  facts,
+  gauges,
+  totals,
+  type Fact,
+  type FactName,
+  type GaugeName,
+  type GaugeSample,
+  type TotalSample,
+} from '../node/facts.ts';
 
 export type Metrics = {
   count(fact: Fact): void;
@@ -18,10 +27,11 @@ type CounterShape = {
   readonly sum?: string;
 };
 
-export function openMetrics(sample: () => readonly GaugeSample[]): Metrics {
+export function openMetrics(sample: () => readonly (GaugeSample | TotalSample)[]): Metrics {
   const registry = new Registry();
   const counters = new Map<string, Counter>();
-  const gaugeOf = new Map<GaugeName, Gauge>();
+  const gaugeOf = new Map<string, Gauge>();
+  const totalOf = new Map<string, Counter>();
   for (const name of Object.keys(facts) as FactName[]) {
     const shape = counterOf(name);
     // Several facts may count into one counter, each with its own labels' values.
@@ -37,6 +47,9 @@ export function openMetrics(sample: () => readonly GaugeSample[]): Metrics {
     gaugeOf.set(name, new Gauge({ name, help, labelNames: [...labels], registers: [registry] }));
   }
 
+  for (const name of Object.keys(totals) as TotalSample['name'][])
+    totalOf.set(name, new Counter({ name, help: totals[name].help, registers: [registry] }));
+
   function count(fact: Fact): void {
     const shape = counterOf(fact.fact);
     if (shape === null) return;
@@ -46,8 +59,11 @@ export function openMetrics(sample: () => readonly GaugeSample[]): Metrics {
   }
 
   async function text(): Promise<string> {
-    for (const gauge of gaugeOf.values()) gauge.reset();
-    for (const { name, labels, value } of sample()) gaugeOf.get(name)!.set({ ...labels }, value);
+    for (const metric of [...gaugeOf.values(), ...totalOf.values()]) metric.reset();
+    for (const read of sample()) {
+      if ('labels' in read) gaugeOf.get(read.name)!.set({ ...read.labels }, read.value);
+      else totalOf.get(read.name)!.inc(read.value);
+    }
     return registry.metrics();
   }
 

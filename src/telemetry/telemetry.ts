@@ -1,5 +1,5 @@
 /** What the node reports becomes a log line and a count, in this one place. */
-import type { Fact, GaugeSample, Report } from '../node/facts.ts';
+import type { Fact, GaugeSample, Report, TotalSample } from '../node/facts.ts';
 import { openLog, type LogLevel, type LogOutput } from './log.ts';
 import { openMetrics } from './metrics.ts';
 
@@ -13,10 +13,10 @@ export function openTelemetry(options: {
   readonly level: LogLevel;
   readonly format: 'auto' | 'json' | 'text';
   readonly out: LogOutput;
-  readonly gauges: () => readonly GaugeSample[];
+  readonly samples: () => readonly (GaugeSample | TotalSample)[];
 }): Telemetry {
   const log = openLog(options);
-  const metrics = openMetrics(options.gauges);
+  const metrics = openMetrics(options.samples);
   return {
     report: (exact) => {
       const fact = rounded(exact);

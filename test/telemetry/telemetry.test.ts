@@ -28,7 +28,7 @@ function open(options: Partial<Parameters<typeof openTelemetry>[0]> = {}) {
     level: 'debug',
     format: 'json',
     out: { write: (line) => lines.push(line) },
-    gauges: () => [],
+    samples: () => [],
     ...options,
   });
   return { ...telemetry, lines };
@@ -109,7 +109,7 @@ test('a gauge is read at the scrape, and one that nobody reports any more is gon
     labels: Object.fromEntries(gauges[name].labels.map((label) => [label, 'some'])),
     value: 7,
   }));
-  const { metrics } = open({ gauges: () => samples });
+  const { metrics } = open({ samples: () => samples });
   const text = await metrics();
   for (const name of names) match(text, new RegExp(`^${name}(\\{.*="some"\\})? 7$`, 'm'));
   samples = [];

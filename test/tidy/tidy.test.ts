@@ -27,10 +27,12 @@ const floors: Readonly<Record<string, number>> = {
   os: 3,
   localcloud: 3,
   telemetry: 3,
+  thread: 3,
   config: 4,
   cli: 5,
   build: 5,
   daemon: 6,
+  'member-thread': 6,
   main: 7,
 };
 

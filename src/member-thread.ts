@@ -1,0 +1,37 @@
+/**
+ * Puts the membership thread together: libp2p, the probe, the seal, and the cluster in their middle. What only the main
+ * thread has, the cloud and the log, is asked for and told through the port. Here runs nothing that can be held up by
+ * a client, an engine or the AWS SDK.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { startNetwork } from './libp2p/network.ts';
+import { identityFromSeed } from './mtls/identity.ts';
+import { Cluster } from './node/cluster.ts';
+import { clockSince } from './os/clock.ts';
+import { openIsolation } from './os/isolation.ts';
+import { assert } from './std/assert.ts';
+import type { Setup } from './thread/messages.ts';
+import { metered } from './thread/meter.ts';
+import { serveCluster, type Port } from './thread/serve-cluster.ts';
+
+async function main(port: Port, setup: Setup): Promise<void> {
+  const { own, listen, discoveryMs, rngSeed, originMs, faults } = setup;
+  // Before the first connection. All that this thread connects to is a peer.
+  const isolation = faults ? openIsolation(() => true) : null;
+  const { privateKey } = await identityFromSeed(setup.keySeed);
+  serveCluster(port, ({ cloud, report }) => {
+    const onRefused = (peerId: string, why: string): void => report({ fact: 'peer.refused', peerId, why });
+    const network = metered((events) =>
+      startNetwork({ privateKey, listen, version: own.version, onRefused }, events),
+    );
+    const cluster = new Cluster(
+      { own, discoveryMs, rng: { seed: rngSeed } },
+      { clock: clockSince(originMs), cloud, report, openNetwork: network.open },
+    );
+    const isolate = (on: boolean): void => (on ? isolation?.isolate() : isolation?.heal());
+    return { cluster, usage: network.usage, isolate };
+  });
+}
+
+assert(parentPort !== null, 'only startMemberThread runs this');
+void main(parentPort, workerData as Setup);
