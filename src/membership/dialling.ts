@@ -1,0 +1,140 @@
+/**
+ * Which connections we keep, and how we come by them.
+ *
+ * Up to 50 living members everybody is connected with everybody. Beyond that a node keeps its neighbours in the rings
+ * (at most 16) and eight drawn ones, and hangs up no connection that others made until there are too many.
+ * The dead are redialled without end by those who would observe them, or by all in a mesh: that is how a partition
+ * heals. Nobody is dialled because it says so itself.
+ */
+import { backoffMs } from '../std/backoff.ts';
+import { draw } from '../std/random.ts';
+import { after, instant, never, type Instant } from '../std/time.ts';
+import type { Effect } from './events.ts';
+import { isMesh, rouse, take, type State } from './state.ts';
+import { isLiving, type Member } from './subject.ts';
+import { part } from './verdict.ts';
+
+const extrasMax = 8;
+/** Two neighbourhoods of rings, ours and the drawn ones of others, with room to spare. */
+const linksMax = 64;
+const redial = { baseMs: 200, capMs: 2_000 };
+/** Who turned us away, or takes no connection out of its queue, is asked less often. */
+const refusedRedial = { baseMs: 2_000, capMs: 30_000 };
+const pauseMs = 50;
+/** Both ends lose a connection at once; the one with the higher id lets the other dial first. */
+const yieldMs = 300;
+/** The network gives up a dial long before that. */
+const dialMsMax = 10_000;
+
+export type Link = { failures: number; nextAt: Instant; dialledAt: Instant | null };
+
+/** Names the connections we want, after the rings were arranged. */
+export function want(state: State, charges: readonly Member[], now: Instant): void {
+  const wanted = wantedBy(state, charges);
+  for (const member of state.members.values()) {
+    member.wanted = wanted.has(member);
+    if (member.wanted && !member.connected) enlist(state, member, now);
+    if (!member.wanted && member.link !== null) dismiss(state, member);
+  }
+}
+
+function wantedBy(state: State, charges: readonly Member[]): Set<Member> {
+  if (isMesh(state)) {
+    state.extras.clear();
+    return new Set([...state.members.values()].filter(({ voter, health }) => voter && health !== 'left'));
+  }
+  drawExtras(state);
+  return new Set([...state.subjects, ...state.observers, ...charges, ...state.extras]);
+}
+
+/** Those that cannot be had are drawn anew. */
+function drawExtras(state: State): void {
+  const ring = state.rings[0] ?? [];
+  for (const extra of state.extras) {
+    if (!isLiving(extra) || (extra.link?.failures ?? 0) >= 3) state.extras.delete(extra);
+  }
+  for (let tries = 0; tries < 4 * extrasMax && state.extras.size < extrasMax; tries++) {
+    const [pick, rng] = draw(state.rng, ring.length);
+    state.rng = rng;
+    const one = ring[pick];
+    if (one !== undefined && one !== state.self && isLiving(one)) state.extras.add(one);
+  }
+}
+
+/** Puts a member on the list of those to dial. */
+export function enlist(state: State, member: Member, nextAt: Instant): void {
+  if (member.link !== null) return;
+  member.link = { failures: 0, nextAt, dialledAt: null };
+  state.dials.add(member);
+  scheduleDial(state, nextAt);
+}
+
+/** After a connection that we want closed. */
+export function redialLost(state: State, member: Member, now: Instant): void {
+  enlist(state, member, state.self.id < member.id ? now : after(now, yieldMs));
+}
+
+export function dismiss(state: State, member: Member): void {
+  member.link = null;
+  state.dials.delete(member);
+}
+
+/** Dials whoever is due; who was dialled goes to the end of the list. */
+export function dial(state: State, now: Instant, effects: Effect[]): void {
+  if (now < state.dialAt) return;
+  state.dialAt = never;
+  for (const member of [...state.dials]) {
+    const { link } = member;
+    if (link === null) continue;
+    if (link.dialledAt !== null && now >= after(link.dialledAt, dialMsMax)) link.dialledAt = null;
+    const at = link.dialledAt === null ? link.nextAt : after(link.dialledAt, dialMsMax);
+    if (now < at) {
+      scheduleDial(state, at);
+    } else if (take(state.dialBudget, now)) {
+      link.dialledAt = now;
+      state.dials.delete(member);
+      state.dials.add(member);
+      scheduleDial(state, after(now, dialMsMax));
+      effects.push({ type: 'dial', id: member.id, peerId: member.peerId, address: member.address });
+    } else {
+      return scheduleDial(state, after(now, pauseMs));
+    }
+  }
+}
+
+/** False: it is none of ours, or nobody was waiting for it. */
+export function dialFailed(
+  state: State,
+  member: Member,
+  why: 'refused' | 'silent' | 'denied',
+  now: Instant,
+): boolean {
+  const { link } = member;
+  if (link === null || link.dialledAt === null) return false;
+  const isStuck = why === 'silent' && member.watch?.finding === 'slow';
+  const pace = why === 'denied' || isStuck ? refusedRedial : redial;
+  const [ms, rng] = backoffMs({ attempt: link.failures, ...pace }, state.rng);
+  state.rng = rng;
+  link.dialledAt = null;
+  link.failures++;
+  link.nextAt = after(now, ms);
+  scheduleDial(state, link.nextAt);
+  return true;
+}
+
+/** Hangs up what nobody needs, while there is more than we can keep. */
+export function trim(state: State, effects: Effect[]): void {
+  let beyond = state.links - linksMax;
+  if (beyond <= 0 || isMesh(state)) return;
+  for (const member of state.members.values()) {
+    if (beyond === 0) return;
+    if (!member.connected || member.wanted || member.parting) continue;
+    part(member, effects);
+    beyond--;
+  }
+}
+
+function scheduleDial(state: State, at: Instant): void {
+  state.dialAt = instant(Math.min(state.dialAt, at));
+  rouse(state, state.dialAt);
+}

@@ -1,0 +1,240 @@
+/**
+ * How an observer comes to an opinion of a subject: a ladder of evidence, each rung asked for only when the one before
+ * fails.
+ *
+ *   beats ──600 ms of silence──► probe: two SYNs to its libp2p port ──┬─ refused ──► its process is gone
+ *     └──────connection closed──►                                     ├─ silent ───► its host, or the way to it
+ *                                                                     └─ answered ─► it is there and does not run: slow
+ *
+ * A kernel completes handshakes for a process that is stopped or starved, and refuses them for one that is gone, within
+ * a millisecond: that is what lets death be told from slowness in less time than any sum of missed beats could.
+ * The probe goes to the libp2p port, and to no port of its own: the connection that stood has proven that this one is
+ * open, while a port that a security group forgot would turn every frozen process into a dead host.
+ *
+ * Probes of a slow one double their distance up to 512 s: each leaves a finished handshake in the accept queue of a
+ * process that takes none out (1,024 fit), and a full queue looks like a dead host.
+ *
+ * Votes of one kind double their distance too, 1 s (slow: 2 s) to 32 s, until a minute passes without one: a subject
+ * that comes and goes must not become a storm. One vote a period may come early, to join another observer's: votes
+ * live for two seconds, and observers that each repeat theirs in a rhythm of their own would never meet.
+ */
+import { after, instant, never, type Instant } from '../std/time.ts';
+import { hardMs, isHard, slowMs } from './ballots.ts';
+import type { Effect, Evidence, Outcome } from './events.ts';
+import { observersOf } from './rings.ts';
+import { castVote, rouse, take, type State } from './state.ts';
+import { isLiving, type Member } from './subject.ts';
+import { count, judge } from './verdict.ts';
+
+/** A beat lost, another late: two and a half beats. */
+export const silenceMs = 600;
+const probeMs = 250;
+/** A probe whose answer has not come by then is lost, and asked again. */
+const answerMs = 1_000;
+const budgetPauseMs = 50;
+/** An answer while no connection stands: the redial that is under way decides. */
+const redialMs = 500;
+const hardGap = { baseMs: 1_000, capMs: 32_000 };
+const slowGap = { baseMs: 2_000, capMs: 32_000 };
+const slowProbeMsMax = 512_000;
+const calmMs = 64_000;
+/** Observers repeat their votes on a dead subject so many times for those who missed the first. */
+const lingerVotes = 2;
+
+type Damp = { gapMs: number; at: Instant };
+
+export type Watch = {
+  readonly member: Member;
+  /**
+   * observing: it is ours to watch. lingering: it was, and is dead. doubting: it is not, but a request to it failed or
+   * others hold it dead, and we want to know for ourselves; that gives no vote.
+   */
+  role: 'observing' | 'lingering' | 'doubting';
+  /** Of the probe under way; 0: there is none. */
+  round: number;
+  askedAt: Instant;
+  finding: Evidence | null;
+  foundAt: Instant;
+  /** Probes in a row that were not followed by a word, and of those the last that had no answer. */
+  probes: number;
+  hardProbes: number;
+  /** The next probe, unless a word comes first. */
+  probeAt: Instant;
+  /** The next repetition of a `slow` vote, which needs no probe. */
+  tellAt: Instant;
+  told: { readonly evidence: Evidence; readonly at: Instant } | null;
+  readonly damps: Record<Evidence, Damp>;
+  /** This period's early vote: still to be had, being prepared by a probe, or spent. */
+  early: 'open' | 'probing' | 'spent';
+  votesLeft: number;
+};
+
+export function newWatch(member: Member, role: Watch['role'], probeAt: Instant): Watch {
+  const damp = (): Damp => ({ gapMs: 0, at: instant(-Infinity) });
+  return {
+    member,
+    role,
+    round: 0,
+    askedAt: probeAt,
+    finding: null,
+    foundAt: probeAt,
+    probes: 0,
+    hardProbes: 0,
+    probeAt,
+    tellAt: never,
+    told: null,
+    damps: { refused: damp(), timeout: damp(), slow: damp() },
+    early: 'open',
+    votesLeft: Infinity,
+  };
+}
+
+/** When it next wants to be advanced. */
+export function dueAt({ round, askedAt, finding, role, member, probeAt, tellAt }: Watch): Instant {
+  if (round !== 0) return after(askedAt, answerMs);
+  const hears = finding === null && member.connected && role === 'observing';
+  if (hears) return instant(Math.max(probeAt, member.heardAt + silenceMs));
+  return instant(Math.min(probeAt, tellAt));
+}
+
+export function advance(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
+  if (now < dueAt(watch)) return;
+  watch.round = 0;
+  if (now >= watch.tellAt) tell(state, watch, now, effects);
+  if (now >= watch.probeAt) probe(state, watch, now, effects);
+}
+
+/** Asks its kernel, now. */
+function probe(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
+  const { member } = watch;
+  if (!take(state.probeBudget, now)) {
+    watch.probeAt = after(now, budgetPauseMs);
+    return;
+  }
+  watch.round = ++state.round;
+  watch.askedAt = now;
+  // It may have forgotten that we asked for beats, or never have heard it.
+  if (watch.role === 'observing' && member.connected) effects.push(ask(watch, true));
+  effects.push({ type: 'probe', id: member.id, address: member.address, round: watch.round, ms: probeMs });
+}
+
+export const ask = ({ member }: Watch, on: boolean): Effect => ({ type: 'watch', peerId: member.peerId, on });
+
+/** Something happened that a probe should explain: the connection closed, a request failed. */
+export function hurry(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
+  if (watch.round !== 0) return;
+  watch.probeAt = now;
+  probe(state, watch, now, effects);
+}
+
+/** Takes in the answer to a probe; null when it is not the one we wait for. */
+export function found(
+  state: State,
+  watch: Watch,
+  { round, outcomes }: { readonly round: number; readonly outcomes: readonly Outcome[] },
+  now: Instant,
+): Evidence | null {
+  if (watch.round !== round) return null;
+  const { member } = watch;
+  const finding = evidenceFrom(outcomes);
+  watch.round = 0;
+  watch.probes++;
+  watch.hardProbes = isHard(finding) ? watch.hardProbes + 1 : 0;
+  if (finding !== 'slow') watch.tellAt = never;
+  watch.finding = finding;
+  watch.foundAt = now;
+  const doubled = hardGap.baseMs * 2 ** Math.min(watch.probes - 1, 20);
+  const gapMs = Math.min(doubled, finding === 'slow' ? slowProbeMsMax : hardGap.capMs);
+  const isRedialled = finding === 'slow' && !member.connected && watch.probes === 1;
+  watch.probeAt = after(now, isRedialled ? redialMs : gapMs);
+  rouse(state, watch.probeAt);
+  return isRedialled ? null : finding;
+}
+
+/** Tells everybody what we found, if it is ours to tell and we have not told it too often. */
+export function tell(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
+  const { member, finding, role } = watch;
+  watch.tellAt = never;
+  if (finding === null || role === 'doubting' || !state.self.voter) return;
+  if (finding === 'slow' && !isDesignated(state, member)) return;
+  const damp = watch.damps[finding];
+  const mayAt = after(damp.at, damp.gapMs);
+  if (watch.early === 'probing') {
+    watch.early = 'spent';
+  } else if (now < mayAt) {
+    if (finding === 'slow') watch.tellAt = mayAt;
+    return rouse(state, watch.tellAt);
+  } else {
+    widen(damp, finding === 'slow' ? slowGap : hardGap, now);
+    watch.early = 'open';
+  }
+  damp.at = now;
+  if (finding === 'slow') watch.tellAt = after(now, damp.gapMs);
+  rouse(state, watch.tellAt);
+  watch.told = { evidence: finding, at: now };
+  watch.votesLeft--;
+  publish(state, member, finding, now, effects);
+}
+
+/** Another observer says what we found as well: said together it counts. */
+export function join(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
+  const { finding, told, round, early } = watch;
+  if (!isHard(finding) || early !== 'open' || round !== 0 || told === null) return;
+  if (now < after(told.at, hardGap.baseMs)) return;
+  watch.early = 'probing';
+  hurry(state, watch, now, effects);
+}
+
+/** A word came: what we found is over, and what we told of it is taken back while it could still count. */
+export function calm(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
+  const { told, member } = watch;
+  watch.round = 0;
+  watch.finding = null;
+  watch.probes = 0;
+  watch.hardProbes = 0;
+  watch.probeAt = after(now, silenceMs);
+  watch.tellAt = never;
+  watch.told = null;
+  if (watch.early === 'probing') watch.early = 'spent';
+  if (told === null) return;
+  const standsMs = told.evidence === 'slow' ? slowMs : hardMs;
+  if (now < after(told.at, standsMs)) publish(state, member, 'alive', now, effects);
+}
+
+/** After a stall of our own nobody else's silence means anything yet. */
+export function restart(watch: Watch, now: Instant): void {
+  watch.round = 0;
+  watch.probeAt = instant(Math.max(watch.probeAt, now + silenceMs));
+}
+
+export function linger(watch: Watch): void {
+  watch.role = 'lingering';
+  watch.votesLeft = lingerVotes;
+}
+
+function publish(
+  state: State,
+  member: Member,
+  evidence: Evidence | 'alive',
+  now: Instant,
+  effects: Effect[],
+): void {
+  const effect = castVote(state, member, evidence);
+  effects.push(effect);
+  count(state, member, { by: state.self.id, vote: effect.vote }, now);
+  judge(state, member, now, effects);
+}
+
+const isDesignated = (state: State, member: Member): boolean =>
+  observersOf(state.rings, member, isLiving).slice(0, 2).includes(state.self);
+
+function widen(damp: Damp, { baseMs, capMs }: { baseMs: number; capMs: number }, now: Instant): void {
+  const isCalm = damp.gapMs === 0 || now - damp.at > calmMs;
+  damp.gapMs = isCalm ? baseMs : Math.min(damp.gapMs * 2, capMs);
+}
+
+/** One refusal is proof; one answer among silences is an answer. */
+function evidenceFrom(outcomes: readonly Outcome[]): Evidence {
+  if (outcomes.includes('refused')) return 'refused';
+  return outcomes.includes('answered') ? 'slow' : 'timeout';
+}

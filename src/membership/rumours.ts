@@ -1,0 +1,120 @@
+/**
+ * What others hold, as their digests tell. Nobody is believed: a rumour makes us ask the kernel ourselves, and only
+ * when it denies the member twice, and two others hold it dead as well, is it dead for us too. That is how a node that
+ * missed the votes comes to know.
+ *
+ * When others hold us dead, our incarnation rises, which revokes what they hold. So it does when members that we held
+ * dead come back with the life that they had: it was the way between us that was cut, and they held us dead as well.
+ */
+import type { MemberId } from '../std/member-id.ts';
+import { after, type Instant } from '../std/time.ts';
+import { isHard } from './ballots.ts';
+import type { Effect } from './events.ts';
+import type { Watch } from './ladder.ts';
+import { doubt } from './neighbours.ts';
+import { isMesh, type State } from './state.ts';
+import { isFresh, isLiving, type Member } from './subject.ts';
+import { turn } from './verdict.ts';
+
+/** Digests that differ are told again every second; this is many of them. */
+const rumourMs = 30_000;
+/** A rumour that the kernel denied is not asked about again for so long. */
+const quietMs = 10_000;
+const rumoursMax = 256;
+const holdersMax = 8;
+const probesToBelieve = 2;
+const accusationMs = 10_000;
+const refuteGapMs = 2_000;
+/** Until then the record of a new incarnation has come, if it is a new one. */
+const reunionMs = 1_000;
+
+export type Rumour = { readonly holders: Map<MemberId, Instant>; quietUntil: Instant };
+
+export function hearRumour(
+  state: State,
+  { by, id, incarnation }: { readonly by: MemberId; readonly id: MemberId; readonly incarnation: number },
+  now: Instant,
+  effects: Effect[],
+): void {
+  const member = state.members.get(id);
+  if (member === undefined || !member.voter || !isLiving(member) || member.incarnation !== incarnation)
+    return;
+  if (by === id || !isWitness(state, by) || isFresh(member, now)) return;
+  const rumour = state.rumours.get(id) ?? { holders: new Map(), quietUntil: now };
+  if (now < rumour.quietUntil) return;
+  if (!state.rumours.has(id) && state.rumours.size >= rumoursMax) return;
+  state.rumours.set(id, rumour);
+  if (rumour.holders.size < holdersMax || rumour.holders.has(by)) rumour.holders.set(by, now);
+  const watch = doubt(state, member, now);
+  if (watch !== null) believe(state, watch, now, effects);
+}
+
+/** To be called after each probe without an answer. */
+export function believe(
+  state: State,
+  { member, finding, hardProbes }: Watch,
+  now: Instant,
+  effects: Effect[],
+): void {
+  const rumour = state.rumours.get(member.id);
+  if (rumour === undefined || !isLiving(member) || isFresh(member, now)) return;
+  if (!isHard(finding) || hardProbes < probesToBelieve) return;
+  const holders = [...rumour.holders].filter(([by, at]) => now < after(at, rumourMs) && isWitness(state, by));
+  const others = state.living - (state.self.voter ? 2 : 1);
+  if (holders.length < Math.max(1, Math.min(2, others))) return;
+  turn(state, member, ['dead', 'rumour'], now, effects);
+}
+
+/** The kernel answered: whoever holds it dead will learn that from others. */
+export function dispel(state: State, member: Member, now: Instant): void {
+  const rumour = state.rumours.get(member.id);
+  if (rumour === undefined) return;
+  rumour.holders.clear();
+  rumour.quietUntil = after(now, quietMs);
+}
+
+export function hearAccusation(
+  state: State,
+  { by, incarnation }: { readonly by: MemberId; readonly incarnation: number },
+  now: Instant,
+  effects: Effect[],
+): void {
+  if (!isWitness(state, by) || incarnation < state.self.incarnation) return;
+  state.accusers.set(by, now);
+  forget(state.accusers, accusationMs, now);
+  const others = state.living - (state.self.voter ? 1 : 0);
+  if (state.accusers.size >= Math.min(2, others)) refute(state, 'accused', now, effects);
+}
+
+/** It was dead for us and is connected now; in a mesh the connection itself tells everybody. */
+export function reunite(state: State, member: Member, now: Instant): void {
+  if (!isMesh(state)) state.reunions.set(member, { incarnation: member.incarnation, at: now });
+}
+
+export function upkeep(state: State, now: Instant, effects: Effect[]): void {
+  for (const [id, rumour] of state.rumours) {
+    forget(rumour.holders, rumourMs, now);
+    if (rumour.holders.size === 0 && now >= rumour.quietUntil) state.rumours.delete(id);
+  }
+  for (const [member, { incarnation, at }] of state.reunions) {
+    if (now < after(at, reunionMs)) continue;
+    state.reunions.delete(member);
+    if (isLiving(member) && member.incarnation === incarnation) refute(state, 'reconnected', now, effects);
+  }
+}
+
+function refute(state: State, why: 'accused' | 'reconnected', now: Instant, effects: Effect[]): void {
+  if (now < after(state.refutedAt, refuteGapMs) || !state.self.voter) return;
+  state.refutedAt = now;
+  state.accusers.clear();
+  effects.push({ type: 'refute' }, { type: 'fact', fact: { fact: 'membership.refuted', why } });
+}
+
+function isWitness(state: State, by: MemberId): boolean {
+  const witness = state.members.get(by);
+  return witness !== undefined && witness.voter && isLiving(witness);
+}
+
+function forget(told: Map<MemberId, Instant>, ms: number, now: Instant): void {
+  for (const [by, at] of told) if (now >= after(at, ms)) told.delete(by);
+}

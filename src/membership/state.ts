@@ -1,0 +1,156 @@
+import type { MemberId } from '../std/member-id.ts';
+import { draw, type Rng } from '../std/random.ts';
+import { after, instant, never, type Instant } from '../std/time.ts';
+import type { Effect } from './events.ts';
+import type { Watch } from './ladder.ts';
+import type { Endpoint } from './member.ts';
+import { emptyRings, insert, type Rings } from './rings.ts';
+import type { Rumour } from './rumours.ts';
+import { newMember, type Member } from './subject.ts';
+
+export const beatMs = 250;
+
+export type Options = {
+  readonly selfId: MemberId;
+  readonly peerId: string;
+  readonly address: Endpoint;
+  readonly zone: string;
+  /** False for an operator. */
+  readonly voter: boolean;
+  readonly incarnation: number;
+  /** Our votes are numbered from here: more than this node ever used before, such as the epoch's milliseconds. */
+  readonly sequence: number;
+};
+
+/** A token bucket: so many at once, and so many a second after that. */
+export type Budget = { readonly perSecond: number; tokens: number; at: Instant };
+
+export type State = {
+  /** Ourselves: in the rings, and in none of the maps. */
+  readonly self: Member;
+  sequence: number;
+  readonly members: Map<MemberId, Member>;
+  readonly memberByPeerId: Map<string, Member>;
+  readonly rings: Rings<Member>;
+  /** Voters in the rings that are not dead and have not left, ourselves among them. */
+  living: number;
+  /** Members with a connection. */
+  links: number;
+  readonly watches: Set<Watch>;
+  /** Members with votes on them. */
+  readonly polled: Set<Member>;
+  readonly suspects: Set<Member>;
+  /** Members to dial, the longest waiting first. */
+  readonly dials: Set<Member>;
+  readonly dialBudget: Budget;
+  readonly probeBudget: Budget;
+  /** Of all probes, so that a late answer is known as late. */
+  round: number;
+  /** Peer ids that want our beats; copied on change, because it travels in effects. */
+  watchers: readonly string[];
+  subjects: readonly Member[];
+  observers: readonly Member[];
+  /** Connections beyond the rings' own, drawn. */
+  readonly extras: Set<Member>;
+  readonly rumours: Map<MemberId, Rumour>;
+  readonly accusers: Map<MemberId, Instant>;
+  /** Members that we held dead until they connected, by their incarnation then. */
+  readonly reunions: Map<Member, { readonly incarnation: number; readonly at: Instant }>;
+  refutedAt: Instant;
+  /** When the last connection went, or we began; null: there is one, or nobody to connect to. */
+  aloneSince: Instant | null;
+  isolatedAt: Instant;
+  /** The rings or who lives in them changed: at this time neighbours are named anew. */
+  arrangeAt: Instant;
+  beatAt: Instant;
+  pollAt: Instant;
+  dialAt: Instant;
+  upkeepAt: Instant;
+  /** What waited in our own buffers while we stood still is not news: until then votes are not counted. */
+  deafUntil: Instant;
+  wakeAt: Instant;
+  rng: Rng;
+};
+
+/** The first beat comes at a moment of our own, so that nodes that booted together do not beat together. */
+export function init({ incarnation, sequence, ...binding }: Options, rng: Rng, now: Instant): State {
+  const { selfId: id, ...rest } = binding;
+  const self = newMember({ id, ...rest }, now);
+  Object.assign(self, { health: 'alive', why: 'self', incarnation });
+  const rings = emptyRings<Member>();
+  if (self.voter) insert(rings, self);
+  const [phaseMs, next] = draw(rng, beatMs);
+  return {
+    self,
+    sequence,
+    members: new Map(),
+    memberByPeerId: new Map(),
+    rings,
+    living: self.voter ? 1 : 0,
+    links: 0,
+    watches: new Set(),
+    polled: new Set(),
+    suspects: new Set(),
+    dials: new Set(),
+    dialBudget: { perSecond: 20, tokens: 20, at: now },
+    probeBudget: { perSecond: 20, tokens: 20, at: now },
+    round: 0,
+    watchers: [],
+    subjects: [],
+    observers: [],
+    extras: new Set(),
+    rumours: new Map(),
+    accusers: new Map(),
+    reunions: new Map(),
+    refutedAt: instant(-Infinity),
+    aloneSince: null,
+    isolatedAt: instant(-Infinity),
+    arrangeAt: never,
+    beatAt: after(now, phaseMs),
+    pollAt: never,
+    dialAt: never,
+    upkeepAt: after(now, phaseMs),
+    deafUntil: now,
+    wakeAt: after(now, phaseMs),
+    rng: next,
+  };
+}
+
+/** The next tick must come by `at`: it may come earlier, and finds for itself what is due. */
+export function rouse(state: State, at: Instant): void {
+  if (at < state.wakeAt) state.wakeAt = at;
+}
+
+/** Takes one from the budget, if there is one. */
+export function take(budget: Budget, now: Instant): boolean {
+  const refilled = budget.tokens + ((now - budget.at) / 1_000) * budget.perSecond;
+  budget.tokens = Math.min(budget.perSecond, refilled);
+  budget.at = now;
+  if (budget.tokens < 1) return false;
+  budget.tokens--;
+  return true;
+}
+
+/** Changes that come together are arranged together. */
+const arrangeMs = 10;
+
+export function rearrange(state: State, now: Instant): void {
+  if (state.arrangeAt !== never) return;
+  state.arrangeAt = after(now, arrangeMs);
+  rouse(state, state.arrangeAt);
+}
+
+/** Above this many living members not everybody is connected with everybody: 50 connections cost 5 MB and 0.35 s. */
+const meshMax = 50;
+
+export const isMesh = (state: State): boolean => state.living <= meshMax;
+
+export function castVote(
+  state: State,
+  subject: Member,
+  evidence: 'refused' | 'timeout' | 'slow' | 'alive',
+): Extract<Effect, { type: 'vote' }> {
+  state.sequence++;
+  const vote = { subject: subject.id, incarnation: subject.incarnation, evidence, sequence: state.sequence };
+  return { type: 'vote', vote, wide: !isMesh(state) };
+}

@@ -1,0 +1,142 @@
+/**
+ * From votes and own doubts to a member's health.
+ *
+ *   unknown ──its record, its word──► alive ◄──────── its next word; all votes over ────── suspect
+ *      │                               │ ▲                                                  ▲ │
+ *      │                               │ └─ word, connection, record of higher incarnation ─┼─┼─► dead
+ *      │                               └────────── a vote, our own doubt ───────────────────┘ │     ▲
+ *      └──────────────────────────────────── fatal votes ─────────────────────────────────────┴─────┘
+ *   any ──its record says left──► left ──record of a higher incarnation──► alive
+ *
+ * `suspect` is cheap (a router avoids it) and so is cast quickly; `dead` needs the kernels of other machines. While a
+ * member speaks to us on a standing connection, nobody else's word counts.
+ */
+import { after, instant, type Instant } from '../std/time.ts';
+import type { MemberId } from '../std/member-id.ts';
+import { cast, dropSlow, isFatal, isHard, newPoll, nextExpiry, tally, type Tally } from './ballots.ts';
+import type { Effect, MemberFact, Vote } from './events.ts';
+import type { Health } from './member.ts';
+import { observersOf } from './rings.ts';
+import { rearrange, rouse, type State } from './state.ts';
+import { freshMs, isFresh, isLiving, isNews, type Member } from './subject.ts';
+
+/**
+ * A voter that was suspect itself a moment ago may have been cut off, and what arrives may have waited in buffers since
+ * then. What its kernel refused stays true.
+ */
+const settleMs = 1_000;
+
+/** True: the vote counts. */
+export function admitVote(state: State, by: MemberId, vote: Vote, now: Instant): boolean {
+  const voter = state.members.get(by);
+  const subject = state.members.get(vote.subject);
+  if (voter === undefined || !voter.voter || !isLiving(voter)) return false;
+  if (!isNews(voter, vote.sequence) || now < state.deafUntil) return false;
+  if (subject === undefined || !subject.voter || !isLiving(subject)) return false;
+  if (vote.incarnation !== subject.incarnation) return false;
+  if ((vote.evidence === 'timeout' || vote.evidence === 'slow') && !isSettled(voter, now)) return false;
+  const rank = observersOf(state.rings, subject, isLiving).indexOf(voter);
+  if (rank < 0 || (vote.evidence === 'slow' && rank > 1)) return false;
+  return count(state, subject, { by, vote }, now);
+}
+
+/** Our own vote, or an admitted one. */
+export function count(
+  state: State,
+  subject: Member,
+  { by, vote }: { readonly by: MemberId; readonly vote: Vote },
+  now: Instant,
+): boolean {
+  if (vote.evidence === 'alive' && subject.poll === null) return false;
+  if (subject.poll?.incarnation !== vote.incarnation) subject.poll = newPoll(vote.incarnation);
+  state.polled.add(subject);
+  return cast(subject.poll, by, vote, now);
+}
+
+/** What the votes on a member come to now. */
+export function tallyOf(state: State, member: Member, now: Instant): Tally & { readonly observers: number } {
+  if (member.poll === null) return { refused: 0, timeout: 0, slow: 0, observers: 0 };
+  const observers = observersOf(state.rings, member, isLiving).map(({ id }) => id);
+  const counted = tally(member.poll, (by) => observers.includes(by), now);
+  return { ...counted, observers: observers.length };
+}
+
+/** Brings a member's health up to what is known; to be called after anything of that changed. */
+export function judge(state: State, member: Member, now: Instant, effects: Effect[]): void {
+  if (!isLiving(member)) return;
+  const votes = tallyOf(state, member, now);
+  const isOverruled = isFresh(member, now);
+  const voices = votes.refused + votes.timeout + votes.slow;
+  if (voices > 0) schedule(state, member, now, isOverruled);
+  if (!isOverruled && isFatal(votes, votes.observers))
+    return turn(state, member, ['dead', 'votes'], now, effects);
+  const why = member.doubt ?? (voices > 0 && !isOverruled ? 'votes' : null);
+  if (why !== null && member.health === 'alive') turn(state, member, ['suspect', why], now, effects);
+  if (why === null && member.health === 'suspect') turn(state, member, ['alive', 'cleared'], now, effects);
+}
+
+function schedule(state: State, member: Member, now: Instant, isOverruled: boolean): void {
+  if (member.poll === null) return;
+  let next: number = nextExpiry(member.poll, now);
+  if (isOverruled) next = Math.min(next, member.heardAt + freshMs + 1);
+  state.pollAt = instant(Math.min(state.pollAt, next));
+  rouse(state, state.pollAt);
+}
+
+/** A word of the member itself, or proof of a new life: it is alive, whatever was said. */
+export function revive(state: State, member: Member, why: string, now: Instant, effects: Effect[]): void {
+  member.doubt = null;
+  if (member.poll !== null) dropSlow(member.poll, now);
+  if (member.health === 'unknown' || member.health === 'dead') {
+    turn(state, member, ['alive', why], now, effects);
+  } else if (member.health === 'suspect') {
+    judge(state, member, now, effects);
+  }
+}
+
+const factOf: Readonly<Record<Exclude<Health, 'unknown'>, MemberFact['fact']>> = {
+  alive: 'member.recovered',
+  suspect: 'member.suspected',
+  dead: 'member.died',
+  left: 'member.left',
+};
+
+/** How long a member may stand dead with its connection: its buffers hold what was said before it was cut off. */
+export function turn(
+  state: State,
+  member: Member,
+  [health, why]: readonly [Health, string],
+  now: Instant,
+  effects: Effect[],
+): void {
+  if (member.health === health) return;
+  const wasLiving = isLiving(member);
+  const isFirst = member.health === 'unknown' || member.health === 'left';
+  Object.assign(member, { health, why, since: now });
+  if (health === 'suspect') state.suspects.add(member);
+  else state.suspects.delete(member);
+  if (wasLiving !== isLiving(member) && member.voter) {
+    state.living += wasLiving ? -1 : 1;
+    rearrange(state, now);
+  }
+  effects.push({ type: 'judged', id: member.id, health });
+  if (health !== 'unknown') {
+    const fact = health === 'alive' && isFirst ? 'member.joined' : factOf[health];
+    effects.push({ type: 'fact', fact: { fact, member: member.id, why } });
+  }
+  if (health === 'dead') part(member, effects);
+}
+
+/** Closes our side of a connection, and with it whatever its buffers still hold. */
+export function part(member: Member, effects: Effect[]): void {
+  if (!member.connected || member.parting) return;
+  member.parting = true;
+  effects.push({ type: 'hang-up', peerId: member.peerId });
+}
+
+function isSettled(voter: Member, now: Instant): boolean {
+  return voter.health === 'unknown' || (voter.health === 'alive' && now >= after(voter.since, settleMs));
+}
+
+/** Whether a vote is one that our own finding could be joined to. */
+export const isAccusing = (vote: Vote): boolean => isHard(vote.evidence);
