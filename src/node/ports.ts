@@ -96,3 +96,28 @@ export type ReadNotice = (path: Path, signal: AbortSignal) => Promise<Reading | 
  * within `ms`. Rejects with a Failure when the question could not be put, which says nothing of the peer.
  */
 export type Probe = (address: PeerAddress, ms: number) => Promise<'answered' | 'refused' | 'silent'>;
+
+/** A small text in S3, and the ETag by which a writer proves that he has seen it. */
+export type Document = { readonly body: string; readonly etag: string };
+
+/**
+ * unmet: what stands there is not what the writer has seen, and nothing was written. conflict: another write was under
+ * way, and nothing was written; read again before trying again.
+ */
+export type Written =
+  | { readonly type: 'written'; readonly etag: string }
+  | { readonly type: 'unmet' }
+  | { readonly type: 'conflict' };
+
+/**
+ * Conditional writes, the referee of leases. After a Failure of a write (`busy`, `unreachable`, `late`) it may have
+ * happened all the same, or happen yet. `denied`, `missing` (no such bucket) and `invalid` need a person.
+ */
+export type LeaseStore = {
+  /** null: no such key. */
+  read(key: string, signal: AbortSignal): Promise<Document | null>;
+  /** Only if there is nothing yet. */
+  create(key: string, body: string, signal: AbortSignal): Promise<Written>;
+  /** Only if what is there has still this ETag. */
+  replace(key: string, document: Document, signal: AbortSignal): Promise<Written>;
+};

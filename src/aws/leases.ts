@@ -1,0 +1,139 @@
+/**
+ * Small texts in one bucket, written on condition (S3 User Guide, "Add preconditions to S3 operations").
+ *
+ * One attempt a call: the SDK's own retry of a write that had happened would be answered 412, as if another had won,
+ * and whoever counts on when a write was sent must send it himself. The role needs s3:ListBucket too: without it S3
+ * says 403 where it means that there is no such key.
+ */
+import type { S3Client } from '@aws-sdk/client-s3';
+import type { Document, LeaseStore, Written } from '../node/ports.ts';
+import { Failure, type FailureKind } from '../std/failure.ts';
+import type { RoleCredentials } from './credentials.ts';
+
+type LeaseStoreOptions = {
+  readonly bucket: string;
+  readonly credentials: () => Promise<Pick<RoleCredentials, 'accessKeyId' | 'secretAccessKey'>>;
+  /** null: the one of AWS in the region; otherwise addressed by path, as a local cloud or a gateway wants it. */
+  readonly endpoint: string | null;
+  readonly region: string;
+};
+
+type Condition = { readonly IfMatch: string } | { readonly IfNoneMatch: '*' };
+
+const connectMs = 1_000;
+/** The caller's signal is shorter; this ends what nobody waits for any more. */
+const requestMs = 5_000;
+/** A lease has 200 bytes, a manifest what its author puts into it. What is longer is none of ours. */
+const bytesMax = 1_048_576;
+
+export const openLeaseStore = (options: LeaseStoreOptions): S3LeaseStore => new S3LeaseStore(options);
+
+class S3LeaseStore implements LeaseStore {
+  readonly #options: LeaseStoreOptions;
+  #client: Promise<S3Client> | null = null;
+
+  constructor(options: LeaseStoreOptions) {
+    this.#options = options;
+  }
+
+  async read(Key: string, signal: AbortSignal): Promise<Document | null> {
+    const trail = `read ${Key}`;
+    try {
+      const client = await this.#open();
+      const { GetObjectCommand } = await import('@aws-sdk/client-s3');
+      const command = new GetObjectCommand({ Bucket: this.#options.bucket, Key });
+      const { Body, ETag, ContentLength = 0 } = await client.send(command, { abortSignal: signal });
+      if (ETag === undefined || ContentLength > bytesMax) {
+        (Body as { destroy?(): void } | undefined)?.destroy?.();
+        throw new Failure('invalid', `${trail}: invalid: ${ContentLength} bytes, ETag ${ETag}`);
+      }
+      return { body: (await Body?.transformToString()) ?? '', etag: ETag };
+    } catch (error) {
+      if (isS3Error(error, 404, 'NoSuchKey')) return null;
+      throw s3Failure(trail, error, signal);
+    }
+  }
+
+  create(key: string, body: string, signal: AbortSignal): Promise<Written> {
+    return this.#put(`create ${key}`, { key, body, condition: { IfNoneMatch: '*' } }, signal);
+  }
+
+  replace(key: string, { body, etag }: Document, signal: AbortSignal): Promise<Written> {
+    return this.#put(`replace ${key}`, { key, body, condition: { IfMatch: etag } }, signal);
+  }
+
+  close(): void {
+    void this.#client?.then((client) => client.destroy());
+  }
+
+  async #put(
+    trail: string,
+    { key, body, condition }: { readonly key: string; readonly body: string; readonly condition: Condition },
+    signal: AbortSignal,
+  ): Promise<Written> {
+    try {
+      const client = await this.#open();
+      const { PutObjectCommand } = await import('@aws-sdk/client-s3');
+      const command = new PutObjectCommand({
+        ...{ Bucket: this.#options.bucket, Key: key, Body: body, ContentType: 'application/json' },
+        ...condition,
+      });
+      const { ETag } = await client.send(command, { abortSignal: signal });
+      if (ETag === undefined) throw new Failure('invalid', `${trail}: invalid: an answer without an ETag`);
+      return { type: 'written', etag: ETag };
+    } catch (error) {
+      // A key that is not there cannot have the ETag that was asked for.
+      if (isS3Error(error, 412) || isS3Error(error, 404, 'NoSuchKey')) return { type: 'unmet' };
+      if (isS3Error(error, 409)) return { type: 'conflict' };
+      throw s3Failure(trail, error, signal);
+    }
+  }
+
+  #open(): Promise<S3Client> {
+    return (this.#client ??= this.#connect());
+  }
+
+  async #connect(): Promise<S3Client> {
+    const { region, endpoint, credentials } = this.#options;
+    // Loaded on first use: a node that has no duty needs no S3.
+    const { S3Client: Client } = await import('@aws-sdk/client-s3');
+    return new Client({
+      region,
+      ...(endpoint === null ? {} : { endpoint, forcePathStyle: true }),
+      credentials,
+      maxAttempts: 1,
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      requestHandler: {
+        connectionTimeout: connectMs,
+        requestTimeout: requestMs,
+        throwOnRequestTimeout: true,
+      },
+    });
+  }
+}
+
+type S3Error = Error & { readonly $metadata?: { readonly httpStatusCode?: number } };
+
+function isS3Error(error: unknown, status: number, name?: string): boolean {
+  const { name: told, $metadata } = error as S3Error;
+  return $metadata?.httpStatusCode === status && (name === undefined || told === name);
+}
+
+function s3Failure(trail: string, error: unknown, signal: AbortSignal): Failure {
+  if (error instanceof Failure)
+    return error.message.startsWith(trail)
+      ? error
+      : new Failure(error.kind, `${trail}: ${error.message}`, error);
+  if (signal.aborted) return new Failure('late', `${trail}: late: no answer in time`, error);
+  const { name, message, $metadata } = error as S3Error;
+  const kind = kindOf(name, $metadata?.httpStatusCode);
+  return new Failure(kind, `${trail}: ${kind}: ${name}${name === message ? '' : `: ${message}`}`, error);
+}
+
+/** Codes as in the S3 API reference, "Error responses". Without a status there was no answer. */
+function kindOf(name: string, status: number | undefined): FailureKind {
+  if (/^SlowDown$|Throttl|^ServiceUnavailable$|^TooManyRequests/.test(name) || status === 429) return 'busy';
+  if (name === 'CredentialsProviderError' || status === 401 || status === 403) return 'denied';
+  if (status === undefined || status >= 500) return 'unreachable';
+  return status === 404 ? 'missing' : 'invalid';
+}
