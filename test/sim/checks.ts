@@ -1,0 +1,164 @@
+/**
+ * What must hold whatever happens, checked against what the simulator knows and no node can. Safety is checked where
+ * something changed; liveness once the faults are over. Names are those of the invariants in the README's table.
+ *
+ *   I1 nobody is held dead whose process lives and is reached by enough of its observers
+ *   I2 when faults have ceased, all views and records are soon equal
+ *   I3 the order of a record never goes back, and who has left does not come back under the same incarnation
+ *   I4 I2 holds without pubsub
+ *   I8 no node says more than its share
+ *   I9 no record is kept whose signer no instance of the cluster has named
+ */
+import type { Fact } from '../../src/node/facts.ts';
+import type { Known } from '../../src/node/cluster-port.ts';
+import { memberId } from '../../src/std/member-id.ts';
+import { strangerPrefix } from './hostile.ts';
+import { observersInTruth } from './observers.ts';
+import type { Resident, Verdict } from './resident.ts';
+import type { World } from './world.ts';
+
+export type Violation = { readonly invariant: string; readonly at: number; readonly what: string };
+
+/** Verdicts about a process may lag behind its start and end by what a vote stands and a record travels, ms. */
+const youngMs = 5_000;
+/** Views of clusters up to this size are looked at after every change. */
+const smallMax = 100;
+
+const verdictOf: Readonly<Record<string, Verdict>> = {
+  'member.joined': 'alive',
+  'member.recovered': 'alive',
+  'member.suspected': 'suspect',
+  'member.died': 'dead',
+  'member.left': 'left',
+  'member.forgotten': 'forgotten',
+};
+
+export class Checks {
+  readonly violations: Violation[] = [];
+  /** Deaths that were told, true or not. */
+  deaths = 0;
+  onDeath: (by: Resident, id: string) => void = () => {};
+  readonly #world: () => World;
+  /** The newest life of every instance. */
+  readonly #newest = new Map<string, Resident>();
+
+  constructor(world: () => World) {
+    this.#world = world;
+  }
+
+  get world(): World {
+    return this.#world();
+  }
+
+  onFact(resident: Resident, fact: Fact): void {
+    const { world } = this;
+    world.digest.text(fact.fact);
+    const member = fact['member'];
+    const verdict = verdictOf[fact.fact];
+    if (verdict === undefined || typeof member !== 'string') return;
+    world.digest.text(member);
+    resident.verdicts.set(member, verdict);
+    if (verdict !== 'dead') return;
+    this.deaths++;
+    this.onDeath(resident, member);
+    this.#mayBeDead(resident, member, String(fact['why']));
+  }
+
+  onStart(resident: Resident): void {
+    this.#newest.set(resident.id, resident);
+  }
+
+  /** A record or a health changed. */
+  onChanged(resident: Resident, id: string): void {
+    if (this.world.residents.length > smallMax) return;
+    const known = resident.inside.cluster.members().find((member) => member.id === id);
+    if (known !== undefined) this.#look(resident, known);
+  }
+
+  /** Everything, at every node. */
+  sweep(): void {
+    for (const resident of this.world.living()) {
+      if (!resident.process.paused)
+        for (const known of resident.inside.cluster.members()) this.#look(resident, known);
+    }
+  }
+
+  /** null: every living member knows every other with its newest word, and nobody takes the dead for living. */
+  difference(): string | null {
+    const living = this.world.living().filter(({ joined, leaving }) => joined && !leaving);
+    const byId = new Map(living.map((resident) => [resident.id, resident]));
+    for (const resident of living) {
+      const knowns = resident.inside.cluster.members();
+      const alive = new Set<string>();
+      for (const known of knowns) {
+        const wrong = differenceOf(known, byId.get(known.id));
+        if (wrong !== null) return `${resident.id} holds ${wrong}`;
+        if (byId.has(known.id)) alive.add(known.id);
+      }
+      const missing = living.find(({ id }) => id !== resident.id && !alive.has(id));
+      if (missing !== undefined) return `${resident.id} does not know ${missing.id}`;
+    }
+    return null;
+  }
+
+  /** One line for all that a node knows. */
+  stateOf({ id, inside }: Resident): string {
+    const members = inside.cluster
+      .members()
+      .map(({ id, health, record }) => `${id} ${health} ${record?.incarnation} ${record?.sequence}`);
+    return `${id}: ${members.sort().join(', ')}`;
+  }
+
+  break(invariant: string, what: string): void {
+    if (this.violations.length < 20)
+      this.violations.push({ invariant, at: Math.round(this.world.now), what });
+  }
+
+  #look(resident: Resident, { id, health, record }: Known): void {
+    if (record === null) return;
+    const { incarnation, sequence, peerId } = record;
+    const before = resident.orders.get(id);
+    const isBack =
+      before !== undefined &&
+      (incarnation < before.incarnation ||
+        (incarnation === before.incarnation && sequence < before.sequence));
+    if (isBack) {
+      const was = `(${before.incarnation}, ${before.sequence})`;
+      this.break('I3', `${resident.id} went back from ${was} to (${incarnation}, ${sequence}) for ${id}`);
+    }
+    resident.orders.set(id, { incarnation, sequence });
+    if (record.life.phase === 'left' && health === 'alive')
+      this.break(
+        'I3',
+        `${resident.id} holds ${id} alive, which has left under (${incarnation}, ${sequence})`,
+      );
+    const isStrange = peerId.startsWith(strangerPrefix) || !this.world.ec2.vouchesFor(id, peerId);
+    if (isStrange) this.break('I9', `${resident.id} keeps a record of ${id} signed by ${peerId}`);
+  }
+
+  #mayBeDead(judge: Resident, id: string, why: string): void {
+    const { world } = this;
+    const truth = this.#newest.get(id);
+    if (truth === undefined || !truth.lives || truth.leaving || !truth.joined) return;
+    if (world.now - truth.startedAt < youngMs) return;
+    const observers = observersInTruth(memberId(id), world);
+    const needed = Math.ceil(observers.length / 2);
+    const kept = observers.filter(({ host }) => world.shadows.lies(host, truth.host, world.now)).length;
+    if (kept >= needed && needed > 0) return;
+    const state = truth.process.paused ? 'paused' : 'running';
+    const reach = `${observers.length - kept} of ${observers.length} observers reach it`;
+    this.break('I1', `${judge.id} holds ${id} dead (${why}): its process is ${state}, ${reach}`);
+  }
+}
+
+function differenceOf({ id, health, record }: Known, truth: Resident | undefined): string | null {
+  if (truth === undefined) {
+    return health === 'alive' || health === 'suspect' ? `${id} ${health}, which is gone` : null;
+  }
+  if (health !== 'alive') return `${id} ${health}, which is alive`;
+  const own = truth.inside.cluster.own();
+  const isNewest = record?.incarnation === own.incarnation && record.sequence === own.sequence;
+  if (isNewest) return null;
+  const held = record === null ? 'no record' : `(${record.incarnation}, ${record.sequence})`;
+  return `${held} of ${id}, which says (${own.incarnation}, ${own.sequence})`;
+}

@@ -1,0 +1,88 @@
+/**
+ * gossipsub as a mesh of hops over the connections that stand. The author tells everyone it is connected to
+ * (floodPublish), whoever hears it first tells a few others, and heartbeats repair what was lost on the way a second
+ * later. Each hop costs the time that js-libp2p takes for a message. What it does not promise, it does not do: messages
+ * overtake each other, may come twice, and get lost.
+ */
+import type { Dice } from './dice.ts';
+import type { End, Station } from './network.ts';
+import { kinds } from './process.ts';
+import type { EventQueue } from './queue.ts';
+import type { Terrain } from './terrain.ts';
+
+/** Measured for js gossipsub over Noise and Yamux, signature included, ms. */
+const hopMs = 1.5;
+const jitterMs = 3;
+const meshDegree = 8;
+const heartbeatMs = 1_000;
+/** Late copies come within this, ms. */
+const echoMs = 3_000;
+
+export class GossipMesh {
+  /** Of all hops. 1: pubsub is lost entirely. */
+  loss = 0;
+  /** Of all deliveries, a second time and later. */
+  echoes = 0;
+  published = 0;
+  /** Paths over which no gossip passes although the connection stands: `from` and `to` peer id. */
+  readonly blackHoles = new Set<string>();
+  readonly #queue: EventQueue;
+  readonly #terrain: Terrain;
+  readonly #dice: Dice;
+
+  constructor(parts: { queue: EventQueue; terrain: Terrain; dice: Dice }) {
+    this.#queue = parts.queue;
+    this.#terrain = parts.terrain;
+    this.#dice = parts.dice.for('mesh');
+  }
+
+  publish(author: Station, body: Uint8Array): void {
+    this.published++;
+    const heardAt = new Map<Station, number>([[author, this.#queue.now]]);
+    const inOrder = [author];
+    for (const teller of inOrder) {
+      if (teller !== author && (teller.process.paused || !teller.process.alive)) continue;
+      const degree = teller === author ? Infinity : meshDegree;
+      this.#tell(teller, degree, { body, author, heardAt, inOrder });
+    }
+  }
+
+  #tell(
+    teller: Station,
+    degree: number,
+    said: {
+      readonly body: Uint8Array;
+      readonly author: Station;
+      readonly heardAt: Map<Station, number>;
+      readonly inOrder: Station[];
+    },
+  ): void {
+    const { heardAt, inOrder } = said;
+    const since = heardAt.get(teller)!;
+    let told = 0;
+    for (const end of teller.ends.values()) {
+      const hearer = end.other.station;
+      if (heardAt.has(hearer)) continue;
+      if (++told > degree) break;
+      const at = this.#arrival(end, since);
+      if (at === null) continue;
+      heardAt.set(hearer, at);
+      inOrder.push(hearer);
+      this.#queue.push(at, hearer.process, kinds.gossip, said.author.peerId, said.body);
+      if (!this.#dice.hits(this.echoes)) continue;
+      const again = at + this.#dice.unit() * echoMs;
+      this.#queue.push(again, hearer.process, kinds.gossip, said.author.peerId, said.body);
+    }
+  }
+
+  /** null: not by this way. */
+  #arrival({ station: from, other }: End, since: number): number | null {
+    const to = other.station;
+    if (!other.open || !this.#terrain.carries(from.host, to.host, this.#queue.now)) return null;
+    if (this.blackHoles.size > 0 && this.blackHoles.has(`${from.peerId} ${to.peerId}`)) return null;
+    if (this.loss >= 1) return null;
+    const repaired = this.#dice.hits(this.loss) ? this.#dice.unit() * heartbeatMs : 0;
+    const delay = hopMs + this.#dice.unit() * jitterMs + this.#terrain.way(from.host, to.host);
+    return since + delay + repaired + this.#terrain.repeats(from.host, to.host);
+  }
+}

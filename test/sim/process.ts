@@ -1,0 +1,127 @@
+/**
+ * One life of one daemon as its operating system sees it: its clocks, and the CPU that it gets. Everything that reaches
+ * its code comes through `fire`.
+ *
+ * Paused (SIGSTOP): nothing runs; when it goes on, all timers that fell due run before anything that was received, as
+ * in Node's event loop. Slow: each event takes `costMs` and the next one waits for it. Killed: nothing, ever again.
+ */
+import { instant, wallTime, type Instant } from '../../src/std/time.ts';
+import type { Clock } from '../../src/node/ports.ts';
+import type { NetworkEvents } from '../../src/node/ports.ts';
+import type { Digest } from './digest.ts';
+import type { EventQueue, Target } from './queue.ts';
+
+/** What `fire` understands. `call` is for whatever happens too rarely to be worth a kind. */
+export const kinds = { timer: 0, direct: 1, gossip: 2, call: 3 } as const;
+/** Has had its turn at a slow CPU already. */
+const served = 8;
+
+type Timer = { wake: (() => void) | null };
+
+/** Below a nanosecond of rounding, a timer would come before its own instant. */
+const roundingMs = 1e-6;
+
+export type Drift = {
+  /** Seconds of its monotonic clock in a true second. */
+  readonly rate: number;
+  /** Its wall clock minus the true one, ms. */
+  wallOffsetMs: number;
+};
+
+export class SimProcess implements Target, Clock {
+  readonly index: number;
+  alive = true;
+  paused = false;
+  /** CPU time of one event, ms; 0: no time at all. */
+  costMs = 0;
+  events: NetworkEvents | null = null;
+  readonly #queue: EventQueue;
+  readonly #digest: Digest;
+  readonly #drift: Drift;
+  readonly #bootAt: number;
+  #busyUntil = 0;
+  #timers: unknown[][] = [];
+  #received: unknown[][] = [];
+
+  constructor(index: number, parts: { queue: EventQueue; digest: Digest; drift: Drift }) {
+    this.index = index;
+    this.#queue = parts.queue;
+    this.#digest = parts.digest;
+    this.#drift = parts.drift;
+    this.#bootAt = parts.queue.now;
+  }
+
+  now = (): Instant => instant((this.#queue.now - this.#bootAt) * this.#drift.rate);
+
+  wallNow = () => wallTime(Math.round(trueWall(this.#queue.now) + this.#drift.wallOffsetMs));
+
+  wakeAt = (at: Instant, wake: () => void): (() => void) => {
+    const timer: Timer = { wake };
+    const due = this.#bootAt + at / this.#drift.rate + roundingMs;
+    if (due !== Infinity) this.#queue.push(due, this, kinds.timer, timer, null);
+    return () => {
+      timer.wake = null;
+    };
+  };
+
+  /** Something that its kernel hands it. */
+  receive(at: number, act: () => void): void {
+    this.#queue.push(at, this, kinds.call, act, null);
+  }
+
+  fire(kind: number, x: unknown, y: unknown): void {
+    if (!this.alive) return;
+    if (kind === kinds.timer && (x as Timer).wake === null) return;
+    if (this.paused) {
+      (kind % served === kinds.timer ? this.#timers : this.#received).push([kind, x, y]);
+      return;
+    }
+    if (this.costMs > 0 && kind < served && !this.#takesCpu(kind, x, y)) return;
+    this.#run(kind % served, x, y);
+  }
+
+  /** As NTP steps it, or a person does. */
+  jumpWall(ms: number): void {
+    this.#drift.wallOffsetMs += ms;
+  }
+
+  resume(): void {
+    this.paused = false;
+    const waiting = [...this.#timers, ...this.#received];
+    this.#timers = [];
+    this.#received = [];
+    for (const [kind, x, y] of waiting) this.#queue.push(this.#queue.now, this, kind as number, x, y);
+  }
+
+  #takesCpu(kind: number, x: unknown, y: unknown): boolean {
+    const start = Math.max(this.#queue.now, this.#busyUntil);
+    this.#busyUntil = start + this.costMs;
+    if (start <= this.#queue.now) return true;
+    this.#queue.push(start, this, kind + served, x, y);
+    return false;
+  }
+
+  #run(kind: number, x: unknown, y: unknown): void {
+    this.#digest.step(this.#queue.now, this.index, kind);
+    switch (kind) {
+      case kinds.timer: {
+        const timer = x as Timer;
+        const { wake } = timer;
+        timer.wake = null;
+        return wake?.();
+      }
+      case kinds.direct:
+        return (x as Inbound).hear(y as Uint8Array);
+      case kinds.gossip:
+        return this.events?.message(x as string, y as Uint8Array, 'gossip');
+      default:
+        return (x as () => void)();
+    }
+  }
+}
+
+/** Where what was sent on a direct stream comes out. */
+export type Inbound = { hear(body: Uint8Array): void };
+
+/** The run begins at a time that looks like one. */
+export const trueWall = (nowMs: number): number => 1_795_000_000_000 + nowMs;

@@ -1,0 +1,112 @@
+/** One node in the simulated cluster: its machine, its process, and what the run remembers of it. */
+import { Cluster } from '../../src/node/cluster.ts';
+import type { ClusterPort } from '../../src/node/cluster-port.ts';
+import type { Fact } from '../../src/node/facts.ts';
+import type { Clock, Cloud, Network, NetworkEvents, Probe } from '../../src/node/ports.ts';
+import { tagSelf, untagSelf } from '../../src/node/tags.ts';
+import type { NodeRecord } from '../../src/registry/record.ts';
+import { memberId } from '../../src/std/member-id.ts';
+import type { Rng } from '../../src/std/random.ts';
+import type { SimProcess } from './process.ts';
+import { sealOf } from './seal.ts';
+import type { Host } from './terrain.ts';
+
+/** What the simulator needs of a node, whatever is inside. */
+export type Inhabitant = {
+  readonly cluster: ClusterPort;
+  start(): Promise<void>;
+  /** Says goodbye, and resolves when the process may end. */
+  leave(withinMs: number): Promise<void>;
+  /** EC2 announces the instance's end; false: nobody here would read it. */
+  notice(inMs: number): boolean;
+};
+
+export type ResidentPorts = {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly cloud: Cloud;
+  readonly openNetwork: (events: NetworkEvents) => Promise<Network>;
+  readonly probe: Probe;
+  readonly report: (fact: Fact) => void;
+};
+
+export class Resident {
+  readonly host: Host;
+  readonly process: SimProcess;
+  readonly id: string;
+  readonly peerId: string;
+  readonly startedAt: number;
+  readonly inside: Inhabitant;
+  /** It has tagged itself and looks for the others. */
+  joined = false;
+  leaving = false;
+  /** Its last word on every other member, by the facts that it reported. */
+  readonly verdicts = new Map<string, Verdict>();
+  /** The highest order of a record that it ever had, by member. */
+  readonly orders = new Map<string, { readonly incarnation: number; readonly sequence: number }>();
+
+  constructor(about: { host: Host; process: SimProcess; peerId: string; at: number }, inside: Inhabitant) {
+    this.host = about.host;
+    this.process = about.process;
+    this.id = about.host.id;
+    this.peerId = about.peerId;
+    this.startedAt = about.at;
+    this.inside = inside;
+  }
+
+  get lives(): boolean {
+    return this.process.alive;
+  }
+}
+
+export type Verdict = 'alive' | 'suspect' | 'dead' | 'left' | 'forgotten';
+
+export const discoveryMs = 30_000;
+
+export const firstRecord = (about: {
+  readonly id: string;
+  readonly peerId: string;
+  readonly zone: string;
+  readonly incarnation: number;
+}): NodeRecord => ({
+  id: memberId(about.id),
+  peerId: about.peerId,
+  incarnation: about.incarnation,
+  sequence: 0,
+  role: 'worker',
+  zone: about.zone,
+  version: '0.1.0',
+  addresses: { peer: `${about.id}:4002`, api: `http://${about.id}:8000` },
+  life: { phase: 'joining' },
+  engine: { phase: 'none' },
+});
+
+/** The membership thread alone: what a cluster of a thousand is made of. */
+export function membershipOnly(record: NodeRecord, ports: ResidentPorts, onJoined: () => void): Inhabitant {
+  const { clock, cloud, rng, openNetwork, probe, report } = ports;
+  const seal = sealOf(record.peerId);
+  const cluster = new Cluster(
+    { own: record, discoveryMs, rng },
+    { clock, cloud, openNetwork, probe, seal, report },
+  );
+  const stopping = new AbortController().signal;
+  return {
+    cluster,
+    start: async () => {
+      await cluster.listen();
+      await tagSelf({ clock, cloud, report, stopping }, { cluster: 'sim', record, address: null });
+      cluster.join();
+      onJoined();
+      cluster.revise({ life: { phase: 'serving' } });
+    },
+    leave: async (withinMs) => {
+      cluster.revise({ life: { phase: 'left' } });
+      try {
+        await untagSelf({ clock, cloud, report, stopping, ms: withinMs });
+      } catch (error) {
+        report({ fact: 'node.untagged', why: String(error) });
+      }
+    },
+    notice: () => false,
+  };
+}

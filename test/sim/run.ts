@@ -1,0 +1,129 @@
+/**
+ * One run: a cluster boots, faults come and go, and then it is left in peace until it must have come to rest. All of it
+ * follows from the options; the same options give the same digest.
+ */
+import { Checks, type Violation } from './checks.ts';
+import { Dice } from './dice.ts';
+import { schedule } from './faults.ts';
+import { membershipOnly } from './resident.ts';
+import type { Sabotage } from './sabotage.ts';
+import { drawFaults, habits, type Fault, type FaultKind } from './schedule.ts';
+import { Timings, type Percentiles } from './timings.ts';
+import { World } from './world.ts';
+
+export type RunOptions = {
+  readonly seed: number;
+  /** null: drawn from the seed. */
+  readonly nodes: number | null;
+  readonly minutes: number;
+  /** null: any kind. */
+  readonly kinds: readonly FaultKind[] | null;
+  /** Indices of the faults that are kept; null: all. */
+  readonly only: readonly number[] | null;
+  readonly sabotage: Sabotage | null;
+};
+
+export type Outcome = {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly violations: readonly Violation[];
+  readonly faults: readonly Fault[];
+  readonly steps: number;
+  readonly digest: string;
+  readonly simulatedMs: number;
+  /** From the end of the faults until all views and records were equal; null: they never were. */
+  readonly restMs: number | null;
+  readonly kill: Percentiles | null;
+  readonly hostOff: Percentiles | null;
+  readonly ec2CallsPerSecond: number;
+  readonly coldStartSeconds: number | null;
+};
+
+/** The cluster is whole before the first fault, and has this long to heal after the last, ms. */
+const calmMs = { before: 10_000, after: 40_000 };
+/** Within which views are equal after the last fault, ms. */
+const restMsMost = 30_000;
+const lookMs = 100;
+const bootMs = 3_000;
+
+export async function run(options: RunOptions): Promise<Outcome> {
+  const dice = new Dice(options.seed).for('run');
+  const nodes = options.nodes ?? drawSize(dice.for('size'));
+  const end = options.minutes * 60_000;
+  const span = { from: calmMs.before, until: Math.max(calmMs.before, end - calmMs.after) };
+  const drawn = drawFaults(dice.for('faults'), span, options.kinds ?? kindsOfMembership);
+  const faults = drawn.filter(({ index }) => options.only?.includes(index) ?? true);
+  const checks = new Checks(() => world);
+  const world: World = new World({
+    seed: options.seed,
+    sabotage: options.sabotage,
+    inhabit: membershipOnly,
+    onFact: (resident, fact) => checks.onFact(resident, fact),
+    onChanged: (resident, id) => checks.onChanged(resident, id),
+    onStart: (resident) => checks.onStart(resident),
+  });
+  const timings = new Timings(world, checks);
+  const rest = { since: span.until, ms: null as number | null };
+  for (let i = 0; i < nodes; i++) {
+    const host = world.launch(null);
+    world.at(dice.unit() * bootMs, () => world.start(host));
+  }
+  schedule(world, faults);
+  everySecond(world, checks, end);
+  watchRest(world, checks, { rest, end });
+  await guarded(checks, () => world.run(end, () => checks.violations.length > 0));
+  if (checks.violations.length === 0) settle(checks, rest);
+  return {
+    ...{ seed: options.seed, nodes, violations: checks.violations, faults, restMs: rest.ms },
+    ...{ steps: world.queue.steps, digest: world.digest.value(), simulatedMs: world.now },
+    ...timings.summary(),
+  };
+}
+
+const kindsOfMembership = (Object.keys(habits) as FaultKind[]).filter(
+  (kind) => kind !== 'notice' && !kind.startsWith('s3'),
+);
+
+/** Small ones are as likely as large ones, because one, two and three nodes are cases of their own. */
+const drawSize = (dice: Dice): number => (dice.hits(0.3) ? 5 + dice.below(4) : 5 + dice.below(46));
+
+function everySecond(world: World, checks: Checks, end: number): void {
+  world.at(world.now + 1_000, () => {
+    checks.sweep();
+    for (const resident of world.living()) world.digest.text(checks.stateOf(resident));
+    if (world.now < end) everySecond(world, checks, end);
+  });
+}
+
+function watchRest(
+  world: World,
+  checks: Checks,
+  { rest, end }: { readonly rest: { since: number; ms: number | null }; readonly end: number },
+): void {
+  const look = (): void => {
+    if (checks.difference() === null) rest.ms = Math.round(world.now - rest.since);
+    else if (world.now < end) world.at(world.now + lookMs, look);
+  };
+  world.at(rest.since, look);
+}
+
+function settle(checks: Checks, rest: { readonly ms: number | null }): void {
+  const difference = checks.difference();
+  if (difference !== null) checks.break('I2', `at the end ${difference}`);
+  else if (rest.ms === null || rest.ms > restMsMost)
+    checks.break('I2', `views were equal only ${rest.ms} ms after the last fault`);
+}
+
+/** A machine that throws has broken a promise of its own. */
+async function guarded(checks: Checks, act: () => Promise<void>): Promise<void> {
+  const crash = (error: unknown): void =>
+    checks.break('crash', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  process.on('unhandledRejection', crash);
+  try {
+    await act();
+  } catch (error) {
+    crash(error);
+  } finally {
+    process.off('unhandledRejection', crash);
+  }
+}

@@ -1,0 +1,8 @@
+/** Ways to break what is simulated on purpose: a simulator that misses them would find nothing else either. */
+export type Sabotage =
+  /** A member that is only slow counts as one whose kernel refuses. */
+  | 'slow-is-refused'
+  /** Machines are seeded from a real die. */
+  | 'dice'
+  /** Records of a peer come in with an older sequence than before. */
+  | 'records-go-back';

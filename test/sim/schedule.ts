@@ -1,0 +1,111 @@
+/**
+ * Which faults a seed brings, and when: swarm testing (Groce et al., ISSTA 2012), so every seed draws a few kinds and
+ * leaves the others out, because faults that are always all there hide each other. The schedule is drawn before the run
+ * and does not depend on it: any part of it can be left out to find the part that matters.
+ */
+import type { Dice } from './dice.ts';
+
+export type FaultKind =
+  | 'kill'
+  | 'power'
+  | 'terminate'
+  | 'leave'
+  | 'grow'
+  | 'pause'
+  | 'cycle'
+  | 'slow'
+  | 'partition'
+  | 'isolate'
+  | 'one-way'
+  | 'loss'
+  | 'lag'
+  | 'sever'
+  | 'backlog'
+  | 'zone'
+  | 'gossip-lost'
+  | 'black-hole'
+  | 'echo'
+  | 'wall-jump'
+  | 'revise'
+  | 'ec2-out'
+  | 'ec2-throttle'
+  | 'ec2-stale'
+  | 'ec2-partial'
+  | 's3-flaky'
+  | 's3-out'
+  | 'stranger'
+  | 'liar'
+  | 'notice';
+
+export type Fault = {
+  readonly index: number;
+  readonly kind: FaultKind;
+  readonly at: number;
+  readonly until: number;
+  /** Its own chance: whom it hits, and how hard. */
+  readonly seed: number;
+};
+
+/** How often in a minute when a seed has the kind at all, and how long each lasts, ms. */
+type Habit = { readonly perMinute: number; readonly ms: readonly [least: number, most: number] };
+
+export const habits: Readonly<Record<FaultKind, Habit>> = {
+  kill: { perMinute: 6, ms: [500, 20_000] },
+  power: { perMinute: 3, ms: [3_000, 40_000] },
+  terminate: { perMinute: 3, ms: [5_000, 30_000] },
+  leave: { perMinute: 3, ms: [5_000, 30_000] },
+  grow: { perMinute: 3, ms: [0, 0] },
+  pause: { perMinute: 8, ms: [100, 15_000] },
+  cycle: { perMinute: 3, ms: [5_000, 40_000] },
+  slow: { perMinute: 3, ms: [2_000, 20_000] },
+  partition: { perMinute: 2, ms: [500, 30_000] },
+  isolate: { perMinute: 4, ms: [300, 20_000] },
+  'one-way': { perMinute: 6, ms: [500, 20_000] },
+  loss: { perMinute: 3, ms: [2_000, 20_000] },
+  lag: { perMinute: 3, ms: [2_000, 20_000] },
+  sever: { perMinute: 15, ms: [0, 0] },
+  backlog: { perMinute: 3, ms: [2_000, 15_000] },
+  zone: { perMinute: 1, ms: [5_000, 30_000] },
+  'gossip-lost': { perMinute: 1, ms: [5_000, 60_000] },
+  'black-hole': { perMinute: 10, ms: [2_000, 30_000] },
+  echo: { perMinute: 2, ms: [10_000, 40_000] },
+  'wall-jump': { perMinute: 4, ms: [0, 0] },
+  revise: { perMinute: 30, ms: [0, 0] },
+  'ec2-out': { perMinute: 1, ms: [5_000, 60_000] },
+  'ec2-throttle': { perMinute: 1, ms: [5_000, 60_000] },
+  'ec2-stale': { perMinute: 1, ms: [20_000, 60_000] },
+  'ec2-partial': { perMinute: 1, ms: [10_000, 60_000] },
+  's3-flaky': { perMinute: 1, ms: [10_000, 60_000] },
+  's3-out': { perMinute: 1, ms: [2_000, 30_000] },
+  stranger: { perMinute: 2, ms: [5_000, 30_000] },
+  liar: { perMinute: 2, ms: [5_000, 30_000] },
+  notice: { perMinute: 3, ms: [20_000, 40_000] },
+};
+
+/** A kind is in a seed's swarm as often as not; a seed of a quiet mood has few. */
+const moods = [0.08, 0.2, 0.35, 0.5];
+
+export function drawFaults(
+  dice: Dice,
+  span: { readonly from: number; readonly until: number },
+  allowed: readonly FaultKind[],
+): Fault[] {
+  const mood = dice.pick(moods);
+  const minutes = (span.until - span.from) / 60_000;
+  const drawn: Omit<Fault, 'index'>[] = [];
+  for (const kind of allowed) {
+    const its = dice.for(kind);
+    if (!its.hits(mood)) continue;
+    const { perMinute, ms } = habits[kind];
+    const count = Math.ceil(its.unit() * 2 * perMinute * minutes);
+    for (let i = 0; i < count; i++) {
+      const at = Math.round(its.between(span.from, span.until));
+      // Short ones are the more frequent, by the square.
+      const length = ms[0] + its.unit() ** 2 * (ms[1] - ms[0]);
+      drawn.push({ kind, at, until: Math.round(Math.min(at + length, span.until)), seed: its.seed() });
+    }
+  }
+  return drawn.sort((a, b) => a.at - b.at || a.seed - b.seed).map((fault, index) => ({ index, ...fault }));
+}
+
+export const isFaultKind = (text: string): text is FaultKind => Object.hasOwn(habits, text);

@@ -1,0 +1,49 @@
+/** What becomes of one seed: run, run again to see that it is the same run, and made small when it breaks a promise. */
+import { run, type Outcome, type RunOptions } from './run.ts';
+import { shrink } from './shrink.ts';
+
+export type SeedReport = {
+  readonly seed: number;
+  readonly outcome: Outcome;
+  readonly digestsEqual: boolean;
+  readonly steps: number;
+  /** null: nothing was broken. */
+  readonly complaint: string | null;
+};
+
+export async function trySeed(options: RunOptions, twice: boolean): Promise<SeedReport> {
+  const outcome = await run(options);
+  const again = twice ? await run(options) : outcome;
+  const digestsEqual = outcome.digest === again.digest;
+  const broken = outcome.violations.length > 0 || !digestsEqual;
+  const complaint = broken ? await complain(options, outcome, digestsEqual) : null;
+  const steps = outcome.steps + (twice ? again.steps : 0);
+  return { seed: options.seed, outcome, digestsEqual, steps, complaint };
+}
+
+async function complain(options: RunOptions, outcome: Outcome, digestsEqual: boolean): Promise<string> {
+  const [first] = outcome.violations;
+  if (first === undefined) return `seed ${options.seed}: two runs differ${digestsEqual ? '' : ' [I10]'}`;
+  const kept = await shrink(
+    outcome.faults.map(({ index }) => index),
+    async (only) => {
+      const smaller = await run({ ...options, only });
+      return smaller.violations.some(({ invariant }) => invariant === first.invariant);
+    },
+  );
+  const faults = outcome.faults.filter(({ index }) => kept.includes(index));
+  return [
+    `seed ${options.seed}, ${outcome.nodes} nodes: ${first.invariant} at ${first.at} ms: ${first.what}`,
+    ...faults.map(({ index, kind, at, until }) => `  fault ${index}: ${kind} from ${at} to ${until} ms`),
+    `  replay: ${replayOf(options, kept)}`,
+  ].join('\n');
+}
+
+export function replayOf({ seed, nodes, minutes, kinds }: RunOptions, only: readonly number[]): string {
+  const words = ['npm run sim --', `--seed ${seed}`];
+  if (nodes !== null) words.push(`--nodes ${nodes}`);
+  words.push(`--minutes ${minutes}`);
+  if (kinds !== null) words.push(`--faults ${kinds.join(',')}`);
+  words.push(`--only ${only.length === 0 ? 'none' : only.join(',')}`);
+  return words.join(' ');
+}

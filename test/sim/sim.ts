@@ -1,0 +1,138 @@
+/**
+ * npm run sim -- --seed 13                         one run, and what it brought
+ *                --seed 1 --seeds 200 --json       many, each twice, on all cores
+ *                --nodes 1000 --minutes 5 --json   a large one, with times
+ *                --faults kill,partition           these kinds only; `none` for none
+ *                --only 3,17                       these faults of the seed's schedule only
+ *
+ * Ends with 1 when a promise was broken; then each broken seed has its replay command and a shrunk list of faults.
+ */
+import { fork } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import type { RunOptions } from './run.ts';
+import { isFaultKind, type FaultKind } from './schedule.ts';
+import { trySeed, type SeedReport } from './seeds.ts';
+
+/** A larger cluster takes minutes, and its digest is compared at smaller ones. */
+const twiceNodesMax = 200;
+const minutesUsual = 2;
+
+type Order = { readonly options: RunOptions; readonly twice: boolean };
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string', default: '1' },
+      seeds: { type: 'string', default: '1' },
+      nodes: { type: 'string' },
+      minutes: { type: 'string', default: String(minutesUsual) },
+      faults: { type: 'string' },
+      only: { type: 'string' },
+      once: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const first = count('seed', values.seed);
+  const seeds = count('seeds', values.seeds);
+  const nodes = values.nodes === undefined ? null : count('nodes', values.nodes);
+  const shape = {
+    nodes,
+    minutes: Number(values.minutes),
+    kinds: values.faults === undefined ? null : kindsFrom(values.faults),
+    only: values.only === undefined ? null : listFrom(values.only).map(Number),
+    sabotage: null,
+  };
+  const twice = seeds > 1 && !values.once && (nodes ?? 0) <= twiceNodesMax;
+  const orders = Array.from({ length: seeds }, (_, i) => ({ options: { seed: first + i, ...shape }, twice }));
+  const startedAt = performance.now();
+  const reports = seeds === 1 ? [await trySeed(orders[0]!.options, twice)] : await shareOut(orders);
+  tell(reports, { json: values.json, wallSeconds: (performance.now() - startedAt) / 1_000, twice });
+}
+
+function tell(
+  reports: readonly SeedReport[],
+  {
+    json,
+    wallSeconds,
+    twice,
+  }: { readonly json: boolean; readonly wallSeconds: number; readonly twice: boolean },
+): void {
+  const failed = reports.filter(({ complaint }) => complaint !== null);
+  const sum = (of: (report: SeedReport) => number): number =>
+    reports.reduce((total, report) => total + of(report), 0);
+  const simulated = sum(({ outcome }) => outcome.simulatedMs) * (twice ? 2 : 1);
+  const summary = {
+    seeds: reports.length,
+    failed: failed.map(({ seed }) => seed),
+    steps: sum(({ steps }) => steps),
+    digestsEqual: reports.every(({ digestsEqual }) => digestsEqual),
+    simulatedSeconds: Math.round(simulated / 1_000),
+    wallSeconds: Math.round(wallSeconds * 10) / 10,
+  };
+  const rests = reports.map(({ outcome }) => outcome.restMs ?? Infinity).sort((a, b) => a - b);
+  const rest = { restMs: { p50: rests[rests.length >> 1], max: rests.at(-1) } };
+  const [only] = reports;
+  const timed =
+    reports.length === 1 && only !== undefined
+      ? {
+          nodes: only.outcome.nodes,
+          kill: only.outcome.kill,
+          hostOff: only.outcome.hostOff,
+          ec2CallsPerSecond: only.outcome.ec2CallsPerSecond,
+          coldStartSeconds: only.outcome.coldStartSeconds,
+        }
+      : {};
+  for (const { complaint } of failed) process.stderr.write(`${complaint}\n`);
+  const result = { ...summary, ...rest, ...timed };
+  process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`);
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+/** A child for each core; each takes the next seed when it is done with one. */
+async function shareOut(orders: readonly Order[]): Promise<SeedReport[]> {
+  const reports: SeedReport[] = [];
+  const waiting = [...orders];
+  const work = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const child = fork(new URL(import.meta.url), { env: { ...process.env, SIM_CHILD: '1' } });
+      const next = (): void => {
+        const order = waiting.shift();
+        if (order === undefined) child.disconnect();
+        else child.send(order);
+      };
+      child.on('message', (report: SeedReport) => {
+        reports.push(report);
+        next();
+      });
+      child.on('error', reject);
+      child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a child ended with ${code}`))));
+      next();
+    });
+  await Promise.all(Array.from({ length: Math.min(availableParallelism(), orders.length) }, work));
+  return reports.sort((a, b) => a.seed - b.seed);
+}
+
+function obey(): void {
+  process.on('message', ({ options, twice }: Order) => {
+    void trySeed(options, twice).then((report) => process.send?.(report));
+  });
+}
+
+const listFrom = (text: string): string[] => (text === 'none' ? [] : text.split(','));
+
+function kindsFrom(text: string): FaultKind[] {
+  return listFrom(text).map((kind) => {
+    if (!isFaultKind(kind)) throw new Error(`no such fault: ${kind}`);
+    return kind;
+  });
+}
+
+function count(name: string, text: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`--${name} ${text}: not a count`);
+  return number;
+}
+
+if (process.env['SIM_CHILD'] === '1') obey();
+else await main();

@@ -1,0 +1,87 @@
+/** How long it takes until all who can know of a death do, what EC2 is asked, and how long a cold start takes. */
+import type { Checks } from './checks.ts';
+import type { Resident } from './resident.ts';
+import type { World } from './world.ts';
+
+export type Percentiles = {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+  readonly count: number;
+};
+
+type Death = {
+  readonly at: number;
+  readonly kind: 'kill' | 'hostOff';
+  readonly id: string;
+  readonly unaware: Set<Resident>;
+};
+
+/** A death that somebody has not heard of by then is counted with this, ms. */
+const lateMs = 30_000;
+
+export class Timings {
+  readonly #world: World;
+  readonly #open = new Set<Death>();
+  readonly #known: Record<Death['kind'], number[]> = { kill: [], hostOff: [] };
+  #coldMs: number | null = null;
+  #callsCold = 0;
+
+  constructor(world: World, checks: Checks) {
+    this.#world = world;
+    checks.onDeath = (by, id) => this.#hear(by, id);
+    world.onEnd = (resident, kind) => this.#begin(resident, kind);
+  }
+
+  /** Everybody knows everybody: from now on EC2's calls are those of every day. */
+  started(): void {
+    this.#coldMs ??= this.#world.now;
+    this.#callsCold = this.#world.ec2.calls;
+  }
+
+  summary() {
+    const { now, ec2 } = this.#world;
+    for (const death of this.#open) this.#close(death, lateMs);
+    const steadyMs = this.#coldMs === null ? now : now - this.#coldMs;
+    return {
+      kill: percentiles(this.#known.kill),
+      hostOff: percentiles(this.#known.hostOff),
+      ec2CallsPerSecond: round((ec2.calls - this.#callsCold) / Math.max(1, steadyMs / 1_000)),
+      coldStartSeconds: this.#coldMs === null ? null : round(this.#coldMs / 1_000),
+    };
+  }
+
+  #begin(dead: Resident, kind: Death['kind']): void {
+    const { now } = this.#world;
+    const unaware = this.#world
+      .living()
+      .filter(
+        ({ joined, process, verdicts }) => joined && !process.paused && verdicts.get(dead.id) === 'alive',
+      );
+    if (unaware.length > 0) this.#open.add({ at: now, kind, id: dead.id, unaware: new Set(unaware) });
+  }
+
+  #hear(by: Resident, id: string): void {
+    for (const death of this.#open) {
+      if (death.id !== id || !death.unaware.delete(by)) continue;
+      for (const other of death.unaware)
+        if (!other.lives || other.process.paused) death.unaware.delete(other);
+      if (death.unaware.size === 0) this.#close(death, this.#world.now - death.at);
+    }
+  }
+
+  #close(death: Death, ms: number): void {
+    this.#open.delete(death);
+    this.#known[death.kind].push(ms);
+  }
+}
+
+function percentiles(values: readonly number[]): Percentiles | null {
+  if (values.length === 0) return null;
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number): number =>
+    round(sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0);
+  return { p50: at(0.5), p99: at(0.99), max: at(1), count: sorted.length };
+}
+
+const round = (value: number): number => Math.round(value * 1_000) / 1_000;

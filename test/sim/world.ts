@@ -1,0 +1,215 @@
+/**
+ * A cluster in one thread, under virtual time: machines, paths, EC2, S3 and the nodes, with everything by chance drawn
+ * from one seed. What happens to them is decided in `faults.ts`, what must hold in `checks.ts`.
+ */
+import type { Fact } from '../../src/node/facts.ts';
+import type { Probe } from '../../src/node/ports.ts';
+import { Dice } from './dice.ts';
+import { Digest } from './digest.ts';
+import { SimEc2 } from './ec2.ts';
+import { SimNetwork, type Station } from './network.ts';
+import { SimProcess, trueWall } from './process.ts';
+import { EventQueue } from './queue.ts';
+import { firstRecord, membershipOnly, Resident, type Inhabitant, type ResidentPorts } from './resident.ts';
+import { SimS3 } from './s3.ts';
+import type { Sabotage } from './sabotage.ts';
+import { Shadows } from './shadows.ts';
+import { Terrain, type Host } from './terrain.ts';
+import { Turn, turn } from './turn.ts';
+
+export type WorldOptions = {
+  readonly seed: number;
+  readonly sabotage: Sabotage | null;
+  /** Whatever a node is made of; `onJoined` once it is a member. */
+  readonly inhabit: typeof membershipOnly;
+  readonly onFact: (resident: Resident, fact: Fact) => void;
+  readonly onChanged: (resident: Resident, id: string) => void;
+  readonly onStart: (resident: Resident) => void;
+};
+
+const zones = ['us-east-1a', 'us-east-1b', 'us-east-1c'];
+/** What a libp2p listener of ours asks of its kernel. */
+const backlogUsual = 1_024;
+/** Of monotonic clocks: crystals and NTP's slewing, parts of one. */
+const driftMost = 3e-4;
+const wallOffsetMostMs = 2_000;
+
+export class World {
+  readonly queue = new EventQueue();
+  readonly digest = new Digest();
+  readonly turn = new Turn();
+  readonly shadows = new Shadows();
+  readonly terrain: Terrain;
+  readonly network: SimNetwork;
+  readonly ec2: SimEc2;
+  readonly s3: SimS3;
+  /** Every life of every node, in order of their starts. */
+  readonly residents: Resident[] = [];
+  /** Hears of every process that ends without a goodbye. */
+  onEnd: (resident: Resident, kind: 'kill' | 'hostOff') => void = () => {};
+  readonly #options: WorldOptions;
+  readonly #dice: Dice;
+  readonly #living = new Map<Host, Resident>();
+  #launched = 0;
+
+  constructor(options: WorldOptions) {
+    const dice = new Dice(options.seed).for('world');
+    const { queue, turn } = this;
+    this.#options = options;
+    this.#dice = dice;
+    this.terrain = new Terrain(dice.for('terrain'));
+    this.network = new SimNetwork({ queue, terrain: this.terrain, dice: dice.for('network'), turn });
+    this.ec2 = new SimEc2({ queue, dice: dice.for('ec2'), turn });
+    this.s3 = new SimS3({ queue, dice: dice.for('s3'), turn }, () => {});
+  }
+
+  get now(): number {
+    return this.queue.now;
+  }
+
+  /** Nodes whose process lives, in order of their starts. */
+  living(): Resident[] {
+    return [...this.#living.values()];
+  }
+
+  on(host: Host): Resident | null {
+    return this.#living.get(host) ?? null;
+  }
+
+  stationOf(resident: Resident): Station | null {
+    return this.network.stations.get(resident.process) ?? null;
+  }
+
+  at(when: number, act: () => void): void {
+    this.queue.push(when, { fire: act }, 0, null, null);
+  }
+
+  async run(until: number, isOver: () => boolean): Promise<void> {
+    const { queue } = this;
+    while (queue.nextAt() <= until && !isOver()) {
+      queue.step();
+      if (this.turn.isDue(queue.now)) await turn();
+    }
+    queue.now = Math.max(queue.now, until);
+  }
+
+  /** A new instance of the group. `ip`: one that somebody else had. */
+  launch(ip: string | null): Host {
+    const number = ++this.#launched;
+    const host = this.terrain.add({
+      id: `i-${number.toString(16).padStart(8, '0')}`,
+      ip: ip ?? `10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`,
+      zone: zones[number % zones.length]!,
+      backlog: backlogUsual,
+    });
+    // The launch template has the cluster's tags, and a node adds its own.
+    this.ec2.launch(host, { SynktiCluster: 'sim', SynktiRole: 'worker' });
+    return host;
+  }
+
+  /** Starts the daemon on an instance. */
+  start(host: Host): Resident {
+    const dice = this.#dice.for(`start ${host.id} ${this.residents.length}`);
+    const drift = {
+      rate: 1 + dice.between(-driftMost, driftMost),
+      wallOffsetMs: dice.between(-wallOffsetMostMs, wallOffsetMostMs),
+    };
+    const index = this.residents.length;
+    const process = new SimProcess(index, { queue: this.queue, digest: this.digest, drift });
+    const peerId = `peer-${host.id}`;
+    const incarnation = Math.round(trueWall(this.now) + drift.wallOffsetMs);
+    const record = firstRecord({ id: host.id, peerId, zone: host.zone, incarnation });
+    const { onFact, onChanged, sabotage } = this.#options;
+    const ports: ResidentPorts = {
+      clock: process,
+      rng: { seed: sabotage === 'dice' ? Math.floor(Math.random() * 2 ** 32) : dice.seed() },
+      cloud: this.ec2.cloudOf(host.id, process),
+      openNetwork: (events) =>
+        this.turn.promise(Promise.resolve(this.network.open(peerId, { host, process }, events))),
+      probe: this.#probe(host, process),
+      report: (fact) => onFact(resident, fact),
+    };
+    const inside: Inhabitant = this.#options.inhabit(record, ports, () => {
+      resident.joined = true;
+    });
+    const resident = new Resident({ host, process, peerId, at: this.now }, inside);
+    inside.cluster.changed.add((id) => onChanged(resident, id));
+    this.residents.push(resident);
+    this.#options.onStart(resident);
+    this.#living.set(host, resident);
+    process.receive(this.now, () => void this.turn.promise(inside.start()));
+    return resident;
+  }
+
+  /** SIGKILL, or the end of its machine. */
+  kill(resident: Resident): void {
+    resident.process.alive = false;
+    if (resident.joined && !resident.leaving) this.onEnd(resident, resident.host.on ? 'kill' : 'hostOff');
+    if (this.#living.get(resident.host) === resident) this.#living.delete(resident.host);
+    this.network.vanish(resident.process);
+  }
+
+  leave(resident: Resident, withinMs: number): void {
+    resident.leaving = true;
+    resident.process.receive(this.now, () => void this.turn.promise(this.#leave(resident, withinMs)));
+  }
+
+  /** No packet enters or leaves, no process runs. */
+  powerOff(host: Host): void {
+    host.on = false;
+    this.terrain.changed();
+    const resident = this.on(host);
+    if (resident !== null) this.kill(resident);
+  }
+
+  powerOn(host: Host): void {
+    if (host.gone || host.on) return;
+    host.on = true;
+    this.pathsChanged();
+    this.start(host);
+  }
+
+  terminate(host: Host): void {
+    host.gone = true;
+    this.powerOff(host);
+    this.ec2.terminate(host.id);
+  }
+
+  pause(resident: Resident): void {
+    resident.process.paused = true;
+  }
+
+  resume(resident: Resident): void {
+    if (!resident.lives || !resident.process.paused) return;
+    resident.host.queued = 0;
+    resident.process.resume();
+  }
+
+  pathsChanged(): void {
+    this.terrain.changed();
+    this.network.retry();
+  }
+
+  async #leave(resident: Resident, withinMs: number): Promise<void> {
+    await resident.inside.leave(withinMs);
+    // The last words are on their way.
+    resident.process.wakeAt(resident.process.now(), () => this.at(this.now + 200, () => this.kill(resident)));
+  }
+
+  #probe(host: Host, process: SimProcess): Probe {
+    return (address, ms) => {
+      const { promise, resolve } = Promise.withResolvers<'answered' | 'refused' | 'silent'>();
+      const to = this.terrain.at(address.host);
+      const lost = to === null || this.terrain.loses(host, to) || this.terrain.loses(to, host);
+      const answer = lost ? 'silent' : this.network.knock(host, address, true);
+      const trip = to === null ? Infinity : 2 * this.terrain.way(host, to);
+      const told = answer === 'silent' || trip > ms ? 'silent' : answer;
+      const wrong = this.#options.sabotage === 'slow-is-refused' && told === 'answered';
+      process.receive(this.now + Math.min(trip, told === 'silent' ? ms : trip), () => {
+        this.turn.note();
+        resolve(wrong ? 'refused' : told);
+      });
+      return this.turn.promise(promise);
+    };
+  }
+}
