@@ -7,18 +7,20 @@
  * and votes are passed on as the text that was signed, so relays lose nothing.
  */
 import { z } from 'zod';
+import type { Entry as Vouched } from '../discovery/events.ts';
 import type { RegistryMessage } from '../registry/events.ts';
 import { textBytesMax } from '../registry/sealed.ts';
 import { wantMax } from '../registry/sync.ts';
 import { bucketCount, type ViewHash } from '../registry/view-hash.ts';
-import { memberId, type MemberId } from '../std/member-id.ts';
+import { memberId } from '../std/member-id.ts';
 import type { Sealed } from '../std/seal.ts';
 
 /** The frame of a direct stream holds no more. */
 const messageBytesMax = 65_536;
 /** Members of a cell twice over, and a registry's own bound. */
 const entriesMax = 1_000;
-const vouchMax = 1_000;
+/** What discovery tells at once, twice. */
+const vouchMax = 128;
 const beatByte = 0x01;
 const beatBytes = 9;
 /** Room for what a newer version puts behind the hash. */
@@ -27,17 +29,6 @@ const braceByte = 0x7b;
 
 /** The versions of this protocol that a node speaks, both ends included. */
 export type ProtocolRange = { readonly min: number; readonly max: number };
-
-/** What one member knows from EC2 of an instance, told to those that did not look. */
-export type VouchEntry = {
-  readonly id: MemberId;
-  readonly peerId: string;
-  readonly address: { readonly host: string; readonly port: number };
-  readonly zone: string;
-  readonly role: string;
-  /** It said goodbye, or EC2 lists it no more. */
-  readonly left?: boolean;
-};
 
 export type Message =
   | { readonly type: 'beat'; readonly hash: ViewHash }
@@ -49,7 +40,7 @@ export type Message =
   /** The sender wants beats from us, or no more of them. */
   | { readonly type: 'watch'; readonly on: boolean }
   | ({ readonly type: 'vote' } & Sealed)
-  | { readonly type: 'vouch'; readonly entries: readonly VouchEntry[] }
+  | { readonly type: 'vouch'; readonly entries: readonly Vouched[] }
   | RegistryMessage;
 
 export function encode(message: Message): Uint8Array {

@@ -13,11 +13,8 @@ const draining = { phase: 'draining', reason: 'operator', deadline: 5 } as const
 test('[G1] a record counts with its owner’s signature, whoever brings it, and without it never', () => {
   const node = rig();
   node.bind('a', 'b');
-  const forged: RegistryMessage = {
-    ...told(record('a')),
-    type: 'record',
-    signature: sealOf('peer-b').sign(''),
-  };
+  const { text } = sealed(record('a'));
+  const forged = { type: 'record', text, signature: sealOf('peer-b').sign(`record:${text}`) } as const;
   deepEqual(typesOf(node.hear('a', forged)), ['record.forged']);
   equal(recordOf(node.state, idA), null);
   deepEqual(typesOf(node.hear('b', told(record('a')))), ['recorded']);

@@ -105,20 +105,11 @@ test('[G9] hashes are answered with the entries of the buckets that differ, and 
   node.bind('a', 'b');
   node.connect('b');
   node.hear('a', told(record('a', { sequence: 4 })));
-  const other = rig();
-  other.connect('self');
-  const hashes = other.on({ type: 'connected', peerId: 'peer-self' });
-  deepEqual(hashes.length, 1);
   const buckets = allBuckets.map(() => ({ high: 0, low: 0 }));
   const [answer] = sentTo('b', node.hear('b', { type: 'hashes', buckets }));
   ok(answer?.type === 'entries');
-  deepEqual([...answer.buckets].sort(), [bucketOf(memberId('i-a')), bucketOf(memberId('i-self'))].sort());
-  deepEqual(
-    answer.entries,
-    [entry('self'), entry('a', { sequence: 4 })]
-      .filter(Boolean)
-      .sort((x, y) => answer.buckets.indexOf(bucketOf(x.id)) - answer.buckets.indexOf(bucketOf(y.id))),
-  );
+  deepEqual(new Set(answer.buckets), new Set(['i-a', 'i-self'].map((id) => bucketOf(memberId(id)))));
+  deepEqual(new Set(answer.entries), new Set([entry('a', { sequence: 4 }), entry('self')]));
   equal(answer.reply, false);
   deepEqual(node.hear('b', { type: 'hashes', buckets }), [], 'not again within a second');
 });
