@@ -22,18 +22,25 @@ export function multiaddrOf({ host, port }: PeerAddress, peerId?: string): Multi
 export function dialFailure(peerId: string, { host, port }: PeerAddress, error: unknown): Failure {
   if (error instanceof Failure) return error;
   const trail = `dial ${peerId} at ${host}:${port}`;
-  const { code, name, message } = error as NodeJS.ErrnoException;
+  const { code, name } = error as NodeJS.ErrnoException;
   if (code === 'ECONNREFUSED') return new Failure('missing', `${trail}: missing: refused`, error);
   const silent = code === 'EHOSTUNREACH' || code === 'ENETUNREACH' || code === 'ETIMEDOUT';
   if (silent || name === 'TimeoutError' || name === 'AbortError')
     return new Failure('late', `${trail}: late: ${code ?? 'no answer'}`, error);
-  return new Failure('denied', `${trail}: denied: ${message}`, error);
+  return new Failure('denied', `${trail}: denied: ${whyOf(error)}`, error);
 }
 
 /** libp2p wraps what the socket said into a text of its own. */
 export function listenFailure({ host, port }: PeerAddress, error: unknown): Failure {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = whyOf(error);
   const code = /\bE[A-Z]{3,}\b/.exec(text)?.[0];
   const kind = code === 'EADDRINUSE' ? 'busy' : 'denied';
   return new Failure(kind, `listen for gossip on ${host} port ${port}: ${kind}: ${code ?? text}`, error);
+}
+
+/** libp2p rejects some promises with the event that closed a stream, which has no message. */
+export function whyOf(error: unknown): string {
+  if (error instanceof Error) return error.message;
+  if (!(error instanceof Event)) return String(error);
+  return 'error' in error && error.error instanceof Error ? error.error.message : error.type;
 }

@@ -12,7 +12,7 @@ import type { Network, NetworkEvents, PeerAddress } from '../node/ports.ts';
 import { assert } from '../std/assert.ts';
 import { Failure } from '../std/failure.ts';
 import { allowanceOf, tokensFor, type Allowance } from './allowance.ts';
-import { dialFailure, listenFailure, multiaddrOf } from './address.ts';
+import { dialFailure, listenFailure, multiaddrOf, whyOf } from './address.ts';
 import { directProtocol, messageBytesMax, readFrames, sendFrame } from './direct.ts';
 import { listenToGossip } from './gossip.ts';
 import { createNode, gossipTopic, type Services } from './node.ts';
@@ -31,8 +31,11 @@ type NetworkOptions = {
 const openMs = 5_000;
 /** Bounds the answer of `admit`: a stranger must not hold one of the pending handshakes for longer. */
 const admitMs = 4_000;
-/** Gossip streams are opened one after another: seconds each on a starved machine, but not twice that long. */
-const gossipGraceMs = { first: 15_000, again: 4_000 };
+/**
+ * Gossip streams are opened one after another: seconds each on a starved machine. One that broke is never opened
+ * again, so what is waited for then is only the end of the connection, where that was it.
+ */
+const gossipGraceMs = { first: 15_000, again: 2_000 };
 const watchMs = 1_000;
 /**
  * What one peer may send on its direct stream and by gossip together, in messages. Ten a second are usual; a burst is
@@ -189,7 +192,7 @@ export class Libp2pNetwork implements Network {
   gossip(body: Uint8Array): void {
     assert(body.byteLength <= messageBytesMax, 'our own messages are short');
     this.#node.services.pubsub.publish(gossipTopic, body).catch((error: unknown) => {
-      if (!this.#closed) this.#onRefused(this.peerId, `gossip: ${String(error)}`);
+      if (!this.#closed) this.#onRefused(this.peerId, `gossip: ${whyOf(error)}`);
     });
   }
 
@@ -241,10 +244,7 @@ export class Libp2pNetwork implements Network {
       stream.addEventListener('close', () => this.#endIf(peering, 'its direct stream closed'));
       peering.outbound = stream;
     } catch (error) {
-      return this.#endIf(
-        peering,
-        `takes no direct stream: ${error instanceof Error ? error.message : 'closed'}`,
-      );
+      return this.#endIf(peering, `takes no direct stream: ${whyOf(error)}`);
     }
     this.#events.connected(peerId);
     peering.opened.resolve(null);

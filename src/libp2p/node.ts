@@ -21,8 +21,13 @@ export const gossipTopic = '/synkti/gossip/1';
 const backlog = 1_024;
 /** Two connections a peer (both may dial at once) for 1,000 members. */
 const connectionsMax = 2_048;
-/** An upgrade holds one of these while its peer is looked up; strangers wait at most `admitMs` each. */
-const pendingMax = 512;
+/**
+ * New connections a second from one address. Nodes on one machine, or behind one NAT, share theirs, and all of a full
+ * mesh of fifty may dial a node that has just come; each costs some 7 ms of handshake, so far more would starve us.
+ */
+const inboundPerSecond = 100;
+/** What one address can hold open without ever finishing its handshakes, each for 10 s, and a little more. */
+const pendingMax = 1_024;
 /** How long a handshake step may take on a starved machine; a peer that needs longer is dialled again. */
 const negotiationMs = 5_000;
 /** Of one connection and direction. One for messages, one for gossip, and those of identify, which come and go. */
@@ -55,9 +60,8 @@ export function createNode(options: {
     streamMuxers: [thriftyYamux({ streamsMax })],
     connectionManager: {
       maxConnections: connectionsMax,
-      // Defaults: 5 new connections a second from one address and 10 pending ones, the rest is reset. Nodes on one
-      // machine, or behind one NAT, share their address.
-      inboundConnectionThreshold: 1_000,
+      // Defaults: 5 a second and 10 pending; the rest is reset.
+      inboundConnectionThreshold: inboundPerSecond,
       maxIncomingPendingConnections: pendingMax,
       maxDialQueueLength: connectionsMax,
       dialTimeout: negotiationMs,

@@ -4,6 +4,9 @@
  * A message goes to the socket in one piece. As it is, the two bytes of its length go first and alone: two system
  * calls, two packets and two wakings of the other side for each small message.
  *
+ * Where a message ends is found without making an error. As it is, each message read costs one with its stack trace,
+ * more than all the rest of reading it.
+ *
  * What waits for a peer, to be read or to be sent, is bounded. As it is, a peer that pings and reads no answers makes
  * us keep them all, and a stranger may fill megabytes while it waits to be admitted.
  *
@@ -33,6 +36,7 @@ type Secured = MessageStream & {
   maxReadBufferLength: number;
   encrypt(plain: Bytes): Bytes;
   decrypt(sealed: Bytes): Bytes;
+  readonly decoder: { lengthDecoder(buffered: Exclude<Bytes, Uint8Array>): number };
 };
 
 type Encrypter = ReturnType<ReturnType<typeof noise>>;
@@ -57,6 +61,7 @@ function bounded<E>(secured: SecuredConnection<E>, onFlood: (peerId: string) => 
   stream.maxReadBufferLength = unreadBytesMax;
   const { encrypt, decrypt } = stream;
   stream.encrypt = (plain) => encrypt.call(stream, plain).subarray();
+  stream.decoder.lengthDecoder = messageLength;
   const allowance = allowanceOf(messages);
   stream.decrypt = (sealed) => {
     if (allowance.spend(tokensFor(sealed.byteLength))) return decrypt.call(stream, sealed);
@@ -64,4 +69,12 @@ function bounded<E>(secured: SecuredConnection<E>, onFlood: (peerId: string) => 
     throw new Error('more messages than we take');
   };
   return secured;
+}
+
+/** How the decoder is told to wait for more. */
+const incomplete = new RangeError('fewer bytes than a length has');
+
+function messageLength(buffered: Exclude<Bytes, Uint8Array>): number {
+  if (buffered.byteLength < 2) throw incomplete;
+  return (buffered.get(0) << 8) | buffered.get(1);
 }
