@@ -1,0 +1,121 @@
+/**
+ * Which instance holds which key, as far as looks and vouchers have told: the table behind every admission.
+ *
+ * A key belongs to one instance, and whoever has it keeps it: an instance may write any key into its own tag, and must
+ * not take over another's name by doing so.
+ */
+import type { MemberId } from '../std/member-id.ts';
+import { after, never, type Instant } from '../std/time.ts';
+import type { Binding, Effect, Endpoint, Entry, Listed } from './events.ts';
+
+export type Member = {
+  readonly id: MemberId;
+  peerId: string;
+  address: Endpoint | null;
+  zone: string;
+  role: string;
+  readonly boundAt: Instant;
+  /** The key before this one: an answer that still shows it is stale until `settledAt`. */
+  formerPeerId: string | null;
+  settledAt: Instant;
+  /** Membership's word. */
+  live: boolean;
+  left: boolean;
+  /** Epochs in which it was found absent since it was last listed or live. */
+  absences: number;
+  absentEpoch: number;
+  /** When it was first not listed; never: it is. */
+  absentSince: Instant;
+};
+
+export type Bindings = {
+  readonly members: Map<MemberId, Member>;
+  readonly idByPeerId: Map<string, MemberId>;
+};
+
+/** More than a cell may have (500) twice over. */
+const membersMax = 1_000;
+/** EC2 is eventually consistent: "a couple of seconds ... up to five minutes", in practice well below this. */
+const tagsSettleMs = 60_000;
+
+export const noBindings = (): Bindings => ({ members: new Map(), idByPeerId: new Map() });
+
+export const isVoter = ({ role }: { readonly role: string }): boolean => role !== 'operator';
+
+type Seen = Pick<Listed, 'id' | 'address' | 'zone' | 'role'> & { readonly peerId: string };
+type Outcome =
+  | { readonly type: 'bound'; readonly member: Member }
+  /** Known already, or of no use yet: nobody could reach it. */
+  | { readonly type: 'same' }
+  | { readonly type: 'full' }
+  /** Another instance has this key. */
+  | { readonly type: 'doubled'; readonly holder: MemberId };
+
+export function bind(bindings: Bindings, seen: Seen, now: Instant): Outcome {
+  const holder = bindings.idByPeerId.get(seen.peerId);
+  if (holder !== undefined && holder !== seen.id) return { type: 'doubled', holder };
+  const known = bindings.members.get(seen.id);
+  if (known !== undefined) return rebind(bindings, known, seen, now);
+  if (seen.address === null && isVoter(seen)) return { type: 'same' };
+  if (bindings.members.size >= membersMax) return { type: 'full' };
+  const { id, peerId, address, zone, role } = seen;
+  const member: Member = {
+    id,
+    peerId,
+    address,
+    zone,
+    role,
+    boundAt: now,
+    formerPeerId: null,
+    settledAt: now,
+    live: false,
+    left: false,
+    absences: 0,
+    absentEpoch: -1,
+    absentSince: never,
+  };
+  bindings.members.set(id, member);
+  bindings.idByPeerId.set(peerId, id);
+  return { type: 'bound', member };
+}
+
+function rebind(bindings: Bindings, member: Member, seen: Seen, now: Instant): Outcome {
+  const address = seen.address ?? member.address;
+  if (isSame(member, { ...seen, address })) return { type: 'same' };
+  if (seen.peerId === member.formerPeerId && now < member.settledAt) return { type: 'same' };
+  if (seen.peerId !== member.peerId) {
+    bindings.idByPeerId.delete(member.peerId);
+    bindings.idByPeerId.set(seen.peerId, member.id);
+    Object.assign(member, {
+      formerPeerId: member.peerId,
+      peerId: seen.peerId,
+      settledAt: after(now, tagsSettleMs),
+    });
+  }
+  Object.assign(member, { address, zone: seen.zone, role: seen.role });
+  return { type: 'bound', member };
+}
+
+export const isSame = (member: Member, seen: Seen): boolean =>
+  member.peerId === seen.peerId &&
+  member.address?.host === seen.address?.host &&
+  member.address?.port === seen.address?.port &&
+  member.zone === seen.zone &&
+  member.role === seen.role;
+
+export function unbind({ members, idByPeerId }: Bindings, { id, peerId }: Member): Effect {
+  members.delete(id);
+  idByPeerId.delete(peerId);
+  return { type: 'unbound', id };
+}
+
+export function boundEffect({ id, peerId, address, zone, role }: Member): Effect {
+  const binding: Binding = { id, peerId, address, zone, role, voter: isVoter({ role }) };
+  return { type: 'bound', binding };
+}
+
+/** None of a member without an address: whoever lists such a one needs no voucher. */
+export function entryOf({ id, peerId, address, zone, role }: Member, left = false): Entry[] {
+  if (address === null) return [];
+  return [{ id, peerId, address, zone, role, ...(left ? { left } : {}) }];
+}

@@ -1,0 +1,77 @@
+/**
+ * What others say of instances that we have not seen ourselves. One voice is a hint and changes nothing; two distinct
+ * members that say the same within two epochs are as good as a look of our own.
+ *
+ * A member that lies can fill its own share of this table and nobody else's.
+ */
+import type { MemberId } from '../std/member-id.ts';
+import type { Instant } from '../std/time.ts';
+import type { Entry } from './events.ts';
+
+type Claim = { readonly by: MemberId; readonly says: string; readonly at: Instant };
+
+export type Claims = {
+  readonly bySubject: Map<MemberId, Claim[]>;
+  /** How many claims of each voucher are held. */
+  readonly held: Map<MemberId, number>;
+  size: number;
+};
+
+/** As many as there may be members: a cold start told by one voice. */
+const perVoucherMax = 1_000;
+/** Together: eight liars with all their share; what is beyond is dropped, and then a look finds it. */
+const claimsMax = 8_192;
+
+export const noClaims = (): Claims => ({ bySubject: new Map(), held: new Map(), size: 0 });
+
+/** Whether this makes two that agree. Said again by the same voucher, it replaces what that one said before. */
+export function isAgreed(
+  claims: Claims,
+  { by, entry }: { readonly by: MemberId; readonly entry: Entry },
+  { now, windowMs }: { readonly now: Instant; readonly windowMs: number },
+): boolean {
+  const says = text(entry);
+  const about = claims.bySubject.get(entry.id) ?? [];
+  if (about.some((claim) => claim.by !== by && claim.says === says && now - claim.at <= windowMs)) {
+    settle(claims, entry.id);
+    return true;
+  }
+  const before = about.findIndex((claim) => claim.by === by);
+  if (before >= 0) {
+    about[before] = { by, says, at: now };
+    return false;
+  }
+  const held = claims.held.get(by) ?? 0;
+  if (held >= perVoucherMax || claims.size >= claimsMax) return false;
+  about.push({ by, says, at: now });
+  claims.bySubject.set(entry.id, about);
+  claims.held.set(by, held + 1);
+  claims.size++;
+  return false;
+}
+
+/** Forgets what was said of an instance: it is known by now. */
+export function settle(claims: Claims, id: MemberId): void {
+  for (const { by } of claims.bySubject.get(id) ?? []) release(claims, by);
+  claims.bySubject.delete(id);
+}
+
+/** Drops what is too old to count. Once in an epoch. */
+export function expire(claims: Claims, { now, windowMs }: { now: Instant; windowMs: number }): void {
+  for (const [id, about] of claims.bySubject) {
+    const fresh = about.filter(({ at }) => now - at <= windowMs);
+    for (const { by, at } of about) if (now - at > windowMs) release(claims, by);
+    if (fresh.length === 0) claims.bySubject.delete(id);
+    else claims.bySubject.set(id, fresh);
+  }
+}
+
+function release(claims: Claims, by: MemberId): void {
+  const held = (claims.held.get(by) ?? 1) - 1;
+  claims.size--;
+  if (held <= 0) claims.held.delete(by);
+  else claims.held.set(by, held);
+}
+
+const text = ({ peerId, address, zone, role, left }: Entry): string =>
+  left === true ? 'gone' : JSON.stringify([peerId, address.host, address.port, zone, role]);

@@ -1,0 +1,361 @@
+/**
+ * Who may be in the cluster: the instances that EC2's tags list, each with the key that it wrote itself (SPEC.md).
+ *
+ * A few nodes look and tell the others, because the account's rate is shared by all (plan.ts, turn.ts). What is told
+ * counts when two distinct members say the same (claims.ts). Nothing that EC2 fails to say shrinks the cluster: an
+ * answer that failed, is empty or lacks many counts for nothing, and what a good one lacks goes only after three
+ * epochs, and never while membership calls it alive.
+ *
+ * What a list in the settings says instead of EC2 comes as an answer too, and is treated alike.
+ */
+import { unreachable } from '../std/assert.ts';
+import type { MemberId } from '../std/member-id.ts';
+import type { Rng } from '../std/random.ts';
+import { after, earliest, never, type Instant } from '../std/time.ts';
+import { omission, type Absentees } from './answer.ts';
+import {
+  bind,
+  boundEffect,
+  entryOf,
+  isSame,
+  isVoter,
+  noBindings,
+  unbind,
+  type Bindings,
+  type Member,
+} from './bindings.ts';
+import { expire, isAgreed, noClaims, settle, type Claims } from './claims.ts';
+import type { Effect, Entry, Event, Listed } from './events.ts';
+import * as plans from './plan.ts';
+import type { Plan } from './plan.ts';
+import { isTurn } from './turn.ts';
+
+export type State = {
+  readonly selfId: MemberId;
+  readonly bindings: Bindings;
+  readonly claims: Claims;
+  readonly plan: Plan;
+  /** Peer ids that wait for a look, since when, oldest first. */
+  readonly strangers: Map<string, Instant>;
+  /** Unbound not long ago: those who missed it hear it again. */
+  readonly gone: Map<MemberId, { readonly entry: Entry; readonly at: Instant }>;
+  /** The last member that told us anything of its looks. */
+  voice: { readonly by: MemberId; readonly at: Instant } | null;
+  /** We have had an answer: before it, all is new, and nothing of it is news to others. */
+  hasLooked: boolean;
+};
+
+const absencesToForget = 3;
+/** Zones come back: what vanished along with many others is kept this long, though nothing answers there. */
+const keptMs = 6 * 3_600_000;
+/** Waiting at once; more are turned away. */
+const strangersMax = 64;
+/** A handshake has given up by then. */
+const strangerMs = 10_000;
+/** Of a message: 64 entries are about 12 kB. */
+const entriesMax = 64;
+/** What is new or gone is told for as many epochs, in case that gossip lost it. */
+const toldEpochs = 3;
+
+export const init = (
+  options: { readonly selfId: MemberId; readonly discoveryMs: number; readonly epochOffsetMs: number },
+  rng: Rng,
+  now: Instant,
+): State => ({
+  selfId: options.selfId,
+  bindings: noBindings(),
+  claims: noClaims(),
+  plan: plans.newPlan({ discoveryMs: options.discoveryMs, epochOffsetMs: options.epochOffsetMs }, rng, now),
+  strangers: new Map(),
+  gone: new Map(),
+  voice: null,
+  hasLooked: false,
+});
+
+type Step = readonly [State, readonly Effect[]];
+
+export function step(state: State, event: Event, now: Instant): Step {
+  const effects: Effect[] = [];
+  react(state, event, now, effects);
+  if (plans.nextLookAt(state.plan) <= now) {
+    plans.begin(state.plan, now);
+    effects.push({ type: 'look' });
+  }
+  return [state, effects];
+}
+
+function react(state: State, event: Event, now: Instant, effects: Effect[]): void {
+  switch (event.type) {
+    case 'looked':
+      return onLooked(state, event.listed, now, effects);
+    case 'look-failed':
+      return onLookFailed(state, event, now, effects);
+    case 'stranger':
+      return onStranger(state, event.peerId, now, effects);
+    case 'vouched':
+      return onVouched(state, event, now, effects);
+    case 'judged':
+      return onJudged(state, event);
+    case 'isolated':
+      return plans.awaitIsolated(state.plan, nodesOf(state), now);
+    case 'tick':
+      return onTick(state, now, effects);
+    default:
+      return unreachable(event);
+  }
+}
+
+/** The instant by which the caller must deliver a `tick`; a late tick is harmless, a missing one is not. */
+export const deadline = ({ plan, strangers }: State): Instant =>
+  earliest(plans.nextLookAt(plan), plan.epochAt, expiryOf(strangers));
+
+/** [Y1] Whether a proven peer id belongs to an instance of the cluster. */
+export const isAdmitted = ({ bindings }: State, peerId: string): boolean => bindings.idByPeerId.has(peerId);
+
+const nodesOf = ({ bindings }: State): number => bindings.members.size + 1;
+const windowOf = ({ plan }: State): number => 2 * plan.discoveryMs;
+
+function onLooked(state: State, listed: readonly Listed[], now: Instant, effects: Effect[]): void {
+  const { bindings, plan } = state;
+  if (!plan.looking) return;
+  const duty = plans.isDuty(plan, now);
+  const staying = listed.filter(({ id, left }) => !left || id === state.selfId);
+  const seen = new Set(staying.map(({ id }) => id));
+  const news = bindListed(state, { listed, seen }, now, effects);
+  const absentees = omission(bindings, { seen, self: state.selfId });
+  const alone = bindings.members.size === 0;
+  plans.succeeded(plan, nodesOf(state), alone, now);
+  if (absentees.why !== null)
+    effects.push({ type: 'fact', fact: { fact: 'discovery.failed', why: absentees.why } });
+  const gone = retire(state, absentees, now, effects);
+  settleStrangers(state, now, effects);
+  const told = duty ? [...recent(state, seen, now), ...gone, ...news] : [...gone, ...news];
+  if (state.hasLooked) tell(told, duty, effects);
+  state.hasLooked = true;
+}
+
+/** Goodbyes first: they free the keys that others may have taken over. */
+function bindListed(
+  state: State,
+  { listed, seen }: { readonly listed: readonly Listed[]; readonly seen: ReadonlySet<MemberId> },
+  now: Instant,
+  effects: Effect[],
+): Entry[] {
+  const { bindings, selfId } = state;
+  const news: Entry[] = [];
+  let dropped = 0;
+  for (const { id, left } of listed) {
+    const member = left ? bindings.members.get(id) : undefined;
+    if (member !== undefined && !member.live) release(state, member, now, effects);
+  }
+  for (const one of listed) {
+    if (one.id === selfId || one.left) continue;
+    const known = bindings.members.get(one.id);
+    if (known !== undefined) Object.assign(known, { absences: 0, absentSince: never });
+    if (one.peerId === null) continue;
+    freeKey(state, one.peerId, { claimant: one.id, seen }, now, effects);
+    const outcome = bind(bindings, { ...one, peerId: one.peerId }, now);
+    if (outcome.type === 'full') dropped++;
+    if (outcome.type === 'doubled') effects.push(doubled(one.id, outcome.holder));
+    if (outcome.type !== 'bound') continue;
+    admit(state, outcome.member, effects);
+    news.push(...entryOf(outcome.member));
+  }
+  if (dropped > 0) effects.push({ type: 'fact', fact: { fact: 'discovery.overfull', dropped } });
+  return news;
+}
+
+/** [Y9] A disk that moved to another instance took the key along: the old one is not listed and does not answer. */
+function freeKey(
+  state: State,
+  peerId: string,
+  { claimant, seen }: { readonly claimant: MemberId; readonly seen: ReadonlySet<MemberId> },
+  now: Instant,
+  effects: Effect[],
+): void {
+  const holder = state.bindings.idByPeerId.get(peerId);
+  if (holder === undefined || holder === claimant || seen.has(holder)) return;
+  const member = state.bindings.members.get(holder);
+  if (member !== undefined && !member.live) release(state, member, now, effects);
+}
+
+const doubled = (id: MemberId, holder: MemberId): Effect => ({
+  type: 'fact',
+  fact: { fact: 'discovery.failed', why: `${id} has tagged itself with the key of ${holder}` },
+});
+
+function admit(state: State, member: Member, effects: Effect[]): void {
+  const { peerId, id } = member;
+  effects.push(boundEffect(member));
+  settle(state.claims, id);
+  state.gone.delete(id);
+  if (state.strangers.delete(peerId)) effects.push({ type: 'settled', peerId, admitted: true });
+}
+
+function release(state: State, member: Member, now: Instant, effects: Effect[]): void {
+  effects.push(unbind(state.bindings, member));
+  settle(state.claims, member.id);
+  const [entry] = entryOf(member, true);
+  if (entry === undefined) return;
+  state.gone.set(member.id, { entry, at: now });
+  for (const [id] of state.gone) {
+    if (state.gone.size <= entriesMax) break;
+    state.gone.delete(id);
+  }
+}
+
+/** [Y4] [Y5] What a good answer lacks, as others shall hear it; of what lacks many, only what is long gone. */
+function retire(state: State, { why, absent }: Absentees, now: Instant, effects: Effect[]): Entry[] {
+  const told: Entry[] = [];
+  for (const member of absent) {
+    if (member.live) continue;
+    if (member.absentSince === never) member.absentSince = now;
+    const longGone = now - member.absentSince > keptMs;
+    if (why !== null && !longGone) continue;
+    told.push(...entryOf(member, true));
+    if (longGone) release(state, member, now, effects);
+    else countAbsence(state, member, now, effects);
+  }
+  return told;
+}
+
+function countAbsence(state: State, member: Member, now: Instant, effects: Effect[]): void {
+  const epoch = plans.epochOf(state.plan, now);
+  if (member.live || member.absentEpoch === epoch) return;
+  member.absentEpoch = epoch;
+  member.absences++;
+  if (member.absences >= absencesToForget) release(state, member, now, effects);
+}
+
+/** Who came after the look began may be in the next answer. */
+function settleStrangers(state: State, now: Instant, effects: Effect[]): void {
+  const { strangers, plan } = state;
+  const met = effects.some(({ type }) => type === 'settled');
+  let denied = false;
+  for (const [peerId, at] of strangers) {
+    if (at > plan.begunAt) break;
+    denied = true;
+    strangers.delete(peerId);
+    effects.push({ type: 'settled', peerId, admitted: false });
+  }
+  if (met || denied) plans.judgeStrangers(plan, met);
+  if (strangers.size > 0) plans.awaitStranger(plan, nodesOf(state), now);
+}
+
+/** [Y3] Who looked on duty tells even that there is nothing new: the others then need not look. */
+function tell(entries: readonly Entry[], duty: boolean, effects: Effect[]): void {
+  const once = [...new Map(entries.map((entry) => [entry.id, entry])).values()];
+  if (once.length === 0 && duty) effects.push({ type: 'vouch', entries: [] });
+  for (let from = 0; from < once.length; from += entriesMax)
+    effects.push({ type: 'vouch', entries: once.slice(from, from + entriesMax) });
+}
+
+function recent({ bindings, gone, plan }: State, seen: ReadonlySet<MemberId>, now: Instant): Entry[] {
+  const since = now - toldEpochs * plan.discoveryMs;
+  const members = [...bindings.members.values()];
+  const came = members.filter(({ id, boundAt }) => boundAt >= since && seen.has(id)).slice(-entriesMax);
+  const went = [...gone.values()].filter(({ at, entry }) => at >= since && !seen.has(entry.id));
+  return [...went.map(({ entry }) => entry), ...came.flatMap((member) => entryOf(member))];
+}
+
+function onLookFailed(
+  state: State,
+  { kind, why }: { readonly kind: string; readonly why: string },
+  now: Instant,
+  effects: Effect[],
+): void {
+  if (!state.plan.looking) return;
+  plans.failed(state.plan, nodesOf(state), kind === 'busy', now);
+  effects.push({ type: 'fact', fact: { fact: 'discovery.failed', why } });
+  if (state.strangers.size > 0) plans.awaitStranger(state.plan, nodesOf(state), now);
+}
+
+/** [Y7] */
+function onStranger(state: State, peerId: string, now: Instant, effects: Effect[]): void {
+  const { strangers, plan } = state;
+  if (isAdmitted(state, peerId)) return void effects.push({ type: 'settled', peerId, admitted: true });
+  if (strangers.has(peerId)) return;
+  if (strangers.size >= strangersMax) return void effects.push({ type: 'settled', peerId, admitted: false });
+  strangers.set(peerId, now);
+  if (!plan.looking) plans.awaitStranger(plan, nodesOf(state), now);
+}
+
+/** [Y2] */
+function onVouched(
+  state: State,
+  { by, entries }: { readonly by: MemberId; readonly entries: readonly Entry[] },
+  now: Instant,
+  effects: Effect[],
+): void {
+  const voucher = state.bindings.members.get(by);
+  if (voucher === undefined || !isVoter(voucher)) return;
+  hear(state, by, now);
+  for (const entry of entries.slice(0, entriesMax)) {
+    if (entry.id === by || entry.id === state.selfId || !isNews(state, entry)) continue;
+    const agreed = isAgreed(state.claims, { by, entry }, { now, windowMs: windowOf(state) });
+    if (agreed) accept(state, entry, now, effects);
+  }
+  // Only strangers call for this look, and none is left that it could serve.
+  if (state.strangers.size === 0 && effects.some(({ type }) => type === 'settled'))
+    state.plan.strangerAt = never;
+}
+
+/** One voice alone may be the last poller with an open ear, or a liar: silence ends with the second. */
+function hear(state: State, by: MemberId, now: Instant): void {
+  const { voice, plan } = state;
+  const second = voice !== null && voice.by !== by && now - voice.at <= windowOf(state);
+  if (second && state.hasLooked) plans.awaitWord(plan, nodesOf(state), now);
+  state.voice = { by, at: now };
+}
+
+function isNews({ bindings }: State, entry: Entry): boolean {
+  const member = bindings.members.get(entry.id);
+  if (entry.left === true) return member !== undefined && !member.live;
+  return member === undefined || !isSame(member, entry);
+}
+
+function accept(state: State, entry: Entry, now: Instant, effects: Effect[]): void {
+  const member = state.bindings.members.get(entry.id);
+  if (entry.left === true && member !== undefined) return countAbsence(state, member, now, effects);
+  const outcome = bind(state.bindings, entry, now);
+  if (outcome.type === 'bound') admit(state, outcome.member, effects);
+}
+
+function onJudged(
+  { bindings }: State,
+  { id, live, left }: { readonly id: MemberId; readonly live: boolean; readonly left: boolean },
+): void {
+  const member = bindings.members.get(id);
+  if (member === undefined) return;
+  Object.assign(member, { live, left });
+  if (live) Object.assign(member, { absences: 0, absentSince: never });
+}
+
+function onTick(state: State, now: Instant, effects: Effect[]): void {
+  if (state.plan.epochAt <= now) onEpoch(state, now);
+  for (const [peerId, at] of state.strangers) {
+    if (after(at, strangerMs) > now) break;
+    state.strangers.delete(peerId);
+    effects.push({ type: 'settled', peerId, admitted: false });
+  }
+}
+
+/** A turn that a failure put off beyond its epoch has passed to others. */
+function onEpoch({ plan, selfId, bindings, claims }: State, now: Instant): void {
+  const epoch = plans.epochOf(plan, now);
+  const voters = [...bindings.members.values()].filter((member) => member.live && isVoter(member));
+  const turn = isTurn(
+    selfId,
+    epoch,
+    voters.map(({ id }) => id),
+  );
+  plan.turnAt = turn ? now : never;
+  expire(claims, { now, windowMs: 2 * plan.discoveryMs });
+  plans.awaitEpoch(plan, now);
+}
+
+/** Strangers stand in the order in which they came. */
+function expiryOf(strangers: ReadonlyMap<string, Instant>): Instant {
+  for (const at of strangers.values()) return after(at, strangerMs);
+  return never;
+}

@@ -1,0 +1,166 @@
+/**
+ * When to look. EC2 grants all nodes of an account together 20 calls a second and a burst of 100, so each reason to look
+ * is spread in time such that all nodes that share it stay within about a call in 100 ms, whatever their number:
+ *
+ *   boot       at once; again soon while nobody else is there
+ *   turn       three nodes in an epoch (turn.ts), anywhere in its first half
+ *   stranger   the first of those that it came to within 100 ms or so, the others if that one does not tell
+ *   silence    two epochs without word from two vouchers; then about one node a second
+ *   isolation  nobody answers
+ *
+ * A failure puts all of them off: full jitter up to 120 s. Throttling starts high, because who is throttled is one of
+ * many.
+ */
+import { backoffMs } from '../std/backoff.ts';
+import { draw, type Rng } from '../std/random.ts';
+import { after, earliest, instant, never, type Instant } from '../std/time.ts';
+
+export type Plan = {
+  readonly discoveryMs: number;
+  /** Wall time less our instants, when we began; being wrong shifts turns and no more. */
+  readonly epochOffsetMs: number;
+  looking: boolean;
+  /** When the last look began. */
+  begunAt: Instant;
+  /** No look before this, for whatever reason. */
+  notBeforeAt: Instant;
+  bootAt: Instant;
+  /** When to see whose turn it is. */
+  epochAt: Instant;
+  turnAt: Instant;
+  strangerAt: Instant;
+  silenceAt: Instant;
+  isolatedAt: Instant;
+  /** Looks in a row that failed. */
+  failures: number;
+  /** Looks in a row that strangers caused in vain. */
+  misses: number;
+  /** The wait before the next look of one who found nobody. */
+  aloneMs: number;
+  rng: Rng;
+};
+
+const bootJitterMs = 500;
+/** Between any two looks of a node. */
+const gapMs = 1_000;
+const aloneBaseMs = 2_000;
+const retry = { baseMs: 1_000, capMs: 120_000 };
+/** A thousand that are throttled together come back within 16 s and then 32 s: 60 and 20 a second, of which 20 pass. */
+const retryThrottled = { baseMs: 16_000, capMs: 120_000 };
+/** All nodes together look ten times a second for strangers: half of what the account has. */
+const strangerShareMs = 100;
+/** How many nodes a newcomer dials at once, about. */
+const dialledMax = 16;
+/** In vain 2, 4, 8, 16 times as rarely: who knocks with ever new keys costs the account a call every 1.6 s at most. */
+const missesMax = 4;
+/** All nodes together, when all pollers are silent: one call a second. */
+const silenceShareMs = 1_000;
+
+export function newPlan(
+  options: { readonly discoveryMs: number; readonly epochOffsetMs: number },
+  seed: Rng,
+  now: Instant,
+): Plan {
+  const [jitterMs, rng] = draw(seed, bootJitterMs);
+  const plan: Plan = {
+    ...options,
+    looking: false,
+    begunAt: instant(-Infinity),
+    notBeforeAt: now,
+    bootAt: after(now, jitterMs),
+    epochAt: never,
+    turnAt: never,
+    strangerAt: never,
+    silenceAt: never,
+    isolatedAt: never,
+    failures: 0,
+    misses: 0,
+    aloneMs: aloneBaseMs,
+    rng,
+  };
+  awaitEpoch(plan, now);
+  return plan;
+}
+
+export const epochOf = ({ epochOffsetMs, discoveryMs }: Plan, now: Instant): number =>
+  Math.floor((now + epochOffsetMs) / discoveryMs);
+
+/** The first half of the next epoch: the second half is for the news to spread and count in the same epoch. */
+export function awaitEpoch(plan: Plan, now: Instant): void {
+  const startsAt = (epochOf(plan, now) + 1) * plan.discoveryMs - plan.epochOffsetMs;
+  plan.epochAt = after(instant(startsAt), upTo(plan, plan.discoveryMs / 2));
+}
+
+const wishAt = ({ bootAt, turnAt, strangerAt, silenceAt, isolatedAt }: Plan): Instant =>
+  earliest(bootAt, turnAt, strangerAt, silenceAt, isolatedAt);
+
+export const nextLookAt = (plan: Plan): Instant =>
+  plan.looking ? never : instant(Math.max(wishAt(plan), plan.notBeforeAt));
+
+/** Whether others rely on the answer, and wait for word even when there is nothing new. */
+export const isDuty = ({ turnAt, silenceAt }: Plan, now: Instant): boolean =>
+  turnAt <= now || silenceAt <= now;
+
+export function begin(plan: Plan, now: Instant): void {
+  plan.looking = true;
+  plan.begunAt = now;
+}
+
+/** One look serves all the reasons for it. `alone`: nobody else is listed. */
+export function succeeded(plan: Plan, nodes: number, alone: boolean, now: Instant): void {
+  plan.failures = 0;
+  plan.notBeforeAt = after(now, Math.min(gapMs, plan.discoveryMs));
+  plan.bootAt = alone && plan.aloneMs < plan.discoveryMs ? after(now, plan.aloneMs) : never;
+  plan.aloneMs = Math.min(2 * plan.aloneMs, plan.discoveryMs);
+  plan.isolatedAt = never;
+  end(plan, nodes, now);
+}
+
+export function failed(plan: Plan, nodes: number, throttled: boolean, now: Instant): void {
+  const [ms, rng] = backoffMs({ attempt: plan.failures, ...(throttled ? retryThrottled : retry) }, plan.rng);
+  plan.rng = rng;
+  plan.failures++;
+  plan.notBeforeAt = after(now, Math.max(ms, Math.min(gapMs, plan.discoveryMs)));
+  end(plan, nodes, now);
+  // All may be isolated, and the API out, for the same reason: then this is a silence as well.
+  if (plan.isolatedAt !== never) plan.isolatedAt = plan.silenceAt;
+}
+
+function end(plan: Plan, nodes: number, now: Instant): void {
+  plan.looking = false;
+  plan.turnAt = never;
+  plan.strangerAt = never;
+  awaitWord(plan, nodes, now);
+}
+
+/** Somebody looked: silence begins anew. */
+export function awaitWord(plan: Plan, nodes: number, now: Instant): void {
+  const spreadMs = Math.max(plan.discoveryMs, nodes * silenceShareMs) / 2;
+  plan.silenceAt = after(now, 2 * plan.discoveryMs + spreadMs + upTo(plan, spreadMs));
+}
+
+export function awaitStranger(plan: Plan, nodes: number, now: Instant): void {
+  if (plan.strangerAt !== never) return;
+  const wait = after(now, upTo(plan, Math.min(nodes, dialledMax) * strangerShareMs));
+  plan.strangerAt = instant(Math.max(wait, after(plan.begunAt, shareMs(nodes) * 2 ** plan.misses)));
+}
+
+export function awaitIsolated(plan: Plan, nodes: number, now: Instant): void {
+  if (plan.isolatedAt !== never) return;
+  const wait = after(now, upTo(plan, shareMs(nodes)));
+  const gap = Math.max(plan.discoveryMs / 2, shareMs(nodes));
+  plan.isolatedAt = instant(Math.max(wait, after(plan.begunAt, gap)));
+}
+
+/** `met`: strangers that waited for this look were in its answer. */
+export function judgeStrangers(plan: Plan, met: boolean): void {
+  plan.misses = met ? 0 : Math.min(plan.misses + 1, missesMax);
+}
+
+const shareMs = (nodes: number): number => Math.max(gapMs, nodes * strangerShareMs);
+
+function upTo(plan: Plan, ms: number): number {
+  const [value, rng] = draw(plan.rng, Math.max(1, Math.floor(ms)));
+  plan.rng = rng;
+  return value;
+}

@@ -1,0 +1,35 @@
+/**
+ * Whose turn it is to look, without anybody deciding it: all nodes order the live members by a hash of the epoch and
+ * the member's id (rendezvous hashing: Thaler and Ravishankar, 1998), and the first three of an epoch look. Views that
+ * differ a little make it two or four pollers, never none for long; clocks that differ shift whose turn it is, but not
+ * how often a turn comes.
+ */
+import type { MemberId } from '../std/member-id.ts';
+
+/** Two must agree for a word to count, and one may be a liar or dead without anybody's knowledge. */
+export const pollers = 3;
+
+/** `others`: the live members that have a voice. One pass, once in an epoch. */
+export function isTurn(self: MemberId, epoch: number, others: Iterable<MemberId>): boolean {
+  const own = score(self, epoch);
+  let before = 0;
+  for (const id of others) {
+    const theirs = score(id, epoch);
+    if (theirs < own || (theirs === own && id < self)) before++;
+    if (before >= pollers) return false;
+  }
+  return true;
+}
+
+/** FNV-1a over the id from a seed of the epoch, then the finalizer of MurmurHash3, without which close ids rank alike. */
+function score(id: MemberId, epoch: number): number {
+  let hash = mixed(epoch >>> 0) ^ 0x811c9dc5;
+  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193);
+  return mixed(hash);
+}
+
+function mixed(value: number): number {
+  let z = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
+  return (z ^ (z >>> 16)) >>> 0;
+}
