@@ -5,7 +5,7 @@
 import { after, never, type Instant } from '../std/time.ts';
 import type { Sealed } from '../std/seal.ts';
 import type { Change, Effect } from './events.ts';
-import { outranks, type NodeRecord } from './record.ts';
+import { counterMax, outranks, type NodeRecord } from './record.ts';
 import { isOwners, sealRecord } from './sealed.ts';
 import { complain, standingOf, type State } from './state.ts';
 import { restate } from './view-hash.ts';
@@ -28,12 +28,13 @@ export function refute(state: State, now: Instant): readonly Effect[] {
 
 /**
  * Somebody shows us our own record. If it outranks this one, it is of an earlier life whose clock went ahead of ours;
- * nobody would take what we say now, so we say it with a higher incarnation.
+ * nobody would take what we say now, so we say it with a higher incarnation. No life of ours gets to the highest one.
  */
 export function recognise(state: State, record: NodeRecord, sealed: Sealed, now: Instant): readonly Effect[] {
   if (record.peerId !== state.own.peerId || !outranks(record, state.own)) return [];
   if (!isOwners(record, sealed, state.seal)) return [];
   const { incarnation } = record;
+  if (incarnation >= counterMax) return [];
   return [
     ...renew(state, { ...state.own, incarnation: incarnation + 1, sequence: 0 }, now),
     ...complain(state, { fact: 'record.outlived', incarnation }, now),

@@ -11,6 +11,10 @@ import { memberId } from '../std/member-id.ts';
 const name = z.string().min(1).max(256);
 const count = z.int().min(0);
 
+/** An incarnation begins as epoch ms, which get here in the year 10889; above it there is room to count on safely. */
+export const counterMax = 2 ** 48;
+const counter = count.max(counterMax);
+
 const drainReason = z.enum(['interruption', 'lifecycle', 'maintenance', 'signal', 'operator']);
 export type DrainReason = z.infer<typeof drainReason>;
 
@@ -39,9 +43,9 @@ const recordSchema = z.looseObject({
   id: name.transform(memberId),
   peerId: name,
   /** Raised by the node at every start, so that what it says now outranks what it said in an earlier life. */
-  incarnation: count,
+  incarnation: counter,
   /** Raised at every change within one incarnation. */
-  sequence: count,
+  sequence: counter,
   role: z.enum(['worker', 'edge', 'operator']),
   zone: name,
   version: name,
