@@ -59,10 +59,13 @@ export function cast(poll: Poll, by: MemberId, vote: Vote, now: Instant): boolea
   return ms > 0;
 }
 
-/** The subject spoke to us after it was called slow. */
-export function dropSlow(poll: Poll, now: Instant): void {
+/**
+ * The subject spoke to us after it was called slow. What was said of its kernel it disproves only by a new connection: a
+ * word may have lain in our own buffers while its process ended.
+ */
+export function disprove(poll: Poll, proof: 'word' | 'connection', now: Instant): void {
   for (const [by, ballot] of poll.ballots) {
-    if (ballot.evidence !== 'slow') continue;
+    if (ballot.evidence !== 'slow' && proof === 'word') continue;
     refund(poll, by, ballot, now);
     poll.ballots.delete(by);
   }

@@ -10,7 +10,7 @@
  */
 import { unreachable } from '../std/assert.ts';
 import { after, instant, type Instant } from '../std/time.ts';
-import { purge } from './ballots.ts';
+import { disprove, purge } from './ballots.ts';
 import { dial, dialFailed, dismiss, redialLost, trim } from './dialling.ts';
 import type { Binding, Effect, Event } from './events.ts';
 import {
@@ -266,6 +266,7 @@ function onConnected(state: State, peerId: string, now: Instant, effects: Effect
   if (!member.connected) state.links++;
   Object.assign(member, { connected: true, parting: false, heardAt: now });
   dismiss(state, member);
+  if (member.poll !== null) disprove(member.poll, 'connection', now);
   hear(state, member, 'connected', now, effects);
   const { watch } = member;
   if (watch?.role !== 'observing') return;
@@ -327,16 +328,16 @@ function onProbed(
   if (finding === null) return;
   const { member, role } = watch;
   if (finding === 'slow') dispel(state, member, now);
-  if (role === 'doubting' && finding === 'slow') return onAnswered(state, watch, now, effects);
+  if (role !== 'observing' && finding === 'slow') return onAnswered(state, watch, now, effects);
   member.doubt ??= 'silent';
   tell(state, watch, now, effects);
   judge(state, member, now, effects);
   if (finding !== 'slow') believe(state, watch, now, effects);
-  if (role === 'lingering' && (watch.votesLeft <= 0 || finding === 'slow')) drop(state, watch, now, effects);
+  if (role === 'lingering' && watch.votesLeft <= 0) drop(state, watch, now, effects);
 }
 
 function onAnswered(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
-  if (watch.probes >= answersToClear) return drop(state, watch, now, effects);
+  if (watch.role === 'lingering' || watch.probes >= answersToClear) return drop(state, watch, now, effects);
   watch.probeAt = after(now, clearMs);
   rouse(state, watch.probeAt);
 }

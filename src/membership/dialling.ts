@@ -115,9 +115,10 @@ export function dialFailed(
   const pace = why === 'denied' || isStuck ? refusedRedial : redial;
   const [ms, rng] = backoffMs({ attempt: link.failures, ...pace }, state.rng);
   state.rng = rng;
+  // From dial to dial: one that was silent has waited already, and a partition heals in the meantime.
+  link.nextAt = instant(Math.max(after(now, ms / 10), after(link.dialledAt, ms)));
   link.dialledAt = null;
   link.failures++;
-  link.nextAt = after(now, ms);
   scheduleDial(state, link.nextAt);
   return true;
 }

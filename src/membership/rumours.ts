@@ -12,7 +12,7 @@ import { isHard } from './ballots.ts';
 import type { Effect } from './events.ts';
 import type { Watch } from './ladder.ts';
 import { doubt } from './neighbours.ts';
-import { isMesh, type State } from './state.ts';
+import { meshMax, type State } from './state.ts';
 import { isFresh, isLiving, type Member } from './subject.ts';
 import { turn } from './verdict.ts';
 
@@ -86,9 +86,9 @@ export function hearAccusation(
   if (state.accusers.size >= Math.min(2, others)) refute(state, 'accused', now, effects);
 }
 
-/** It was dead for us and is connected now; in a mesh the connection itself tells everybody. */
+/** It was dead for us and is connected now; where all fit into a mesh the connection itself tells everybody. */
 export function reunite(state: State, member: Member, now: Instant): void {
-  if (!isMesh(state)) state.reunions.set(member, { incarnation: member.incarnation, at: now });
+  if (state.members.size >= meshMax) state.reunions.set(member, { incarnation: member.incarnation, at: now });
 }
 
 export function upkeep(state: State, now: Instant, effects: Effect[]): void {

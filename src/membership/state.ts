@@ -141,7 +141,7 @@ export function rearrange(state: State, now: Instant): void {
 }
 
 /** Above this many living members not everybody is connected with everybody: 50 connections cost 5 MB and 0.35 s. */
-const meshMax = 50;
+export const meshMax = 50;
 
 export const isMesh = (state: State): boolean => state.living <= meshMax;
 

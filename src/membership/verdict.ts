@@ -13,7 +13,7 @@
  */
 import { after, instant, type Instant } from '../std/time.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { cast, dropSlow, isFatal, isHard, newPoll, nextExpiry, tally, type Tally } from './ballots.ts';
+import { cast, disprove, isFatal, isHard, newPoll, nextExpiry, tally, type Tally } from './ballots.ts';
 import type { Effect, MemberFact, Vote } from './events.ts';
 import type { Health } from './member.ts';
 import { observersOf } from './rings.ts';
@@ -32,7 +32,7 @@ export function admitVote(state: State, by: MemberId, vote: Vote, now: Instant):
   const subject = state.members.get(vote.subject);
   if (voter === undefined || !voter.voter || !isLiving(voter)) return false;
   if (!isNews(voter, vote.sequence) || now < state.deafUntil) return false;
-  if (subject === undefined || !subject.voter || !isLiving(subject)) return false;
+  if (subject === undefined || !subject.voter || subject.health === 'left') return false;
   if (vote.incarnation !== subject.incarnation) return false;
   if ((vote.evidence === 'timeout' || vote.evidence === 'slow') && !isSettled(voter, now)) return false;
   const rank = observersOf(state.rings, subject, isLiving).indexOf(voter);
@@ -47,7 +47,6 @@ export function count(
   { by, vote }: { readonly by: MemberId; readonly vote: Vote },
   now: Instant,
 ): boolean {
-  if (vote.evidence === 'alive' && subject.poll === null) return false;
   if (subject.poll?.incarnation !== vote.incarnation) subject.poll = newPoll(vote.incarnation);
   state.polled.add(subject);
   return cast(subject.poll, by, vote, now);
@@ -86,7 +85,7 @@ function schedule(state: State, member: Member, now: Instant, isOverruled: boole
 /** A word of the member itself, or proof of a new life: it is alive, whatever was said. */
 export function revive(state: State, member: Member, why: string, now: Instant, effects: Effect[]): void {
   member.doubt = null;
-  if (member.poll !== null) dropSlow(member.poll, now);
+  if (member.poll !== null) disprove(member.poll, 'word', now);
   if (member.health === 'unknown' || member.health === 'dead') {
     turn(state, member, ['alive', why], now, effects);
   } else if (member.health === 'suspect') {
