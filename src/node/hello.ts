@@ -13,7 +13,7 @@ export const protocolRange: ProtocolRange = { min: 2, max: 2 };
 
 export type Hello = Extract<Message, { type: 'hello' }>;
 
-export type Meeting =
+type Meeting =
   | { readonly type: 'agreed'; readonly protocol: number }
   /** Report the fact and hang up. */
   | { readonly type: 'apart'; readonly fact: Fact };

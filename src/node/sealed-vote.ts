@@ -10,7 +10,7 @@ import type { Seal, Sealed } from '../std/seal.ts';
 export type SealedVote = { readonly type: 'vote' } & Sealed;
 
 /** `by`: the peer id that signed it. */
-export type OpenedVote = { readonly by: string; readonly vote: Vote };
+type OpenedVote = { readonly by: string; readonly vote: Vote };
 
 /** A vote is 200 characters. */
 const textMax = 1_024;

@@ -24,7 +24,7 @@ export type Faults = {
 };
 export const noFaults: Faults = { gossipLost: 0, directLost: 0, duplicated: 0 };
 
-type Node = { readonly name: string; readonly state: State; readonly effects: Effect[] };
+type Node = { readonly name: string; readonly state: State };
 
 export class World {
   readonly nodes: readonly Node[];
@@ -43,7 +43,7 @@ export class World {
     this.nodes = Array.from({ length: count }, (_, i) => {
       const name = String(i).padStart(4, '0');
       const own = record(name, { incarnation: 1_000 + i });
-      return { name, state: init(own, sealOf(own.peerId), { seed: i }), effects: [] };
+      return { name, state: init(own, sealOf(own.peerId), { seed: i }) };
     });
   }
 
@@ -116,8 +116,11 @@ export class World {
         return this.#send(peerId, effect.peerId, effect.message);
       case 'recorded':
         return this.#watchOrder(node.name, effect.record);
-      default:
-        node.effects.push(effect);
+      case 'stranger':
+      case 'rumoured':
+      case 'accused':
+      case 'fact':
+        return;
     }
   }
 
