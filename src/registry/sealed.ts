@@ -34,7 +34,9 @@ export function sealRecord(
 /** What the text says, whoever signed it; null: no record, or one that is too long to keep. */
 export function openRecord({ text }: Sealed): NodeRecord | null {
   // Text that is not well-formed would not be the same text after its way over the wire.
-  if (text.length > textBytesMax || !text.isWellFormed() || bytesOf(text) > textBytesMax) return null;
+  if (text.length > textBytesMax || !text.isWellFormed()) return null;
+  // A UTF-16 unit is three bytes at most, so usual records need not be encoded to be measured.
+  if (text.length * 3 > textBytesMax && bytesOf(text) > textBytesMax) return null;
   return recordFromText(text);
 }
 
