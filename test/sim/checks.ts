@@ -6,12 +6,14 @@
  *   I2 when faults have ceased, all views and records are soon equal
  *   I3 the order of a record never goes back, and who has left does not come back under the same incarnation
  *   I4 I2 holds without pubsub
+ *   I5 epochs of a lease rise, each has one holder, and no effect is committed under a lower one than before
  *   I8 no node says more than its share
  *   I9 no record is kept whose signer no instance of the cluster has named
  */
 import type { Fact } from '../../src/node/facts.ts';
 import type { Known } from '../../src/node/cluster-port.ts';
 import { memberId } from '../../src/std/member-id.ts';
+import { DutyLedger } from './duty.ts';
 import { strangerPrefix } from './hostile.ts';
 import { observersInTruth } from './observers.ts';
 import type { Resident, Verdict } from './resident.ts';
@@ -38,6 +40,8 @@ export class Checks {
   /** Deaths that were told, true or not. */
   deaths = 0;
   onDeath: (by: Resident, id: string) => void = () => {};
+  #watched: string | null = null;
+  readonly duty = new DutyLedger((what) => this.break('I5', what));
   readonly #world: () => World;
   /** The newest life of every instance. */
   readonly #newest = new Map<string, Resident>();
@@ -53,6 +57,7 @@ export class Checks {
   onFact(resident: Resident, fact: Fact): void {
     const { world } = this;
     world.digest.text(fact.fact);
+    this.#tellOf(resident, fact);
     const member = fact['member'];
     const verdict = verdictOf[fact.fact];
     if (verdict === undefined || typeof member !== 'string') return;
@@ -64,15 +69,20 @@ export class Checks {
     this.#mayBeDead(resident, member, String(fact['why']));
   }
 
+  watch(id: string): void {
+    this.#watched = id;
+  }
+
   onStart(resident: Resident): void {
+    if (resident.id === this.#watched) this.#tellOf(resident, { fact: 'node.started' });
     this.#newest.set(resident.id, resident);
   }
 
   /** A record or a health changed. */
   onChanged(resident: Resident, id: string): void {
     if (this.world.residents.length > smallMax) return;
-    const known = resident.inside.cluster.members().find((member) => member.id === id);
-    if (known !== undefined) this.#look(resident, known);
+    const known = resident.inside.cluster.member(memberId(id));
+    if (known !== null) this.#look(resident, known);
   }
 
   /** Everything, at every node. */
@@ -112,6 +122,12 @@ export class Checks {
   break(invariant: string, what: string): void {
     if (this.violations.length < 20)
       this.violations.push({ invariant, at: Math.round(this.world.now), what });
+  }
+
+  #tellOf(resident: Resident, fact: Fact): void {
+    if (this.#watched === null || (resident.id !== this.#watched && fact['member'] !== this.#watched)) return;
+    const { now } = this.world;
+    process.stderr.write(`${now.toFixed(1).padStart(9)} ${resident.id} ${JSON.stringify(fact)}\n`);
   }
 
   #look(resident: Resident, { id, health, record }: Known): void {

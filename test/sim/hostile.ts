@@ -14,6 +14,8 @@ import type { Host } from './terrain.ts';
 import type { World } from './world.ts';
 
 const everyMs = 40;
+/** What it said is forgotten by then. */
+const votesMs = 10_000;
 const overheardMax = 200;
 const dialMs = 2_000;
 
@@ -28,8 +30,13 @@ export function strangerAt(world: World, dice: Dice, fault: Fault): () => void {
   return haunt(world, dice, { host, peerId: `${strangerPrefix}${fault.index}`, admits: true });
 }
 
-/** A member's instance, with the member's tags, and not the member's daemon. */
-export function liarAt(world: World, dice: Dice): () => void {
+/**
+ * A member's instance, with the member's tags, and not the member's daemon. One at a time: two that swear the same are
+ * as good as two honest ones, and no quorum of two can tell.
+ */
+export function liarAt(world: World, dice: Dice): (() => void) | null {
+  if (world.liars > 0) return null;
+  world.liars++;
   const host = world.launch(null);
   const peerId = `peer-${host.id}`;
   world.ec2.tag(host.id, { SynktiPeerId: peerId, SynktiNodeId: host.id, SynktiState: 'joined' });
@@ -37,6 +44,7 @@ export function liarAt(world: World, dice: Dice): () => void {
   return () => {
     end();
     world.terminate(host);
+    world.at(world.now + votesMs, () => world.liars--);
   };
 }
 

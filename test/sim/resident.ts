@@ -2,11 +2,13 @@
 import { Cluster } from '../../src/node/cluster.ts';
 import type { ClusterPort } from '../../src/node/cluster-port.ts';
 import type { Fact } from '../../src/node/facts.ts';
-import type { Clock, Cloud, Network, NetworkEvents, Probe } from '../../src/node/ports.ts';
+import type { Clock, Cloud, LeaseStore, Network, NetworkEvents, Probe } from '../../src/node/ports.ts';
+import type { Holding } from '../../src/node/holding.ts';
 import { tagSelf, untagSelf } from '../../src/node/tags.ts';
 import type { NodeRecord } from '../../src/registry/record.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import type { Rng } from '../../src/std/random.ts';
+import { volunteer } from './duty.ts';
 import type { SimProcess } from './process.ts';
 import { sealOf } from './seal.ts';
 import type { Host } from './terrain.ts';
@@ -27,6 +29,9 @@ export type ResidentPorts = {
   readonly cloud: Cloud;
   readonly openNetwork: (events: NetworkEvents) => Promise<Network>;
   readonly probe: Probe;
+  readonly store: LeaseStore;
+  /** Of this process and no other. */
+  readonly run: string;
   readonly report: (fact: Fact) => void;
 };
 
@@ -81,32 +86,39 @@ export const firstRecord = (about: {
   engine: { phase: 'none' },
 });
 
+export type Inhabit = (record: NodeRecord, ports: ResidentPorts, onJoined: () => void) => Inhabitant;
+
 /** The membership thread alone: what a cluster of a thousand is made of. */
-export function membershipOnly(record: NodeRecord, ports: ResidentPorts, onJoined: () => void): Inhabitant {
-  const { clock, cloud, rng, openNetwork, probe, report } = ports;
-  const seal = sealOf(record.peerId);
-  const cluster = new Cluster(
-    { own: record, discoveryMs, rng },
-    { clock, cloud, openNetwork, probe, seal, report },
-  );
-  const stopping = new AbortController().signal;
-  return {
-    cluster,
-    start: async () => {
-      await cluster.listen();
-      await tagSelf({ clock, cloud, report, stopping }, { cluster: 'sim', record, address: null });
-      cluster.join();
-      onJoined();
-      cluster.revise({ life: { phase: 'serving' } });
-    },
-    leave: async (withinMs) => {
-      cluster.revise({ life: { phase: 'left' } });
-      try {
-        await untagSelf({ clock, cloud, report, stopping, ms: withinMs });
-      } catch (error) {
-        report({ fact: 'node.untagged', why: String(error) });
-      }
-    },
-    notice: () => false,
+export const membershipOnly =
+  (withDuty: boolean): Inhabit =>
+  (record, ports, onJoined) => {
+    const { clock, cloud, rng, openNetwork, probe, report } = ports;
+    const seal = sealOf(record.peerId);
+    const cluster = new Cluster(
+      { own: record, discoveryMs, rng },
+      { clock, cloud, openNetwork, probe, seal, report },
+    );
+    const stopping = new AbortController().signal;
+    let duty: Holding | null = null;
+    return {
+      cluster,
+      start: async () => {
+        await cluster.listen();
+        await tagSelf({ clock, cloud, report, stopping }, { cluster: 'sim', record, address: null });
+        cluster.join();
+        onJoined();
+        cluster.revise({ life: { phase: 'serving' } });
+        duty = withDuty ? volunteer(cluster, ports) : null;
+      },
+      leave: async (withinMs) => {
+        duty?.close();
+        cluster.revise({ life: { phase: 'left' } });
+        try {
+          await untagSelf({ clock, cloud, report, stopping, ms: withinMs });
+        } catch (error) {
+          report({ fact: 'node.untagged', why: String(error) });
+        }
+      },
+      notice: () => false,
+    };
   };
-}

@@ -21,6 +21,8 @@ export type RunOptions = {
   /** Indices of the faults that are kept; null: all. */
   readonly only: readonly number[] | null;
   readonly sabotage: Sabotage | null;
+  /** An instance whose story is told on stderr, by itself and by the others; null: none. */
+  readonly watch: string | null;
 };
 
 export type Outcome = {
@@ -44,6 +46,8 @@ const calmMs = { before: 10_000, after: 40_000 };
 /** Within which views are equal after the last fault, ms. */
 const restMsMost = 30_000;
 const lookMs = 100;
+/** Of larger clusters the membership is simulated alone. */
+const dutyNodesMax = 50;
 const bootMs = 3_000;
 
 export async function run(options: RunOptions): Promise<Outcome> {
@@ -57,10 +61,11 @@ export async function run(options: RunOptions): Promise<Outcome> {
   const world: World = new World({
     seed: options.seed,
     sabotage: options.sabotage,
-    inhabit: membershipOnly,
+    inhabit: membershipOnly(nodes <= dutyNodesMax),
     onFact: (resident, fact) => checks.onFact(resident, fact),
     onChanged: (resident, id) => checks.onChanged(resident, id),
     onStart: (resident) => checks.onStart(resident),
+    onApplied: (applied) => checks.duty.applied(applied),
   });
   const timings = new Timings(world, checks);
   const rest = { since: span.until, ms: null as number | null };
@@ -69,6 +74,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
     world.at(dice.unit() * bootMs, () => world.start(host));
   }
   schedule(world, faults);
+  if (options.watch !== null) checks.watch(options.watch);
   everySecond(world, checks, end);
   watchRest(world, checks, { rest, end });
   await guarded(checks, () => world.run(end, () => checks.violations.length > 0));
@@ -80,9 +86,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
   };
 }
 
-const kindsOfMembership = (Object.keys(habits) as FaultKind[]).filter(
-  (kind) => kind !== 'notice' && !kind.startsWith('s3'),
-);
+const kindsOfMembership = (Object.keys(habits) as FaultKind[]).filter((kind) => kind !== 'notice');
 
 /** Small ones are as likely as large ones, because one, two and three nodes are cases of their own. */
 const drawSize = (dice: Dice): number => (dice.hits(0.3) ? 5 + dice.below(4) : 5 + dice.below(46));

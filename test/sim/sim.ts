@@ -3,6 +3,7 @@
  *                --seed 1 --seeds 200 --json       many, each twice, on all cores
  *                --nodes 1000 --minutes 5 --json   a large one, with times
  *                --faults kill,partition           these kinds only; `none` for none
+ *                --watch i-0000000e              all facts of this instance and about it, on stderr
  *                --only 3,17                       these faults of the seed's schedule only
  *
  * Ends with 1 when a promise was broken; then each broken seed has its replay command and a shrunk list of faults.
@@ -29,6 +30,7 @@ async function main(): Promise<void> {
       minutes: { type: 'string', default: String(minutesUsual) },
       faults: { type: 'string' },
       only: { type: 'string' },
+      watch: { type: 'string' },
       once: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
@@ -42,6 +44,7 @@ async function main(): Promise<void> {
     kinds: values.faults === undefined ? null : kindsFrom(values.faults),
     only: values.only === undefined ? null : listFrom(values.only).map(Number),
     sabotage: null,
+    watch: values.watch ?? null,
   };
   const twice = seeds > 1 && !values.once && (nodes ?? 0) <= twiceNodesMax;
   const orders = Array.from({ length: seeds }, (_, i) => ({ options: { seed: first + i, ...shape }, twice }));

@@ -10,8 +10,8 @@ import { SimEc2 } from './ec2.ts';
 import { SimNetwork, type Station } from './network.ts';
 import { SimProcess, trueWall } from './process.ts';
 import { EventQueue } from './queue.ts';
-import { firstRecord, membershipOnly, Resident, type Inhabitant, type ResidentPorts } from './resident.ts';
-import { SimS3 } from './s3.ts';
+import { firstRecord, Resident, type Inhabit, type ResidentPorts } from './resident.ts';
+import { SimS3, type Applied } from './s3.ts';
 import type { Sabotage } from './sabotage.ts';
 import { Shadows } from './shadows.ts';
 import { Terrain, type Host } from './terrain.ts';
@@ -21,10 +21,11 @@ export type WorldOptions = {
   readonly seed: number;
   readonly sabotage: Sabotage | null;
   /** Whatever a node is made of; `onJoined` once it is a member. */
-  readonly inhabit: typeof membershipOnly;
+  readonly inhabit: Inhabit;
   readonly onFact: (resident: Resident, fact: Fact) => void;
   readonly onChanged: (resident: Resident, id: string) => void;
   readonly onStart: (resident: Resident) => void;
+  readonly onApplied: (applied: Applied) => void;
 };
 
 const zones = ['us-east-1a', 'us-east-1b', 'us-east-1c'];
@@ -47,6 +48,8 @@ export class World {
   readonly residents: Resident[] = [];
   /** Hears of every process that ends without a goodbye. */
   onEnd: (resident: Resident, kind: 'kill' | 'hostOff') => void = () => {};
+  /** Members that lie, or did a moment ago. */
+  liars = 0;
   readonly #options: WorldOptions;
   readonly #dice: Dice;
   readonly #living = new Map<Host, Resident>();
@@ -60,7 +63,7 @@ export class World {
     this.terrain = new Terrain(dice.for('terrain'));
     this.network = new SimNetwork({ queue, terrain: this.terrain, dice: dice.for('network'), turn });
     this.ec2 = new SimEc2({ queue, dice: dice.for('ec2'), turn });
-    this.s3 = new SimS3({ queue, dice: dice.for('s3'), turn }, () => {});
+    this.s3 = new SimS3({ queue, dice: dice.for('s3'), turn }, (applied) => options.onApplied(applied));
   }
 
   get now(): number {
@@ -127,9 +130,11 @@ export class World {
       openNetwork: (events) =>
         this.turn.promise(Promise.resolve(this.network.open(peerId, { host, process }, events))),
       probe: this.#probe(host, process),
+      store: this.s3.storeOf(process),
+      run: `${host.id}.${index}`,
       report: (fact) => onFact(resident, fact),
     };
-    const inside: Inhabitant = this.#options.inhabit(record, ports, () => {
+    const inside = this.#options.inhabit(record, ports, () => {
       resident.joined = true;
     });
     const resident = new Resident({ host, process, peerId, at: this.now }, inside);
