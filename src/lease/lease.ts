@@ -15,18 +15,18 @@ import { unreachable } from '../std/assert.ts';
 import { backoffMs } from '../std/backoff.ts';
 import type { FailureKind } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { after, instant, never, type Instant } from '../std/time.ts';
+import { after, never, type Instant } from '../std/time.ts';
 import {
   deadline,
   holds,
   isFirm,
   nextLook,
-  startAt,
+  mayClaim,
   type LeaseState,
   type Seen,
   type Write,
 } from './state.ts';
-import { answerMs, renewMs, stallMsMax, watchMs, type Lease } from './terms.ts';
+import { answerMs, renewMs, stallMsMax, takeoverMs, watchMs, type Lease } from './terms.ts';
 
 export type LeaseEvent =
   /** How many come before us in the order of candidates; null: we do not want it. A holder keeps what it holds. */
@@ -151,7 +151,8 @@ function confirm(state: LeaseState, write: Write, etag: string, now: Instant, ef
   state.unsure = [];
   state.highest = Math.max(state.highest, lease.epoch);
   state.seen = lease.released ? { lease, etag, since: now, readAt: now } : null;
-  state.own = lease.released ? null : { lease, etag, since };
+  const from = write.over === null ? after(now, takeoverMs(state.terms, null)) : (state.own?.from ?? since);
+  state.own = lease.released ? null : { lease, etag, since, from };
   if (lease.released) {
     state.releasing = false;
     effects.push(fact({ fact: 'lease.released', epoch: lease.epoch }));
@@ -173,12 +174,11 @@ function onFound(
   see(state, { lease, etag, since: now, readAt: now });
 }
 
-/** Somebody deleted it. Its holder, if that is us, puts it back before anyone else may. */
+/** There was none yet, or somebody deleted it: which of the two cannot be known, hence `from`. */
 function onAbsent(state: LeaseState, now: Instant, effects: LeaseEffect[]): void {
-  const held = holds(state, now) !== null;
   state.unsure = state.unsure.filter(({ over }) => over === null);
   lose(state, null, effects);
-  see(state, { lease: null, etag: null, since: held ? instant(-Infinity) : now, readAt: now });
+  see(state, { lease: null, etag: null, since: now, readAt: now });
 }
 
 function see(state: LeaseState, seen: Seen): void {
@@ -218,7 +218,10 @@ function retreat(state: LeaseState, now: Instant, capMs: number): void {
 /** When to call next, from all that is known. A failed call's backoff stands. */
 function plan(state: LeaseState, now: Instant): void {
   if (state.failures > 0 || state.call !== null) return;
-  const { own, rank, seen, terms } = state;
+  const { rank, seen, terms } = state;
+  // Nobody has worked under it yet, and a marker would let the next one work too soon.
+  if (state.releasing && state.own !== null && now < state.own.from) state.own = null;
+  const { own } = state;
   if (state.releasing && own === null && state.unsure.length === 0) state.releasing = false;
   if (own !== null) state.nextAt = isFirm(state, now) ? after(own.since, renewMs(terms)) : now;
   else if (state.releasing) state.nextAt = now;
@@ -245,7 +248,7 @@ function callNext(state: LeaseState, now: Instant): LeaseEffect {
     return write(outranked ? highest + 1 : own.lease.epoch, own.etag);
   }
   const wanted = clear && !state.releasing && state.rank !== null;
-  if (wanted && seen !== null && seen.readAt >= startAt(state, seen)) return write(highest + 1, seen.etag);
+  if (wanted && seen !== null && mayClaim(state, seen)) return write(highest + 1, seen.etag);
   state.call = { ask, until, write: null };
   return { type: 'read', ask, withinMs };
 }

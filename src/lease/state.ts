@@ -31,7 +31,13 @@ export type LeaseState = {
   rank: number | null;
   releasing: boolean;
   /** The last of our writes that S3 is known to hold; null: the last word is not ours. */
-  own: { readonly lease: Lease; readonly etag: string; readonly since: Instant } | null;
+  own: {
+    readonly lease: Lease;
+    readonly etag: string;
+    readonly since: Instant;
+    /** A holder whose object was deleted may be at work until then: what was made out of nothing waits. */
+    readonly from: Instant;
+  } | null;
   /** Writes without an answer, which may be there, or yet come to be there. */
   unsure: readonly Write[];
   /** The last word of others, or that there is none (`lease` null), and since when we have known it. */
@@ -81,7 +87,7 @@ export const init = (terms: Terms, rng: Rng, now: Instant): LeaseState => ({
 export function holds(state: LeaseState, now: Instant): { readonly epoch: number } | null {
   const { own, terms } = state;
   if (own === null || state.releasing || own.since < state.trustedFrom) return null;
-  if (own.lease.epoch < state.highest || now >= heldUntil(state)) return null;
+  if (own.lease.epoch < state.highest || now < own.from || now >= heldUntil(state)) return null;
   return now - deadline(state) > stallMsMax(terms) ? null : { epoch: own.lease.epoch };
 }
 
@@ -90,9 +96,11 @@ export const isAtRest = (state: LeaseState): boolean =>
   state.own === null && !state.releasing && state.call === null && state.rank === null;
 
 export function deadline(state: LeaseState): Instant {
-  const next = state.call?.until ?? state.nextAt;
+  const { own, steppedAt } = state;
+  const begins = own !== null && own.from > steppedAt ? own.from : never;
+  const next = earliest(state.call?.until ?? state.nextAt, begins);
   if (state.told === null) return next;
-  return earliest(next, heldUntil(state), after(state.steppedAt, pulseMs(state.terms)));
+  return earliest(next, heldUntil(state), after(steppedAt, pulseMs(state.terms)));
 }
 
 /** When we stop, if no renewal succeeds before. */
@@ -107,12 +115,13 @@ export function isFirm(state: LeaseState, now: Instant): boolean {
 }
 
 /** From when on we may write over what was seen. */
-export function startAt({ terms, rank }: LeaseState, { lease, since }: Seen): Instant {
-  // Written by this process, and yet not held: an old write that came through late. Nobody else can be working.
-  if (lease?.nonce.startsWith(`${terms.run}.`) === true) return since;
-  const waitMs = lease?.released === true ? 0 : takeoverMs(terms, lease);
+function startAt({ terms, rank }: LeaseState, { lease, since }: Seen): Instant {
+  const waitMs = lease === null || lease.released ? 0 : takeoverMs(terms, lease);
   return after(since, waitMs + rankDelayMs(rank ?? 0));
 }
+
+/** Whether the last read came after that instant. */
+export const mayClaim = (state: LeaseState, seen: Seen): boolean => seen.readAt >= startAt(state, seen);
 
 /**
  * At its rank's leisure; but where nobody is at work, or a holder has let more than one renewal pass, exactly when it
@@ -122,6 +131,6 @@ export function nextLook(state: LeaseState, seen: Seen, rank: number): Instant {
   const start = startAt(state, seen);
   if (seen.readAt >= start) return seen.readAt;
   const regular = after(seen.readAt, watchMs(state.terms, rank));
-  const idle = seen.lease?.released !== false;
+  const idle = seen.lease === null || seen.lease.released;
   return idle || seen.readAt - seen.since > 1.5 * renewMs(state.terms) ? earliest(regular, start) : regular;
 }
