@@ -1,11 +1,14 @@
 /**
- * Yamux as js-libp2p has it, changed in two points:
+ * Yamux as js-libp2p has it, changed in three points:
  *
  * The window is given back when half of it is used. As it is, every message received is answered with an update of
  * some twenty bytes, which doubles the cost of streams of small messages.
  *
  * A frame that announces more than any of ours ends the connection at once. As it is, it is collected until it is
  * whole, up to four gigabytes, and only then found to be larger than its stream's window.
+ *
+ * What is sent on a connection that has just closed is dropped. As it is, a frame that breaks the protocol ends the
+ * process: the streams are closed first, we hang up because they are, and the goodbye that follows throws.
  */
 import type { MessageStream, StreamMessageEvent, StreamMuxerFactory } from '@libp2p/interface';
 import { yamux } from '@libp2p/yamux';
@@ -16,6 +19,7 @@ const windowBytes = 262_144;
 type ByteList = Exclude<StreamMessageEvent['data'], Uint8Array>;
 /** Of what @libp2p/yamux makes; a test sees each of these at work. */
 type Muxer = {
+  send(data: StreamMessageEvent['data']): boolean;
   _newStream(...given: unknown[]): OpenedStream;
   readonly decoder: { readonly buffer: ByteList; readFrame(): unknown };
 };
@@ -38,14 +42,15 @@ export function thriftyYamux(limits: { readonly streamsMax: number }): () => Str
     protocol: factory.protocol,
     createStreamMuxer: (connection: MessageStream) => {
       const muxer = factory.createStreamMuxer(connection);
-      changed(muxer as unknown as Muxer);
+      changed(muxer as unknown as Muxer, connection);
       return muxer;
     },
   });
 }
 
-function changed(muxer: Muxer): void {
-  const { _newStream: newStream, decoder } = muxer;
+function changed(muxer: Muxer, connection: MessageStream): void {
+  const { send, _newStream: newStream, decoder } = muxer;
+  muxer.send = (data) => connection.status === 'open' && send.call(muxer, data);
   muxer._newStream = (...given) => updatingRarely(newStream.apply(muxer, given));
   const { readFrame } = decoder;
   decoder.readFrame = () => {

@@ -1,5 +1,9 @@
-/** A process with one peer in it, to be killed or frozen: prints its peer id and port, then stays connected. */
-import { startPeer } from './peers.ts';
+/**
+ * A process with one peer in it, to be killed or frozen: prints its peer id and port, then stays connected and says
+ * so by gossip.
+ */
+import { bytes, startPeer } from './peers.ts';
 
-const { peerId, address } = await startPeer();
+const { network, peerId, address } = await startPeer();
 process.stdout.write(`${JSON.stringify({ peerId, address })}\n`);
+setInterval(() => network.gossip(bytes('here')), 100);

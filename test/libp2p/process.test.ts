@@ -2,6 +2,7 @@ import { equal, ok, rejects } from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { afterEach, test } from 'node:test';
 import type { PeerAddress } from '../../src/node/ports.ts';
@@ -61,4 +62,29 @@ test('a frozen peer cannot be dialled and is not waited for beyond the deadline'
   const started = performance.now();
   await rejects(ours.network.dial(lone, AbortSignal.timeout(500)), { kind: 'late' });
   ok(performance.now() - started < 1_500);
+});
+
+test('gossip that a frozen peer does not take is bounded, and the peer dropped', async () => {
+  const [ours, lone] = await connected();
+  await until('gossip stood when it was looked at', () => ours.heard.length > 12);
+  lone.process.kill('SIGSTOP');
+  const body = new Uint8Array(60_000);
+  for (let i = 0; i < 50; i++) {
+    ours.network.gossip(body);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const tookMs = await until('dropped', () => ours.links.at(-1) === `-${lone.peerId}`);
+  ok(tookMs < 6_000, `${tookMs} ms`);
+  ok(ours.refused.some((why) => why.includes('takes no gossip')));
+});
+
+test('the kernel of a frozen peer answers hundreds of probes', async () => {
+  const [, lone] = await connected();
+  lone.process.kill('SIGSTOP');
+  let answered = 0;
+  const probes = Array.from({ length: 600 }, () =>
+    connect(lone.address.port, '127.0.0.1', () => answered++).on('error', () => {}),
+  );
+  await until('all answered', () => answered === probes.length, 3_000);
+  for (const probe of probes) probe.resetAndDestroy();
 });
