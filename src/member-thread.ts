@@ -6,9 +6,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { startNetwork } from './libp2p/network.ts';
 import { identityFromSeed } from './mtls/identity.ts';
+import { sealFrom } from './mtls/seal.ts';
 import { Cluster } from './node/cluster.ts';
 import { clockSince } from './os/clock.ts';
 import { openIsolation } from './os/isolation.ts';
+import { openProbe } from './os/probe.ts';
 import { assert } from './std/assert.ts';
 import type { Setup } from './thread/messages.ts';
 import { metered } from './thread/meter.ts';
@@ -18,7 +20,8 @@ async function main(port: Port, setup: Setup): Promise<void> {
   const { own, listen, discoveryMs, rngSeed, originMs, faults } = setup;
   // Before the first connection. All that this thread connects to is a peer.
   const isolation = faults ? openIsolation(() => true) : null;
-  const { privateKey } = await identityFromSeed(setup.keySeed);
+  const identity = await identityFromSeed(setup.keySeed);
+  const { privateKey } = identity;
   serveCluster(port, ({ cloud, report }) => {
     const onRefused = (peerId: string, why: string): void => report({ fact: 'peer.refused', peerId, why });
     const network = metered((events) =>
@@ -26,7 +29,12 @@ async function main(port: Port, setup: Setup): Promise<void> {
     );
     const cluster = new Cluster(
       { own, discoveryMs, rng: { seed: rngSeed } },
-      { clock: clockSince(originMs), cloud, report, openNetwork: network.open },
+      {
+        ...{ clock: clockSince(originMs), cloud, report },
+        openNetwork: network.open,
+        probe: openProbe(),
+        seal: sealFrom(identity),
+      },
     );
     const isolate = (on: boolean): void => (on ? isolation?.isolate() : isolation?.heal());
     return { cluster, usage: network.usage, isolate };

@@ -1,34 +1,52 @@
 /**
- * The node's place among its peers: drives membership over the network and EC2, keeps everyone's records, and tells
- * peers what changed here. Records go by gossip and on direct streams; load goes on direct streams alone, where it is
- * the sign of life as well.
+ * The node's place among its peers, as three machines that know nothing of each other:
+ *
+ *   discovery   who may be a member ──bound, unbound──► membership, registry
+ *   registry    what each says of itself ──recorded, rumoured, accused──► membership
+ *   membership  who is here ──judged──► registry, discovery, and whoever listens
+ *
+ * This file carries words between them and between peers; it decides nothing. It runs in the membership thread of a
+ * daemon, and directly in tests and in the simulator.
  */
-import type { Listed, State } from '../membership/membership.ts';
-import * as membership from '../membership/membership.ts';
-import type { Member } from '../membership/member.ts';
-import { decode, encode, type Message } from '../registry/message.ts';
+import * as discovery from '../discovery/discovery.ts';
+import type { Effect as DiscoveryEffect, Event as DiscoveryEvent, Listed } from '../discovery/events.ts';
+import * as detector from '../membership/detector.ts';
+import { byPeerId, memberOf, members } from '../membership/explanation.ts';
+import type { Effect as MembershipEffect, Event as MembershipEvent } from '../membership/events.ts';
+import * as detection from '../membership/state.ts';
+import type { Member } from '../membership/subject.ts';
+import type { Effect as RegistryEffect, Event as RegistryEvent } from '../registry/events.ts';
 import type { NodeRecord } from '../registry/record.ts';
-import * as registry from '../registry/registry.ts';
+import * as records from '../registry/records.ts';
+import * as registry from '../registry/state.ts';
+import type { ViewHash } from '../registry/view-hash.ts';
+import { unreachable } from '../std/assert.ts';
 import { Failure } from '../std/failure.ts';
 import { memberId, type MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
-import { after } from '../std/time.ts';
+import type { Seal } from '../std/seal.ts';
+import type { ClusterPort, Known, Revision } from './cluster-port.ts';
 import { drive, type Driven } from './drive.ts';
+import { explained } from './explain.ts';
+import type { MemberExplanation } from './explanation.ts';
 import type { Report } from './facts.ts';
 import { listeners } from './listeners.ts';
-import type { ClusterPort, HeardLoad, Known, Revision } from './cluster-port.ts';
-import type { Clock, Cloud, Network, NetworkEvents, Sighting } from './ports.ts';
+import { Loads } from './loads.ts';
+import { hear, type Ears } from './hearing.ts';
+import { protocolRange } from './hello.ts';
+import { decode, type Message } from './message.ts';
+import type { Clock, Cloud, Network, NetworkEvents, Probe, Sighting } from './ports.ts';
 import type { MemberLoad } from './serving.ts';
+import { Strangers } from './strangers.ts';
+import { Telling } from './telling.ts';
+import { sealVote } from './sealed-vote.ts';
 import { within } from './within.ts';
 
-/** Load is told this often when it changed, and every second beat even when it did not. */
-const beatMs = 500;
 const lookMs = 10_000;
 const dialMs = 3_000;
-/** A stranger's handshake waits for one look at EC2 at the longest. */
-const admitMs = 5_000;
-/** Strangers waiting at once; more are turned away unheard. */
-const waitingMax = 64;
+/** Told directly to so many; in larger clusters gossip reaches everybody for less. */
+const meshMax = 50;
+const tick = { type: 'tick' } as const;
 
 type ClusterOptions = { readonly own: NodeRecord; readonly discoveryMs: number; readonly rng: Rng };
 
@@ -36,259 +54,339 @@ type ClusterPorts = {
   readonly clock: Clock;
   readonly cloud: Pick<Cloud, 'sightings'>;
   readonly openNetwork: (events: NetworkEvents) => Promise<Network>;
+  readonly probe: Probe;
+  readonly seal: Seal;
   readonly report: Report;
 };
 
 export class Cluster implements ClusterPort {
-  /** A member's record or health changed in a way that others act on. */
   readonly changed = listeners<[id: MemberId]>();
-  /** A member, perhaps ourselves, that told the load of its engine tells it no more: the engine stands still. */
   readonly muted = listeners<[id: MemberId]>();
   /** A member told its load. */
   readonly loaded = listeners<[id: MemberId]>();
-  /** The first answer of EC2 has come, or its absence. */
   readonly looked: Promise<void>;
-  readonly #events: NetworkEvents;
-
-  readonly #options: ClusterOptions & ClusterPorts;
-  readonly #records: registry.Registry;
-  readonly #loads = new Map<MemberId, HeardLoad>();
-  readonly #first: State;
+  readonly #options: ClusterOptions;
+  readonly #ports: ClusterPorts;
+  readonly #membership: Driven<detection.State, MembershipEvent>;
+  readonly #registry: Driven<registry.State, RegistryEvent>;
+  /** null until we join: nobody is looked for, admitted or dialled before that. */
+  #discovery: Driven<discovery.State, DiscoveryEvent> | null = null;
+  readonly #telling = new Telling();
+  readonly #loads = new Loads();
+  readonly #strangers: Strangers;
   readonly #firstLook = Promise.withResolvers<void>();
   readonly #stopping = new AbortController();
-  /** Peers whose direct stream did not take our newest record. */
-  readonly #owed = new Set<string>();
-  /** Strangers that wait for a look at EC2. */
-  #waiting: (() => void)[] = [];
-  #load: MemberLoad | null = null;
-  #network: Network | null = null;
-  /** null until we join: nobody is looked for, dialled or judged before that. */
-  #driven: Driven<State, membership.Event> | null = null;
-  #disarmBeat = (): void => {};
 
   constructor(options: ClusterOptions, ports: ClusterPorts) {
-    const { own, discoveryMs } = options;
-    const { clock } = ports;
-    this.#options = { ...options, ...ports };
-    this.#records = registry.init(own);
+    const { own, rng } = options;
+    const { clock, seal } = ports;
+    this.#options = options;
+    this.#ports = ports;
+    this.#strangers = new Strangers(clock);
     this.looked = this.#firstLook.promise;
-    this.#first = membership.init({ selfId: own.id, discoveryMs }, options.rng, clock.now());
-    this.#events = {
+    this.#registry = drive<registry.State, RegistryEvent, RegistryEffect>(
+      { ...records, wake: tick },
+      registry.init(own, seal, rng),
+      clock,
+      (effect) => this.#performRegistry(effect),
+    );
+    this.#membership = drive<detection.State, MembershipEvent, MembershipEffect>(
+      { ...detector, wake: tick },
+      detection.init(ourselves(own, clock.wallNow()), rng, clock.now()),
+      clock,
+      (effect) => this.#performMembership(effect),
+    );
+  }
+
+  async listen(): Promise<void> {
+    const ears = this.#ears();
+    this.#telling.network = await this.#ports.openNetwork({
       admit: (peerId) => this.admit(peerId),
       connected: (peerId) => this.#onConnected(peerId),
       disconnected: (peerId) => this.#onDisconnected(peerId),
       message: (author, body, via) => {
         const message = decode(body);
-        if (message !== null) this.#onMessage(author, message, via);
+        if (message !== null) hear({ author, message, via }, ears);
       },
-    };
-  }
-
-  own(): NodeRecord {
-    return this.#records.own;
-  }
-
-  members(): readonly Known[] {
-    return [...this.#members()].map((member) => known(member, this.#records, this.#loads));
-  }
-
-  member(id: MemberId): Known | null {
-    const member = this.#state().members.get(id);
-    return member === undefined ? null : known(member, this.#records, this.#loads);
-  }
-
-  revise(change: Revision): void {
-    if (registry.revise(this.#records, change)) this.#tellRecord();
-  }
-
-  heardLoad(id: MemberId, load: MemberLoad): void {
-    const at = this.#options.clock.now();
-    if (this.#state().members.has(id)) this.#loads.set(id, { ...load, at });
-  }
-
-  suspect(id: MemberId): void {
-    this.#deliver({ type: 'suspected', id });
-  }
-
-  async listen(): Promise<void> {
-    this.#network = await this.#options.openNetwork(this.#events);
+    });
   }
 
   join(): void {
     if (this.#stopping.signal.aborted) return;
-    const machine = { ...membership, wake: { type: 'tick' } as const };
-    this.#driven = drive(machine, this.#first, this.#options.clock, (effect: membership.Effect) =>
-      this.#perform(effect),
+    const { own, discoveryMs, rng } = this.#options;
+    const { clock } = this.#ports;
+    this.#discovery = drive<discovery.State, DiscoveryEvent, DiscoveryEffect>(
+      { ...discovery, wake: tick },
+      discovery.init(
+        { selfId: own.id, discoveryMs, epochOffsetMs: clock.wallNow() - clock.now() },
+        rng,
+        clock.now(),
+      ),
+      clock,
+      (effect) => this.#performDiscovery(effect),
     );
-    this.#beat('', 0);
+  }
+
+  own(): NodeRecord {
+    return this.#registry.state().own;
+  }
+
+  members(): readonly Known[] {
+    return Array.from(members(this.#membership.state()), (member) => this.#known(member));
+  }
+
+  member(id: MemberId): Known | null {
+    const member = memberOf(this.#membership.state(), id);
+    return member === undefined ? null : this.#known(member);
+  }
+
+  revise(change: Revision): void {
+    this.#registry.deliver({ type: 'revised', change });
   }
 
   tellLoad(load: MemberLoad | null): void {
-    this.#load = load;
+    const { id } = this.own();
+    if (load === null) this.#loads.forget(id);
+    else this.#loads.heard(id, load, this.#ports.clock.now());
+    const muted = this.#loads.tell(load);
+    if (muted) this.muted.tell(id);
+    const message = muted ? ({ type: 'mute' } as const) : this.#loads.message();
+    if (message !== null) this.#telling.toAll(this.#connected(), message);
   }
 
-  explain(): Promise<null> {
-    return Promise.resolve(null);
+  heardLoad(id: MemberId, load: MemberLoad): void {
+    if (memberOf(this.#membership.state(), id) === undefined) return;
+    this.#loads.heard(id, load, this.#ports.clock.now());
   }
 
-  async close(): Promise<void> {
-    this.#driven?.stop();
-    this.#disarmBeat();
-    this.#stopping.abort();
-    for (const wake of this.#waiting) wake();
-    await this.#network?.close();
-  }
-
-  #state(): State {
-    return this.#driven?.state() ?? this.#first;
-  }
-
-  #deliver(event: membership.Event): void {
-    this.#driven?.deliver(event);
-  }
-
-  #members(): Iterable<Member> {
-    return this.#state().members.values();
-  }
-
-  #perform(effect: membership.Effect): void {
-    switch (effect.type) {
-      case 'look':
-        return void this.#look();
-      case 'dial':
-        return void this.#dial(effect);
-      case 'hang-up':
-        return void this.#network?.hangUp(effect.peerId);
-      case 'fact':
-        this.#options.report({ ...effect.fact });
-        if ('member' in effect.fact) this.#onTurn(effect.fact.fact, effect.fact.member);
-    }
-  }
-
-  #onTurn(fact: string, id: MemberId): void {
-    if (fact === 'member.forgotten' || fact === 'member.died') this.#loads.delete(id);
-    if (fact === 'member.forgotten') this.#records.records.delete(id);
-    this.changed.tell(id);
-  }
-
-  async #look(): Promise<void> {
-    const { cloud } = this.#options;
-    try {
-      const sightings = await this.#within(lookMs, (signal) => cloud.sightings(signal));
-      this.#deliver({ type: 'looked', listed: sightings.map(listedFrom) });
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.#deliver({ type: 'look-failed', why });
-    }
-    this.#firstLook.resolve();
-    const told = this.#waiting;
-    this.#waiting = [];
-    for (const wake of told) wake();
-  }
-
-  async #dial({ id, ...peer }: Extract<membership.Effect, { type: 'dial' }>): Promise<void> {
-    try {
-      await this.#within(dialMs, async (signal) => this.#network?.dial(peer, signal));
-    } catch (error) {
-      const refused = error instanceof Failure && error.kind === 'missing';
-      this.#deliver({ type: 'dial-failed', id, refused });
-    }
-  }
-
-  #within<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return within({ clock: this.#options.clock, ms, stopping: this.#stopping.signal }, work);
-  }
-
-  #onConnected(peerId: string): void {
-    this.#deliver({ type: 'connected', peerId });
-    this.#tellRecordTo(peerId);
-  }
-
-  #onDisconnected(peerId: string): void {
-    this.#owed.delete(peerId);
-    this.#deliver({ type: 'disconnected', peerId });
-  }
-
-  #onMessage(author: string, message: Message, via: 'direct' | 'gossip'): void {
-    if (via === 'direct') this.#deliver({ type: 'heard', peerId: author });
-    if (message.type === 'record') return this.#onRecord(author, message.record);
-    const member = membership.byPeerId(this.#state(), author);
-    if (via !== 'direct' || member === undefined) return;
-    if (message.type === 'load') {
-      this.heardLoad(member.id, { running: message.running, waiting: message.waiting });
-      this.loaded.tell(member.id);
-    } else if (this.#loads.delete(member.id)) this.muted.tell(member.id);
-  }
-
-  /** Who holds the tag of an instance speaks for that instance and for no other. */
-  #onRecord(author: string, record: NodeRecord): void {
-    const { own } = this.#records;
-    const speaker = membership.byPeerId(this.#state(), author);
-    if (record.id !== (author === own.peerId ? own.id : speaker?.id)) return;
-    const outcome = registry.merge(this.#records, record, author);
-    if (outcome === 'stale-self') return this.#tellRecord();
-    if (outcome !== 'news') return;
-    const { id, incarnation, life } = record;
-    const left = life.phase === 'left';
-    this.#deliver({ type: 'recorded', id, peerId: author, incarnation, left });
-    this.changed.tell(id);
-  }
-
-  #tellRecord(): void {
-    this.#network?.gossip(encode({ type: 'record', record: this.#records.own }));
-    for (const { connected, peerId } of this.#members()) {
-      if (connected && peerId !== null) this.#tellRecordTo(peerId);
-    }
-  }
-
-  #tellRecordTo(peerId: string): void {
-    this.#owed.delete(peerId);
-    const taken = this.#network?.send(peerId, encode({ type: 'record', record: this.#records.own }));
-    if (taken !== true) this.#owed.add(peerId);
-  }
-
-  #beat(previous: string, count: number): void {
-    const { clock } = this.#options;
-    const load = this.#load;
-    this.#noteOwnLoad(load);
-    const message: Message = load === null ? { type: 'alive' } : { type: 'load', ...load };
-    const text = JSON.stringify(message);
-    for (const { connected, peerId } of this.#members()) {
-      if (!connected || peerId === null) continue;
-      if (this.#owed.has(peerId)) this.#tellRecordTo(peerId);
-      if (text !== previous || count % 2 === 0) this.#network?.send(peerId, encode(message));
-    }
-    this.#disarmBeat = clock.wakeAt(after(clock.now(), beatMs), () => this.#beat(text, count + 1));
-  }
-
-  #noteOwnLoad(load: MemberLoad | null): void {
-    const { id } = this.#records.own;
-    if (load !== null) this.#loads.set(id, { ...load, at: this.#options.clock.now() });
-    else if (this.#loads.delete(id)) this.muted.tell(id);
+  suspect(id: MemberId): void {
+    this.#membership.deliver({ type: 'suspected', id });
   }
 
   async admit(peerId: string): Promise<boolean> {
-    const { clock, report } = this.#options;
-    if (membership.isAdmitted(this.#state(), peerId)) return true;
-    if (this.#waiting.length >= waitingMax) return false;
-    const looked = Promise.withResolvers<void>();
-    this.#waiting.push(looked.resolve);
-    const disarm = clock.wakeAt(after(clock.now(), admitMs), looked.resolve);
-    this.#deliver({ type: 'stranger' });
-    await looked.promise;
-    disarm();
-    const admitted = membership.isAdmitted(this.#state(), peerId);
-    if (!admitted) report({ fact: 'peer.denied', peerId });
+    const machine = this.#discovery;
+    if (machine === null) return false;
+    if (discovery.isAdmitted(machine.state(), peerId)) return true;
+    const settled = this.#strangers.wait(peerId);
+    machine.deliver({ type: 'stranger', peerId });
+    const admitted = await settled;
+    if (!admitted) this.#ports.report({ fact: 'peer.denied', peerId });
     return admitted;
+  }
+
+  explain(id: MemberId): Promise<MemberExplanation | null> {
+    const now = this.#ports.clock.now();
+    const [membership, registry] = [this.#membership.state(), this.#registry.state()];
+    const views = { membership, registry, discovery: this.#discovery?.state() ?? null };
+    return Promise.resolve(explained(id, views, now));
+  }
+
+  /** What all nodes that know the same agree on. */
+  viewHash(): ViewHash {
+    return records.viewHash(this.#registry.state());
+  }
+
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    for (const machine of [this.#discovery, this.#membership, this.#registry]) machine?.stop();
+    this.#strangers.close();
+    await this.#telling.network?.close();
+  }
+
+  #performDiscovery(effect: DiscoveryEffect): void {
+    switch (effect.type) {
+      case 'look':
+        return void this.#look();
+      case 'bound':
+        return this.#onBound(effect.binding);
+      case 'unbound':
+        return this.#onUnbound(effect.id);
+      case 'vouch':
+        return this.#tellAll({ type: 'vouch', entries: effect.entries });
+      case 'settled':
+        return this.#strangers.settle(effect.peerId, effect.admitted);
+      case 'fact':
+        return this.#ports.report({ ...effect.fact });
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #performRegistry(effect: RegistryEffect): void {
+    switch (effect.type) {
+      case 'gossip':
+        return this.#telling.byGossip(effect.message);
+      case 'send':
+        return this.#telling.to(effect.peerId, effect.message);
+      case 'recorded':
+        return this.#onRecorded(effect.record);
+      case 'stranger':
+        return this.#discovery?.deliver(effect);
+      case 'rumoured':
+      case 'accused':
+        return this.#membership.deliver(effect);
+      case 'fact':
+        return this.#ports.report({ ...effect.fact });
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #performMembership(effect: MembershipEffect): void {
+    switch (effect.type) {
+      case 'dial':
+        return void this.#dial(effect);
+      case 'hang-up':
+        return void this.#telling.network?.hangUp(effect.peerId);
+      case 'beat':
+        return this.#telling.beat(effect.peerIds, this.viewHash());
+      case 'watch':
+        return this.#telling.to(effect.peerId, { type: 'watch', on: effect.on });
+      case 'probe':
+        return void this.#probe(effect);
+      case 'vote':
+        return this.#tellVote(effect);
+      case 'refute':
+        return this.#registry.deliver({ type: 'refute' });
+      case 'isolated':
+        return this.#discovery?.deliver({ type: 'isolated' });
+      case 'judged':
+        return this.#onJudged(effect);
+      case 'fact':
+        return this.#ports.report({ ...effect.fact });
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { cloud } = this.#ports;
+    try {
+      const sightings = await this.#within(lookMs, (signal) => cloud.sightings(signal));
+      this.#discovery?.deliver({ type: 'looked', listed: sightings.map(listedFrom) });
+    } catch (error) {
+      const kind = error instanceof Failure ? error.kind : 'unreachable';
+      const why = error instanceof Error ? error.message : String(error);
+      this.#discovery?.deliver({ type: 'look-failed', kind, why });
+    }
+    this.#firstLook.resolve();
+  }
+
+  #onBound({ address, ...binding }: Extract<DiscoveryEffect, { type: 'bound' }>['binding']): void {
+    // Without an address it has no voice either: it comes to us.
+    this.#membership.deliver({ type: 'bound', binding: { ...binding, address: address ?? nowhere } });
+    this.#registry.deliver({ type: 'bound', id: binding.id, peerId: binding.peerId });
+  }
+
+  #onUnbound(id: MemberId): void {
+    this.#membership.deliver({ type: 'unbound', id });
+    this.#registry.deliver({ type: 'unbound', id });
+    this.#loads.forget(id);
+    this.changed.tell(id);
+  }
+
+  #onRecorded({ id, incarnation, life }: NodeRecord): void {
+    this.#membership.deliver({ type: 'recorded', id, incarnation, left: life.phase === 'left' });
+    if (id !== this.own().id) this.changed.tell(id);
+  }
+
+  #onJudged({ id, health }: Extract<MembershipEffect, { type: 'judged' }>): void {
+    this.#registry.deliver({ type: 'judged', id, dead: health === 'dead' });
+    this.#discovery?.deliver({ type: 'judged', id, live: health === 'alive', left: health === 'left' });
+    if (health === 'dead' || health === 'left') this.#loads.forget(id);
+    this.changed.tell(id);
+  }
+
+  async #dial({ id, ...peer }: Extract<MembershipEffect, { type: 'dial' }>): Promise<void> {
+    try {
+      await this.#within(dialMs, async (signal) => this.#telling.network?.dial(peer, signal));
+    } catch (error) {
+      const kind = error instanceof Failure ? error.kind : 'denied';
+      const why = kind === 'missing' ? 'refused' : kind === 'late' ? 'silent' : 'denied';
+      this.#membership.deliver({ type: 'dial-failed', id, why });
+    }
+  }
+
+  /** Two SYNs, because one may be lost. A question that could not be put has no outcome. */
+  async #probe({ id, address, round, ms }: Extract<MembershipEffect, { type: 'probe' }>): Promise<void> {
+    const { probe } = this.#ports;
+    const asked = await Promise.allSettled([probe(address, ms), probe(address, ms)]);
+    const outcomes = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    if (outcomes.length > 0) this.#membership.deliver({ type: 'probed', id, round, outcomes });
+  }
+
+  #within<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return within({ clock: this.#ports.clock, ms, stopping: this.#stopping.signal }, work);
+  }
+
+  #onConnected(peerId: string): void {
+    const { version } = this.own();
+    this.#telling.to(peerId, { type: 'hello', protocol: protocolRange, version });
+    this.#membership.deliver({ type: 'connected', peerId });
+    this.#registry.deliver({ type: 'connected', peerId });
+    const load = this.#loads.message();
+    if (load !== null) this.#telling.to(peerId, load);
+  }
+
+  #onDisconnected(peerId: string): void {
+    this.#registry.deliver({ type: 'disconnected', peerId });
+    this.#membership.deliver({ type: 'disconnected', peerId });
+  }
+
+  /** What becomes of words of peers. */
+  #ears(): Ears {
+    const { seal, report } = this.#ports;
+    return {
+      seal,
+      member: (peerId) => byPeerId(this.#membership.state(), peerId),
+      membership: (event) => this.#membership.deliver(event),
+      registry: (event) => this.#registry.deliver(event),
+      discovery: (event) => this.#discovery?.deliver(event),
+      apart: (peerId, fact) => {
+        report(fact);
+        void this.#telling.network?.hangUp(peerId);
+      },
+      loaded: (id, load) => {
+        this.#loads.heard(id, load, this.#ports.clock.now());
+        this.loaded.tell(id);
+      },
+      muted: (id) => {
+        if (this.#loads.forget(id)) this.muted.tell(id);
+      },
+    };
+  }
+
+  #tellVote({ vote, wide }: Extract<MembershipEffect, { type: 'vote' }>): void {
+    const message = sealVote({ by: this.own().peerId, vote }, this.#ports.seal);
+    if (wide) this.#telling.byGossip(message);
+    else this.#telling.toAll(this.#connected(), message);
+  }
+
+  #tellAll(message: Message): void {
+    if (this.#membership.state().members.size < meshMax) this.#telling.toAll(this.#connected(), message);
+    else this.#telling.byGossip(message);
+  }
+
+  *#connected(): Iterable<string> {
+    for (const { connected, peerId } of members(this.#membership.state())) if (connected) yield peerId;
+  }
+
+  #known({ id, peerId, zone, health, heardAt }: Member): Known {
+    const record = records.recordOf(this.#registry.state(), id);
+    return { id, peerId, zone, health, heardAt, record, load: this.#loads.of(id) };
   }
 }
 
-const listedFrom = ({ instanceId, ...rest }: Sighting): Listed => ({ id: memberId(instanceId), ...rest });
+const nowhere = { host: '', port: 0 };
 
-function known(
-  { id, peerId, zone, health, heardAt }: Member,
-  { records }: registry.Registry,
-  loads: ReadonlyMap<MemberId, HeardLoad>,
-): Known {
-  return { id, peerId, zone, health, heardAt, record: records.get(id) ?? null, load: loads.get(id) ?? null };
-}
+const ourselves = (own: NodeRecord, sequence: number): detection.Options => ({
+  selfId: own.id,
+  peerId: own.peerId,
+  address: nowhere,
+  zone: own.zone,
+  voter: own.role !== 'operator',
+  incarnation: own.incarnation,
+  sequence,
+});
+
+const listedFrom = ({ instanceId, ...rest }: Sighting): Listed => ({ id: memberId(instanceId), ...rest });

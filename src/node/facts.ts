@@ -40,6 +40,16 @@ export const facts = {
   },
   'member.left': { level: 'info' },
   'member.forgotten': { level: 'info' },
+  'membership.stalled': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_membership_stalls_total',
+      help: 'Times that the membership thread stood still and judged every silence anew.',
+    },
+  },
+  'membership.isolated': { level: 'error' },
+  'membership.refuted': { level: 'warn' },
+  'membership.overfull': { level: 'error' },
   'peer.denied': {
     level: 'warn',
     counter: {

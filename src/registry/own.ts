@@ -19,7 +19,9 @@ const directMax = 64;
 export function revise(state: State, change: Change, now: Instant): readonly Effect[] {
   const next = { ...state.own, ...change };
   if (JSON.stringify(next) === JSON.stringify(state.own)) return [];
-  return renew(state, { ...next, sequence: state.own.sequence + 1 }, now);
+  // A drain must be known at once, and who says goodbye may be gone before the others' time is up.
+  const isUrgent = next.life.phase !== state.own.life.phase;
+  return renew(state, { ...next, sequence: state.own.sequence + 1 }, now, isUrgent);
 }
 
 export function refute(state: State, now: Instant): readonly Effect[] {
@@ -74,12 +76,12 @@ export function sealOwn(
   return { sealed, complaints: complain(state, { fact: 'record.oversized', models, told }, now) };
 }
 
-function renew(state: State, next: NodeRecord, now: Instant): readonly Effect[] {
+function renew(state: State, next: NodeRecord, now: Instant, isUrgent = false): readonly Effect[] {
   restate(state.view, next.id, standingOf(state.own, false), standingOf(next, false));
   state.own = next;
   state.ownSealed = null;
   const recorded: Effect = { type: 'recorded', record: next };
-  if (now >= state.quietUntil) return [recorded, ...say(state, now)];
+  if (isUrgent || now >= state.quietUntil) return [recorded, ...say(state, now)];
   state.sayAt = state.quietUntil;
   return [recorded];
 }

@@ -10,6 +10,7 @@ import type { Clock, Cloud, EngineHost, Network, NetworkEvents, Sighting } from 
 import type { Reading } from '../../src/spot/notices.ts';
 import { Failure } from '../../src/std/failure.ts';
 import { memberId } from '../../src/std/member-id.ts';
+import type { Seal } from '../../src/std/seal.ts';
 import { instant, wallTime } from '../../src/std/time.ts';
 
 type Timer = { readonly at: number; readonly order: number; readonly wake: () => void };
@@ -49,7 +50,9 @@ type Host = {
   readonly facts: Fact[];
   readonly moves: string[];
   tags: Record<string, string>;
+  /** It runs: neither killed nor standing still. */
   up: boolean;
+  killed: boolean;
   /** Its engine's own account, as the next sample finds it. */
   engine: { running: number; generationTokens: number; frozen: boolean };
   /** What the metadata service says of an interruption. */
@@ -71,7 +74,16 @@ export class World {
     const { model = 'm' } = options;
     const facts: Fact[] = [];
     const engine = { running: 0, generationTokens: 0, frozen: false };
-    const host = { name, facts, moves: [], tags: {}, up: true, notice: null, engine } as unknown as Host;
+    const host = {
+      name,
+      facts,
+      moves: [],
+      tags: {},
+      up: true,
+      killed: false,
+      notice: null,
+      engine,
+    } as unknown as Host;
     const record = {
       id: memberId(name),
       peerId: `peer-${name}`,
@@ -91,7 +103,14 @@ export class World {
     const openNetwork = (events: NetworkEvents) => Promise.resolve(this.#network(name, events));
     const cluster = new Cluster(
       { own: record, discoveryMs: 30_000, rng },
-      { clock, cloud, openNetwork, report },
+      {
+        clock,
+        cloud,
+        openNetwork,
+        report,
+        seal: sealOf(`peer-${name}`),
+        probe: (to) => this.#probe(to.host),
+      },
     );
     const node = new Node(
       { cluster: 'test', address: null, engine: { expectedModels: [model], readyMs: 60_000 }, record },
@@ -110,13 +129,21 @@ export class World {
 
   /** The process is gone: its connections close, and its kernel refuses new ones. */
   kill(name: string): void {
-    this.hosts.get(name)!.up = false;
-    for (const link of [...this.#links]) {
-      const [a, b] = link.split(' ') as [string, string];
-      if (a !== name && b !== name) continue;
-      this.#links.delete(link);
-      this.#events.get(a === name ? b : a)?.disconnected(`peer-${name}`);
-    }
+    Object.assign(this.hosts.get(name)!, { up: false, killed: true });
+    for (const other of this.hosts.keys()) this.#cut(name, other);
+  }
+
+  #cut(a: string, b: string): void {
+    if (!this.#links.delete([a, b].toSorted().join(' '))) return;
+    for (const [end, other] of [
+      [a, b],
+      [b, a],
+    ] as const)
+      if (this.hosts.get(end)!.up) this.#events.get(end)?.disconnected(`peer-${other}`);
+  }
+
+  #probe(host: string): Promise<'answered' | 'refused'> {
+    return Promise.resolve(this.hosts.get(host)?.killed === false ? 'answered' : 'refused');
   }
 
   async stop(): Promise<void> {
@@ -162,8 +189,9 @@ export class World {
       dial: async ({ peerId }) => {
         const other = nameOf(peerId);
         if (linked(other)) return;
-        if (this.hosts.get(other)?.up !== true)
+        if (this.hosts.get(other)?.killed !== false)
           throw new Failure('missing', `dial ${other}: missing: refused`);
+        if (!this.hosts.get(other)!.up) throw new Failure('late', `dial ${other}: late`);
         const admitted = await this.#events.get(other)!.admit(`peer-${name}`);
         if (!admitted) throw new Failure('denied', `dial ${other}: denied`);
         if (linked(other)) return;
@@ -171,7 +199,7 @@ export class World {
         events.connected(peerId);
         this.#events.get(other)!.connected(`peer-${name}`);
       },
-      hangUp: () => Promise.resolve(),
+      hangUp: (peerId) => Promise.resolve(this.#cut(name, nameOf(peerId))),
       gossip: (body) => {
         for (const other of this.hosts.keys()) if (linked(other)) deliver(other, body, 'gossip');
       },
@@ -184,6 +212,12 @@ export class World {
     };
   }
 }
+
+/** A signature that names its maker: nobody forges anything here. */
+const sealOf = (self: string): Seal => ({
+  sign: (text) => `${self}:${text.length}`,
+  verify: (peerId, text, signature) => signature === `${peerId}:${text.length}`,
+});
 
 /** Starts and answers as it should; without `stops` neither signal ends it, as a process stuck in the kernel. */
 const engineThat = ({

@@ -2,12 +2,13 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { deadline, recordOf, viewHash } from '../../src/registry/records.ts';
 import type { RegistryMessage } from '../../src/registry/events.ts';
-import type { NodeRecord } from '../../src/registry/record.ts';
+import type { EngineStatus, NodeRecord } from '../../src/registry/record.ts';
 import { openRecord, textBytesMax } from '../../src/registry/sealed.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { record, rig, sealed, sealOf, sentTo, told, typesOf } from './rig.ts';
 
 const idA = memberId('i-a');
+const starting: EngineStatus = { phase: 'starting', models: ['m'], contextTokens: null };
 const draining = { phase: 'draining', reason: 'operator', deadline: 5 } as const;
 
 test('[G1] a record counts with its owner’s signature, whoever brings it, and without it never', () => {
@@ -123,17 +124,24 @@ test('[G5] the first change is told at once, those within 100 ms after it togeth
   node.now += 10;
   deepEqual(typesOf(node.on({ type: 'revised', change: { engine: { phase: 'none' } } })), ['recorded']);
   node.now += 10;
-  deepEqual(typesOf(node.on({ type: 'revised', change: { life: { phase: 'left' } } })), ['recorded']);
+  deepEqual(typesOf(node.on({ type: 'revised', change: { engine: starting } })), ['recorded']);
   equal(deadline(node.state), 1_100);
   node.now = 1_100;
   const [gossip] = node.on({ type: 'tick' });
   ok(gossip?.type === 'gossip' && gossip.message.type === 'record');
-  deepEqual(openRecord(gossip.message), {
-    ...record('self'),
-    sequence: 3,
-    life: { phase: 'left' },
-    engine: { phase: 'none' },
-  });
+  deepEqual(openRecord(gossip.message), { ...record('self'), sequence: 3, life: draining, engine: starting });
+});
+
+test('[G5] a drain and a goodbye wait for nothing', () => {
+  const node = rig();
+  node.connect('a');
+  node.on({ type: 'revised', change: { engine: { phase: 'none' } } });
+  for (const life of [draining, { phase: 'left' } as const])
+    deepEqual(typesOf(node.on({ type: 'revised', change: { life } })), [
+      'recorded',
+      'gossip record',
+      'send record',
+    ]);
 });
 
 test('[G5] no change tells nothing', () => {

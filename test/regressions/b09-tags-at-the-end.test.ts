@@ -5,7 +5,8 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
 import { openCloud } from '../../src/aws/ec2.ts';
-import { init, isAdmitted, step, type Effect, type Listed } from '../../src/membership/membership.ts';
+import { deadline, init, isAdmitted, step } from '../../src/discovery/discovery.ts';
+import type { Listed } from '../../src/discovery/events.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import type { Cloud } from '../../src/node/ports.ts';
 import { tagSelf, untagSelf } from '../../src/node/tags.ts';
@@ -65,13 +66,16 @@ async function tagged(run: (tagged: Tagged) => Promise<void>): Promise<void> {
   }
 }
 
-type Seen = { readonly admits: boolean; readonly dials: boolean };
+type Seen = { readonly admits: boolean; readonly binds: boolean };
 
-/** What a peer does with this answer of EC2, having met nobody yet. */
+/** What a peer does with this answer of EC2, having met nobody yet; it dials whom it binds. */
 function peerSees(listed: readonly Listed[]): Seen {
-  const state = init({ selfId: memberId('i-peer'), discoveryMs: 30_000 }, { seed: 1 }, instant(0));
-  const effects: readonly Effect[] = step(state, { type: 'looked', listed }, instant(0))[1];
-  return { admits: isAdmitted(state, peerId), dials: effects.some(({ type }) => type === 'dial') };
+  const options = { selfId: memberId('i-peer'), discoveryMs: 30_000, epochOffsetMs: 0 };
+  const state = init(options, { seed: 1 }, instant(0));
+  let now = instant(0);
+  while (!state.plan.looking) step(state, { type: 'tick' }, (now = deadline(state)));
+  const [, effects] = step(state, { type: 'looked', listed }, now);
+  return { admits: isAdmitted(state, peerId), binds: effects.some(({ type }) => type === 'bound') };
 }
 
 async function seenByPeer({ cloud }: Tagged): Promise<Seen> {
@@ -81,14 +85,14 @@ async function seenByPeer({ cloud }: Tagged): Promise<Seen> {
 
 test('[B9] a tagged node is dialled and admitted by its peers, one that left is neither', () =>
   tagged(async (instance) => {
-    deepEqual(await seenByPeer(instance), { admits: true, dials: true });
+    deepEqual(await seenByPeer(instance), { admits: true, binds: true });
     await instance.leave();
     deepEqual([...instance.ec2.instances[0]!.tags.keys()].toSorted(), [
       'Name',
       'SynktiNodeId',
       'SynktiState',
     ]);
-    deepEqual(await seenByPeer(instance), { admits: false, dials: false });
+    deepEqual(await seenByPeer(instance), { admits: false, binds: false });
   }));
 
 test('[B9] where the policy forbids deleting tags, the state alone keeps peers away', () =>
@@ -97,7 +101,7 @@ test('[B9] where the policy forbids deleting tags, the state alone keeps peers a
     await instance.leave();
     equal(instance.ec2.instances[0]?.tags.get('SynktiState'), 'left');
     equal(instance.ec2.instances[0]?.tags.get('SynktiCluster'), 'demo');
-    deepEqual(await seenByPeer(instance), { admits: false, dials: false });
+    deepEqual(await seenByPeer(instance), { admits: false, binds: false });
     deepEqual(
       instance.facts.map(({ fact }) => fact),
       ['node.untagged'],

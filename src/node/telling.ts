@@ -1,0 +1,29 @@
+/** Says things to peers: encodes once, however many hear it. */
+import type { ViewHash } from '../registry/view-hash.ts';
+import { encode, type Message } from './message.ts';
+import type { Network } from './ports.ts';
+
+export class Telling {
+  /** null until it listens: there is nobody to tell. */
+  network: Network | null = null;
+  #beat: { readonly hash: ViewHash; readonly body: Uint8Array } | null = null;
+
+  to(peerId: string, message: Message): void {
+    this.network?.send(peerId, encode(message));
+  }
+
+  toAll(peerIds: Iterable<string>, message: Message): void {
+    const body = encode(message);
+    for (const peerId of peerIds) this.network?.send(peerId, body);
+  }
+
+  byGossip(message: Message): void {
+    this.network?.gossip(encode(message));
+  }
+
+  /** Dozens a second, and mostly the same. */
+  beat(peerIds: readonly string[], hash: ViewHash): void {
+    if (this.#beat?.hash !== hash) this.#beat = { hash, body: encode({ type: 'beat', hash }) };
+    for (const peerId of peerIds) this.network?.send(peerId, this.#beat.body);
+  }
+}
