@@ -242,12 +242,13 @@ function settleStrangers(state: State, now: Instant, effects: Effect[]): void {
   if (strangers.size > 0) plans.awaitStranger(plan, nodesOf(state), now);
 }
 
-/** [Y3] Who looked on duty tells even that there is nothing new: the others then need not look. */
+/**
+ * [Y3] Who looked on duty tells even that there is nothing new: the others then need not look. One message: what does
+ * not fit in, a cold start, others find by the same look.
+ */
 function tell(entries: readonly Entry[], duty: boolean, effects: Effect[]): void {
   const once = [...new Map(entries.map((entry) => [entry.id, entry])).values()];
-  if (once.length === 0 && duty) effects.push({ type: 'vouch', entries: [] });
-  for (let from = 0; from < once.length; from += entriesMax)
-    effects.push({ type: 'vouch', entries: once.slice(from, from + entriesMax) });
+  if (once.length > 0 || duty) effects.push({ type: 'vouch', entries: once.slice(-entriesMax) });
 }
 
 function recent({ bindings, gone, plan }: State, seen: ReadonlySet<MemberId>, now: Instant): Entry[] {

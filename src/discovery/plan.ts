@@ -5,7 +5,7 @@
  *   boot       at once; again soon while nobody else is there
  *   turn       three nodes in an epoch (turn.ts), anywhere in its first half
  *   stranger   the first of those that it came to within 100 ms or so, the others if that one does not tell
- *   silence    two epochs without word from two vouchers; then about one node a second
+ *   silence    two epochs without word from two vouchers; then one node in two seconds or so
  *   isolation  nobody answers
  *
  * A failure puts all of them off: full jitter up to 120 s. Throttling starts high, because who is throttled is one of
@@ -45,16 +45,16 @@ const bootJitterMs = 500;
 const gapMs = 1_000;
 const aloneBaseMs = 2_000;
 const retry = { baseMs: 1_000, capMs: 120_000 };
-/** A thousand that are throttled together come back within 16 s and then 32 s: 60 and 20 a second, of which 20 pass. */
-const retryThrottled = { baseMs: 16_000, capMs: 120_000 };
+/** A thousand that are throttled together come back within 24 s and then 48 s: 35 and 10 a second, of which 20 pass. */
+const retryThrottled = { baseMs: 24_000, capMs: 120_000 };
 /** All nodes together look ten times a second for strangers: half of what the account has. */
 const strangerShareMs = 100;
 /** How many nodes a newcomer dials at once, about. */
 const dialledMax = 16;
 /** In vain 2, 4, 8, 16 times as rarely: who knocks with ever new keys costs the account a call every 1.6 s at most. */
 const missesMax = 4;
-/** All nodes together, when all pollers are silent: one call a second. */
-const silenceShareMs = 1_000;
+/** All nodes together, when all pollers are silent: about one call a second, with the second attempt that each look has. */
+const silenceShareMs = 2_000;
 
 export function newPlan(
   options: { readonly discoveryMs: number; readonly epochOffsetMs: number },

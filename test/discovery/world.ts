@@ -27,8 +27,9 @@ const perSecond = 20;
 /** An answer of EC2, and a message through the mesh of a thousand. */
 const answerMs = 300;
 const gossipMs = 150;
-/** The SDK's standard mode tries twice more, after up to 0.5 and 1 s where it was throttled. */
-const retriesMs = [500, 1_000];
+const exchangeMs = 5_000;
+/** The SDK's standard mode tries once more, after up to 0.5 s where it was throttled. */
+const retriesMs = [500];
 
 export class World {
   now = instant(0);
@@ -63,6 +64,7 @@ export class World {
     const options = { selfId: member, discoveryMs: 30_000, epochOffsetMs: 1_790_000_000_000 };
     node.state = discovery.init(options, { seed: this.#draw(2 ** 32) }, this.now);
     this.#arm(node);
+    this.at(this.now + this.#draw(exchangeMs), () => this.#exchange(node));
   }
 
   at(ms: number, run: () => void): void {
@@ -189,6 +191,22 @@ export class World {
     if (discovery.isAdmitted(other.state, node.peerId)) return;
     this.at(this.now + 2, () => this.deliver(other, { type: 'stranger', peerId: node.peerId }));
     this.at(this.now + 1_000 * 2 ** tries, () => this.#dial(node, other, tries + 1));
+  }
+
+  /** As records are: compared with some other node, and whoever signed one that is new is a stranger. */
+  #exchange(node: Node): void {
+    if (!node.up) return;
+    const others = [...this.nodes.values()];
+    const other = others[this.#draw(others.length)]!;
+    if (other.up && discovery.isAdmitted(node.state!, other.peerId)) {
+      const unknown = others.filter(
+        ({ up, peerId }) =>
+          up && discovery.isAdmitted(other.state!, peerId) && !discovery.isAdmitted(node.state!, peerId),
+      );
+      for (const { id, peerId } of unknown.slice(0, 64))
+        if (id !== node.id) this.deliver(node, { type: 'stranger', peerId });
+    }
+    this.at(this.now + exchangeMs, () => this.#exchange(node));
   }
 
   #acquaint(node: Node, other: Node): void {

@@ -1,0 +1,282 @@
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import * as discovery from '../../src/discovery/discovery.ts';
+import type { Effect, Entry, Event, Listed } from '../../src/discovery/events.ts';
+import { memberId } from '../../src/std/member-id.ts';
+import { instant } from '../../src/std/time.ts';
+
+const listed = (id: string, change: Partial<Listed> = {}): Listed => ({
+  id: memberId(id),
+  peerId: `peer-${id}`,
+  address: { host: `host-${id}`, port: 4001 },
+  zone: 'a',
+  role: 'worker',
+  left: false,
+  ...change,
+});
+const entry = (id: string, change: Partial<Entry> = {}): Entry => {
+  const { left: _, ...rest } = listed(id);
+  return { ...rest, peerId: `peer-${id}`, address: { host: `host-${id}`, port: 4001 }, ...change };
+};
+const self = listed('self');
+const epochMs = 30_000;
+
+/** One machine by hand: time passes only here. */
+class Subject {
+  now = instant(0);
+  state = discovery.init(
+    { selfId: self.id, discoveryMs: epochMs, epochOffsetMs: 0 },
+    { seed: 1 },
+    instant(0),
+  );
+
+  deliver(event: Event): readonly Effect[] {
+    const [state, effects] = discovery.step(this.state, event, this.now);
+    this.state = state;
+    return effects;
+  }
+
+  /** Lets time pass up to the next look. */
+  untilLook(): readonly Effect[] {
+    for (let i = 0; i < 1_000; i++) {
+      this.now = instant(Math.max(this.now, discovery.deadline(this.state)));
+      const effects = this.deliver({ type: 'tick' });
+      if (effects.some(({ type }) => type === 'look')) return effects;
+    }
+    throw new Error('it never looks');
+  }
+
+  /** The next look, answered with these. */
+  look(...others: Listed[]): readonly Effect[] {
+    this.untilLook();
+    return this.deliver({ type: 'looked', listed: [self, ...others] });
+  }
+
+  vouch(by: string, ...entries: Entry[]): readonly Effect[] {
+    return this.deliver({ type: 'vouched', by: memberId(by), entries });
+  }
+
+  bound(): string[] {
+    return [...this.state.bindings.members.keys()];
+  }
+}
+
+const types = (effects: readonly Effect[]): string[] => effects.map(({ type }) => type);
+const among = (...ids: string[]): Subject => {
+  const subject = new Subject();
+  subject.look(...ids.map((id) => listed(id)));
+  return subject;
+};
+
+test('[Y1] who is listed with a key and an address is bound, who has left or has no key yet is not', () => {
+  const subject = new Subject();
+  const effects = subject.look(
+    listed('b'),
+    listed('young', { peerId: null }),
+    listed('nowhere', { address: null }),
+    listed('gone', { left: true }),
+    listed('person', { role: 'operator', address: null }),
+  );
+  deepEqual(subject.bound(), ['b', 'person']);
+  deepEqual(
+    effects.flatMap((effect) => (effect.type === 'bound' ? [[effect.binding.id, effect.binding.voter]] : [])),
+    [
+      ['b', true],
+      ['person', false],
+    ],
+  );
+  ok(discovery.isAdmitted(subject.state, 'peer-b'));
+  ok(!discovery.isAdmitted(subject.state, 'peer-gone'));
+});
+
+test('[Y2] one voucher changes nothing; two distinct ones that agree bind; neither of them twice, nor about itself', () => {
+  const subject = among('b', 'c', 'd');
+  deepEqual(subject.vouch('b', entry('x')), []);
+  deepEqual(subject.vouch('b', entry('x')), []);
+  deepEqual(subject.vouch('x', entry('x')), []);
+  deepEqual(subject.vouch('c', entry('x', { peerId: 'peer-other' })), []);
+  deepEqual(types(subject.vouch('d', entry('x'))), ['bound']);
+  ok(discovery.isAdmitted(subject.state, 'peer-x'));
+});
+
+test('[Y2] strangers and operators cannot vouch, and a hint is forgotten after two epochs', () => {
+  const subject = new Subject();
+  subject.look(listed('b'), listed('c'), listed('person', { role: 'operator' }));
+  subject.vouch('nobody', entry('x'));
+  subject.vouch('person', entry('x'));
+  deepEqual(subject.vouch('b', entry('x')), []);
+  subject.now = instant(subject.now + 2 * epochMs + 1);
+  deepEqual(subject.vouch('c', entry('x')), []);
+});
+
+test('[Y2] a member that vouches for thousands that do not exist takes the room of nobody else', () => {
+  const subject = among('liar', 'b', 'c');
+  for (let i = 0; i < 100; i++)
+    subject.vouch('liar', ...Array.from({ length: 64 }, (_, j) => entry(`lie-${i}-${j}`)));
+  ok(subject.state.claims.size <= 1_000);
+  subject.vouch('b', entry('x'));
+  deepEqual(types(subject.vouch('c', entry('x'))), ['bound']);
+  deepEqual(subject.bound(), ['liar', 'b', 'c', 'x']);
+});
+
+test('[Y3] who looked in turn tells what is new, or that nothing is; the first answer is news to nobody', () => {
+  const subject = new Subject();
+  ok(!types(subject.look(listed('b'))).includes('vouch'));
+  const effects = subject.look(listed('b'), listed('c'));
+  const told = effects.flatMap((effect) => (effect.type === 'vouch' ? [effect.entries] : []));
+  ok(told[0]!.some(({ id }) => id === 'c'));
+  for (let i = 0; i < 4; i++) subject.look(listed('b'), listed('c'));
+  deepEqual(
+    subject.look(listed('b'), listed('c')).filter(({ type }) => type === 'vouch'),
+    [{ type: 'vouch', entries: [] }],
+  );
+});
+
+test('[Y4] a failed answer changes nothing, and one without ourselves takes nobody away', () => {
+  const subject = among('b', 'c');
+  subject.untilLook();
+  deepEqual(types(subject.deliver({ type: 'look-failed', kind: 'busy', why: 'busy' })), ['fact']);
+  for (let i = 0; i < 9; i++) {
+    subject.untilLook();
+    subject.deliver({ type: 'looked', listed: [] });
+  }
+  deepEqual(subject.bound(), ['b', 'c']);
+});
+
+test('[Y5] who is missing in three epochs is unbound, unless membership calls it alive', () => {
+  const subject = among('b', 'c', 'd');
+  subject.deliver({ type: 'judged', id: memberId('b'), live: true, left: false });
+  for (let i = 0; i < 2; i++) subject.look(listed('d'));
+  deepEqual(subject.bound(), ['b', 'c', 'd']);
+  ok(types(subject.look(listed('d'))).includes('unbound'));
+  deepEqual(subject.bound(), ['b', 'd']);
+  subject.deliver({ type: 'judged', id: memberId('b'), live: false, left: false });
+  for (let i = 0; i < 2; i++) subject.look(listed('d'));
+  subject.look(listed('b'), listed('d'));
+  for (let i = 0; i < 2; i++) subject.look(listed('d'));
+  deepEqual(subject.bound(), ['b', 'd']);
+});
+
+test('[Y5] two that say in three epochs that a member is gone are believed, one is not', () => {
+  const subject = among('b', 'c', 'x');
+  const gone = entry('x', { left: true });
+  for (let i = 0; i < 5; i++) {
+    subject.now = instant(subject.now + epochMs);
+    subject.vouch('b', gone);
+  }
+  deepEqual(subject.bound(), ['b', 'c', 'x']);
+  for (let i = 0; i < 3; i++) {
+    subject.now = instant(subject.now + epochMs);
+    subject.vouch('b', gone);
+    subject.vouch('c', gone);
+  }
+  deepEqual(subject.bound(), ['b', 'c']);
+});
+
+test('[Y5] a goodbye in the tags unbinds at once, but not who is alive: tags are read late', () => {
+  const subject = among('b', 'c');
+  subject.deliver({ type: 'judged', id: memberId('b'), live: true, left: false });
+  subject.look(listed('b', { left: true }), listed('c', { left: true }));
+  deepEqual(subject.bound(), ['b']);
+});
+
+test('[Y6] failures put looks off further and further, throttling at once, to two minutes at most', () => {
+  for (const kind of ['busy', 'unreachable']) {
+    const subject = new Subject();
+    const waits = Array.from({ length: 40 }, () => {
+      const before = subject.now;
+      subject.untilLook();
+      subject.deliver({ type: 'look-failed', kind, why: kind });
+      return subject.now - before;
+    });
+    ok(Math.max(...waits) > 60_000 && Math.max(...waits) <= 120_000, `${kind}: ${Math.max(...waits)}`);
+  }
+});
+
+test('[Y7] a stranger causes a look and hears what became of it; who came during a look waits for the next', () => {
+  const subject = among('b');
+  subject.now = instant(subject.now + 5_000);
+  deepEqual(subject.deliver({ type: 'stranger', peerId: 'peer-b' }), [
+    { type: 'settled', peerId: 'peer-b', admitted: true },
+  ]);
+  subject.deliver({ type: 'stranger', peerId: 'peer-x' });
+  const asked = subject.now;
+  subject.untilLook();
+  ok(subject.now - asked <= 1_600);
+  subject.now = instant(subject.now + 1);
+  subject.deliver({ type: 'stranger', peerId: 'peer-late' });
+  const effects = subject.deliver({ type: 'looked', listed: [self, listed('b')] });
+  deepEqual(
+    effects.filter(({ type }) => type === 'settled'),
+    [{ type: 'settled', peerId: 'peer-x', admitted: false }],
+  );
+  const next = subject.look(listed('b'), listed('late'));
+  ok(next.some((effect) => effect.type === 'settled' && effect.peerId === 'peer-late' && effect.admitted));
+});
+
+test('[Y7] vouchers that come first spare the look', () => {
+  const subject = among('b', 'c');
+  subject.now = instant(subject.now + 5_000);
+  subject.deliver({ type: 'stranger', peerId: 'peer-x' });
+  ok(discovery.deadline(subject.state) < subject.now + 1_600);
+  subject.vouch('b', entry('x'));
+  deepEqual(types(subject.vouch('c', entry('x'))), ['bound', 'settled']);
+  ok(discovery.deadline(subject.state) > subject.now + 1_600);
+});
+
+test('[Y7] ever new strangers in vain cause ever fewer looks, and no more than 64 wait', () => {
+  const subject = among('b');
+  let looks = 0;
+  let refused = 0;
+  for (let ms = 0; ms < 600_000; ms += 100) {
+    subject.now = instant(subject.now + 100);
+    const effects = [
+      ...subject.deliver({ type: 'stranger', peerId: `knock-${ms}` }),
+      ...subject.deliver({ type: 'tick' }),
+    ];
+    refused += effects.filter(({ type }) => type === 'settled').length;
+    if (!effects.some(({ type }) => type === 'look')) continue;
+    looks++;
+    refused += types(subject.deliver({ type: 'looked', listed: [self, listed('b')] })).filter(
+      (type) => type === 'settled',
+    ).length;
+    ok(subject.state.strangers.size <= 64);
+  }
+  ok(looks < 70, `${looks} looks in ten minutes`);
+  ok(refused > 5_900);
+});
+
+test('[Y8] who is isolated looks soon', () => {
+  const subject = among('b', 'c', 'd', 'e', 'f');
+  subject.now = instant(subject.now + 20_000);
+  subject.deliver({ type: 'isolated' });
+  ok(discovery.deadline(subject.state) <= subject.now + 1_000);
+});
+
+test('[Y9] an instance with a new key is bound anew, and an answer that still shows the old one is stale', () => {
+  const subject = among('b');
+  const effects = subject.look(listed('b', { peerId: 'peer-new' }));
+  ok(types(effects).includes('bound'));
+  ok(!discovery.isAdmitted(subject.state, 'peer-b'));
+  subject.look(listed('b'));
+  ok(discovery.isAdmitted(subject.state, 'peer-new'));
+});
+
+test('[Y9] the key of another stays with that other, until it is gone', () => {
+  const subject = among('b', 'c');
+  const effects = subject.look(listed('b'), listed('c'), listed('thief', { peerId: 'peer-b' }));
+  ok(effects.some((effect) => effect.type === 'fact' && effect.fact.fact === 'discovery.failed'));
+  deepEqual(subject.bound(), ['b', 'c']);
+  subject.look(listed('c'), listed('heir', { peerId: 'peer-b' }));
+  deepEqual(subject.bound(), ['c', 'heir']);
+});
+
+test('[Y11] more than a thousand are reported, not kept', () => {
+  const subject = new Subject();
+  const effects = subject.look(...Array.from({ length: 1_010 }, (_, i) => listed(`i-${i}`)));
+  equal(subject.bound().length, 1_000);
+  deepEqual(
+    effects.filter(({ type }) => type === 'fact'),
+    [{ type: 'fact', fact: { fact: 'discovery.overfull', dropped: 10 } }],
+  );
+});
