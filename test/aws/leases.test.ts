@@ -1,0 +1,155 @@
+/** The port of leases against S3 as the local cloud speaks it: real sockets, the real SDK. */
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { test } from 'node:test';
+import { openLeaseStore } from '../../src/aws/leases.ts';
+import { Holding } from '../../src/node/holding.ts';
+import type { LeaseStore } from '../../src/node/ports.ts';
+import { systemClock } from '../../src/os/clock.ts';
+import { memberId } from '../../src/std/member-id.ts';
+import { Bucket, eventually, openS3Rig, type S3Rig } from '../localcloud/s3-rig.ts';
+import { openLossyProxy } from './lossy-proxy.ts';
+
+const soon = (): AbortSignal => AbortSignal.timeout(5_000);
+const key = 'leases/scale';
+/** Short enough for a test, long enough for a machine that is busy with other tests. */
+const ttlMs = 3_000;
+
+type Opened = LeaseStore & AsyncDisposable;
+
+function open(rig: S3Rig, endpoint = rig.url, bucket = Bucket): Opened {
+  const credentials = rig.client.config.credentials as () => Promise<{
+    accessKeyId: string;
+    secretAccessKey: string;
+  }>;
+  const store = openLeaseStore({ bucket, endpoint, region: 'us-east-1', credentials: () => credentials() });
+  return Object.assign(store, { [Symbol.asyncDispose]: async () => store.close() });
+}
+
+test('[L1] one creates, and replaces what it has seen; every other write is unmet', async () => {
+  await using rig = await openS3Rig();
+  await using store = open(rig);
+  equal(await store.read(key, soon()), null);
+  deepEqual(await store.replace(key, { body: 'x', etag: '"none"' }, soon()), { type: 'unmet' });
+  const made = await store.create(key, 'one', soon());
+  ok(made.type === 'written');
+  deepEqual(await store.create(key, 'two', soon()), { type: 'unmet' });
+  deepEqual(await store.read(key, soon()), { body: 'one', etag: made.etag });
+  const replaced = await store.replace(key, { body: 'three', etag: made.etag }, soon());
+  ok(replaced.type === 'written');
+  deepEqual(await store.replace(key, { body: 'four', etag: made.etag }, soon()), { type: 'unmet' });
+  deepEqual(await store.read(key, soon()), { body: 'three', etag: replaced.etag });
+});
+
+test('of twenty that create at once one does, and the others hear that they did not', async () => {
+  await using rig = await openS3Rig();
+  await using store = open(rig);
+  const all = Array.from({ length: 20 }, (_, at) => store.create(key, `${at}`, soon()));
+  const written = (await Promise.all(all)).filter(({ type }) => type === 'written');
+  equal(written.length, 1);
+});
+
+test('[L6] a conflict is told from a refusal, and every failure has its kind; nothing is tried twice', async () => {
+  await using rig = await openS3Rig();
+  await using store = open(rig);
+  const kinds = { 503: 'busy', 500: 'unreachable', 403: 'denied', 400: 'invalid' } as const;
+  for (const [status, kind] of Object.entries(kinds)) {
+    rig.faults.push({ delayMs: 0, fail: Number(status) as 503 });
+    await rejects(store.create(key, 'x', soon()), { name: 'Failure', kind });
+  }
+  rig.faults.push({ delayMs: 0, fail: 'drop' });
+  await rejects(store.read(key, soon()), { kind: 'unreachable' });
+  rig.faults.push({ delayMs: 0, fail: 409 });
+  deepEqual(await store.create(key, 'x', soon()), { type: 'conflict' });
+  rig.faults.push({ delayMs: 2_000, fail: null });
+  await rejects(store.read(key, AbortSignal.timeout(50)), { kind: 'late' });
+  equal(rig.begun.length, 7);
+  await using nowhere = open(rig, rig.url, 'nowhere');
+  await rejects(nowhere.read(key, soon()), { kind: 'missing' });
+  await rejects(nowhere.create(key, 'x', soon()), { kind: 'missing' });
+});
+
+test('[L5] an answer that is lost leaves the write behind, and says nothing of it', async () => {
+  await using rig = await openS3Rig();
+  await using proxy = await openLossyProxy(rig.url);
+  await using store = open(rig, proxy.url);
+  proxy.loseNextAnswer();
+  await rejects(store.create(key, 'x', soon()), { kind: 'unreachable' });
+  equal((await store.read(key, soon()))?.body, 'x');
+});
+
+function candidate(id: string, store: LeaseStore, rank = 0): Holding & Disposable {
+  const facts: string[] = [];
+  const holding = new Holding(
+    { duty: 'scale', self: memberId(id), run: `${id}-${process.pid}`, ttlMs, rank },
+    { clock: systemClock, store, rng: { seed: 13 }, report: ({ fact }) => facts.push(fact) },
+  );
+  return Object.assign(holding, { [Symbol.dispose]: () => holding.close() });
+}
+
+/** So that nobody waits for a holder that never was. */
+const free = (store: LeaseStore): Promise<unknown> =>
+  store.create(
+    key,
+    JSON.stringify({ epoch: 6, holder: 'i-0', nonce: 'i-0.1', ttlMs, released: true }),
+    soon(),
+  );
+
+test('[L9] a duty goes from one to the next by release, and both see who has it', async () => {
+  await using rig = await openS3Rig();
+  await using store = open(rig);
+  await free(store);
+  using one = candidate('i-1', store);
+  await eventually(() => one.holds() !== null);
+  equal(one.holds()?.epoch, 7);
+  using two = candidate('i-2', store, 1);
+  const told: (number | null)[] = [];
+  two.changed.add((held) => told.push(held?.epoch ?? null));
+  await one.release(soon());
+  equal(one.holds(), null);
+  await eventually(() => two.holds() !== null);
+  deepEqual(told, [8]);
+  equal(JSON.parse((await store.read(key, soon()))!.body).holder, 'i-2');
+});
+
+test('[L4] who cannot reach S3 stops before the next one starts, and its late commit is refused', async () => {
+  await using rig = await openS3Rig();
+  await using proxy = await openLossyProxy(rig.url);
+  await using cut = open(rig, proxy.url);
+  await using store = open(rig);
+  await free(store);
+  using one = candidate('i-1', cut);
+  await eventually(() => one.holds() !== null);
+  deepEqual(await one.commit('first', soon()), { type: 'committed' });
+  using two = candidate('i-2', store, 1);
+  proxy.hold(true);
+  let bothMs = 0;
+  await eventually(() => {
+    if (one.holds() !== null && two.holds() !== null) bothMs += 5;
+    return two.holds() !== null;
+  }, 15_000);
+  equal(bothMs, 0);
+  equal(two.holds()?.epoch, 8);
+  deepEqual(await two.commit('second', soon()), { type: 'committed' });
+  deepEqual(await one.commit('late', soon()), { type: 'not-held' });
+});
+
+test('[L5] a holder lives through SlowDown, a conflict and a lost answer without a gap', async () => {
+  await using rig = await openS3Rig();
+  await using proxy = await openLossyProxy(rig.url);
+  await using store = open(rig, proxy.url);
+  await free(store);
+  using one = candidate('i-1', store);
+  await eventually(() => one.holds() !== null);
+  const told: unknown[] = [];
+  one.changed.add((held) => told.push(held));
+  for (const trouble of [503, 409, 'lost'] as const) {
+    const begun = rig.begun.length;
+    if (trouble === 'lost') proxy.loseNextAnswer();
+    else rig.faults.push({ delayMs: 0, fail: trouble });
+    // The write that fails, the read after it, and a renewal that works.
+    await eventually(() => rig.begun.slice(begun).filter((name) => name === 'PutObject').length >= 2);
+    ok(rig.begun.slice(begun).includes('GetObject'), String(trouble));
+  }
+  equal(one.holds()?.epoch, 7);
+  deepEqual(told, []);
+});
