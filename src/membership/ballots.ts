@@ -5,7 +5,7 @@
  * stands: votes without an end add up, over hours, to deaths that nobody saw. `slow` stands until it is withdrawn, but
  * not for longer than 40 s.
  *
- * A voter that nobody seconds makes its subject suspect for at most 40 s, and then for half of the time: what a lone
+ * A voter that nobody seconds makes its subject suspect for half of the time, and 40 s beyond that: what a lone
  * ballot holds is drawn from an allowance that refills half as fast as it is spent. A liar gains no more by repeating
  * itself; an honest observer whose own link is broken does not keep a healthy member out of use.
  */
@@ -25,9 +25,11 @@ type Ballot = {
   readonly sequence: number;
   readonly at: Instant;
   readonly until: Instant;
+  /** Not drawn from the voter's allowance. */
+  readonly isFree: boolean;
 };
 
-type Allowance = { spentMs: number; at: Instant };
+type Allowance = { readonly spentMs: number; readonly at: Instant };
 
 export type Poll = {
   /** All ballots are about this incarnation of the subject. */
@@ -52,11 +54,14 @@ export function cast(poll: Poll, by: MemberId, vote: Vote, now: Instant): boolea
   const before = poll.ballots.get(by);
   if (before !== undefined && vote.sequence <= before.sequence) return false;
   const { evidence, sequence } = vote;
-  if (before !== undefined) refund(poll, by, before, now);
   const wishMs = evidence === 'slow' ? slowMs : hardMs;
-  const ms = evidence === 'alive' || isSeconded(poll, by, now) ? wishMs : spend(poll, by, wishMs, now);
-  poll.ballots.set(by, { evidence, sequence, at: now, until: after(now, ms) });
-  return ms > 0;
+  const isFree = evidence === 'alive' || isSeconded(poll, by, now);
+  const spent = spentMs(poll, by, now);
+  const ms = isFree ? wishMs : Math.min(wishMs, loneMsMax - spent);
+  if (ms < hardMs) return false; // in pieces no shorter than a vote, or the subject would flicker
+  poll.allowances.set(by, { spentMs: isFree ? spent : spent + ms, at: now });
+  poll.ballots.set(by, { evidence, sequence, at: now, until: after(now, ms), isFree });
+  return true;
 }
 
 /**
@@ -64,9 +69,9 @@ export function cast(poll: Poll, by: MemberId, vote: Vote, now: Instant): boolea
  * word may have lain in our own buffers while its process ended.
  */
 export function disprove(poll: Poll, proof: 'word' | 'connection', now: Instant): void {
-  for (const [by, ballot] of poll.ballots) {
-    if (ballot.evidence !== 'slow' && proof === 'word') continue;
-    refund(poll, by, ballot, now);
+  for (const [by, { evidence }] of poll.ballots) {
+    if (evidence !== 'slow' && proof === 'word') continue;
+    poll.allowances.set(by, { spentMs: spentMs(poll, by, now), at: now });
     poll.ballots.delete(by);
   }
 }
@@ -111,22 +116,10 @@ function isSeconded(poll: Poll, by: MemberId, now: Instant): boolean {
   return false;
 }
 
-function spend(poll: Poll, by: MemberId, wishMs: number, now: Instant): number {
-  const spent = spentMs(poll, by, now);
-  const ms = Math.min(wishMs, loneMsMax - spent);
-  poll.allowances.set(by, { spentMs: spent + ms, at: now });
-  return ms;
-}
-
-/** What it did not use of its last ballot is its own again. */
-function refund(poll: Poll, by: MemberId, { evidence, until }: Ballot, now: Instant): void {
-  const allowance = poll.allowances.get(by);
-  if (allowance === undefined || evidence === 'alive' || until <= now) return;
-  allowance.spentMs = Math.max(0, spentMs(poll, by, now) - (until - now));
-  allowance.at = now;
-}
-
+/** What its next ballot would begin with: what it did not use of its last one is its own again. */
 function spentMs(poll: Poll, by: MemberId, now: Instant): number {
-  const allowance = poll.allowances.get(by);
-  return allowance === undefined ? 0 : Math.max(0, allowance.spentMs - (now - allowance.at) * loneRefill);
+  const { spentMs: spent, at } = poll.allowances.get(by) ?? { spentMs: 0, at: now };
+  const ballot = poll.ballots.get(by);
+  const unusedMs = ballot === undefined || ballot.isFree ? 0 : Math.max(0, ballot.until - now);
+  return Math.max(0, spent - unusedMs - (now - at) * loneRefill);
 }

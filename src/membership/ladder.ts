@@ -36,6 +36,8 @@ const budgetPauseMs = 50;
 const redialMs = 500;
 const hardGap = { baseMs: 1_000, capMs: 32_000 };
 const slowGap = { baseMs: 2_000, capMs: 32_000 };
+/** A beat that TCP had to repeat comes within 400 ms; before that nobody else need hear of it. */
+const slowTellMs = 850;
 const slowProbeMsMax = 512_000;
 const calmMs = 64_000;
 /** Observers repeat their votes on a dead subject so many times for those who missed the first. */
@@ -157,6 +159,11 @@ export function tell(state: State, watch: Watch, now: Instant, effects: Effect[]
   watch.tellAt = never;
   if (finding === null || role === 'doubting' || !state.self.voter) return;
   if (finding === 'slow' && !isDesignated(state, member)) return;
+  const saidAt = after(member.heardAt, slowTellMs);
+  if (finding === 'slow' && now < saidAt) {
+    watch.tellAt = saidAt;
+    return rouse(state, saidAt);
+  }
   const damp = watch.damps[finding];
   const mayAt = after(damp.at, damp.gapMs);
   if (watch.early === 'probing') {

@@ -25,7 +25,10 @@ const holdersMax = 8;
 const probesToBelieve = 2;
 const accusationMs = 10_000;
 const refuteGapMs = 2_000;
-/** Until then the record of a new incarnation has come, if it is a new one. */
+/**
+ * Until then the record of a new incarnation has come, if it is a new life. Where several come back at once a higher
+ * incarnation may as well be their own refutation.
+ */
 const reunionMs = 1_000;
 
 export type Rumour = { readonly holders: Map<MemberId, Instant>; quietUntil: Instant };
@@ -96,10 +99,12 @@ export function upkeep(state: State, now: Instant, effects: Effect[]): void {
     forget(rumour.holders, rumourMs, now);
     if (rumour.holders.size === 0 && now >= rumour.quietUntil) state.rumours.delete(id);
   }
+  const areMany = state.reunions.size > 1;
   for (const [member, { incarnation, at }] of state.reunions) {
     if (now < after(at, reunionMs)) continue;
     state.reunions.delete(member);
-    if (isLiving(member) && member.incarnation === incarnation) refute(state, 'reconnected', now, effects);
+    const isSameLife = member.incarnation === incarnation;
+    if (isLiving(member) && (isSameLife || areMany)) refute(state, 'reconnected', now, effects);
   }
 }
 

@@ -121,3 +121,59 @@ test('[M4] a third of 60 hosts go dark at once: all of them are dead for all oth
   ok(ms <= 5_000, `${ms} ms`);
   deepEqual(world.wrongs, []);
 });
+
+test('[M7] one that lies about everybody kills nobody, and holds only its own subjects suspect, for half of the time and 40 s', () => {
+  const world = settled(24);
+  const liar = world.node(5);
+  const observed = new Set(liar.state.subjects.map(({ id }) => id));
+  const judge = world.node(11);
+  const suspectMs = new Map<string, number>();
+  let sequence = 5_000_000;
+  for (let ms = 0; ms < 240_000; ms += 50) {
+    for (const subject of world.nodes) {
+      const evidence = (['refused', 'timeout', 'slow'] as const)[(ms / 50) % 3] ?? 'slow';
+      const vote = {
+        subject: subject.id,
+        incarnation: 1,
+        evidence,
+        sequence: ++sequence,
+        at: world.agenda.now,
+      };
+      if (subject !== liar && ms % 500 === 0) world.forge(liar, vote);
+      if (subject !== judge && judge.healthOf(subject) !== 'alive') {
+        suspectMs.set(subject.id, (suspectMs.get(subject.id) ?? 0) + 50);
+      }
+    }
+    world.run(50);
+  }
+  deepEqual(world.wrongs, []);
+  for (const [id, ms] of suspectMs) ok(observed.has(id as never) && ms <= 165_500, `${id} ${ms}`);
+  ok(suspectMs.size > 0);
+});
+
+test('[M7] votes of honest members, told again later by another, count for nothing', () => {
+  const world = settled(24);
+  const victim = world.node(3);
+  world.kill(victim);
+  world.run(200);
+  const told = world.nodes.flatMap((by) => by.votes.map((vote) => ({ by, vote })));
+  ok(told.length >= 8);
+  world.start(victim);
+  ok(world.until(5_000, () => world.allAlive()) <= 3_000);
+  world.run(3_000);
+  for (const { by, vote } of told) world.forge(by, vote);
+  for (let ms = 0; ms < 1_000; ms += 10) {
+    world.run(10);
+    ok(world.allAlive());
+  }
+});
+
+test('[M12] ten minutes of a lossy network and a stopped member is no storm of votes', () => {
+  const world = settled(16);
+  world.latePercent = 1;
+  world.node(3).life = 'stopped';
+  world.run(600_000);
+  const votes = world.nodes.reduce((sum, node) => sum + node.votes.length, 0);
+  ok(votes <= 16 * 10, `${votes} votes in ten minutes`);
+  deepEqual(world.wrongs, []);
+});

@@ -1,0 +1,81 @@
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  emptyRings,
+  insert,
+  observersOf,
+  remove,
+  seatOf,
+  subjectsOf,
+  type Seat,
+} from '../../src/membership/rings.ts';
+import { memberId } from '../../src/std/member-id.ts';
+
+const seat = (number: number): Seat => {
+  const id = memberId(`i-0a${(number * 7_919).toString(16).padStart(15, '0')}`);
+  return { id, ...seatOf(id) };
+};
+
+function ringsOf(count: number) {
+  const rings = emptyRings<Seat>();
+  const seats = Array.from({ length: count }, (_, number) => seat(number));
+  for (const one of seats) insert(rings, one);
+  return { rings, seats };
+}
+
+const all = (): boolean => true;
+
+test('[M2] everybody has as many observers as there are others, up to eight, distinct, and never itself', () => {
+  for (const count of [1, 2, 3, 5, 9, 10, 50, 400]) {
+    const { rings, seats } = ringsOf(count);
+    for (const one of seats) {
+      const observers = observersOf(rings, one, all);
+      equal(observers.length, Math.min(8, count - 1));
+      equal(new Set(observers).size, observers.length);
+      ok(!observers.includes(one));
+    }
+  }
+});
+
+test('[M2] who observes and who is observed agree, dead members between them or not', () => {
+  for (const count of [2, 3, 9, 12, 40, 200]) {
+    const { rings, seats } = ringsOf(count);
+    for (const isLiving of [all, (one: Seat) => seats.indexOf(one) % 4 !== 1]) {
+      for (const one of seats.filter(isLiving)) {
+        const { subjects } = subjectsOf(rings, one, isLiving);
+        const expected = seats.filter(
+          (other) => isLiving(other) && observersOf(rings, other, isLiving).includes(one),
+        );
+        deepEqual(new Set(subjects), new Set(expected));
+      }
+    }
+  }
+});
+
+test('[M2] every dead member is the charge of those who would observe it', () => {
+  const { rings, seats } = ringsOf(60);
+  const isLiving = (one: Seat): boolean => seats.indexOf(one) % 3 !== 0;
+  for (const dead of seats.filter((one) => !isLiving(one))) {
+    const nearest = observersOf(rings, dead, isLiving)[0] as Seat;
+    ok(subjectsOf(rings, nearest, isLiving).charges.includes(dead));
+  }
+});
+
+test('[M2] the order in which members came makes no difference, nor do those who went', () => {
+  const { rings, seats } = ringsOf(100);
+  const other = emptyRings<Seat>();
+  for (const one of [...seats].reverse()) insert(other, one);
+  for (let number = 100; number < 130; number++) insert(other, seat(number));
+  for (let number = 129; number >= 100; number--) remove(other, seat(number));
+  deepEqual(other, rings);
+});
+
+test('[M2] duties are spread: nobody observes four times as many as it should', () => {
+  const { rings, seats } = ringsOf(1_000);
+  const counts = seats.map((one) => subjectsOf(rings, one, all).subjects.length);
+  equal(
+    counts.reduce((sum, count) => sum + count, 0),
+    8_000,
+  );
+  ok(Math.max(...counts) <= 32, `${Math.max(...counts)}`);
+});
