@@ -20,8 +20,9 @@ import { NodeServing, type Counts } from './serve.ts';
 import type { MemberLoad, MoveReason, Serving } from './serving.ts';
 import { tagSelf, untagSelf } from './tags.ts';
 
-/** The own load is told this often when it changed. */
+/** The own load is told this often when it changed, and every fourth time when it did not. */
 const loadMs = 500;
+const loadRepeats = 4;
 
 type NodeOptions = {
   readonly cluster: string;
@@ -142,18 +143,23 @@ export class Node {
     const { cluster, record, address } = this.#options;
     await tagSelf(this.#tagging(), { cluster, record, address });
     if (this.#stopping.signal.aborted) return;
-    this.#tellLoad(null);
+    this.#tellLoad(null, 0);
     this.cluster.join();
     await this.cluster.looked;
     if (this.engine === null) this.cluster.revise({ life: { phase: 'serving' } });
   }
 
-  /** The engine samples itself once a second and counts its own generations at once: this often is often enough. */
-  #tellLoad(told: MemberLoad | null): void {
+  /**
+   * What changed is told; under load, now and then what did not as well, because routing adds to a load what it has
+   * sent since that was told.
+   */
+  #tellLoad(told: MemberLoad | null, times: number): void {
     const { clock } = this.#ports;
     const load = this.engine?.load() ?? null;
-    if (load?.running !== told?.running || load?.waiting !== told?.waiting) this.cluster.tellLoad(load);
-    this.#disarmLoad = clock.wakeAt(after(clock.now(), loadMs), () => this.#tellLoad(load));
+    const changed = load?.running !== told?.running || load?.waiting !== told?.waiting;
+    const aged = load !== null && load.running > 0 && times % loadRepeats === 0;
+    if (changed || aged) this.cluster.tellLoad(load);
+    this.#disarmLoad = clock.wakeAt(after(clock.now(), loadMs), () => this.#tellLoad(load, times + 1));
   }
 
   async #sayGoodbye(withinMs: number): Promise<void> {
