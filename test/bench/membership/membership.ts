@@ -1,0 +1,165 @@
+/**
+ * `npm run bench:membership`: how fast 32 real daemons learn that one of them was killed, that a host is gone, that a
+ * record changed; whether they ever hold a living one dead; and what that costs, beside as many `serf` agents on the
+ * same machine at the same time. `--json` prints one object; `--quick` is a short run of eight to try the bench
+ * itself; `--logs DIR` keeps what the daemons say. Exit 1 when a bound is broken.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { runTrial, type Ground } from '../../lab/enclosure.ts';
+import { openLab } from '../../lab/lab.ts';
+import { newestProgram } from '../../lab/program.ts';
+import { brokenBounds, inWords, type FalseDeaths, type Report } from './bounds.ts';
+import { cpuNanos, payloadSent } from './cost.ts';
+import { mean, rounded, spread } from './numbers.ts';
+import { Ours } from './ours.ts';
+import { needSerf, Serf } from './serf.ts';
+import { underStress, type Stress } from './stress.ts';
+
+const full = { nodes: 32, kills: 20, hostOffs: 5, partitionMs: 30_000, stressMs: 60_000, costMs: 30_000 };
+const quick = { nodes: 8, kills: 3, hostOffs: 2, partitionMs: 8_000, stressMs: 8_000, costMs: 5_000 };
+
+const stresses: Readonly<Record<keyof FalseDeaths, Stress>> = {
+  'stop0.6': { stopMs: 600, runMs: 100, hogs: 0 },
+  stop4: { stopMs: 4_000, runMs: 300, hogs: 0 },
+  stop12: { stopMs: 12_000, runMs: 300, hogs: 0 },
+  hogs: { stopMs: 12_000, runMs: 300, hogs: 8 },
+};
+/** One in eight is stopped and continued. */
+const stoppedShare = 1 / 8;
+/** A daemon that is late may judge late: its word of the stress is still counted this long after it, ms. */
+const tailMs = 4_000;
+/** After the start, before the cost is taken, ms. */
+const calmMs = 10_000;
+
+/** It takes about eleven minutes where all is well. */
+const runMsMax = 20 * 60_000;
+
+const { values: flags } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    logs: { type: 'string' },
+  },
+});
+const plan = flags.quick ? quick : full;
+const complaints: string[] = [];
+const startedAt = Date.now();
+const say = (line: string): void =>
+  void process.stderr.write(`${String(rounded((Date.now() - startedAt) / 1_000)).padStart(4)} s  ${line}\n`);
+function complain(what: string): void {
+  complaints.push(what);
+  say(what);
+}
+
+async function trial(ground: Ground): Promise<number> {
+  if (!ground.isEnclosed) say(`no host is cut off and no network split: ${ground.why}`);
+  const program = newestProgram();
+  say(`${plan.nodes} nodes of ${program.name}`);
+  await using opened = new AsyncDisposableStack();
+  const lab = await openLab({
+    ...{ nodes: plan.nodes, ground, program: program.start },
+    flags: () => ['--role', 'edge'],
+    logs: flags.logs ?? null,
+  });
+  opened.defer(() => lab.close());
+  const serf = await openSerf(ground);
+  if (serf !== null) opened.defer(() => serf.close());
+  const report = await measure(new Ours(lab, complain), serf, lab.daemons);
+  process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : inWords(report));
+  const broken = brokenBounds(report);
+  for (const bound of broken) say(`broken: ${bound}`);
+  for (const complaint of complaints) say(`noted: ${complaint}`);
+  return broken.length === 0 ? 0 : 1;
+}
+
+async function openSerf({ dir, isEnclosed }: Ground): Promise<Serf | null> {
+  const why = needSerf();
+  if (why === null) return Serf.start(plan.nodes, dir, isEnclosed);
+  say(`no serf beside us: ${why}`);
+  return null;
+}
+
+type Daemons = Awaited<ReturnType<typeof openLab>>['daemons'];
+
+async function measure(ours: Ours, serf: Serf | null, daemons: Daemons): Promise<Report> {
+  await pause(calmMs);
+  const [cost, serfCost] = await Promise.all([ours.cost(plan.costMs), serf && costOf(serf)]);
+  say(`cost ${JSON.stringify(cost)}, serf ${JSON.stringify(serfCost)}`);
+  const losses = await loseMany(ours, serf, daemons);
+  const partitionHealed = await ours.partition(plan.partitionMs);
+  say(`partition healed after ${partitionHealed} ms`);
+  const falseDead = await stressAll(ours, serf, daemons);
+  const { p50, p99 } = spread(losses.recordChange);
+  return {
+    nodes: plan.nodes,
+    ours: {
+      kill: spread(losses.kill),
+      hostOff: losses.hostOff.length === 0 ? null : spread(losses.hostOff),
+      recordChange: { p50, p99 },
+      falseDead: falseDead.ours,
+      cost,
+      partitionHealed,
+    },
+    serf: serf && {
+      kill: spread(losses.serfKill),
+      falseDead: falseDead.serf,
+      cost: serfCost!,
+    },
+  };
+}
+
+async function costOf(serf: Serf): Promise<NonNullable<Report['serf']>['cost']> {
+  const nanos = (): readonly number[] => serf.pids().map((pid) => cpuNanos(pid, null));
+  const [from, counted, at] = [nanos(), await serf.counters(), performance.now()];
+  await pause(plan.costMs);
+  const [to, recounted, ms] = [nanos(), await serf.counters(), performance.now() - at];
+  const shares = to.map((spent, i) => (100 * (spent - from[i]!)) / (ms * 1e6));
+  const sent =
+    counted === null || recounted === null
+      ? null
+      : payloadSent(recounted.netstat, recounted.snmp) - payloadSent(counted.netstat, counted.snmp);
+  return {
+    bytesPerSecond: sent === null ? null : rounded((sent * 1_000) / ms / plan.nodes),
+    corePercent: rounded(mean(shares), 3),
+  };
+}
+
+/** Kills in turn, ours and serf's. Serf takes seconds over each of its own, in which ours lose other things. */
+async function loseMany(ours: Ours, serf: Serf | null, daemons: Daemons) {
+  const times = { kill: [], hostOff: [], recordChange: [], serfKill: [] } as Record<string, number[]>;
+  const { kill = [], hostOff = [], recordChange = [], serfKill = [] } = times;
+  for (let round = 0; round < plan.kills; round++) {
+    const victim = (step: number): Daemons[number] => daemons[(7 * round + step) % daemons.length]!;
+    const theirs = serf?.kill((7 * round + 2) % daemons.length);
+    await pause(500);
+    kill.push(await ours.kill(victim(3)));
+    recordChange.push(await ours.recordChange(victim(5)));
+    const isHostOff = round % Math.floor(plan.kills / plan.hostOffs) === 0;
+    const off = isHostOff ? await ours.hostOff(victim(1)) : null;
+    if (off !== null) hostOff.push(off);
+    if (theirs !== undefined) serfKill.push(await theirs);
+    say(`kill ${kill.at(-1)}, record ${recordChange.at(-1)}, host ${off}, serf's kill ${serfKill.at(-1)} ms`);
+  }
+  return { kill, hostOff, recordChange, serfKill };
+}
+
+async function stressAll(ours: Ours, serf: Serf | null, daemons: Daemons) {
+  const found = { ours: {}, serf: {} } as Record<'ours' | 'serf', Record<keyof FalseDeaths, number>>;
+  const some = Array.from({ length: plan.nodes * stoppedShare }, (_, i) => Math.round(i / stoppedShare) + 3);
+  for (const [name, stress] of Object.entries(stresses) as [keyof FalseDeaths, Stress][]) {
+    const since = Date.now();
+    const agents = some.map((index) => ({ signal: (s: NodeJS.Signals) => serf?.signal(index, s) }));
+    await underStress([...some.map((index) => daemons[index]!), ...agents], stress, plan.stressMs);
+    await pause(tailMs);
+    found.ours[name] = ours.falseDeaths(since);
+    found.serf[name] = serf?.failures(since) ?? 0;
+    say(`${name}: false deaths ${found.ours[name]}, serf ${found.serf[name]}`);
+    await ours.settle();
+  }
+  return found;
+}
+
+// Outside, where there is a network to install it from.
+needSerf();
+process.exitCode = await runTrial(trial, runMsMax);
