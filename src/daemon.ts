@@ -4,13 +4,14 @@
  */
 import { awaitCredentials, roleCredentials } from './aws/credentials.ts';
 import { openCloud } from './aws/ec2.ts';
-import { openImds, type Imds } from './aws/imds.ts';
+import { openImds } from './aws/imds.ts';
 import { identify, noticesFrom } from './aws/metadata.ts';
 import { memberThread, release, respawn } from './cli/executable.ts';
 import { exit, type Io } from './cli/io.ts';
 import { describe, type Settings } from './config/settings.ts';
 import { openControl } from './control/server.ts';
 import { directoryFailure } from './control/socket-file.ts';
+import type { Listing } from './discovery/discovery.ts';
 import { openExternalEngine } from './engines/external.ts';
 import { openEngineHost, type EngineHost } from './engines/host.ts';
 import { simulatedSpec } from './engines/simulated.ts';
@@ -18,6 +19,7 @@ import { engineSocket, type EngineSpec } from './engines/spec.ts';
 import { vllmSpec } from './engines/vllm.ts';
 import { openInlet } from './gateway/peer.ts';
 import { openGateway } from './gateway/server.ts';
+import { openFinder } from './libp2p/mdns.ts';
 import { issueCertificate } from './mtls/certificate.ts';
 import { loadIdentity, type Identity } from './mtls/identity.ts';
 import { listenPeers } from './mtls/peer-listener.ts';
@@ -26,12 +28,14 @@ import type { ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
 import { Node } from './node/node.ts';
 import { gaugesOf, openOperations } from './node/operate.ts';
-import type { Cloud, InstanceIdentity } from './node/ports.ts';
+import type { Cloud, InstanceIdentity, PeerAddress, ReadNotice } from './node/ports.ts';
 import { originMs, systemClock as clock } from './os/clock.ts';
 import { makeDirectory } from './os/directory.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
 import { processes } from './os/processes.ts';
 import type { NodeRecord } from './registry/record.ts';
+import { identityOf, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
+import { assert } from './std/assert.ts';
 import { Failure } from './std/failure.ts';
 import { memberId, type MemberId } from './std/member-id.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
@@ -60,7 +64,7 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   // Before the first connection: what it does not see opening it cannot cut.
   const isolation = settings.faults ? isolationOf(settings) : null;
   if (isolation !== null) opened.defer(() => isolation.close());
-  const self = await identifySelf(settings, opened);
+  const self = await identifySelf(settings, { opened, report });
   const engine = openEngineOf(settings, { nodeId: self.id, env: io.env, report });
   const record = recordOf(settings, self, engine);
   const thread = await startThread(settings, self, { record, report });
@@ -85,7 +89,7 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   return exit.done;
 }
 
-/** Who this node is: by its key, and by what the metadata service and the settings say. */
+/** Who this node is: by its key, and by what the settings and, unless they list the peers, the metadata service say. */
 type Self = {
   readonly id: string;
   readonly cluster: string;
@@ -93,13 +97,57 @@ type Self = {
   readonly host: string;
   readonly identity: Identity;
   readonly instance: InstanceIdentity;
-  readonly imds: Imds;
+  readonly readNotice: ReadNotice;
   readonly cloud: Cloud;
+  /** EC2's is one for all, that of the settings our own. */
+  readonly listing: Listing;
 };
 
-async function identifySelf(settings: Settings, opened: AsyncDisposableStack): Promise<Self> {
+async function identifySelf(
+  settings: Settings,
+  { opened, report }: { readonly opened: AsyncDisposableStack; readonly report: Report },
+): Promise<Self> {
   await prepareDirectory(settings.dataDir);
   const identity = await loadIdentity(settings.dataDir);
+  const { peers, operators } = settings;
+  const self =
+    peers === null
+      ? await identifyInstance(settings, identity, opened)
+      : await identifyListed({ ...settings, peers }, identity, { opened, report });
+  return { ...self, cloud: withOperators(self.cloud, operators) };
+}
+
+/** Neither EC2 nor the metadata service is asked for anything. */
+async function identifyListed(
+  { peers, ...settings }: Settings & { readonly peers: readonly ListedPeer[] },
+  identity: Identity,
+  { opened, report }: { readonly opened: AsyncDisposableStack; readonly report: Report },
+): Promise<Self> {
+  const { nodeId, host, p2pPort, cluster } = settings;
+  assert(nodeId !== null && host !== null, 'the settings are refused without them');
+  const self = { nodeId, peerId: identity.peerId, address: { host, port: p2pPort } };
+  let find: (peerId: string) => PeerAddress | null = () => null;
+  const cloud = openRoster(self, peers, (peerId) => find(peerId));
+  if (peers.some(({ address }) => address === null)) {
+    const wanted = new Set(peers.map(({ peerId }) => peerId));
+    const onFailed = (why: string): void => report({ fact: 'discovery.failed', why });
+    const finder = await openFinder({ self, wanted, onFailed });
+    opened.defer(() => finder.close());
+    find = finder.find;
+  }
+  return {
+    ...{ id: nodeId, cluster: cluster ?? 'synkti', host, identity, cloud },
+    instance: identityOf(self),
+    readNotice: () => Promise.resolve(null),
+    listing: 'own',
+  };
+}
+
+async function identifyInstance(
+  settings: Settings,
+  identity: Identity,
+  opened: AsyncDisposableStack,
+): Promise<Self> {
   const imds = openImds(settings.imdsEndpoint ?? imdsOfAws);
   opened.defer(() => imds.close());
   const instance = await identify(imds, AbortSignal.timeout(identifyMs));
@@ -117,7 +165,9 @@ async function identifySelf(settings: Settings, opened: AsyncDisposableStack): P
   });
   opened.defer(() => cloud.close());
   const host = settings.host ?? instance.privateIp;
-  return { id: settings.nodeId ?? instance.instanceId, cluster, host, identity, instance, imds, cloud };
+  const id = settings.nodeId ?? instance.instanceId;
+  const readNotice = noticesFrom(imds);
+  return { id, cluster, host, identity, instance, readNotice, cloud, listing: 'shared' };
 }
 
 /** What this node says of itself before anything has happened to it. */
@@ -143,7 +193,7 @@ function recordOf(settings: Settings, { id, host, identity, instance }: Self, en
 
 const startThread = (
   { p2pPort, discoveryMs, faults }: Settings,
-  { host, identity, cloud }: Self,
+  { host, identity, cloud, listing }: Self,
   { record, report }: { readonly record: NodeRecord; readonly report: Report },
 ): Promise<MemberThread> =>
   startMemberThread(
@@ -153,6 +203,7 @@ const startThread = (
         own: record,
         keySeed: identity.privateKey.raw.subarray(0, 32),
         listen: { host, port: p2pPort },
+        listing,
         discoveryMs,
         rngSeed: seedFrom(identity.peerId),
         originMs,
@@ -165,7 +216,7 @@ const startThread = (
 
 function composeNode(
   settings: Settings,
-  { cluster: name, host, identity, instance, imds, cloud }: Self,
+  { cluster: name, host, identity, instance, readNotice, cloud }: Self,
   parts: {
     readonly record: NodeRecord;
     readonly cluster: ClusterPort;
@@ -187,7 +238,7 @@ function composeNode(
       clock,
       rng: { seed: seedFrom(identity.peerId) },
       cloud,
-      readNotice: noticesFrom(imds),
+      readNotice,
       cluster,
       engineHost: engine && {
         perform: (...order) => engine.perform(...order),

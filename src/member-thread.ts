@@ -17,7 +17,7 @@ import { metered } from './thread/meter.ts';
 import { serveCluster, type Port } from './thread/serve-cluster.ts';
 
 async function main(port: Port, setup: Setup): Promise<void> {
-  const { own, listen, discoveryMs, rngSeed, originMs, faults } = setup;
+  const { own, listen, listing, discoveryMs, rngSeed, originMs, faults } = setup;
   // Before the first connection. All that this thread connects to is a peer.
   const isolation = faults ? openIsolation(() => true) : null;
   const identity = await identityFromSeed(setup.keySeed);
@@ -28,7 +28,7 @@ async function main(port: Port, setup: Setup): Promise<void> {
       startNetwork({ privateKey, listen, version: own.version, onRefused }, events),
     );
     const cluster = new Cluster(
-      { own, discoveryMs, rng: { seed: rngSeed } },
+      { own, listing, discoveryMs, rng: { seed: rngSeed } },
       {
         ...{ clock: clockSince(originMs), cloud, report },
         openNetwork: network.open,

@@ -151,10 +151,23 @@ const relations: readonly Relation[] = [
         ? `${flagOf('model')} or ${variableOf('model')}: missing, expected what vllm shall serve: a path or a name`
         : null,
   },
+  needed('nodeId', 'the name of this node in the list'),
+  needed('host', 'where the others reach this node'),
   distinct('apiPort', 'p2pPort'),
   distinct('apiPort', 'peerPort'),
   distinct('p2pPort', 'peerPort'),
 ];
+
+/** Without EC2 nobody tells a node what it is called and where it is. */
+function needed(missing: 'nodeId' | 'host', expected: string): Relation {
+  return {
+    between: ['peers', missing],
+    problem: (settings) =>
+      settings.peers !== null && settings[missing] === null
+        ? `${flagOf(missing)} or ${variableOf(missing)}: missing, with ${flagOf('peers')} expected ${expected}`
+        : null,
+  };
+}
 
 function distinct(one: SettingName, other: SettingName): Relation {
   return {

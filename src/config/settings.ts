@@ -5,8 +5,10 @@
  *
  * What all members must agree on is a constant of the protocol and not here.
  */
+import type { ListedPeer } from '../roster/roster.ts';
 import * as kinds from './kinds.ts';
 import type { Kind } from './kinds.ts';
+import * as peerKinds from './peers.ts';
 
 type Setting<T> = {
   readonly kind: Kind<T>;
@@ -44,6 +46,17 @@ export const table = {
     fallback: null,
     derived: "the instance's private IP",
     help: 'address to listen on for other nodes, and to tell them',
+  }),
+  peers: setting<readonly ListedPeer[] | null>({
+    kind: peerKinds.peers,
+    fallback: null,
+    derived: 'whoever EC2 lists',
+    help: 'the cluster without EC2: its nodes as name=peerId@host:port; mDNS finds those without @host:port',
+  }),
+  operators: setting<readonly string[]>({
+    kind: peerKinds.peerIds,
+    fallback: [],
+    help: 'peer ids that may connect to this node without being members',
   }),
   apiHost: setting({
     kind: kinds.host,

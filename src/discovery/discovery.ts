@@ -30,8 +30,15 @@ import * as plans from './plan.ts';
 import type { Plan } from './plan.ts';
 import { isTurn } from './turn.ts';
 
+/**
+ * Whose list it is that we look at. `shared`: all see the same one, and spare each other the looks. `own`: ours alone,
+ * where a look costs nothing, and what others found in theirs counts for nothing.
+ */
+export type Listing = 'shared' | 'own';
+
 export type State = {
   readonly selfId: MemberId;
+  readonly listing: Listing;
   readonly bindings: Bindings;
   readonly claims: Claims;
   readonly plan: Plan;
@@ -58,11 +65,17 @@ const entriesMax = 64;
 const toldEpochs = 3;
 
 export const init = (
-  options: { readonly selfId: MemberId; readonly discoveryMs: number; readonly epochOffsetMs: number },
+  options: {
+    readonly selfId: MemberId;
+    readonly listing: Listing;
+    readonly discoveryMs: number;
+    readonly epochOffsetMs: number;
+  },
   rng: Rng,
   now: Instant,
 ): State => ({
   selfId: options.selfId,
+  listing: options.listing,
   bindings: noBindings(),
   claims: noClaims(),
   plan: plans.newPlan({ discoveryMs: options.discoveryMs, epochOffsetMs: options.epochOffsetMs }, rng, now),
@@ -130,7 +143,7 @@ function onLooked(state: State, listed: readonly Listed[], now: Instant, effects
   const gone = retire(state, absentees, now, effects);
   settleStrangers(state, now, effects);
   const told = duty ? [...recent(state, seen, now), ...gone, ...news] : [...gone, ...news];
-  if (state.hasLooked) tell(told, duty, effects);
+  if (state.hasLooked && state.listing === 'shared') tell(told, duty, effects);
   state.hasLooked = true;
 }
 
@@ -289,7 +302,7 @@ function onVouched(
   effects: Effect[],
 ): void {
   const voucher = state.bindings.members.get(by);
-  if (voucher === undefined || !isVoter(voucher)) return;
+  if (state.listing === 'own' || voucher === undefined || !isVoter(voucher)) return;
   hear(state, by, now);
   for (const entry of entries.slice(0, entriesMax)) {
     if (entry.id === by || entry.id === state.selfId || !isNews(state, entry)) continue;
@@ -342,7 +355,7 @@ function onTick(state: State, now: Instant, effects: Effect[]): void {
 }
 
 /** A turn that a failure put off beyond its epoch has passed to others. */
-function onEpoch({ plan, selfId, bindings, claims }: State, now: Instant): void {
+function onEpoch({ plan, selfId, listing, bindings, claims }: State, now: Instant): void {
   const epoch = plans.epochOf(plan, now);
   const voters = [...bindings.members.values()].filter((member) => member.live && isVoter(member));
   const turn = isTurn(
@@ -350,7 +363,7 @@ function onEpoch({ plan, selfId, bindings, claims }: State, now: Instant): void 
     epoch,
     voters.map(({ id }) => id),
   );
-  plan.turnAt = turn ? now : never;
+  plan.turnAt = turn || listing === 'own' ? now : never;
   expire(claims, { now, windowMs: 2 * plan.discoveryMs });
   plans.awaitEpoch(plan, now);
 }

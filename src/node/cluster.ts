@@ -48,7 +48,12 @@ const dialMs = 3_000;
 const meshMax = 50;
 const tick = { type: 'tick' } as const;
 
-type ClusterOptions = { readonly own: NodeRecord; readonly discoveryMs: number; readonly rng: Rng };
+type ClusterOptions = {
+  readonly own: NodeRecord;
+  readonly listing: discovery.Listing;
+  readonly discoveryMs: number;
+  readonly rng: Rng;
+};
 
 type ClusterPorts = {
   readonly clock: Clock;
@@ -113,12 +118,12 @@ export class Cluster implements ClusterPort {
 
   join(): void {
     if (this.#stopping.signal.aborted) return;
-    const { own, discoveryMs, rng } = this.#options;
+    const { own, listing, discoveryMs, rng } = this.#options;
     const { clock } = this.#ports;
     this.#discovery = drive<discovery.State, DiscoveryEvent, DiscoveryEffect>(
       { ...discovery, wake: tick },
       discovery.init(
-        { selfId: own.id, discoveryMs, epochOffsetMs: clock.wallNow() - clock.now() },
+        { selfId: own.id, listing, discoveryMs, epochOffsetMs: clock.wallNow() - clock.now() },
         rng,
         clock.now(),
       ),

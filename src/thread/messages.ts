@@ -6,6 +6,7 @@
  * next, where later words replace earlier ones about the same member. So a main thread that stands still for minutes
  * finds one batch, and the port between them holds two messages and no flood.
  */
+import type { Listing } from '../discovery/discovery.ts';
 import type { HeardLoad, Known, Revision } from '../node/cluster-port.ts';
 import type { MemberExplanation } from '../node/explanation.ts';
 import type { Fact } from '../node/facts.ts';
@@ -22,6 +23,7 @@ export type Setup = {
   /** The 32 secret bytes of the node's Ed25519 key. */
   readonly keySeed: Uint8Array;
   readonly listen: PeerAddress;
+  readonly listing: Listing;
   readonly discoveryMs: number;
   readonly rngSeed: number;
   /** Where both threads count their instants from; see os/clock.ts. */

@@ -37,12 +37,23 @@ function problemsOf(given: Partial<Given>): readonly string[] {
   return reading.type === 'problems' ? reading.problems : [];
 }
 
+const peerId = (letter: string): string => `12D3KooW${letter.repeat(44)}`;
+
 /** A text for every setting that is not its default, and what it means: a new setting has to stand here too. */
 const samples: { readonly [K in SettingName]: readonly [text: string, value: Settings[K]] } = {
   cluster: ['blue', 'blue'],
   role: ['edge', 'edge'],
   nodeId: ['i-0a', 'i-0a'],
   host: ['10.0.0.7', '10.0.0.7'],
+  peers: [
+    `a=${peerId('A')}@10.0.0.7:4001 b=${peerId('B')}@[::1]:4001, c=${peerId('C')}`,
+    [
+      { name: 'a', peerId: peerId('A'), address: { host: '10.0.0.7', port: 4001 } },
+      { name: 'b', peerId: peerId('B'), address: { host: '::1', port: 4001 } },
+      { name: 'c', peerId: peerId('C'), address: null },
+    ],
+  ],
+  operators: [peerId('D'), [peerId('D')]],
   apiHost: ['::1', '::1'],
   apiPort: ['80', 80],
   p2pPort: ['65535', 65_535],

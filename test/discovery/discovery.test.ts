@@ -25,7 +25,7 @@ const epochMs = 30_000;
 class Subject {
   now = instant(0);
   state = discovery.init(
-    { selfId: self.id, discoveryMs: epochMs, epochOffsetMs: 0 },
+    { selfId: self.id, listing: 'shared', discoveryMs: epochMs, epochOffsetMs: 0 },
     { seed: 1 },
     instant(0),
   );

@@ -61,7 +61,12 @@ export class World {
       armedFor: Infinity,
     };
     this.nodes.set(member, node);
-    const options = { selfId: member, discoveryMs: 30_000, epochOffsetMs: 1_790_000_000_000 };
+    const options = {
+      selfId: member,
+      listing: 'shared' as const,
+      discoveryMs: 30_000,
+      epochOffsetMs: 1_790_000_000_000,
+    };
     node.state = discovery.init(options, { seed: this.#draw(2 ** 32) }, this.now);
     this.#arm(node);
     this.at(this.now + this.#draw(exchangeMs), () => this.#exchange(node));

@@ -102,7 +102,7 @@ export class World {
     const report: Report = (fact) => facts.push(fact);
     const openNetwork = (events: NetworkEvents) => Promise.resolve(this.#network(name, events));
     const cluster = new Cluster(
-      { own: record, discoveryMs: 30_000, rng },
+      { own: record, listing: 'shared', discoveryMs: 30_000, rng },
       {
         clock,
         cloud,

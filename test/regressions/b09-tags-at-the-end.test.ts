@@ -70,7 +70,12 @@ type Seen = { readonly admits: boolean; readonly binds: boolean };
 
 /** What a peer does with this answer of EC2, having met nobody yet; it dials whom it binds. */
 function peerSees(listed: readonly Listed[]): Seen {
-  const options = { selfId: memberId('i-peer'), discoveryMs: 30_000, epochOffsetMs: 0 };
+  const options = {
+    selfId: memberId('i-peer'),
+    listing: 'shared' as const,
+    discoveryMs: 30_000,
+    epochOffsetMs: 0,
+  };
   const state = init(options, { seed: 1 }, instant(0));
   let now = instant(0);
   while (!state.plan.looking) step(state, { type: 'tick' }, (now = deadline(state)));

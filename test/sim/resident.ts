@@ -95,7 +95,7 @@ export const membershipOnly =
     const { clock, cloud, rng, openNetwork, probe, report } = ports;
     const seal = sealOf(record.peerId);
     const cluster = new Cluster(
-      { own: record, discoveryMs, rng },
+      { own: record, listing: 'shared', discoveryMs, rng },
       { clock, cloud, openNetwork, probe, seal, report },
     );
     const stopping = new AbortController().signal;

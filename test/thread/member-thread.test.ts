@@ -37,6 +37,7 @@ async function setupOf(name: string, port: number): Promise<Setup> {
     own: { ...recordOf(name), peerId },
     keySeed,
     listen: { host: '127.0.0.1', port },
+    listing: 'shared',
     discoveryMs: 30_000,
     rngSeed: port,
     originMs,

@@ -22,6 +22,7 @@ const floors: Readonly<Record<string, number>> = {
   control: 3,
   libp2p: 3,
   aws: 3,
+  roster: 3,
   mtls: 3,
   engines: 3,
   os: 3,
