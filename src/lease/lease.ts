@@ -103,8 +103,16 @@ function take(state: LeaseState, event: LeaseEvent, now: Instant, effects: Lease
       return plan(state, now);
     case 'tick':
       return;
-    default:
+    case 'found':
+    case 'absent':
+    case 'written':
+    case 'unmet':
+    case 'conflict':
+    case 'failed':
       if (event.ask === state.call?.ask) answered(state, { event, write: state.call.write }, now, effects);
+      return;
+    default:
+      return unreachable(event);
   }
 }
 

@@ -104,7 +104,7 @@ export function deadline(state: LeaseState): Instant {
 }
 
 /** When we stop, if no renewal succeeds before. */
-export const heldUntil = ({ own, terms, worstStall }: LeaseState): Instant =>
+const heldUntil = ({ own, terms, worstStall }: LeaseState): Instant =>
   own === null ? instant(-Infinity) : after(own.since, heldMs(terms, worstStall.ms));
 
 /** Nothing about our lease needs a word with S3 before the next renewal. */
