@@ -1,9 +1,10 @@
 /** The control socket from the other side: what the commands and the local cloud ask of a node. */
 import { request, type IncomingMessage } from 'node:http';
+import type { MemberExplanation } from '../node/explanation.ts';
 import type { MemberStatus, NodeStatus } from '../node/operations.ts';
 import type { DrainReason } from '../registry/record.ts';
 import { Failure, type FailureKind } from '../std/failure.ts';
-import { complaint, memberList, nodeStatus, withinMsMax } from './protocol.ts';
+import { complaint, memberExplanation, memberList, nodeStatus, withinMsMax } from './protocol.ts';
 import { controlSocket } from './socket-file.ts';
 
 /** A healthy node answers within a millisecond; a starved or stopped one is told apart by this. */
@@ -14,6 +15,8 @@ const answerBytesMax = 4 * 1_024 ** 2;
 export type ControlClient = {
   status(): Promise<NodeStatus>;
   members(): Promise<readonly MemberStatus[]>;
+  /** Failure `missing`: the node knows no such member. */
+  explainMember(id: string): Promise<MemberExplanation>;
   /** Starts a drain and resolves at once; null leaves its time to the node. */
   drain(reason: DrainReason, withinMs: number | null): Promise<NodeStatus>;
   /** Resolves when the node has left and stopped its engine. */
@@ -38,6 +41,7 @@ export function connectControl(dataDir: string): ControlClient {
   return {
     status: () => ask(nodeStatus, 'GET /status'),
     members: () => ask(memberList, 'GET /members'),
+    explainMember: (id) => ask(memberExplanation, 'POST /members/explain', order({ id })),
     drain: (reason, withinMs) => ask(nodeStatus, 'POST /drain', order({ reason, withinMs })),
     leave: (withinMs) => ask(nodeStatus, 'POST /leave', order({ withinMs }, withinMs ?? withinMsMax)),
     isolate: (on) => ask(nodeStatus, 'POST /faults/isolate', order({ on })),

@@ -3,6 +3,7 @@
  * node behind the socket may be of another version than the command that asks. Fields that are new are passed over.
  */
 import { z } from 'zod';
+import type { MemberExplanation } from '../node/explanation.ts';
 import type { MemberStatus, NodeStatus } from '../node/operations.ts';
 import type { DrainReason } from '../registry/record.ts';
 
@@ -14,6 +15,8 @@ const within = z.int().min(0).max(withinMsMax).nullable();
 const reasons = ['interruption', 'lifecycle', 'maintenance', 'signal', 'operator'] as const;
 const reason = z.enum(reasons satisfies readonly DrainReason[]);
 
+/** Names of members are no longer than this anywhere. */
+export const explainOrder = z.strictObject({ id: z.string().min(1).max(256) });
 export const drainOrder = z.strictObject({ reason, withinMs: within });
 export const leaveOrder = z.strictObject({ withinMs: within });
 export const isolateOrder = z.strictObject({ on: z.boolean() });
@@ -67,3 +70,54 @@ const memberStatus = z.object({
   heardMs: z.number().nullable(),
 }) satisfies z.ZodType<MemberStatus>;
 export const memberList = z.array(memberStatus);
+
+const health = z.enum(['unknown', 'alive', 'suspect', 'dead', 'left']);
+const evidence = z.enum(['refused', 'timeout', 'slow']);
+const age = { by: z.string(), ageMs: z.number() };
+
+export const memberExplanation = z.object({
+  id: z.string(),
+  self: z.boolean(),
+  health,
+  why: z.string(),
+  sinceMs: z.number(),
+  binding: z
+    .object({
+      peerId: z.string(),
+      address: z.string().nullable(),
+      zone: z.string(),
+      role: z.string(),
+      ageMs: z.number(),
+      absences: z.number(),
+      claims: z.array(z.object(age)),
+    })
+    .nullable(),
+  record: z
+    .object({
+      incarnation: z.number(),
+      sequence: z.number(),
+      role: z.string(),
+      version: z.string(),
+      phase: z.string(),
+      engine: z.string(),
+      ageMs: z.number().nullable(),
+      from: z.string().nullable(),
+    })
+    .nullable(),
+  connection: z.object({
+    connected: z.boolean(),
+    heardMs: z.number().nullable(),
+    dial: z.object({ failures: z.number(), isUnderWay: z.boolean(), nextMs: z.number() }).nullable(),
+  }),
+  observation: z.object({
+    observers: z.array(z.string()),
+    weObserveIt: z.boolean(),
+    itObservesUs: z.boolean(),
+    doubt: z.enum(['closed', 'silent', 'request']).nullable(),
+    finding: z.object({ evidence, ageMs: z.number() }).nullable(),
+  }),
+  votes: z.array(
+    z.object({ ...age, evidence: z.enum(['refused', 'timeout', 'slow', 'alive']), expiresInMs: z.number() }),
+  ),
+  deadAccordingTo: z.array(z.object(age)),
+}) satisfies z.ZodType<MemberExplanation>;

@@ -6,7 +6,7 @@ import { chmod } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Failure, type FailureKind } from '../std/failure.ts';
 import type { Operations } from '../node/operations.ts';
-import { drainOrder, isolateOrder, leaveOrder } from './protocol.ts';
+import { drainOrder, explainOrder, isolateOrder, leaveOrder } from './protocol.ts';
 import { claimSocket, directoryFailure } from './socket-file.ts';
 
 /** The largest order is some fifty bytes. */
@@ -112,6 +112,12 @@ async function perform(options: ControlOptions, request: IncomingMessage): Promi
       return operations.status();
     case 'GET /members':
       return operations.members();
+    case 'POST /members/explain': {
+      const { id } = await order(explainOrder);
+      const explanation = await operations.explainMember(id);
+      if (explanation === null) throw new Failure('missing', `member ${id}: not known here`);
+      return explanation;
+    }
     case 'POST /drain': {
       const { reason, withinMs } = await order(drainOrder);
       operations.drain(reason, withinMs ?? drainMs);

@@ -52,13 +52,13 @@ export type Explanation = {
   readonly watchesUs: boolean;
 };
 
-/** All that we know of a member, from whom, and how old; null: nobody bound it. */
+/** All that we know of a member, ourselves too, from whom, and how old; null: nobody bound it. */
 export function explain(state: State, id: MemberId, now: Instant): Explanation | null {
-  const member = state.members.get(id);
+  const member = id === state.self.id ? state.self : state.members.get(id);
   if (member === undefined) return null;
   const { health, why, connected, incarnation, voter, doubt, watch, link } = member;
   const observers = observersOf(state.rings, member, isLiving).map((observer) => observer.id);
-  const rumours = [...(state.rumours.get(id)?.holders ?? [])];
+  const rumours = [...((member === state.self ? state.accusers : state.rumours.get(id)?.holders) ?? [])];
   return {
     ...{ id, health, why, connected, incarnation, voter, doubt },
     sinceMs: now - member.since,

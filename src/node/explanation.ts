@@ -2,84 +2,77 @@
  * All that one node knows of one member, and from whom: what `synkti explain member` prints when a person asks why
  * that node holds another for suspect or dead. Plain data, because it crosses a thread and a socket.
  *
- * Every age is whole milliseconds by the clock of the node that explains, at the moment it was asked; null is never.
- * Nothing here decides anything.
+ * Every age is in whole milliseconds by the clock of the node that explains, at the moment it was asked. Nothing here
+ * decides anything.
  */
+import type { Evidence } from '../membership/events.ts';
 import type { Health } from '../membership/member.ts';
-
-type Evidence = 'refused' | 'timeout' | 'slow';
 
 export type MemberExplanation = {
   readonly id: string;
-  /** The one that explains is the one explained: what the others say of it is all that can be told. */
+  /** The one that explains is the one explained: what others hold of it, it does not know. */
   readonly self: boolean;
   readonly health: Health;
-  /** Since it is of that health. */
-  readonly healthMs: number;
+  /** What brought it to this health, in a word, and how long ago. */
+  readonly why: string;
+  readonly sinceMs: number;
 
-  /** Who it may be: what discovery holds. null: it is no longer bound to an instance of the cluster. */
+  /** Who it may be, by the cloud or the settings. null: only ourselves, before we were listed. */
   readonly binding: {
     readonly peerId: string;
-    /** host:port of its libp2p listener. */
-    readonly address: string;
+    /** host:port of its libp2p listener; null: it has none. */
+    readonly address: string | null;
     readonly zone: string;
-    /** false: an operator, which holds no vote and is not observed. */
-    readonly voter: boolean;
-    /** Since our own look at the cloud last listed it. */
-    readonly ownLookMs: number | null;
-    /** Members that told that they found it, newest first. */
-    readonly vouchers: readonly { readonly by: string; readonly ageMs: number }[];
+    readonly role: string;
+    readonly ageMs: number;
+    /** Epochs in which the cloud did not list it, though it is still kept. */
+    readonly absences: number;
+    /** Members that tell another thing of it, which nobody else has confirmed. */
+    readonly claims: readonly Age[];
   } | null;
 
-  /** What it says of itself, by the newest record of it. */
+  /** What it says of itself, by the newest record of it; null: none has come. */
   readonly record: {
     readonly incarnation: number;
     readonly sequence: number;
     readonly role: string;
     readonly version: string;
     readonly phase: string;
-    /** Since we took this record. */
-    readonly ageMs: number;
-    /** Who handed it to us: an id, `gossip`, or `self`. */
-    readonly via: string;
+    readonly engine: string;
+    /** Since it came; null: it is our own. */
+    readonly ageMs: number | null;
+    /** The member that told it, most often itself; null: our own. */
+    readonly from: string | null;
   } | null;
 
   readonly connection: {
     readonly connected: boolean;
-    /** Since its last word of any kind on a direct stream. */
+    /** Since its last word on its own connection, beats among them; null: there was none. */
     readonly heardMs: number | null;
-    /** Dials in a row that did not succeed, and of the last of them why. */
-    readonly failedDials: number;
-    readonly lastDialFailure: 'refused' | 'silent' | 'denied' | null;
-  };
-
-  readonly observation: {
-    /** By our own view of the rings. */
-    readonly weObserveIt: boolean;
-    readonly itObservesUs: boolean;
-    /** Ids, in the order of the rings. */
-    readonly observers: readonly string[];
-    /** Since its last beat to us; null where it owes us none. */
-    readonly beatMs: number | null;
-    /** The last ladder of evidence that we climbed. */
-    readonly probe: {
-      readonly ageMs: number;
-      readonly outcomes: readonly ('answered' | 'refused' | 'silent')[];
+    /** null: no dial is wanted. */
+    readonly dial: {
+      readonly failures: number;
+      readonly isUnderWay: boolean;
+      readonly nextMs: number;
     } | null;
   };
 
-  /** Votes that we hold about it, newest first, also those that do not count: a stranger's to the rings, say. */
-  readonly votes: readonly {
-    readonly by: string;
-    readonly evidence: Evidence;
-    readonly incarnation: number;
-    readonly ageMs: number;
-    readonly expiresInMs: number;
-    /** It is of an observer of the member by our view of the rings, and about its present incarnation. */
-    readonly counts: boolean;
-  }[];
-  /** Refusals, and refusals and timeouts together, that would make it dead by our view of the rings. */
-  readonly quorum: { readonly refused: number; readonly gone: number };
-  /** Members that hold it dead, as far as they told us: rumours, never believed by themselves. */
-  readonly deadAccordingTo: readonly string[];
+  readonly observation: {
+    /** By our own view of the rings; the first two tell when it is slow. */
+    readonly observers: readonly string[];
+    readonly weObserveIt: boolean;
+    /** It asked for our beats. */
+    readonly itObservesUs: boolean;
+    /** What we ourselves hold against it, whatever others say. */
+    readonly doubt: 'closed' | 'silent' | 'request' | null;
+    /** What its kernel said when we last asked; null: nothing made us ask. */
+    readonly finding: { readonly evidence: Evidence; readonly ageMs: number } | null;
+  };
+
+  /** Those that count, newest first. */
+  readonly votes: readonly (Age & { readonly evidence: Evidence | 'alive'; readonly expiresInMs: number })[];
+  /** Members that told us that it is dead, or that we are: rumours, never believed by themselves. */
+  readonly deadAccordingTo: readonly Age[];
 };
+
+type Age = { readonly by: string; readonly ageMs: number };

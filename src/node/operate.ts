@@ -1,4 +1,5 @@
 /** Answers an operator, and whoever scrapes: what this node knows of itself and of the others, as plain data. */
+import { memberId } from '../std/member-id.ts';
 import type { GaugeSample } from './facts.ts';
 import type { Node } from './node.ts';
 import type { MemberStatus, NodeStatus, Operations } from './operations.ts';
@@ -15,6 +16,7 @@ export function openOperations(node: Node, self: Self, clock: Clock): Operations
   return {
     status: () => statusOf(node, self, Math.round(clock.now() - startedAt)),
     members: () => membersOf(node, clock),
+    explainMember: (id) => node.cluster.explain(memberId(id)),
     drain: (reason, withinMs) => node.drain(reason, withinMs),
     leave: async (withinMs) => {
       node.drain('operator', withinMs);

@@ -3,6 +3,7 @@
  * Times in milliseconds; `…At` and `deadline` are epoch milliseconds.
  */
 import type { DrainReason, EngineStatus, Life } from '../registry/record.ts';
+import type { MemberExplanation } from './explanation.ts';
 
 export type NodeStatus = {
   readonly id: string;
@@ -45,6 +46,8 @@ export type MemberStatus = {
 export type Operations = {
   status(): NodeStatus;
   members(): readonly MemberStatus[];
+  /** null: no such member is known. */
+  explainMember(id: string): Promise<MemberExplanation | null>;
   /** Starts the drain and returns at once; a second call changes nothing but may bring the deadline forward. */
   drain(reason: DrainReason, withinMs: number): void;
   /** Resolves when the node has left the cluster and stopped its engine; the process then exits by itself. */

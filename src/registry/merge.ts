@@ -9,9 +9,9 @@ import { after, type Instant } from '../std/time.ts';
 import { affords, take, type Limit } from './allowance.ts';
 import type { Effect } from './events.ts';
 import { recognise } from './own.ts';
-import { outranks, type NodeRecord } from './record.ts';
+import { outranks } from './record.ts';
 import { isOwners, openRecord } from './sealed.ts';
-import { bury, complain, isNews, keep, membersMax, newMember, type State } from './state.ts';
+import { bury, complain, isNews, keep, membersMax, newMember, type Pending, type State } from './state.ts';
 import { restate } from './view-hash.ts';
 
 /** Strangers' records that wait for discovery, in all and from one bringer, so that one liar displaces few. */
@@ -31,14 +31,14 @@ export function hear(state: State, sealed: Sealed, author: string | null, now: I
   if (record === null) return [];
   if (record.id === state.own.id) return recognise(state, record, sealed, now);
   const member = state.members.get(record.id);
-  if (member?.peerId !== record.peerId) return wait(state, { record, sealed, author }, now);
+  if (member?.peerId !== record.peerId) return wait(state, { record, sealed, author, at: now }, now);
   if (!isNews(state, record.id, member, record)) return [];
   if (!affords(member.changes, changeLimit, now))
     return complain(state, { fact: 'record.flooding', member: record.id }, now);
   if (!isOwners(record, sealed, state.seal)) return forged(state, record.id, author, now);
   // Taken only now: a forger must not use up the owner's changes.
   take(member.changes, changeLimit, 1, now);
-  keep(state, record.id, member, { record, sealed });
+  keep(state, record.id, member, { record, sealed, author, at: now });
   return [{ type: 'recorded', record }];
 }
 
@@ -54,7 +54,7 @@ export function bind(state: State, id: MemberId, peerId: string, now: Instant): 
   if (waiting === undefined || waiting.record.id !== id) return [];
   state.pending.delete(peerId);
   if (!isNews(state, id, member, waiting.record)) return [];
-  keep(state, id, member, { record: waiting.record, sealed: waiting.sealed });
+  keep(state, id, member, waiting);
   return [{ type: 'recorded', record: waiting.record }];
 }
 
@@ -68,10 +68,8 @@ export function judge(state: State, id: MemberId, dead: boolean): void {
   member.dead = dead;
 }
 
-type Brought = { readonly record: NodeRecord; readonly sealed: Sealed; readonly author: string | null };
-
 /** The owner is not bound to the instance it speaks for, or not yet: kept for when discovery knows it. */
-function wait(state: State, brought: Brought, now: Instant): readonly Effect[] {
+function wait(state: State, brought: Pending, now: Instant): readonly Effect[] {
   const { record, sealed, author } = brought;
   const { peerId } = record;
   const waiting = state.pending.get(peerId);

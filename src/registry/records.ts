@@ -36,6 +36,12 @@ export const viewHash = (state: State): ViewHash => state.view.total;
 export const recordOf = (state: State, id: MemberId): NodeRecord | null =>
   id === state.own.id ? state.own : (state.members.get(id)?.held?.record ?? null);
 
+/** By whom and when the newest record of another member was told; null: none was. */
+export const toldOf = (
+  state: State,
+  id: MemberId,
+): { readonly author: string | null; readonly at: Instant } | null => state.members.get(id)?.held ?? null;
+
 function react(state: State, event: Event, now: Instant): readonly Effect[] {
   switch (event.type) {
     case 'beaten':

@@ -17,7 +17,13 @@ const complaintMs = 1_000;
 
 export type Version = { readonly incarnation: number; readonly sequence: number };
 
-type Held = { readonly record: NodeRecord; readonly sealed: Sealed };
+type Held = {
+  readonly record: NodeRecord;
+  readonly sealed: Sealed;
+  /** Who told it, and when it came. */
+  readonly author: string | null;
+  readonly at: Instant;
+};
 
 /** A member that discovery knows. */
 export type Member = {
@@ -30,7 +36,7 @@ export type Member = {
 };
 
 /** A well-signed record whose owner discovery does not know yet. */
-export type Pending = Held & { readonly author: string | null };
+export type Pending = Held;
 
 /** A connected peer, and where the comparison with it stands. */
 export type Peer = {

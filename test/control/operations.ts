@@ -1,4 +1,5 @@
 /** A node as the control API knows it: it remembers what it was told and can be made to wait or to refuse. */
+import type { MemberExplanation } from '../../src/node/explanation.ts';
 import type { NodeStatus, MemberStatus, Operations } from '../../src/node/operations.ts';
 
 export type FakeNode = Operations & {
@@ -39,6 +40,7 @@ export function fakeNode(options: { readonly id?: string; readonly zone?: string
       streams: { entry: 2, serving: 3, moved: 1 },
     }),
     members: () => [member(id, zone, true), member('i-2', 'zone-b', false)],
+    explainMember: (wanted) => Promise.resolve(wanted === 'i-2' ? explanation : null),
     drain: (reason, withinMs) => {
       node.told.push(`drain ${reason} ${withinMs}`);
       life = { phase: 'draining', reason, deadline: 1_000 + withinMs };
@@ -66,3 +68,26 @@ const member = (id: string, zone: string, self: boolean): MemberStatus => ({
   load: self ? 4 : null,
   heardMs: self ? 0 : null,
 });
+
+/** A member that some hold dead and that is only slow, by what this node knows. */
+const explanation: MemberExplanation = {
+  ...{ id: 'i-2', self: false, health: 'suspect', why: 'votes', sinceMs: 12_400 },
+  binding: {
+    ...{ peerId: 'peer-i-2', address: '10.0.0.2:4001', zone: 'zone-b', role: 'worker' },
+    ...{ ageMs: 3_600_000, absences: 0, claims: [{ by: 'i-5', ageMs: 2_000 }] },
+  },
+  record: {
+    ...{ incarnation: 1_700_000_000, sequence: 7, role: 'worker', version: '1.2.3' },
+    ...{ phase: 'serving', engine: 'ready', ageMs: 600_000, from: 'i-2' },
+  },
+  connection: { connected: true, heardMs: 12_900, dial: null },
+  observation: {
+    ...{ observers: ['i-1', 'i-3', 'i-4'], weObserveIt: true, itObservesUs: false, doubt: 'silent' },
+    finding: { evidence: 'slow', ageMs: 300 },
+  },
+  votes: [
+    { by: 'i-3', evidence: 'slow', ageMs: 900, expiresInMs: 39_100 },
+    { by: 'i-1', evidence: 'slow', ageMs: 1_200, expiresInMs: 38_800 },
+  ],
+  deadAccordingTo: [{ by: 'i-4', ageMs: 5_000 }],
+};
