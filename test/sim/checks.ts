@@ -2,7 +2,9 @@
  * What must hold whatever happens, checked against what the simulator knows and no node can. Safety is checked where
  * something changed; liveness once the faults are over. Names are those of the invariants in the README's table.
  *
- *   I1 nobody is held dead whose process lives and is reached by enough of its observers
+ *   I1 nobody is held dead whose process lives and is reached by enough of its observers: by those of all members, or,
+ *      in a partition, by those of the members that the judge takes for living. A rumour is believed only by who cannot
+ *      reach the member itself.
  *   I2 when faults have ceased, all views and records are soon equal
  *   I3 the order of a record never goes back, and who has left does not come back under the same incarnation
  *   I4 I2 holds without pubsub
@@ -15,7 +17,7 @@ import type { Known } from '../../src/node/cluster-port.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { DutyLedger } from './duty.ts';
 import { strangerPrefix } from './hostile.ts';
-import { observersInTruth } from './observers.ts';
+import { observersAmong } from './observers.ts';
 import type { Resident, Verdict } from './resident.ts';
 import type { World } from './world.ts';
 
@@ -152,24 +154,42 @@ export class Checks {
     if (isStrange) this.break('I9', `${resident.id} keeps a record of ${id} signed by ${peerId}`);
   }
 
+  /** Everyone whom this node takes for living, and itself. */
+  #seenBy(judge: Resident): Resident[] {
+    const living = judge.inside.cluster
+      .members()
+      .filter(({ health }) => health === 'alive' || health === 'suspect')
+      .flatMap(({ id }) => this.#newest.get(id) ?? []);
+    return [judge, ...living];
+  }
+
   #mayBeDead(judge: Resident, id: string, why: string): void {
     const { world } = this;
     const truth = this.#newest.get(id);
     if (truth === undefined || !truth.lives || truth.leaving || !truth.joined) return;
     if (world.now - truth.startedAt < youngMs) return;
-    const observers = observersInTruth(memberId(id), world);
-    const needed = Math.ceil(observers.length / 2);
-    const kept = observers.filter(({ host }) => world.shadows.lies(host, truth.host, world.now)).length;
-    if (kept >= needed && needed > 0) return;
+    if (why === 'rumour' && world.shadows.lies(judge.host, truth.host, world.now)) return;
+    const views = [world.living().filter((one) => one.joined && !one.leaving), this.#seenBy(judge)];
+    const counts = views.map((view) => {
+      const observers = observersAmong(memberId(id), view);
+      const kept = observers.filter(({ host }) => world.shadows.lies(host, truth.host, world.now)).length;
+      return { kept, of: observers.length };
+    });
+    if (counts.some(({ kept, of }) => kept > 0 && kept >= Math.ceil(of / 2))) return;
     const state = truth.process.paused ? 'paused' : 'running';
-    const reach = `${observers.length - kept} of ${observers.length} observers reach it`;
-    this.break('I1', `${judge.id} holds ${id} dead (${why}): its process is ${state}, ${reach}`);
+    const reach = counts.map(({ kept, of }) => `${of - kept} of ${of}`).join(', in its own view ');
+    this.break(
+      'I1',
+      `${judge.id} holds ${id} dead (${why}): its process is ${state}, observers that reach it: ${reach}`,
+    );
   }
 }
 
 function differenceOf({ id, health, record }: Known, truth: Resident | undefined): string | null {
   if (truth === undefined) {
-    return health === 'alive' || health === 'suspect' ? `${id} ${health}, which is gone` : null;
+    // Of whom there is no record, nobody can say that it is dead; it serves nothing either.
+    const isHeld = health === 'alive' || (health === 'suspect' && record !== null);
+    return isHeld ? `${id} ${health}, which is gone` : null;
   }
   if (health !== 'alive') return `${id} ${health}, which is alive`;
   const own = truth.inside.cluster.own();

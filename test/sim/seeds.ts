@@ -11,26 +11,33 @@ export type SeedReport = {
   readonly complaint: string | null;
 };
 
-export async function trySeed(options: RunOptions, twice: boolean): Promise<SeedReport> {
+/** `shrinks`: look for the faults that matter. */
+export async function trySeed(
+  options: RunOptions,
+  { twice, shrinks }: { readonly twice: boolean; readonly shrinks: boolean },
+): Promise<SeedReport> {
   const outcome = await run(options);
   const again = twice ? await run(options) : outcome;
   const digestsEqual = outcome.digest === again.digest;
   const broken = outcome.violations.length > 0 || !digestsEqual;
-  const complaint = broken ? await complain(options, outcome, digestsEqual) : null;
+  const complaint = broken ? await complain(options, outcome, { digestsEqual, shrinks }) : null;
   const steps = outcome.steps + (twice ? again.steps : 0);
   return { seed: options.seed, outcome, digestsEqual, steps, complaint };
 }
 
-async function complain(options: RunOptions, outcome: Outcome, digestsEqual: boolean): Promise<string> {
+async function complain(
+  options: RunOptions,
+  outcome: Outcome,
+  { digestsEqual, shrinks }: { readonly digestsEqual: boolean; readonly shrinks: boolean },
+): Promise<string> {
   const [first] = outcome.violations;
-  if (first === undefined) return `seed ${options.seed}: two runs differ${digestsEqual ? '' : ' [I10]'}`;
-  const kept = await shrink(
-    outcome.faults.map(({ index }) => index),
-    async (only) => {
-      const smaller = await run({ ...options, only });
-      return smaller.violations.some(({ invariant }) => invariant === first.invariant);
-    },
-  );
+  if (first === undefined) return `seed ${options.seed}: two runs differ${digestsEqual ? '' : ' (I10)'}`;
+  const all = outcome.faults.map(({ index }) => index);
+  const fails = async (only: readonly number[]): Promise<boolean> => {
+    const { violations } = await run({ ...options, only });
+    return violations.some(({ invariant }) => invariant === first.invariant);
+  };
+  const kept = shrinks ? await shrink(all, fails) : all;
   const faults = outcome.faults.filter(({ index }) => kept.includes(index));
   return [
     `seed ${options.seed}, ${outcome.nodes} nodes: ${first.invariant} at ${first.at} ms: ${first.what}`,

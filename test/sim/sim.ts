@@ -5,6 +5,7 @@
  *                --faults kill,partition           these kinds only; `none` for none
  *                --watch i-0000000e              all facts of this instance and about it, on stderr
  *                --only 3,17                       these faults of the seed's schedule only
+ *                --once --whole                  no second run; failures are not made smaller
  *
  * Ends with 1 when a promise was broken; then each broken seed has its replay command and a shrunk list of faults.
  */
@@ -19,7 +20,7 @@ import { trySeed, type SeedReport } from './seeds.ts';
 const twiceNodesMax = 200;
 const minutesUsual = 2;
 
-type Order = { readonly options: RunOptions; readonly twice: boolean };
+type Order = { readonly options: RunOptions; readonly how: { twice: boolean; shrinks: boolean } };
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
       only: { type: 'string' },
       watch: { type: 'string' },
       once: { type: 'boolean', default: false },
+      whole: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
   });
@@ -47,9 +49,10 @@ async function main(): Promise<void> {
     watch: values.watch ?? null,
   };
   const twice = seeds > 1 && !values.once && (nodes ?? 0) <= twiceNodesMax;
-  const orders = Array.from({ length: seeds }, (_, i) => ({ options: { seed: first + i, ...shape }, twice }));
+  const how = { twice, shrinks: !values.whole };
+  const orders = Array.from({ length: seeds }, (_, i) => ({ options: { seed: first + i, ...shape }, how }));
   const startedAt = performance.now();
-  const reports = seeds === 1 ? [await trySeed(orders[0]!.options, twice)] : await shareOut(orders);
+  const reports = seeds === 1 ? [await trySeed(orders[0]!.options, how)] : await shareOut(orders);
   tell(reports, { json: values.json, wallSeconds: (performance.now() - startedAt) / 1_000, twice });
 }
 
@@ -117,8 +120,8 @@ async function shareOut(orders: readonly Order[]): Promise<SeedReport[]> {
 }
 
 function obey(): void {
-  process.on('message', ({ options, twice }: Order) => {
-    void trySeed(options, twice).then((report) => process.send?.(report));
+  process.on('message', ({ options, how }: Order) => {
+    void trySeed(options, how).then((report) => process.send?.(report));
   });
 }
 
