@@ -11,7 +11,7 @@
 import { unreachable } from '../std/assert.ts';
 import { after, instant, type Instant } from '../std/time.ts';
 import { disprove, purge } from './ballots.ts';
-import { dial, dialFailed, dismiss, redialLost, trim } from './dialling.ts';
+import { dial, dialFailed, dismiss, redialLost, trim, visit } from './dialling.ts';
 import type { Binding, Effect, Event } from './events.ts';
 import {
   advance,
@@ -111,7 +111,7 @@ function onWord(state: State, peerId: string, now: Instant, effects: Effect[]): 
 /** A sign of life of the member itself. What it said goodbye to it does not come back from. */
 function hear(state: State, member: Member, why: string, now: Instant, effects: Effect[]): void {
   if (member.health === 'left' || member.parting) return;
-  if (member.health === 'dead') reunite(state, member, now);
+  if (why === 'connected') reunite(state, member, now);
   revive(state, member, why, now, effects);
   if (member.watch !== null) renew(state, member.watch, now, effects);
 }
@@ -162,6 +162,7 @@ function upkeep(state: State, now: Instant, effects: Effect[]): void {
     if (member.connected && !isSlow && now >= after(member.since, hangUpMs)) part(member, effects);
   }
   trim(state, effects);
+  visit(state, now);
   keepRumours(state, now, effects);
   keepCompany(state, now, effects);
 }
@@ -220,7 +221,7 @@ function onUnbound(state: State, member: Member | undefined, now: Instant, effec
   if (member.watch !== null) state.watches.delete(member.watch);
   state.members.delete(member.id);
   if (state.memberByPeerId.get(member.peerId) === member) state.memberByPeerId.delete(member.peerId);
-  for (const set of [state.polled, state.suspects, state.extras]) set.delete(member);
+  for (const set of [state.polled, state.suspects, state.dead, state.extras]) set.delete(member);
   state.reunions.delete(member);
   state.rumours.delete(member.id);
   state.accusers.delete(member.id);

@@ -21,6 +21,8 @@ const redial = { baseMs: 200, capMs: 2_000 };
 /** Who turned us away, or takes no connection out of its queue, is asked less often. */
 const refusedRedial = { baseMs: 2_000, capMs: 30_000 };
 const pauseMs = 50;
+/** A thousand nodes give each of the dead at most a hundred of these a second, if there is but one. */
+const visitMs = 10_000;
 /** Both ends lose a connection at once; the one with the higher id lets the other dial first. */
 const yieldMs = 300;
 /** The network gives up a dial long before that. */
@@ -34,7 +36,7 @@ export function want(state: State, charges: readonly Member[], now: Instant): vo
   for (const member of state.members.values()) {
     member.wanted = wanted.has(member);
     if (member.wanted && !member.connected) enlist(state, member, now);
-    if (!member.wanted && member.link !== null) dismiss(state, member);
+    if (!member.wanted && member.link !== null && member.health !== 'dead') dismiss(state, member);
   }
 }
 
@@ -111,6 +113,10 @@ export function dialFailed(
 ): boolean {
   const { link } = member;
   if (link === null || link.dialledAt === null) return false;
+  if (!member.wanted) {
+    dismiss(state, member);
+    return false;
+  }
   const isStuck = why === 'silent' && member.watch?.finding === 'slow';
   const pace = why === 'denied' || isStuck ? refusedRedial : redial;
   const [ms, rng] = backoffMs({ attempt: link.failures, ...pace }, state.rng);
@@ -121,6 +127,20 @@ export function dialFailed(
   link.failures++;
   scheduleDial(state, link.nextAt);
   return true;
+}
+
+/**
+ * One of the dead that others are to redial: whoever holds dead alone what is alive would never hear of it, because
+ * those who could tell are not connected with it. A single dial; if it fails, the next is another's.
+ */
+export function visit(state: State, now: Instant): void {
+  if (now < state.visitAt || isMesh(state)) return;
+  state.visitAt = after(now, visitMs);
+  const next = [...state.dead].find(({ link, connected, wanted }) => link === null && !connected && !wanted);
+  if (next === undefined) return;
+  state.dead.delete(next);
+  state.dead.add(next);
+  enlist(state, next, now);
 }
 
 /** Hangs up what nobody needs, while there is more than we can keep. */

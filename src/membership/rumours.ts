@@ -29,7 +29,9 @@ const refuteGapMs = 2_000;
  * Until then the record of a new incarnation has come, if it is a new life. Where several come back at once a higher
  * incarnation may as well be their own refutation.
  */
-const reunionMs = 1_000;
+const reunionMs = 500;
+
+export type Reunion = { readonly incarnation: number; readonly wasDead: boolean; readonly at: Instant };
 
 export type Rumour = { readonly holders: Map<MemberId, Instant>; quietUntil: Instant };
 
@@ -89,9 +91,16 @@ export function hearAccusation(
   if (state.accusers.size >= Math.min(2, others)) refute(state, 'accused', now, effects);
 }
 
-/** It was dead for us and is connected now; where all fit into a mesh the connection itself tells everybody. */
+/**
+ * It was dead for us, or did not answer, and is connected now; where all fit into a mesh the connection itself tells
+ * everybody.
+ */
 export function reunite(state: State, member: Member, now: Instant): void {
-  if (state.members.size >= meshMax) state.reunions.set(member, { incarnation: member.incarnation, at: now });
+  const { health, watch, incarnation } = member;
+  const isReunion = health === 'dead' || watch?.finding === 'timeout';
+  if (isReunion && state.members.size >= meshMax) {
+    state.reunions.set(member, { incarnation, wasDead: health === 'dead', at: now });
+  }
 }
 
 export function upkeep(state: State, now: Instant, effects: Effect[]): void {
@@ -100,10 +109,10 @@ export function upkeep(state: State, now: Instant, effects: Effect[]): void {
     if (rumour.holders.size === 0 && now >= rumour.quietUntil) state.rumours.delete(id);
   }
   const areMany = state.reunions.size > 1;
-  for (const [member, { incarnation, at }] of state.reunions) {
+  for (const [member, { incarnation, wasDead, at }] of state.reunions) {
     if (now < after(at, reunionMs)) continue;
     state.reunions.delete(member);
-    const isSameLife = member.incarnation === incarnation;
+    const isSameLife = wasDead && member.incarnation === incarnation;
     if (isLiving(member) && (isSameLife || areMany)) refute(state, 'reconnected', now, effects);
   }
 }

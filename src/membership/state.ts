@@ -5,7 +5,7 @@ import type { Effect } from './events.ts';
 import type { Watch } from './ladder.ts';
 import type { Endpoint } from './member.ts';
 import { emptyRings, insert, type Rings } from './rings.ts';
-import type { Rumour } from './rumours.ts';
+import type { Reunion, Rumour } from './rumours.ts';
 import { newMember, type Member } from './subject.ts';
 
 export const beatMs = 250;
@@ -40,6 +40,7 @@ export type State = {
   /** Members with votes on them. */
   readonly polled: Set<Member>;
   readonly suspects: Set<Member>;
+  readonly dead: Set<Member>;
   /** Members to dial, the longest waiting first. */
   readonly dials: Set<Member>;
   readonly dialBudget: Budget;
@@ -54,8 +55,8 @@ export type State = {
   readonly extras: Set<Member>;
   readonly rumours: Map<MemberId, Rumour>;
   readonly accusers: Map<MemberId, Instant>;
-  /** Members that we held dead until they connected, by their incarnation then. */
-  readonly reunions: Map<Member, { readonly incarnation: number; readonly at: Instant }>;
+  /** Members that were dead or silent for us until they connected, by their incarnation then. */
+  readonly reunions: Map<Member, Reunion>;
   refutedAt: Instant;
   /** When the last connection went, or we began; null: there is one, or nobody to connect to. */
   aloneSince: Instant | null;
@@ -66,6 +67,8 @@ export type State = {
   pollAt: Instant;
   dialAt: Instant;
   upkeepAt: Instant;
+  /** The next dial of one of the dead that is nobody's duty. */
+  visitAt: Instant;
   /** What waited in our own buffers while we stood still is not news: until then votes are not counted. */
   deafUntil: Instant;
   wakeAt: Instant;
@@ -91,6 +94,7 @@ export function init({ incarnation, sequence, ...binding }: Options, rng: Rng, n
     watches: new Set(),
     polled: new Set(),
     suspects: new Set(),
+    dead: new Set(),
     dials: new Set(),
     dialBudget: { perSecond: 20, tokens: 20, at: now },
     probeBudget: { perSecond: 20, tokens: 20, at: now },
@@ -110,6 +114,7 @@ export function init({ incarnation, sequence, ...binding }: Options, rng: Rng, n
     pollAt: never,
     dialAt: never,
     upkeepAt: after(now, phaseMs),
+    visitAt: after(now, phaseMs),
     deafUntil: now,
     wakeAt: after(now, phaseMs),
     rng: next,

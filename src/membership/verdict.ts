@@ -112,8 +112,10 @@ export function turn(
   const wasLiving = isLiving(member);
   const isFirst = member.health === 'unknown' || member.health === 'left';
   Object.assign(member, { health, why, since: now });
+  state.suspects.delete(member);
+  state.dead.delete(member);
   if (health === 'suspect') state.suspects.add(member);
-  else state.suspects.delete(member);
+  if (health === 'dead') state.dead.add(member);
   if (wasLiving !== isLiving(member) && member.voter) {
     state.living += wasLiving ? -1 : 1;
     rearrange(state, now);

@@ -100,9 +100,12 @@ export class World {
   carries: (from: Node, to: Node) => boolean = () => true;
   /** False deaths: somebody held dead a process that is there and that it can reach. */
   readonly wrongs: { readonly at: number; readonly by: MemberId; readonly of: MemberId }[] = [];
+  #healedAt = -Infinity;
   #rng: { readonly seed: number };
   /** When the last message of a stream arrives: none overtakes another. */
   readonly #arrivals = new Map<string, number>();
+  /** Ends of connections that the other end has closed, and that learn it with their next segment. */
+  readonly #halfOpen: (() => void)[] = [];
   readonly #held: { readonly from: Node; readonly to: Node; readonly run: () => void }[] = [];
 
   constructor(count: number, seed = 7) {
@@ -158,6 +161,8 @@ export class World {
   /** What TCP held back arrives now. */
   heal(): void {
     this.carries = () => true;
+    this.#healedAt = this.agenda.now;
+    for (const learn of this.#halfOpen.splice(0)) this.agenda.after(200 + this.#random(200), learn);
     for (const { from, to, run } of this.#held.splice(0)) this.#stream(from, to, run, 200);
   }
 
@@ -197,7 +202,9 @@ export class World {
   #onJudged(by: Node, { id, health }: { readonly id: MemberId; readonly health: Health }): void {
     const of = this.#byId(id);
     const isThere = of.life === 'running' || of.life === 'stopped';
-    if (health !== 'dead' || !isThere || !this.carries(by, of)) return;
+    // A probe that was under way when the network healed still found what was so.
+    const isFault = this.carries(by, of) && this.agenda.now > this.#healedAt + 300;
+    if (health !== 'dead' || !isThere || !isFault) return;
     this.wrongs.push({ at: this.agenda.now, by: by.id, of: id });
   }
 
@@ -265,11 +272,12 @@ export class World {
     if (!one.links.delete(other)) return;
     other.links.delete(one);
     one.give({ type: 'disconnected', peerId: other.binding.peerId });
-    const reaches = one.life !== 'dark' && other.life !== 'dark' && this.carries(one, other);
-    const ms = reaches ? 1 + this.#random(2) : 20_000;
-    this.agenda.after(ms, () => {
+    const learn = (): void => {
       if (!one.links.has(other)) other.give({ type: 'disconnected', peerId: one.binding.peerId });
-    });
+    };
+    const reaches = one.life !== 'dark' && other.life !== 'dark' && this.carries(one, other);
+    if (reaches) this.agenda.after(1 + this.#random(2), learn);
+    else this.#halfOpen.push(learn);
   }
 
   #probe(from: Node, { id, round, ms }: Extract<Effect, { type: 'probe' }>): void {
