@@ -81,7 +81,9 @@ for (const name of settingNames) {
     const [text, value] = samples[name];
     const file = yaml(`${keyOf(name)}: ${JSON.stringify(text)}`);
     // An edge has no engine, which is a relation and not what this is about.
-    const rest: Partial<Given> = name === 'model' ? {} : modelled();
+    const { flags = {} } = name === 'model' ? {} : modelled();
+    // Who lists its peers says who it is itself.
+    const rest = { flags: name === 'peers' ? { ...flags, nodeId: 'a', host: '10.0.0.7' } : flags };
     deepEqual(settingsOf({ ...rest, flags: { ...rest.flags, [name]: text } })[name], value);
     deepEqual(settingsOf({ ...rest, env: { [variableOf(name)]: text } })[name], value);
     deepEqual(settingsOf({ ...rest, file })[name], value);
@@ -159,6 +161,19 @@ test('vllm needs a model, the simulated engine has its own, one behind a URL tel
   ]);
   equal(settingsOf({ flags: { engine: 'simulated' } }).model, 'simulated');
   equal(settingsOf({ flags: { engine: 'http://h:1' } }).model, null);
+});
+
+test('a node that lists its peers says its own name and address, and a broken list says what it should be', () => {
+  const listed = `a=${peerId('A')}@10.0.0.7:4001`;
+  deepEqual(problemsOf(modelled({ env: { SYNKTI_PEERS: listed } })), [
+    '--node-id or SYNKTI_NODE_ID: missing, with --peers expected the name of this node in the list',
+    '--host or SYNKTI_HOST: missing, with --peers expected where the others reach this node',
+  ]);
+  const bad = ['a', `a=${peerId('A')}@`, `a=${peerId('A')}@h:0`, 'a=Qm12', `${listed},${listed}`, ' , '];
+  for (const peers of [...bad, `${listed} b=${peerId('A')}`])
+    equal(problemsOf(modelled({ flags: { peers } })).length, 1, peers);
+  for (const operators of ['me', `${peerId('A')} ${peerId('A')}`])
+    equal(problemsOf(modelled({ flags: { operators } })).length, 1, operators);
 });
 
 test('no two listeners share a port', () => {

@@ -24,11 +24,12 @@ const epochMs = 30_000;
 /** One machine by hand: time passes only here. */
 class Subject {
   now = instant(0);
-  state = discovery.init(
-    { selfId: self.id, listing: 'shared', discoveryMs: epochMs, epochOffsetMs: 0 },
-    { seed: 1 },
-    instant(0),
-  );
+  state: discovery.State;
+
+  constructor(listing: discovery.Listing = 'shared') {
+    const options = { selfId: self.id, listing, discoveryMs: epochMs, epochOffsetMs: 0 };
+    this.state = discovery.init(options, { seed: 1 }, this.now);
+  }
 
   deliver(event: Event): readonly Effect[] {
     const [state, effects] = discovery.step(this.state, event, this.now);
@@ -269,6 +270,21 @@ test('[Y9] the key of another stays with that other, until it is gone', () => {
   deepEqual(subject.bound(), ['b', 'c']);
   subject.look(listed('c'), listed('heir', { peerId: 'peer-b' }));
   deepEqual(subject.bound(), ['c', 'heir']);
+});
+
+test('[Y12] with a list of its own a node heeds nobody, tells nobody, and looks in each epoch', () => {
+  const subject = new Subject('own');
+  const others = ['b', 'c', 'd', 'e', 'f'].map((id) => listed(id));
+  subject.look(...others);
+  for (const { id } of others) subject.deliver({ type: 'judged', id, live: true, left: false });
+  subject.vouch('b', entry('x'));
+  deepEqual(subject.vouch('c', entry('x')), []);
+  for (let i = 0; i < 5; i++) {
+    const before = subject.now;
+    ok(!types(subject.look(...others, listed('new'))).includes('vouch'));
+    ok(subject.now - before <= 1.5 * epochMs);
+  }
+  deepEqual(subject.bound(), ['b', 'c', 'd', 'e', 'f', 'new']);
 });
 
 test('[Y11] more than a thousand are reported, not kept', () => {

@@ -1,0 +1,80 @@
+import { equal, ok, rejects } from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { test } from 'node:test';
+import { makeMachine, RunningNode, type Machine } from './processes.ts';
+
+const entry = ({ name, peerId, p2pPort }: Machine): string => `${name}=${peerId}@127.0.0.1:${p2pPort}`;
+const listing = (machines: readonly Machine[], format = entry): readonly string[] => [
+  ...['--role', 'edge', '--discovery', '2s'],
+  ...['--peers', machines.map(format).join(',')],
+];
+
+test('three nodes that list each other meet without any cloud, and a fourth that only lists them is denied', async () => {
+  const machines = await Promise.all(['one', 'two', 'three'].map(makeMachine));
+  const stranger = await makeMachine('stranger');
+  await using running = new AsyncDisposableStack();
+  const start = async (machine: Machine, args: readonly string[]): Promise<RunningNode> => {
+    const node = await RunningNode.start(machine, args);
+    running.defer(async () => void (await node.stop()));
+    return node;
+  };
+  const nodes = await Promise.all(machines.map((machine) => start(machine, listing(machines))));
+  for (const [i, node] of nodes.entries())
+    for (const [j, { name }] of machines.entries())
+      if (i !== j) await node.fact(({ fact, member }) => fact === 'member.joined' && member === name);
+
+  const fourth = await start(stranger, listing([...machines, stranger]));
+  await nodes[0]!.fact(({ fact, peerId }) => fact === 'peer.denied' && peerId === stranger.peerId);
+  equal(await fourth.stop(), 0);
+  for (const node of nodes) ok(!node.facts.some(({ member }) => member === 'stranger'));
+  for (const node of nodes) equal(await node.stop(), 0);
+});
+
+test('where the list has no addresses, mDNS finds them', { skip: !(await isMulticast()) }, async () => {
+  const machines = await Promise.all(['left', 'right'].map(makeMachine));
+  await using running = new AsyncDisposableStack();
+  const named = ({ name, peerId }: Machine): string => `${name}=${peerId}`;
+  const nodes = await Promise.all(
+    machines.map(async (machine) => {
+      const node = await RunningNode.start(machine, listing(machines, named));
+      running.defer(async () => void (await node.stop()));
+      return node;
+    }),
+  );
+  await nodes[0]!.fact(({ fact, member }) => fact === 'member.joined' && member === 'right');
+  await nodes[1]!.fact(({ fact, member }) => fact === 'member.joined' && member === 'left');
+});
+
+test('a list that holds this node under another key ends the start with a line that says so', async () => {
+  const [own, other] = [await makeMachine('own'), await makeMachine('other')];
+  const node = await RunningNode.start(own, listing([{ ...other, name: 'own' }]));
+  const refusal = new RegExp(`peers: own is listed with peer id ${other.peerId}`);
+  await rejects(
+    node.fact(() => false),
+    refusal,
+  );
+  await node.stop();
+  await rm(other.dataDir, { recursive: true });
+});
+
+/** Whether a datagram to the mDNS group comes back to this machine: containers often have no such route. */
+async function isMulticast(): Promise<boolean> {
+  const socket = createSocket({ type: 'udp4', reuseAddr: true });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind(0, resolve);
+    });
+    socket.addMembership('224.0.0.251');
+    const heard = once(socket, 'message', { signal: AbortSignal.timeout(1_000) });
+    socket.send('synkti', socket.address().port, '224.0.0.251');
+    await heard;
+    return true;
+  } catch {
+    return false; // No route, or no answer: there is nothing to test here.
+  } finally {
+    socket.close();
+  }
+}

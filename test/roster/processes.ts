@@ -1,0 +1,92 @@
+/** Real `synkti run` processes on machines without a cloud: all on this one, each with ports of its own. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { freePort } from '../../src/cli/dev/ports.ts';
+import { loadIdentity } from '../../src/mtls/identity.ts';
+
+const main = join(import.meta.dirname, '../../src/main.ts');
+
+type Fact = { readonly fact: string; readonly [field: string]: unknown };
+
+export type Machine = {
+  readonly name: string;
+  readonly peerId: string;
+  readonly p2pPort: number;
+  readonly dataDir: string;
+};
+
+export async function makeMachine(name: string): Promise<Machine> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'synkti-listed-'));
+  const { peerId } = await loadIdentity(dataDir);
+  return { name, peerId, dataDir, p2pPort: await freePort() };
+}
+
+/** A node under way: what it has told so far, and its end. */
+export class RunningNode {
+  readonly facts: Fact[] = [];
+  readonly #child: ChildProcess;
+  readonly #dataDir: string;
+  #stderr = '';
+  #wake = (): void => {};
+
+  private constructor(child: ChildProcess, dataDir: string) {
+    this.#child = child;
+    this.#dataDir = dataDir;
+  }
+
+  static async start({ name, p2pPort, dataDir }: Machine, args: readonly string[]): Promise<RunningNode> {
+    const ports = ['--p2p-port', `${p2pPort}`, '--api-port', `${await freePort()}`];
+    const own = ['--node-id', name, '--host', '127.0.0.1', '--data-dir', dataDir, '--log-level', 'debug'];
+    const rest = ['--peer-port', `${await freePort()}`, '--api-host', '127.0.0.1', '--log-format', 'json'];
+    const child = spawn(process.execPath, [main, 'run', ...own, ...ports, ...rest, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // Whoever asks a metadata service or EC2 meets a closed port, and says so.
+      env: {
+        PATH: process.env['PATH'],
+        AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1',
+        AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
+      },
+    });
+    const node = new RunningNode(child, dataDir);
+    child.stderr.on('data', (chunk: Buffer) => (node.#stderr += chunk.toString()));
+    createInterface(child.stdout).on('line', (line) => node.#hear(line));
+    child.once('exit', () => node.#wake());
+    return node;
+  }
+
+  /** The first fact that passes; rejects when the node ends or the time does. */
+  async fact(passes: (fact: Fact) => boolean, ms = 30_000): Promise<Fact> {
+    const late = AbortSignal.timeout(ms);
+    for (;;) {
+      const found = this.facts.find(passes);
+      if (found !== undefined) return found;
+      const told = this.facts.map(({ fact }) => fact).join(' ');
+      if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.#stderr}; ${told}`);
+      if (late.aborted) throw new Error(`not in time: ${told} ${this.#stderr}`);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        late.addEventListener('abort', () => resolve(), { once: true });
+      });
+    }
+  }
+
+  /** SIGTERM; the exit code. */
+  async stop(): Promise<number | null> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const gone = once(this.#child, 'exit');
+      this.#child.kill('SIGTERM');
+      await gone;
+    }
+    await rm(this.#dataDir, { recursive: true, force: true });
+    return this.#child.exitCode;
+  }
+
+  #hear(line: string): void {
+    this.facts.push(JSON.parse(line) as Fact);
+    this.#wake();
+  }
+}
