@@ -10,6 +10,7 @@ import { chaosCommand } from './chaos.ts';
 import { complete, completionCommand } from './completion.ts';
 import { devCommand } from './dev.ts';
 import { drainCommand } from './drain.ts';
+import { explainCommand } from './explain.ts';
 import { exit, Misuse, say, type Io } from './io.ts';
 import { leaveCommand } from './leave.ts';
 import { membersCommand } from './members.ts';
@@ -87,6 +88,7 @@ function programOf(io: Io, ends: Cli['ends'], runNode: RunNode): Command {
   chaosCommand(cli);
   statusCommand(cli);
   membersCommand(cli);
+  explainCommand(cli);
   drainCommand(cli);
   leaveCommand(cli);
   versionCommand(cli);

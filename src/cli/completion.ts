@@ -4,9 +4,12 @@
  * its meaning. Nothing printed means a file name, or nothing, may stand there.
  */
 import { Argument, type Command, type Option } from 'commander';
+import { Failure } from '../std/failure.ts';
 import type { Cli } from './cli.ts';
+import { printable } from './columns.ts';
 import { exit, print, type Io } from './io.ts';
 import { withExamples } from './option.ts';
+import { connectTo } from './target.ts';
 
 const scripts = {
   bash: `_synkti() {
@@ -75,7 +78,8 @@ async function candidatesFor(
   const position = operands(command, before.slice(1)).length;
   const argument = command.registeredArguments[position];
   if (argument === undefined) return [];
-  return argument.name() === 'node' ? nodes(io) : words(argument.argChoices ?? []);
+  if (argument.name() === 'node') return nodes(io);
+  return argument.name() === 'member' ? members(io) : words(argument.argChoices ?? []);
 }
 
 const flags = (command: Command): readonly Candidate[] =>
@@ -97,6 +101,17 @@ async function nodes(io: Io): Promise<readonly Candidate[]> {
   const { devDir, readDevState } = await import('./dev/state.ts');
   const state = await readDevState(devDir(io.env, undefined));
   return (state?.nodes ?? []).map(({ node, id, zone }): Candidate => [String(node), `${id} in ${zone}`]);
+}
+
+/** Of the node of this machine; none when there is no node to ask. */
+async function members(io: Io): Promise<readonly Candidate[]> {
+  try {
+    const known = await (await connectTo({}, io)).members();
+    return known.map(({ id, health, zone }): Candidate => [printable(id), `${health} in ${printable(zone)}`]);
+  } catch (error) {
+    if (error instanceof Failure) return [];
+    throw error;
+  }
 }
 
 /** The words that are neither flags nor a flag's value. */

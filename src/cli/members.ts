@@ -12,15 +12,26 @@ export function membersCommand({ program, io, ends }: Cli): void {
       .command('members')
       .summary('list the members of the cluster')
       .description('Lists the members of the cluster as one node sees them.'),
-  ).addOption(jsonOption());
+  )
+    .option('--watch', 'go on showing them, until Ctrl-C')
+    .addOption(jsonOption());
   withExamples(command, [
     ['synkti members', 'as the node on this machine sees them'],
     ['synkti members --node 2 --json', 'as node 2 of the development cluster does, for a program'],
-  ]).action((options: Target & { json?: true }) => ends(members(options, io)));
+    ['synkti members --watch', 'a live table; one line for each change where it goes to no terminal'],
+  ]).action((options: Options) => ends(members(options, io)));
 }
 
-async function members(options: Target & { readonly json?: true }, io: Io): Promise<number> {
-  const list = await (await connectTo(options, io)).members();
+type Options = Target & { readonly json?: true; readonly watch?: true };
+
+async function members(options: Options, io: Io): Promise<number> {
+  const node = await connectTo(options, io);
+  if (options.watch === true) {
+    const { watchMembers } = await import('./watch.ts');
+    await watchMembers(() => node.members(), io, { json: options.json === true });
+    return exit.done;
+  }
+  const list = await node.members();
   if (options.json === true) printJson(io, list);
   else print(io, columns(head, list.map(row)));
   return exit.done;

@@ -70,7 +70,19 @@ test('every command has a help that ends in examples', async () => {
   const commands = [...out.matchAll(/^ {2}([a-z]+)(?= .* {2})/gm)].map(([, name]) => name!);
   deepEqual(
     commands.filter((name) => name !== 'synkti'),
-    ['run', 'dev', 'chaos', 'status', 'members', 'drain', 'leave', 'version', 'completion', 'help'],
+    [
+      'run',
+      'dev',
+      'chaos',
+      'status',
+      'members',
+      'explain',
+      'drain',
+      'leave',
+      'version',
+      'completion',
+      'help',
+    ],
   );
   for (const command of ['', ...commands.filter((name) => name !== 'help' && name !== 'synkti')]) {
     const { code, out } = await synkti([...(command === '' ? [] : [command]), '--help']);
@@ -184,6 +196,43 @@ test('status and members are text for a person and the same as JSON for a progra
   deepEqual(JSON.parse((await synkti(['members', '--data-dir', dataDir, '--json'])).out), node.members());
 });
 
+test('explain tells of a member what the node knows, from whom, how old, and which votes', async (t) => {
+  const dataDir = await tempDir(t);
+  const node = await nodeIn(t, dataDir);
+  const { code, out } = await synkti(['explain', 'member', 'i-2', '--data-dir', dataDir]);
+  equal(code, 0);
+  deepEqual(out.trimEnd().split('\n'), [
+    'i-2           suspect for 12 s: so its observers voted',
+    'listed        worker in zone-b, since 1 h 0 m',
+    'peer id       peer-i-2',
+    'address       10.0.0.2:4001',
+    '              i-5 said otherwise 2 s ago, and nobody else did',
+    'record        worker, serving, engine ready, version 1.2.3 (incarnation 1700000000, sequence 7, from i-2 10 m 0 s ago)',
+    'connection    stands, heard 12 s ago',
+    'observers     i-1, i-3, i-4, this node among them; it observes others',
+    'our doubt     its beats stopped',
+    'our probe     slow: its kernel answers, its process does not, 300 ms ago',
+    'votes         i-3: slow, 900 ms ago, counts for 39 s more',
+    '              i-1: slow, 1 s ago, counts for 38 s more',
+    'held dead by  i-4, said 5 s ago',
+  ]);
+  const json = await synkti(['explain', 'member', 'i-2', '--data-dir', dataDir, '--json']);
+  deepEqual(JSON.parse(json.out), await node.explainMember('i-2'));
+});
+
+test('explain of a member that is not known names those that were perhaps meant', async (t) => {
+  const dataDir = await tempDir(t);
+  await nodeIn(t, dataDir, 'i-0a1b2c');
+  for (const [named, said] of [
+    ['i-0a1b2d', 'did you mean i-0a1b2c?'],
+    ['1b2', 'did you mean i-0a1b2c?'],
+    ['something-else', 'it knows i-0a1b2c, i-2'],
+  ] as const) {
+    const { code, out, err } = await synkti(['explain', 'member', named, '--data-dir', dataDir]);
+    deepEqual([code, out, err], [1, '', `synkti: member ${named}: not known to this node, ${said}\n`]);
+  }
+});
+
 test('what another node calls itself cannot move the cursor', async (t) => {
   const dataDir = await tempDir(t);
   await nodeIn(t, dataDir, 'i-\u001b[2J\n\u202eevil');
@@ -264,6 +313,8 @@ test('completion knows commands, flags, choices and node numbers', async (t) => 
   deepEqual(await words('run', '--log-level', ''), ['error', 'warn', 'info', 'debug']);
   deepEqual(await words('run', '--config', ''), [], 'the shell offers files');
   deepEqual(await words('help', 'mem'), ['members']);
+  deepEqual(await words('explain', ''), ['member']);
+  deepEqual(await words('explain', 'member', 'i-2'), ['i-2']);
   deepEqual(await words('nonsense', ''), []);
   ok((await words('')).length > 8);
 });
