@@ -111,7 +111,7 @@ function onWord(state: State, peerId: string, now: Instant, effects: Effect[]): 
 /** A sign of life of the member itself. What it said goodbye to it does not come back from. */
 function hear(state: State, member: Member, why: string, now: Instant, effects: Effect[]): void {
   if (member.health === 'left' || member.parting) return;
-  if (why === 'connected') reunite(state, member, now);
+  reunite(state, member, now);
   revive(state, member, why, now, effects);
   if (member.watch !== null) renew(state, member.watch, now, effects);
 }

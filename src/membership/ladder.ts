@@ -60,6 +60,8 @@ export type Watch = {
   /** Probes in a row that were not followed by a word, and of those the last that had no answer. */
   probes: number;
   hardProbes: number;
+  /** Whether any probe since its last word had no answer: it or we were cut off. */
+  wasSilent: boolean;
   /** The next probe, unless a word comes first. */
   probeAt: Instant;
   /** The next repetition of a `slow` vote, which needs no probe. */
@@ -82,6 +84,7 @@ export function newWatch(member: Member, role: Watch['role'], probeAt: Instant):
     foundAt: probeAt,
     probes: 0,
     hardProbes: 0,
+    wasSilent: false,
     probeAt,
     tellAt: never,
     told: null,
@@ -142,6 +145,7 @@ export function found(
   watch.round = 0;
   watch.probes++;
   watch.hardProbes = isHard(finding) ? watch.hardProbes + 1 : 0;
+  watch.wasSilent ||= finding === 'timeout';
   if (finding !== 'slow') watch.tellAt = never;
   watch.finding = finding;
   watch.foundAt = now;
@@ -199,6 +203,7 @@ export function calm(state: State, watch: Watch, now: Instant, effects: Effect[]
   watch.finding = null;
   watch.probes = 0;
   watch.hardProbes = 0;
+  watch.wasSilent = false;
   watch.probeAt = after(now, silenceMs);
   watch.tellAt = never;
   watch.told = null;

@@ -92,12 +92,12 @@ export function hearAccusation(
 }
 
 /**
- * It was dead for us, or did not answer, and is connected now; where all fit into a mesh the connection itself tells
+ * It was dead for us, or did not answer, and speaks now; where all fit into a mesh the connection itself tells
  * everybody.
  */
 export function reunite(state: State, member: Member, now: Instant): void {
   const { health, watch, incarnation } = member;
-  const isReunion = health === 'dead' || watch?.finding === 'timeout';
+  const isReunion = health === 'dead' || watch?.wasSilent === true;
   if (isReunion && state.members.size >= meshMax) {
     state.reunions.set(member, { incarnation, wasDead: health === 'dead', at: now });
   }

@@ -55,7 +55,7 @@ export type State = {
   readonly extras: Set<Member>;
   readonly rumours: Map<MemberId, Rumour>;
   readonly accusers: Map<MemberId, Instant>;
-  /** Members that were dead or silent for us until they connected, by their incarnation then. */
+  /** Members that were dead or silent for us and spoke, by their incarnation then. */
   readonly reunions: Map<Member, Reunion>;
   refutedAt: Instant;
   /** When the last connection went, or we began; null: there is one, or nobody to connect to. */
