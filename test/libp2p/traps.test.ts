@@ -140,6 +140,20 @@ test('what closes without an error is told in words', () => {
   equal(told(new StreamCloseEvent(true, new Error('reset'))), 'dial peer at 127.0.0.1:1: denied: reset');
 });
 
+test('a node has room for two connections with each of a thousand members', async () => {
+  const { components } = (await startRaw()) as unknown as {
+    components: { connectionManager: { getMaxConnections(): number } };
+  };
+  ok(components.connectionManager.getMaxConnections() >= 2_000);
+});
+
+test('a node alone may gossip to nobody', async () => {
+  const node = await ours();
+  node.network.gossip(bytes('anybody there'));
+  await dial(await ours(), node);
+  deepEqual(node.refused, []);
+});
+
 test('no source waits by onDrain, which works once a stream, and none wraps connections in pnet', () => {
   const folder = join(import.meta.dirname, '../../src/libp2p');
   for (const file of readdirSync(folder)) {
