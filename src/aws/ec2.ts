@@ -2,11 +2,21 @@
  * The cluster as EC2 tells it, and the node's own tags in it.
  *
  * Every read is filtered and paginated: an unfiltered one has a quarter of the account's rate, and fails as a whole
- * when a zone is in trouble. Retries are the SDK's `standard` mode, three attempts: `adaptive` would block a poll for a
- * minute. Only a complete answer is an answer; what a failed one means is decided by membership, which lets it change
- * nothing.
+ * when a zone is in trouble. Retries are the SDK's `standard` mode, capped at two attempts: `adaptive` would block a poll
+ * for a minute, and whoever is throttled is one of many, whom discovery spreads over minutes; a third attempt within the
+ * same second would only take the account's calls from others. Only a complete answer is an answer; what a failed one
+ * means is decided by discovery, which lets it change nothing.
+ *
+ * The SDK is imported by name: loaded as a whole it brings the 800 calls of EC2 that nobody makes, 12 MB of them. It
+ * takes longer to load than all the rest of a command that needs no cloud, so such commands do not load this file.
  */
-import type { EC2Client, Instance } from '@aws-sdk/client-ec2';
+import {
+  CreateTagsCommand,
+  DeleteTagsCommand,
+  EC2Client,
+  paginateDescribeInstances,
+  type Instance,
+} from '@aws-sdk/client-ec2';
 import pRetry from 'p-retry';
 import type { Cloud, InstanceIdentity, PeerAddress, Sighting } from '../node/ports.ts';
 import { assert } from '../std/assert.ts';
@@ -30,6 +40,7 @@ type Ec2Options = {
 const pageSize = 1_000;
 /** Twenty thousand instances: beyond any cluster, and the end of a listing that runs in circles. */
 const pagesMax = 20;
+const attemptsMax = 2;
 const connectMs = 1_000;
 const requestMs = 5_000;
 /** A booting instance may be unknown to parts of EC2 for seconds, rarely minutes; the caller's signal is the bound. */
@@ -81,7 +92,6 @@ class Ec2Cloud implements Cloud {
   }
 
   async #list(signal: AbortSignal): Promise<Sighting[]> {
-    const { paginateDescribeInstances } = await import('@aws-sdk/client-ec2');
     const found: Sighting[] = [];
     let pages = 0;
     const listing = paginateDescribeInstances(
@@ -103,7 +113,6 @@ class Ec2Cloud implements Cloud {
   }
 
   async #tag(tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
-    const { CreateTagsCommand } = await import('@aws-sdk/client-ec2');
     const { instanceId } = await this.identify(signal);
     const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
     const command = new CreateTagsCommand({ Resources: [instanceId], Tags });
@@ -111,7 +120,6 @@ class Ec2Cloud implements Cloud {
   }
 
   async #untag(keys: readonly string[], signal: AbortSignal): Promise<void> {
-    const { DeleteTagsCommand } = await import('@aws-sdk/client-ec2');
     const { instanceId } = await this.identify(signal);
     const command = new DeleteTagsCommand({ Resources: [instanceId], Tags: keys.map((Key) => ({ Key })) });
     await (await this.#open(signal)).send(command, { abortSignal: signal });
@@ -127,13 +135,11 @@ class Ec2Cloud implements Cloud {
 
   async #connect(signal: AbortSignal): Promise<EC2Client> {
     const { region, endpoint, credentials } = this.#options;
-    // Loaded on first use: the SDK takes longer to load than all the rest of a command that needs no cloud.
-    const { EC2Client: Client } = await import('@aws-sdk/client-ec2');
-    return new Client({
+    return new EC2Client({
       region: region ?? (await this.identify(signal)).region,
       ...(endpoint === null ? {} : { endpoint }),
       credentials,
-      maxAttempts: 3,
+      maxAttempts: attemptsMax,
       retryMode: 'standard',
       requestHandler: { connectionTimeout: connectMs, requestTimeout: requestMs },
     });

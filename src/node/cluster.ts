@@ -280,7 +280,7 @@ export class Cluster implements ClusterPort {
   #onBound({ address, ...binding }: Extract<DiscoveryEffect, { type: 'bound' }>['binding']): void {
     // Without an address it has no voice either: it comes to us.
     this.#membership.deliver({ type: 'bound', binding: { ...binding, address: address ?? nowhere } });
-    this.#registry.deliver({ type: 'bound', id: binding.id, peerId: binding.peerId });
+    if (binding.voter) this.#registry.deliver({ type: 'bound', id: binding.id, peerId: binding.peerId });
   }
 
   #onUnbound(id: MemberId): void {

@@ -141,7 +141,7 @@ export class Node {
 
   async #join(): Promise<void> {
     const { cluster, record, address } = this.#options;
-    await tagSelf(this.#tagging(), { cluster, record, address });
+    await tagSelf({ ...this.#tagging(), rng: this.#ports.rng }, { cluster, record, address });
     if (this.#stopping.signal.aborted) return;
     this.#tellLoad(null, 0);
     this.cluster.join();

@@ -4,7 +4,9 @@
  * harmless: nobody answers there.
  */
 import type { NodeRecord } from '../registry/record.ts';
+import { backoffMs } from '../std/backoff.ts';
 import { Failure } from '../std/failure.ts';
+import type { Rng } from '../std/random.ts';
 import { after } from '../std/time.ts';
 import type { Report } from './facts.ts';
 import type { Clock, Cloud } from './ports.ts';
@@ -14,19 +16,24 @@ type Means = {
   readonly clock: Clock;
   readonly cloud: Cloud;
   readonly report: Report;
+  readonly rng: Rng;
   readonly stopping: AbortSignal;
 };
 
 /** EC2 may not know a young instance for minutes; between tries nothing is lost but time. */
 const tryMs = 30_000;
-/** The account's tagging bucket is shared by all nodes, and each try is a line in the log. */
-const pauseMsMax = 10_000;
+/**
+ * The account's tagging bucket, 100 at once and 10 a second, is shared by all nodes: a thousand that start together
+ * must not come back together. Each try is a line in the log.
+ */
+const retry = { baseMs: 4_000, capMs: 24_000 };
+const pauseMsMin = 500;
 /** Gone from the instance after a goodbye; SynktiState and SynktiNodeId stay and say what happened. */
 const membershipTags = ['SynktiCluster', 'SynktiRole', 'SynktiPeerId', 'SynktiAddress'];
 
 /** Tries until it is done or the node stops: an untagged node is no member. A denial is final. */
 export async function tagSelf(
-  { clock, cloud, report, stopping }: Means,
+  { clock, cloud, report, rng, stopping }: Means,
   node: { readonly cluster: string; readonly record: NodeRecord; readonly address: string | null },
 ): Promise<void> {
   const { id, role, peerId } = node.record;
@@ -38,21 +45,25 @@ export async function tagSelf(
     SynktiState: 'joined',
     ...(node.address === null ? {} : { SynktiAddress: node.address }),
   };
-  let pauseMs = 1_000;
-  while (!stopping.aborted) {
+  let dice = rng;
+  for (let attempt = 0; !stopping.aborted; attempt++) {
     try {
       return await within({ clock, ms: tryMs, stopping }, (signal) => cloud.tagSelf(tags, signal));
     } catch (error) {
       report({ fact: 'node.untagged', why: String(error) });
       if (error instanceof Failure && error.kind === 'denied') return;
-      await pause(clock, pauseMs);
-      pauseMs = Math.min(2 * pauseMs, pauseMsMax);
+      const [ms, next] = backoffMs({ attempt, ...retry }, dice);
+      dice = next;
+      await pause(clock, pauseMsMin + ms);
     }
   }
 }
 
 /** The state first: it works where the policy forbids deleting tags, and peers filter on it. */
-export async function untagSelf({ ms, ...means }: Means & { readonly ms: number }): Promise<void> {
+export async function untagSelf({
+  ms,
+  ...means
+}: Omit<Means, 'rng'> & { readonly ms: number }): Promise<void> {
   const { cloud, report } = means;
   await within({ ...means, ms }, async (signal) => {
     await cloud.tagSelf({ SynktiState: 'left' }, signal);

@@ -56,6 +56,7 @@ async function tagged(run: (tagged: Tagged) => Promise<void>): Promise<void> {
     clock: systemClock,
     cloud,
     report: (fact: Fact) => void facts.push(fact),
+    rng: { seed: 1 },
     stopping: new AbortController().signal,
   };
   try {

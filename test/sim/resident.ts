@@ -104,7 +104,7 @@ export const membershipOnly =
       cluster,
       start: async () => {
         await cluster.listen();
-        await tagSelf({ clock, cloud, report, stopping }, { cluster: 'sim', record, address: null });
+        await tagSelf({ clock, cloud, report, rng, stopping }, { cluster: 'sim', record, address: null });
         cluster.join();
         onJoined();
         cluster.revise({ life: { phase: 'serving' } });
