@@ -64,7 +64,7 @@ function drawExtras(state: State): void {
 }
 
 /** Puts a member on the list of those to dial. */
-export function enlist(state: State, member: Member, nextAt: Instant): void {
+function enlist(state: State, member: Member, nextAt: Instant): void {
   if (member.link !== null) return;
   member.link = { failures: 0, nextAt, dialledAt: null };
   state.dials.add(member);

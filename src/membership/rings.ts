@@ -10,7 +10,7 @@
 import type { MemberId } from '../std/member-id.ts';
 
 /** Eight observers: four that err together are needed for a false death, and four may fail with the subject. */
-export const ringsCount = 8;
+const ringsCount = 8;
 /** Dead neighbours that one ring makes us redial; the others have neighbours of their own. */
 const chargesMax = 64;
 

@@ -53,7 +53,7 @@ export function count(
 }
 
 /** What the votes on a member come to now. */
-export function tallyOf(state: State, member: Member, now: Instant): Tally & { readonly observers: number } {
+function tallyOf(state: State, member: Member, now: Instant): Tally & { readonly observers: number } {
   if (member.poll === null) return { refused: 0, timeout: 0, slow: 0, observers: 0 };
   const observers = observersOf(state.rings, member, isLiving).map(({ id }) => id);
   const counted = tally(member.poll, (by) => observers.includes(by), now);
@@ -100,7 +100,7 @@ const factOf: Readonly<Record<Exclude<Health, 'unknown'>, MemberFact['fact']>> =
   left: 'member.left',
 };
 
-/** How long a member may stand dead with its connection: its buffers hold what was said before it was cut off. */
+/** A dead one is hung up at once: the buffers of its connection hold what was said before it was cut off. */
 export function turn(
   state: State,
   member: Member,

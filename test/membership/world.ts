@@ -194,6 +194,8 @@ export class World {
         return;
       case 'judged':
         return this.#onJudged(node, effect);
+      case 'isolated':
+        return;
       case 'fact':
         node.facts.push({ at: this.agenda.now, fact: effect.fact });
     }
