@@ -5,7 +5,7 @@
  * and whoever counts on when a write was sent must send it himself. The role needs s3:ListBucket too: without it S3
  * says 403 where it means that there is no such key.
  */
-import type { S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { Document, LeaseStore, Written } from '../node/ports.ts';
 import { Failure, type FailureKind } from '../std/failure.ts';
 import type { RoleCredentials } from './credentials.ts';
@@ -30,7 +30,7 @@ export const openLeaseStore = (options: LeaseStoreOptions): S3LeaseStore => new 
 
 class S3LeaseStore implements LeaseStore {
   readonly #options: LeaseStoreOptions;
-  #client: Promise<S3Client> | null = null;
+  #client: S3Client | null = null;
 
   constructor(options: LeaseStoreOptions) {
     this.#options = options;
@@ -39,8 +39,7 @@ class S3LeaseStore implements LeaseStore {
   async read(Key: string, signal: AbortSignal): Promise<Document | null> {
     const trail = `read ${Key}`;
     try {
-      const client = await this.#open();
-      const { GetObjectCommand } = await import('@aws-sdk/client-s3');
+      const client = this.#open();
       const command = new GetObjectCommand({ Bucket: this.#options.bucket, Key });
       const { Body, ETag, ContentLength = 0 } = await client.send(command, { abortSignal: signal });
       if (ETag === undefined || ContentLength > bytesMax) {
@@ -63,7 +62,7 @@ class S3LeaseStore implements LeaseStore {
   }
 
   close(): void {
-    void this.#client?.then((client) => client.destroy());
+    this.#client?.destroy();
   }
 
   async #put(
@@ -72,8 +71,7 @@ class S3LeaseStore implements LeaseStore {
     signal: AbortSignal,
   ): Promise<Written> {
     try {
-      const client = await this.#open();
-      const { PutObjectCommand } = await import('@aws-sdk/client-s3');
+      const client = this.#open();
       const command = new PutObjectCommand({
         ...{ Bucket: this.#options.bucket, Key: key, Body: body, ContentType: 'application/json' },
         ...condition,
@@ -89,15 +87,13 @@ class S3LeaseStore implements LeaseStore {
     }
   }
 
-  #open(): Promise<S3Client> {
+  #open(): S3Client {
     return (this.#client ??= this.#connect());
   }
 
-  async #connect(): Promise<S3Client> {
+  #connect(): S3Client {
     const { region, endpoint, credentials } = this.#options;
-    // Loaded on first use: a node that has no duty needs no S3.
-    const { S3Client: Client } = await import('@aws-sdk/client-s3');
-    return new Client({
+    return new S3Client({
       region,
       ...(endpoint === null ? {} : { endpoint, forcePathStyle: true }),
       credentials,

@@ -17,6 +17,7 @@ import { build as bundle } from 'esbuild';
 import { inject } from 'postject';
 import { Failure } from '../std/failure.ts';
 import { collectNotices, noticesText } from './notices.ts';
+import { slim } from './slim.ts';
 
 const run = promisify(execFile);
 /** Far above what the slowest step takes (injecting: two seconds). */
@@ -65,6 +66,7 @@ async function bundleTo(outdir: string, names: readonly string[]): Promise<reado
     lineLimit: 160,
     legalComments: 'none',
     metafile: true,
+    plugins: [slim],
     logLevel: 'warning',
     define: { synktiRelease: JSON.stringify(await releaseOf()), 'import.meta.url': '""' },
   });
