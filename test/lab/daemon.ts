@@ -35,6 +35,7 @@ type DaemonOptions = {
 export class Daemon {
   readonly index: number;
   readonly id: string;
+  readonly instance: Launch;
   readonly api: string;
   readonly dataDir: string;
   readonly control: string;
@@ -48,6 +49,7 @@ export class Daemon {
     this.#options = options;
     this.index = instance.index;
     this.id = instance.id;
+    this.instance = instance;
     this.api = `http://${place.apiHost}:8000`;
     this.peerHost = place.peerHost;
     this.dataDir = join(dir, `node-${instance.index}`);
