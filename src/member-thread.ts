@@ -24,8 +24,9 @@ async function main(port: Port, setup: Setup): Promise<void> {
   const { privateKey } = identity;
   serveCluster(port, ({ cloud, report }) => {
     const onRefused = (peerId: string, why: string): void => report({ fact: 'peer.refused', peerId, why });
+    const onFlood = (peerId: string): void => report({ fact: 'peer.flooding', peerId });
     const network = metered((events) =>
-      startNetwork({ privateKey, listen, version: own.version, onRefused }, events),
+      startNetwork({ privateKey, listen, version: own.version, onRefused, onFlood }, events),
     );
     const cluster = new Cluster(
       { own, listing, discoveryMs, rng: { seed: rngSeed } },

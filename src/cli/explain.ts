@@ -60,7 +60,7 @@ function textOf(member: MemberExplanation): string {
   return columns(
     [self ? `${id} (self)` : id, `${health} for ${span(sinceMs)}: ${reasons[why] ?? why}`],
     [
-      ...bindingRows(member.binding),
+      ...(self ? [] : bindingRows(member.binding)),
       ['record', recordText(member.record)],
       ...(self ? [] : connectionRows(member)),
       ...observationRows(member),
@@ -96,9 +96,10 @@ const ago = (ms: number): string => `${span(ms)} ago`;
 function bindingRows(binding: MemberExplanation['binding']): readonly Row[] {
   if (binding === null) return [['listed', 'no']];
   const { peerId, address, zone, role, ageMs, absences, claims } = binding;
-  const missed = absences === 0 ? '' : `, not listed in the last ${absences} epochs`;
+  const missed =
+    absences === 0 ? '' : `, absent from the last ${absences === 1 ? 'list' : `${absences} lists`}`;
   return [
-    ['listed', `${role} in ${zone}, since ${span(ageMs)}${missed}`],
+    ['listed', `${role} in ${zone}, for ${span(ageMs)}${missed}`],
     ['peer id', peerId],
     ['address', address ?? 'none'],
     ...claims.map(({ by, ageMs: age }): Row => ['', `${by} said otherwise ${ago(age)}, and nobody else did`]),

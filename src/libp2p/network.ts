@@ -25,6 +25,8 @@ type NetworkOptions = {
   readonly version: string;
   /** A peer was turned away or given up, and why: for the log. */
   readonly onRefused: (peerId: string, why: string) => void;
+  /** A peer sent more than we take; it was given up, and is not let in for a while. */
+  readonly onFlood: (peerId: string) => void;
 };
 
 /** How long the other side may take to admit us and to take our direct stream; it may have to ask EC2 first. */
@@ -75,7 +77,7 @@ export async function startNetwork(options: NetworkOptions, events: NetworkEvent
   };
   const onFlood = (peerId: string): void => {
     shunned.add(peerId);
-    options.onRefused(peerId, 'sends more than we take');
+    options.onFlood(peerId);
   };
   const node = await createNode({
     privateKey: options.privateKey,
@@ -128,7 +130,7 @@ export class Libp2pNetwork implements Network {
   constructor(
     node: Libp2p<Services>,
     events: NetworkEvents,
-    told: Pick<NetworkOptions, 'onRefused'> & { readonly onFlood: (peerId: string) => void },
+    told: Pick<NetworkOptions, 'onRefused' | 'onFlood'>,
   ) {
     this.#node = node;
     this.#events = events;

@@ -58,6 +58,13 @@ export const facts = {
     },
   },
   'peer.refused': { level: 'debug' },
+  'peer.flooding': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_peers_flooding_total',
+      help: 'Connections ended because a member sent more than a node takes.',
+    },
+  },
   'peer.incompatible': { level: 'error' },
   'record.forged': {
     level: 'warn',

@@ -57,7 +57,10 @@ export type NetworkEvents = {
   connected(peerId: string): void;
   /** The last connection to this peer is gone. */
   disconnected(peerId: string): void;
-  /** `author` has been authenticated: by Noise for `direct`, by its gossip signature for `gossip`. */
+  /**
+   * `author` has been authenticated: by Noise for `direct`, by its gossip signature for `gossip`. The bytes of `body` are
+   * the receiver's during the call only.
+   */
   message(author: string, body: Uint8Array, via: 'direct' | 'gossip'): void;
   /** Asked once a handshake has proven the peer id; a denied peer is cut. Never throws. */
   admit(peerId: string): Promise<boolean>;

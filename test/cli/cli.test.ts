@@ -203,7 +203,7 @@ test('explain tells of a member what the node knows, from whom, how old, and whi
   equal(code, 0);
   deepEqual(out.trimEnd().split('\n'), [
     'i-2           suspect for 12 s: so its observers voted',
-    'listed        worker in zone-b, since 1 h 0 m',
+    'listed        worker in zone-b, for 1 h 0 m',
     'peer id       peer-i-2',
     'address       10.0.0.2:4001',
     '              i-5 said otherwise 2 s ago, and nobody else did',

@@ -29,6 +29,7 @@ export async function startPeer(host = '127.0.0.1', port = 0): Promise<Peer> {
       listen: { host, port },
       version: '0.0.0',
       onRefused: (peerId, why) => refused.push(`${peerId} ${why}`),
+      onFlood: (peerId) => refused.push(`${peerId} sends more than we take`),
     },
     {
       connected: (peerId) => links.push(`+${peerId}`),
