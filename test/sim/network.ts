@@ -47,6 +47,11 @@ export class End {
     this.#net = net;
   }
 
+  /** Whether the kernel at this end knows the connection. */
+  get stands(): boolean {
+    return this.open && this.station.process.alive;
+  }
+
   hear(body: Uint8Array): void {
     if (!this.open) return this.#net.reset(this.other);
     this.station.events.message(this.other.station.peerId, body, 'direct');
@@ -149,12 +154,12 @@ export class SimNetwork {
 
   #send(end: End, body: Uint8Array): boolean {
     this.sent++;
-    const [from, to] = [end.station.host, end.other.station.host];
+    const [from, to] = [end.station.host, this.#answering(end.other.station.host)];
     const now = this.#queue.now;
     if (end.held.length > 0 || !this.#terrain.carries(from, to, now)) return this.#hold(end, body);
     const at = now + this.#terrain.way(from, to) + this.#terrain.repeats(from, to);
     end.arrivesAt = at > end.arrivesAt ? at : end.arrivesAt;
-    if (end.other.open)
+    if (end.other.stands)
       this.#queue.push(end.arrivesAt, end.other.station.process, kinds.direct, end.other, body);
     else this.#bounce(end);
     return true;
@@ -184,13 +189,13 @@ export class SimNetwork {
 
   #flush(end: End): void {
     if (!end.open || !this.#holding.has(end)) return;
-    const [from, to] = [end.station.host, end.other.station.host];
-    if (!this.#terrain.carries(from, this.#answering(to), this.#queue.now)) return;
+    const [from, to] = [end.station.host, this.#answering(end.other.station.host)];
+    if (!this.#terrain.carries(from, to, this.#queue.now)) return;
     this.#holding.delete(end);
     const bodies = end.held;
     end.held = [];
     end.heldBytes = 0;
-    if (!end.other.open || to.gone) return this.#bounce(end);
+    if (!end.other.stands) return this.#bounce(end);
     for (const body of bodies) this.#send(end, body);
   }
 
@@ -262,7 +267,7 @@ export class SimNetwork {
     if (!admitted) return answer(() => attempt.fail('denied', 'turned away'));
     const stale = met.ends.get(station.peerId);
     if (stale !== undefined) {
-      if (stale.other.station === station && stale.other.open) return answer(() => attempt.succeed());
+      if (stale.other.station === station && stale.other.stands) return answer(() => attempt.succeed());
       // It lost track of us, as after a crash that the network hid: it starts afresh, and so do we.
       this.#endBoth(stale);
       return answer(() => attempt.fail('denied', 'cut'));

@@ -2,7 +2,7 @@
  * The smallest part of a fault schedule that still breaks the same promise: delta debugging (Zeller and Hildebrandt, TSE
  * 2002, ddmin), with a bound on the runs because each costs seconds.
  */
-const runsMax = 60;
+const runsMax = 40;
 
 export async function shrink(
   all: readonly number[],

@@ -70,6 +70,11 @@ export class Terrain {
     return host?.on === true ? host : null;
   }
 
+  /** Whether somebody else has its address. */
+  isSucceeded(host: Host): boolean {
+    return host.gone && this.at(host.ip) !== null;
+  }
+
   /** Call after a change of `on`, `side`, `lagMs`, `loss`. */
   changed(): void {
     this.#troubles =

@@ -107,6 +107,8 @@ export class World {
     });
     // The launch template has the cluster's tags, and a node adds its own.
     this.ec2.launch(host, { SynktiCluster: 'sim', SynktiRole: 'worker' });
+    // What was meant for the one that had the address reaches this one from now on.
+    if (ip !== null) this.pathsChanged();
     return host;
   }
 
