@@ -1,6 +1,6 @@
 /**
  * EC2 as a cluster sees it: instances with tags, described by replicas that lag behind, behind AWS's token buckets; and
- * the SDK's three attempts in front. It can be out, throttle, answer half or nothing, and take a whole zone with it.
+ * the SDK's two attempts in front. It can be out, throttle, answer half or nothing, and take a whole zone with it.
  */
 import type { Cloud, Sighting } from '../../src/node/ports.ts';
 import { fullBucket, take, type TokenBucket } from '../../src/localcloud/wire/token-bucket.ts';
@@ -16,8 +16,8 @@ const describing = { capacity: 100, refillPerSecond: 20 };
 const tagging = { capacity: 100, refillPerSecond: 10 };
 const pageSize = 1_000;
 const answerMs = { least: 40, most: 250 };
-/** The SDK's `standard` mode: three attempts, exponential with full jitter. */
-const attempts = { most: 3, baseMs: 100, throttledMs: 500 };
+/** The SDK's `standard` mode, capped at two attempts: exponential with full jitter. */
+const attempts = { most: 2, baseMs: 100, throttledMs: 500 };
 /** Replicas that lag keep this much of the past, versions of one instance. */
 const versionsMax = 8;
 
