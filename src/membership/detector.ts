@@ -30,7 +30,7 @@ import { admitWatcher, arrange, doubt, drop, dropWatcher } from './neighbours.ts
 import { insert, remove } from './rings.ts';
 import { believe, dispel, hearAccusation, hearRumour, reunite, upkeep as keepRumours } from './rumours.ts';
 import { beatMs, isMesh, rearrange, rouse, type State } from './state.ts';
-import { isLiving, newMember, type Member } from './subject.ts';
+import { isLiving, newMember, type Member } from './member.ts';
 import { admitVote, isAccusing, judge, part, revive, turn } from './verdict.ts';
 
 /** Twice what a cell may have (500). */

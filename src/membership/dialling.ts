@@ -11,7 +11,7 @@ import { draw } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
 import type { Effect } from './events.ts';
 import { isMesh, rouse, take, type State } from './state.ts';
-import { isLiving, type Member } from './subject.ts';
+import { isLiving, type Member } from './member.ts';
 import { part } from './verdict.ts';
 
 const extrasMax = 8;

@@ -6,7 +6,7 @@
  * network has proven that name and no other.
  */
 import type { MemberId } from '../std/member-id.ts';
-import type { Endpoint, Health } from './member.ts';
+import type { Endpoint, Health } from './health.ts';
 
 /** What an observer found: the kernel says that nobody listens, says nothing, or answers for a process that does not. */
 export type Evidence = 'refused' | 'timeout' | 'slow';

@@ -1,10 +1,10 @@
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
 import type { Evidence } from './events.ts';
-import type { Health } from './member.ts';
+import type { Health } from './health.ts';
 import { observersOf } from './rings.ts';
 import type { State } from './state.ts';
-import { isLiving, type Member } from './subject.ts';
+import { isLiving, type Member } from './member.ts';
 
 export const byPeerId = (state: State, peerId: string): Member | undefined =>
   state.memberByPeerId.get(peerId);

@@ -23,7 +23,7 @@ import { hardMs, isHard, slowMs } from './ballots.ts';
 import type { Effect, Evidence, Outcome } from './events.ts';
 import { observersOf } from './rings.ts';
 import { castVote, rouse, take, type State } from './state.ts';
-import { isLiving, type Member } from './subject.ts';
+import { isLiving, type Member } from './member.ts';
 import { count, judge } from './verdict.ts';
 
 /** A beat lost, another late: two and a half beats. */

@@ -1,7 +1,82 @@
-/**
- * unknown: listed, never met. alive: connected and heard. suspect: not usable just now, being wrong is cheap.
- * dead: its process is gone. left: it said goodbye.
- */
-export type Health = 'unknown' | 'alive' | 'suspect' | 'dead' | 'left';
+import type { MemberId } from '../std/member-id.ts';
+import type { Instant } from '../std/time.ts';
+import type { Poll } from './ballots.ts';
+import type { Link } from './dialling.ts';
+import type { Binding } from './events.ts';
+import type { Watch } from './ladder.ts';
+import type { Endpoint, Health } from './health.ts';
+import { seatOf, type Seat } from './rings.ts';
 
-export type Endpoint = { readonly host: string; readonly port: number };
+/** One member as we know it. What only few members have at a time (a watch, votes, a dial) hangs on it, null else. */
+export type Member = Seat & {
+  readonly id: MemberId;
+  peerId: string;
+  address: Endpoint;
+  zone: string;
+  /** False: an operator, outside of the rings. */
+  voter: boolean;
+  health: Health;
+  /** When `health` last changed, and what changed it. */
+  since: Instant;
+  why: string;
+  connected: boolean;
+  /** We are hanging up ourselves: the end of this connection says nothing. */
+  parting: boolean;
+  /** We want a connection with it. */
+  wanted: boolean;
+  /** The last word from it, of any kind, on its own connection. */
+  heardAt: Instant;
+  /** Highest incarnation that its record showed; 0: no record yet. */
+  incarnation: number;
+  /** What we ourselves hold against it, whatever others say. */
+  doubt: 'closed' | 'silent' | 'request' | null;
+  /** The newest of its votes, and which of the 31 before it we have seen (RFC 4303, section 3.4.3). */
+  votedMax: number;
+  votedMask: number;
+  watch: Watch | null;
+  poll: Poll | null;
+  link: Link | null;
+};
+
+export const newMember = (binding: Binding, now: Instant): Member => ({
+  ...binding,
+  ...seatOf(binding.id),
+  health: 'unknown',
+  since: now,
+  why: 'bound',
+  connected: false,
+  parting: false,
+  wanted: false,
+  heardAt: now,
+  incarnation: 0,
+  doubt: null,
+  votedMax: 0,
+  votedMask: 0,
+  watch: null,
+  poll: null,
+  link: null,
+});
+
+/** Whether it takes part in the rings: who was only not met yet does, so that somebody asks for it. */
+export const isLiving = ({ health }: Member): boolean => health !== 'dead' && health !== 'left';
+
+/** As long as the word of a member itself outweighs what others say of it. */
+export const freshMs = 600;
+
+export const isFresh = (member: Member, now: Instant): boolean =>
+  member.connected && now - member.heardAt <= freshMs;
+
+/** True once for each vote of a voter; reordered ones pass, replays do not, nor what is far behind. */
+export function isNews(voter: Member, sequence: number): boolean {
+  const ahead = sequence - voter.votedMax;
+  if (ahead > 0) {
+    voter.votedMask = ahead > 31 ? 1 : (voter.votedMask << ahead) | 1;
+    voter.votedMax = sequence;
+    return true;
+  }
+  if (ahead <= -32) return false;
+  const bit = 1 << -ahead;
+  const isNew = (voter.votedMask & bit) === 0;
+  voter.votedMask |= bit;
+  return isNew;
+}

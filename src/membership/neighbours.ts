@@ -11,7 +11,7 @@ import type { Effect } from './events.ts';
 import { ask, calm, linger, newWatch, silenceMs, type Watch } from './ladder.ts';
 import { observersOf, subjectsOf } from './rings.ts';
 import { isMesh, rouse, type State } from './state.ts';
-import { isLiving, type Member } from './subject.ts';
+import { isLiving, type Member } from './member.ts';
 import { judge } from './verdict.ts';
 
 /** Beats that one subject sends at a time: four times the observers that views which differ could name. */

@@ -13,7 +13,7 @@ import type { Effect } from './events.ts';
 import type { Watch } from './ladder.ts';
 import { doubt } from './neighbours.ts';
 import { meshMax, type State } from './state.ts';
-import { isFresh, isLiving, type Member } from './subject.ts';
+import { isFresh, isLiving, type Member } from './member.ts';
 import { turn } from './verdict.ts';
 
 /** Digests that differ are told again every second; this is many of them. */

@@ -3,10 +3,10 @@ import { draw, type Rng } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
 import type { Effect } from './events.ts';
 import type { Watch } from './ladder.ts';
-import type { Endpoint } from './member.ts';
+import type { Endpoint } from './health.ts';
 import { emptyRings, insert, type Rings } from './rings.ts';
 import type { Reunion, Rumour } from './rumours.ts';
-import { newMember, type Member } from './subject.ts';
+import { newMember, type Member } from './member.ts';
 
 export const beatMs = 250;
 

@@ -15,10 +15,10 @@ import { after, instant, type Instant } from '../std/time.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { cast, disprove, isFatal, isHard, newPoll, nextExpiry, tally, type Tally } from './ballots.ts';
 import type { Effect, MemberFact, Vote } from './events.ts';
-import type { Health } from './member.ts';
+import type { Health } from './health.ts';
 import { observersOf } from './rings.ts';
 import { rearrange, rouse, type State } from './state.ts';
-import { freshMs, isFresh, isLiving, isNews, type Member } from './subject.ts';
+import { freshMs, isFresh, isLiving, isNews, type Member } from './member.ts';
 
 /**
  * A voter that was suspect itself a moment ago may have been cut off, and what arrives may have waited in buffers since

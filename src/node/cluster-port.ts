@@ -2,7 +2,7 @@
  * What the rest of the node needs of its place among its peers. The membership thread stands behind it in a daemon,
  * the `Cluster` itself in tests and in the simulator; whoever asks cannot tell.
  */
-import type { Health } from '../membership/member.ts';
+import type { Health } from '../membership/health.ts';
 import type { EngineStatus, Life, NodeRecord } from '../registry/record.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';

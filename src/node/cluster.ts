@@ -14,7 +14,7 @@ import * as detector from '../membership/detector.ts';
 import { byPeerId, memberOf, members } from '../membership/explanation.ts';
 import type { Effect as MembershipEffect, Event as MembershipEvent } from '../membership/events.ts';
 import * as detection from '../membership/state.ts';
-import type { Member } from '../membership/subject.ts';
+import type { Member } from '../membership/member.ts';
 import type { Effect as RegistryEffect, Event as RegistryEvent } from '../registry/events.ts';
 import type { NodeRecord } from '../registry/record.ts';
 import * as records from '../registry/records.ts';

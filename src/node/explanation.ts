@@ -6,7 +6,7 @@
  * decides anything.
  */
 import type { Evidence } from '../membership/events.ts';
-import type { Health } from '../membership/member.ts';
+import type { Health } from '../membership/health.ts';
 
 export type MemberExplanation = {
   readonly id: string;

@@ -4,7 +4,7 @@ import { deadline } from '../../src/membership/detector.ts';
 import type { Effect } from '../../src/membership/events.ts';
 import { byPeerId, explain, members } from '../../src/membership/explanation.ts';
 import { observersOf } from '../../src/membership/rings.ts';
-import { isLiving } from '../../src/membership/subject.ts';
+import { isLiving } from '../../src/membership/member.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { instant } from '../../src/std/time.ts';
 import { binding, idOf, only, peerOf, stranger, View } from './view.ts';

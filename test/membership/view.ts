@@ -4,7 +4,7 @@ import type { Binding, Effect, Event, Evidence, Vote } from '../../src/membershi
 import { memberOf, members } from '../../src/membership/explanation.ts';
 import { observersOf } from '../../src/membership/rings.ts';
 import { init, type State } from '../../src/membership/state.ts';
-import { isLiving, type Member } from '../../src/membership/subject.ts';
+import { isLiving, type Member } from '../../src/membership/member.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { instant } from '../../src/std/time.ts';
 

@@ -5,7 +5,7 @@
  */
 import { deadline, step } from '../../src/membership/detector.ts';
 import type { Binding, Effect, Event, Fact, Outcome } from '../../src/membership/events.ts';
-import type { Health } from '../../src/membership/member.ts';
+import type { Health } from '../../src/membership/health.ts';
 import { init, type State } from '../../src/membership/state.ts';
 import { drive, type Driven } from '../../src/node/drive.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
