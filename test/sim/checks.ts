@@ -27,6 +27,8 @@ export type Violation = { readonly invariant: string; readonly at: number; reado
 const youngMs = 5_000;
 /** Views of clusters up to this size are looked at after every change. */
 const smallMax = 100;
+/** Of larger ones, one node in so many has all that it knows looked at each second. */
+const sweepShare = 20;
 
 const verdictOf: Readonly<Record<string, Verdict>> = {
   'member.joined': 'alive',
@@ -42,6 +44,7 @@ export class Checks {
   /** Deaths that were told, true or not. */
   deaths = 0;
   onDeath: (by: Resident, id: string) => void = () => {};
+  #sweeps = 0;
   #watched: string | null = null;
   readonly duty = new DutyLedger((what) => this.break('I5', what));
   readonly #world: () => World;
@@ -64,7 +67,7 @@ export class Checks {
     const verdict = verdictOf[fact.fact];
     if (verdict === undefined || typeof member !== 'string') return;
     world.digest.text(member);
-    resident.verdicts.set(member, verdict);
+    resident.judge(member, verdict);
     if (verdict !== 'dead') return;
     this.deaths++;
     this.onDeath(resident, member);
@@ -82,17 +85,36 @@ export class Checks {
 
   /** A record or a health changed. */
   onChanged(resident: Resident, id: string): void {
-    if (this.world.residents.length > smallMax) return;
+    if (this.isLarge) return;
     const known = resident.inside.cluster.member(memberId(id));
     if (known !== null) this.#look(resident, known);
   }
 
-  /** Everything, at every node. */
+  get isLarge(): boolean {
+    return this.world.residents.length > smallMax;
+  }
+
+  /** Everything that a node knows, at every node; of large clusters at a part of them, and the next time the next. */
   sweep(): void {
-    for (const resident of this.world.living()) {
+    const living = this.world.living();
+    const share = this.isLarge ? sweepShare : 1;
+    this.#sweeps++;
+    for (const resident of living.filter((_, at) => at % share === this.#sweeps % share)) {
       if (!resident.process.paused)
         for (const known of resident.inside.cluster.members()) this.#look(resident, known);
     }
+  }
+
+  /** Everybody takes everybody that lives for alive. */
+  isWhole(): boolean {
+    const living = this.world.living();
+    return living.every(({ joined, alive }) => joined && alive === living.length - 1);
+  }
+
+  /** All know the same: the quick form of `difference`. */
+  isAgreed(): boolean {
+    const [first, ...rest] = this.world.living().map(({ inside }) => inside.viewHash());
+    return rest.every(({ high, low }) => high === first?.high && low === first.low);
   }
 
   /** null: every living member knows every other with its newest word, and nobody takes the dead for living. */
@@ -115,7 +137,11 @@ export class Checks {
   }
 
   /** One line for all that a node knows. */
-  stateOf({ id, inside }: Resident): string {
+  stateOf({ id, inside, alive }: Resident): string {
+    if (this.isLarge) {
+      const { high, low } = inside.viewHash();
+      return `${id}: ${alive} ${high} ${low}`;
+    }
     const members = inside.cluster
       .members()
       .map(({ id, health, record }) => `${id} ${health} ${record?.incarnation} ${record?.sequence}`);

@@ -6,6 +6,7 @@ import type { Clock, Cloud, LeaseStore, Network, NetworkEvents, Probe } from '..
 import type { Holding } from '../../src/node/holding.ts';
 import { tagSelf, untagSelf } from '../../src/node/tags.ts';
 import type { NodeRecord } from '../../src/registry/record.ts';
+import type { ViewHash } from '../../src/registry/view-hash.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import type { Rng } from '../../src/std/random.ts';
 import { volunteer } from './duty.ts';
@@ -16,6 +17,8 @@ import type { Host } from './terrain.ts';
 /** What the simulator needs of a node, whatever is inside. */
 export type Inhabitant = {
   readonly cluster: ClusterPort;
+  /** Nodes that know the same agree on it. */
+  viewHash(): ViewHash;
   start(): Promise<void>;
   /** Says goodbye, and resolves when the process may end. */
   leave(withinMs: number): Promise<void>;
@@ -47,6 +50,8 @@ export class Resident {
   leaving = false;
   /** Its last word on every other member, by the facts that it reported. */
   readonly verdicts = new Map<string, Verdict>();
+  /** Of those, who is alive. */
+  alive = 0;
   /** The highest order of a record that it ever had, by member. */
   readonly orders = new Map<string, { readonly incarnation: number; readonly sequence: number }>();
 
@@ -57,6 +62,12 @@ export class Resident {
     this.peerId = about.peerId;
     this.startedAt = about.at;
     this.inside = inside;
+  }
+
+  judge(id: string, verdict: Verdict): void {
+    if (this.verdicts.get(id) === 'alive') this.alive--;
+    if (verdict === 'alive') this.alive++;
+    this.verdicts.set(id, verdict);
   }
 
   get lives(): boolean {
@@ -119,6 +130,7 @@ export const membershipOnly =
           report({ fact: 'node.untagged', why: String(error) });
         }
       },
+      viewHash: () => cluster.viewHash(),
       notice: () => false,
     };
   };

@@ -7,7 +7,7 @@ import { Dice } from './dice.ts';
 import { schedule } from './faults.ts';
 import { membershipOnly } from './resident.ts';
 import type { Sabotage } from './sabotage.ts';
-import { drawFaults, habits, type Fault, type FaultKind } from './schedule.ts';
+import { drawFaults, habits, planDeaths, type Fault, type FaultKind } from './schedule.ts';
 import { Timings, type Percentiles } from './timings.ts';
 import { World } from './world.ts';
 
@@ -49,13 +49,21 @@ const lookMs = 100;
 /** Of larger clusters the membership is simulated alone. */
 const dutyNodesMax = 50;
 const bootMs = 3_000;
+/** Beyond it a run is for times: EC2 takes up to two minutes to tag a thousand, and then deaths are counted. */
+const largeNodes = 200;
+const largeStartMs = 150_000;
 
 export async function run(options: RunOptions): Promise<Outcome> {
   const dice = new Dice(options.seed).for('run');
   const nodes = options.nodes ?? drawSize(dice.for('size'));
   const end = options.minutes * 60_000;
-  const span = { from: calmMs.before, until: Math.max(calmMs.before, end - calmMs.after) };
-  const drawn = drawFaults(dice.for('faults'), span, options.kinds ?? kindsOfMembership);
+  const isLarge = nodes > largeNodes;
+  const from = isLarge ? Math.min(end / 2, largeStartMs) : calmMs.before;
+  const span = { from, until: Math.max(from, end - calmMs.after) };
+  const drawn =
+    isLarge && options.kinds === null
+      ? planDeaths(dice.for('faults'), span)
+      : drawFaults(dice.for('faults'), span, options.kinds ?? kindsOfMembership);
   const faults = drawn.filter(({ index }) => options.only?.includes(index) ?? true);
   const checks = new Checks(() => world);
   const world: World = new World({
@@ -77,6 +85,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
   if (options.watch !== null) checks.watch(options.watch);
   everySecond(world, checks, end);
   watchRest(world, checks, { rest, end });
+  watchStart(world, checks, timings);
   await guarded(checks, () => world.run(end, () => checks.violations.length > 0));
   if (checks.violations.length === 0) settle(checks, rest);
   return {
@@ -105,10 +114,16 @@ function watchRest(
   { rest, end }: { readonly rest: { since: number; ms: number | null }; readonly end: number },
 ): void {
   const look = (): void => {
-    if (checks.difference() === null) rest.ms = Math.round(world.now - rest.since);
+    const isEqual = checks.isLarge ? checks.isAgreed() : checks.difference() === null;
+    if (isEqual) rest.ms = Math.round(world.now - rest.since);
     else if (world.now < end) world.at(world.now + lookMs, look);
   };
   world.at(rest.since, look);
+}
+
+function watchStart(world: World, checks: Checks, timings: Timings): void {
+  if (checks.isWhole() && world.now > bootMs) timings.started();
+  else world.at(world.now + lookMs, () => watchStart(world, checks, timings));
 }
 
 function settle(checks: Checks, rest: { readonly ms: number | null }): void {

@@ -82,6 +82,9 @@ export const habits: Readonly<Record<FaultKind, Habit>> = {
   notice: { perMinute: 3, ms: [20_000, 40_000] },
 };
 
+const deathEveryMs = 3_500;
+const deathMs = 10_000;
+
 /** A kind is in a seed's swarm as often as not; a seed of a quiet mood has few. */
 const moods = [0.08, 0.2, 0.35, 0.5];
 
@@ -106,6 +109,17 @@ export function drawFaults(
     }
   }
   return drawn.sort((a, b) => a.at - b.at || a.seed - b.seed).map((fault, index) => ({ index, ...fault }));
+}
+
+/** For times: deaths of a large cluster at rest, one after another, two of the process to one of its machine. */
+export function planDeaths(dice: Dice, span: { readonly from: number; readonly until: number }): Fault[] {
+  const planned: Fault[] = [];
+  for (let at = span.from; at + deathMs < span.until; at += deathEveryMs) {
+    const index = planned.length;
+    const kind = index % 3 === 2 ? 'power' : 'kill';
+    planned.push({ index, kind, at, until: at + deathMs, seed: dice.seed() });
+  }
+  return planned;
 }
 
 export const isFaultKind = (text: string): text is FaultKind => Object.hasOwn(habits, text);
