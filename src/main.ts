@@ -2,8 +2,10 @@
  * The only file that knows the process: its arguments, environment, signals, streams and exit code. Everything else
  * is handed what it needs.
  */
+import { isSea } from 'node:sea';
 import { runCli } from './cli/cli.ts';
 import type { Io, Signal } from './cli/io.ts';
+import { startFrugally } from './os/frugal.ts';
 
 const signals: readonly Signal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
@@ -20,6 +22,7 @@ const io: Io = {
 };
 
 async function main(): Promise<void> {
+  if (isSea() && process.platform === 'linux' && process.argv[2] === 'run') startFrugally(process);
   // Whoever read our output has gone (`synkti members | head -1`): there is nobody left to tell.
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {
