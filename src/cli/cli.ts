@@ -11,6 +11,7 @@ import { complete, completionCommand } from './completion.ts';
 import { devCommand } from './dev.ts';
 import { drainCommand } from './drain.ts';
 import { explainCommand } from './explain.ts';
+import { identityCommand } from './identity.ts';
 import { exit, Misuse, say, type Io } from './io.ts';
 import { leaveCommand } from './leave.ts';
 import { membersCommand } from './members.ts';
@@ -89,6 +90,7 @@ function programOf(io: Io, ends: Cli['ends'], runNode: RunNode): Command {
   statusCommand(cli);
   membersCommand(cli);
   explainCommand(cli);
+  identityCommand(cli);
   drainCommand(cli);
   leaveCommand(cli);
   versionCommand(cli);

@@ -77,6 +77,7 @@ test('every command has a help that ends in examples', async () => {
       'status',
       'members',
       'explain',
+      'identity',
       'drain',
       'leave',
       'version',
@@ -328,4 +329,16 @@ test('the bash script completes through the program itself', async (t) => {
   const env = { PATH: `${bin}:/usr/bin:/bin`, HOME: bin };
   const { stdout } = await promisify(execFile)('bash', ['-c', script], { env });
   equal(stdout, 'fish\n');
+});
+
+test('identity prints the peer id that a first start would have, and the same ever after', async (t) => {
+  const dir = join(await tempDir(t), 'new');
+  const first = await synkti(['identity', '--data-dir', dir]);
+  equal(first.code, 0);
+  match(first.out, /^12D3KooW\w+\n$/);
+  const again = await synkti(['identity', '--json'], { env: { SYNKTI_DATA_DIR: dir } });
+  deepEqual(JSON.parse(again.out), { peerId: first.out.trim() });
+  const denied = await synkti(['identity', '--data-dir', '/proc/nowhere']);
+  equal(denied.code, 1);
+  match(denied.err, /\/proc\/nowhere/);
 });

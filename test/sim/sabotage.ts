@@ -4,5 +4,5 @@ export type Sabotage =
   | 'slow-is-refused'
   /** Machines are seeded from a real die. */
   | 'dice'
-  /** Records of a peer come in with an older sequence than before. */
-  | 'records-go-back';
+  /** Nobody hears gossip, and nodes do not compare what they know. */
+  | 'mute';

@@ -3,7 +3,7 @@
  * from one seed. What happens to them is decided in `faults.ts`, what must hold in `checks.ts`.
  */
 import type { Fact } from '../../src/node/facts.ts';
-import type { Probe } from '../../src/node/ports.ts';
+import type { NetworkEvents, Probe } from '../../src/node/ports.ts';
 import { Dice } from './dice.ts';
 import { Digest } from './digest.ts';
 import { SimEc2 } from './ec2.ts';
@@ -130,7 +130,9 @@ export class World {
       rng: { seed: sabotage === 'dice' ? Math.floor(Math.random() * 2 ** 32) : dice.seed() },
       cloud: this.ec2.cloudOf(host.id, process),
       openNetwork: (events) =>
-        this.turn.promise(Promise.resolve(this.network.open(peerId, { host, process }, events))),
+        this.turn.promise(
+          Promise.resolve(this.network.open(peerId, { host, process }, heard(events, sabotage))),
+        ),
       probe: this.#probe(host, process),
       store: this.s3.storeOf(process),
       run: `${host.id}.${index}`,
@@ -220,3 +222,9 @@ export class World {
     };
   }
 }
+
+/** Beats still come: the members live, and say nothing else. */
+const heard = (events: NetworkEvents, sabotage: Sabotage | null): NetworkEvents =>
+  sabotage === 'mute'
+    ? { ...events, message: (author, body, via) => body[0] === 1 && events.message(author, body, via) }
+    : events;

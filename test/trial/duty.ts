@@ -40,9 +40,13 @@ let isLeaving = false;
 process.once('SIGTERM', () => (isLeaving = true));
 
 await Promise.all([work(), follow()]);
-await holding.release(AbortSignal.timeout(releaseMs)).catch(unlessFailure);
+try {
+  await holding.release(AbortSignal.timeout(releaseMs));
+} catch (error) {
+  unlessFailure(error);
+}
 holding.close();
-imds.close();
+await imds.close();
 process.exit(0);
 
 /** Its place among the members that its own daemon holds alive; without an answer nobody comes before it. */

@@ -1,0 +1,66 @@
+/** That the simulator finds what it is there to find; and seeds that once found something, or stand for the others. */
+import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { pinnedSeeds } from './pinned-seeds.ts';
+import { run, type RunOptions } from './run.ts';
+import { replayOf, trySeed } from './seeds.ts';
+import { shrink } from './shrink.ts';
+
+const plain: RunOptions = {
+  ...{ seed: 1, nodes: 6, minutes: 1, kinds: null, only: null, sabotage: null, watch: null },
+};
+
+test('a seed gives one digest, another seed another one', async () => {
+  const [first, again, other] = [await run(plain), await run(plain), await run({ ...plain, seed: 2 })];
+  equal(first.digest, again.digest);
+  notEqual(first.digest, other.digest);
+});
+
+test('a die that is not seeded shows in the digest', async () => {
+  const report = await trySeed({ ...plain, sabotage: 'dice' }, { twice: true, shrinks: false });
+  equal(report.digestsEqual, false);
+  ok(report.complaint?.includes('two runs differ'));
+});
+
+test('slow members that count as refused break I1, and the schedule shrinks to what slowed them', async () => {
+  const options: RunOptions = {
+    ...plain,
+    ...{ seed: 4, nodes: 8, minutes: 1.5, kinds: ['pause', 'revise', 'sever'], sabotage: 'slow-is-refused' },
+  };
+  const { outcome, complaint } = await trySeed(options, { twice: false, shrinks: true });
+  equal(outcome.violations[0]?.invariant, 'I1');
+  const faults = complaint?.match(/fault \d+: \S+/g) ?? [];
+  ok(faults.length <= 2 && faults.some((fault) => fault.endsWith('pause')), complaint ?? 'nothing broken');
+  ok(complaint?.includes(`npm run sim -- --seed 4 --nodes 8`));
+});
+
+test('a cluster that hears nothing never agrees, which breaks I2', async () => {
+  const { violations } = await run({ ...plain, kinds: ['revise', 'kill'], sabotage: 'mute' });
+  equal(violations[0]?.invariant, 'I2');
+});
+
+test('two faults that break something together are found among many', async () => {
+  const all = Array.from({ length: 30 }, (_, i) => i);
+  const fails = (kept: readonly number[]): Promise<boolean> =>
+    Promise.resolve(kept.includes(3) && kept.includes(17));
+  deepEqual(await shrink(all, fails), [3, 17]);
+});
+
+test('a replay command says everything that the run depends on', () => {
+  const options: RunOptions = { ...plain, seed: 7, nodes: null, minutes: 2, kinds: ['kill', 'loss'] };
+  equal(replayOf(options, [2, 5]), 'npm run sim -- --seed 7 --minutes 2 --faults kill,loss --only 2,5');
+});
+
+for (const { seed, nodes, only, found } of pinnedSeeds) {
+  test(`seed ${seed}: ${found}`, async () => {
+    const { violations } = await run({ ...plain, seed, nodes, minutes: 2, only });
+    deepEqual(violations, []);
+  });
+}
+
+for (const seed of [101, 102, 103]) {
+  test(`seed ${seed} breaks no promise`, async () => {
+    const { violations } = await run({ ...plain, seed, nodes: 5 + (seed % 5), minutes: 2 });
+    deepEqual(violations, []);
+  });
+}
