@@ -3,24 +3,18 @@
  * would accept some of it (vLLM takes a request without a model), in a cluster it would mean nothing.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Serving } from '../node/serving.ts';
+import type { Generations } from '../node/generations.ts';
 import type { Endpoint, Json } from '../stream/chunk.ts';
-import { readRequest } from '../stream/request.ts';
-import type { Generations } from './generations.ts';
 import { engineHeaders } from './headers.ts';
 import { openIntake, refuse } from './intake.ts';
-import type { Outlet } from './outlet.ts';
+import { clientAt, type Outlet } from './outlet.ts';
 import { badRequest, busy, reply, type Reply } from './reply.ts';
 
-/** Generations whose clients are connected here: a stream costs some 50 kB at both ends together. */
-const generationsMax = 4_000;
-
 export function openCompletions(options: {
-  readonly serving: Serving;
   readonly generations: Generations;
   readonly bodyBytesMax: number;
 }) {
-  const { serving, generations } = options;
+  const { generations } = options;
   const intake = openIntake(options.bodyBytesMax);
 
   async function answer(
@@ -37,21 +31,21 @@ export function openCompletions(options: {
     const body = parse(raw);
     const model = modelIn(body);
     if (typeof model !== 'string') return reply(response, model);
-    const known = serving.models().find(({ id }) => id === model);
-    const generation = readRequest(endpoint, { body: body as Json, raw }, known?.contextTokens ?? null);
-    generations.begin(generation, about.outlet, {
-      id: about.id,
-      headers: engineHeaders(request.headers, about.id),
-    });
+    const { id, outlet } = about;
+    const asked = { endpoint, model, body: body as Json, raw };
+    const headers = engineHeaders(request.headers, id);
+    const ended = generations.begin(asked, clientAt(outlet), { id, headers });
+    response.on('close', ended);
   }
 
   function refusalOf(request: IncomingMessage): Reply | null {
-    const admission = serving.admission();
+    const admission = generations.admission();
     if (!admission.open) {
-      const message = `This node is ${admission.reason} and takes no new requests.`;
-      return busy(message, `node_${admission.reason}`, admission.retryAfterMs);
+      const { reason, retryAfterMs } = admission;
+      return reason === 'overloaded'
+        ? busy('Too many requests at once.', reason, retryAfterMs)
+        : busy(`This node is ${reason} and takes no new requests.`, `node_${reason}`, retryAfterMs);
     }
-    if (generations.count() >= generationsMax) return busy('Too many requests at once.', 'overloaded', 1_000);
     const type = request.headers['content-type'] ?? '';
     return /^application\/([\w.-]+\+)?json\s*(;|$)/i.test(type)
       ? null

@@ -1,14 +1,13 @@
 /**
  * One request to one engine, over undici's bare dispatch: the hot path has no streams and no promises. What comes is
- * parsed here, once, into what the generation machine understands; when to give up is the machine's decision, so there
- * are no timeouts of our own, and nothing is ever retried here.
+ * parsed here, once, into what the generation machine understands.
  */
 import { StringDecoder } from 'node:string_decoder';
 import { createParser, type EventSourceParser } from 'eventsource-parser';
 import type { Dispatcher } from 'undici';
-import type { MemberLoad } from '../node/serving.ts';
-import { readItem, type Item } from '../stream/chunk.ts';
-import type { LegRequest } from '../stream/continuation.ts';
+import type { Leg, LegEars, LegNews, OpenLeg } from '../node/leg.ts';
+import type { MemberId } from '../std/member-id.ts';
+import { readItem } from '../stream/chunk.ts';
 import { loadFromHeader, loadHeader, refusedHeader } from './headers.ts';
 import { openAiError } from './reply.ts';
 
@@ -17,49 +16,30 @@ const eventCharsMax = 16 * 1_024 ** 2;
 /** An answer in one piece, bytes: many choices with their logprobs. */
 const answerBytesMax = 128 * 1_024 ** 2;
 
-export type LegNews =
-  /** Never got there. `blame`: the member itself, and not only its engine, is in doubt. */
-  | { readonly type: 'unreached'; readonly why: string; readonly blame: boolean }
-  | { readonly type: 'answered' }
-  | { readonly type: 'item'; readonly item: Item }
-  | { readonly type: 'answer'; readonly status: number; readonly body: string }
-  | { readonly type: 'ended'; readonly cause: 'eof' | 'reset' | 'nonsense'; readonly why: string };
-
-export type Leg = {
-  /** Closes the connection, which aborts the engine. Nothing is told after this. */
-  abort(): void;
-};
-
-type LegTarget = {
-  readonly dispatcher: Dispatcher;
-  /** `/engine` at a peer, nothing at our own engine. */
-  readonly prefix: string;
-  readonly headers: Readonly<Record<string, string>>;
-};
-
-export function openLeg(
-  target: LegTarget,
-  request: LegRequest,
-  tell: { news(news: LegNews): void; load(load: MemberLoad): void },
-): Leg {
-  const handler = new LegResponse(tell);
-  target.dispatcher.dispatch(
-    {
-      method: 'POST',
-      path: target.prefix + request.path,
-      headers: { 'content-type': 'application/json', ...target.headers },
-      body: request.body,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    },
-    handler,
-  );
-  return handler;
+/** `dispatcherTo`: connections to a member's engine; null: there is no way to it just now. */
+export function legsBy(dispatcherTo: (member: MemberId) => Dispatcher | null, self: MemberId): OpenLeg {
+  return ({ member, headers }, request, ears) => {
+    const dispatcher = dispatcherTo(member);
+    if (dispatcher === null) return null;
+    const response = new LegResponse(ears);
+    dispatcher.dispatch(
+      {
+        method: 'POST',
+        path: (member === self ? '' : '/engine') + request.path,
+        headers: { 'content-type': 'application/json', ...headers },
+        body: request.body,
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      },
+      response,
+    );
+    return response;
+  };
 }
 
 /** A class because undici calls methods on it, and because it owns a connection from one call to the next. */
 class LegResponse implements Dispatcher.DispatchHandler, Leg {
-  readonly #tell: { news(news: LegNews): void; load(load: MemberLoad): void };
+  readonly #ears: LegEars;
   #controller: Dispatcher.DispatchController | null = null;
   #over = false;
   #status = 0;
@@ -68,8 +48,8 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   #parts: Buffer[] = [];
   #bytes = 0;
 
-  constructor(tell: { news(news: LegNews): void; load(load: MemberLoad): void }) {
-    this.#tell = tell;
+  constructor(ears: LegEars) {
+    this.#ears = ears;
   }
 
   abort(): void {
@@ -90,7 +70,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
     if (this.#over || status < 200) return;
     this.#status = status;
     const load = loadFromHeader(headers[loadHeader]);
-    if (load !== null) this.#tell.load(load);
+    if (load !== null) this.#ears.load(load);
     const refused = headers[refusedHeader];
     if (status === 503 && refused !== undefined) {
       this.#finish({ type: 'unreached', why: String(refused), blame: false });
@@ -99,7 +79,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
         maxBufferSize: eventCharsMax,
         onEvent: ({ data }) => this.#hear(data),
       });
-      this.#tell.news({ type: 'answered' });
+      this.#ears.news({ type: 'answered' });
     }
   }
 
@@ -128,7 +108,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   }
 
   #hear(data: string): void {
-    if (!this.#over) this.#tell.news({ type: 'item', item: readItem(data) });
+    if (!this.#over) this.#ears.news({ type: 'item', item: readItem(data) });
   }
 
   #gather(part: Buffer): void {
@@ -145,6 +125,6 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   #finish(news: LegNews): void {
     if (this.#over) return;
     this.#over = true;
-    this.#tell.news(news);
+    this.#ears.news(news);
   }
 }

@@ -4,6 +4,10 @@
  * a minute. Cutting closes the connection, and that aborts the engine like any client that leaves.
  */
 import type { ServerResponse } from 'node:http';
+import type { ClientEnd } from '../node/running.ts';
+import type { MemberId } from '../std/member-id.ts';
+import { servedByHeader } from './headers.ts';
+import { reply, replyJson, retryAfter } from './reply.ts';
 
 const unsentBytesMax = 1_024 ** 2;
 const stuckMs = 60_000;
@@ -14,8 +18,8 @@ type CutReason = 'unread' | 'stuck';
 
 export type Outlet = {
   readonly response: ServerResponse;
-  /** One event of a stream; the first one sends the head. */
-  send(data: string, headers: Readonly<Record<string, string>>): void;
+  /** One event of a stream; the first one sends the head. `by`: who said it; null: nobody of the cluster. */
+  send(data: string, by: MemberId | null): void;
   end(): void;
   /** Notes progress, and cuts when there has been none for too long. */
   look(nowMs: number): void;
@@ -56,9 +60,9 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
 
   return {
     response,
-    send: (data, headers) => {
+    send: (data, by) => {
       if (response.destroyed || response.writableEnded) return;
-      if (!response.headersSent) response.writeHead(200, { ...streamHeaders, ...headers });
+      if (!response.headersSent) response.writeHead(200, { ...streamHeaders, ...servedBy(by) });
       gather();
       const event = `data: ${data}\n\n`;
       written += event.length;
@@ -80,6 +84,20 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
     },
   };
 }
+
+/** As a generation sees it. */
+export const clientAt = (outlet: Outlet): ClientEnd => ({
+  send: outlet.send,
+  close: outlet.end,
+  answer: ({ status, body }, by) => replyJson(outlet.response, status, body, servedBy(by)),
+  refuse: ({ status, complaint, retryAfterMs }) => {
+    const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);
+    reply(outlet.response, { status, complaint, headers });
+  },
+});
+
+const servedBy = (member: MemberId | null): Readonly<Record<string, string>> =>
+  member === null ? {} : { [servedByHeader]: member };
 
 type Outlets = {
   /** Watches a response until it closes. */

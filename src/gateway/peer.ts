@@ -2,13 +2,12 @@
  * The serving side: answers other nodes by our own engine, for the listener that has already told members from
  * strangers. Bytes go through as they are, with backpressure; the entry node judges them. Two things are told besides:
  * our load, on every answer, and that nothing was begun, when we do not admit.
- *
- * An engine's stream that breaks off is ended in order, without `[DONE]`: the entry node sees that the answer is lost
- * and that this node is not. Only what has a length of its own has to be broken off on the wire.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { lossOf, openPassages, type Passage } from '../node/passages.ts';
 import type { Serving } from '../node/serving.ts';
+import { unreachable } from '../std/assert.ts';
 import { complaintJson } from '../stream/answer.ts';
 import { engineHeaders, loadHeader, loadToHeader, refusedHeader, requestIdOf } from './headers.ts';
 import { openIntake } from './intake.ts';
@@ -17,8 +16,6 @@ import { notFound, reply, replyJson, wrongMethod } from './reply.ts';
 
 /** A client's body, and the ids of a long answer that is continued with it. */
 const bodyBytesMax = 64 * 1_024 ** 2;
-/** Requests of peers at one engine: vLLM queues far fewer than this well. */
-const requestsMax = 4_096;
 
 const enginePaths: Readonly<Record<string, 'GET' | 'POST'>> = {
   '/engine/v1/chat/completions': 'POST',
@@ -39,7 +36,7 @@ export function openInlet(ports: {
 }): Inlet {
   const { serving } = ports;
   const intake = openIntake(bodyBytesMax);
-  const open = new Set<Passage>();
+  const passages = openPassages(serving);
   const outlets = watchOutlets();
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
@@ -58,15 +55,13 @@ export function openInlet(ports: {
     const body = call.method === 'POST' ? await intake.read(request, response) : null;
     if (response.destroyed || response.headersSent) return;
     const engine = ports.engine();
-    const refused = refusal(engine);
+    const refused = passages.refusal(engine !== null);
     if (engine === null || refused !== null) return refuse(response, refused ?? 'no-engine');
     outlets.open(response, (why) => serving.report({ fact: 'request.cut', why, request: 'peer' }));
-    const ended = call.method === 'POST' ? serving.generating() : (): void => {};
-    const passage = new Passage(response, () => serving.localLoad());
-    open.add(passage);
+    const passage = new HttpPassage(response, () => serving.localLoad());
+    const ended = passages.begin(passage, call.method === 'POST' ? 'generation' : 'question');
     response.on('close', () => {
       ended();
-      open.delete(passage);
       passage.abort();
     });
     const headers = {
@@ -76,22 +71,11 @@ export function openInlet(ports: {
     engine.dispatch({ ...call, headers, body, headersTimeout: 0, bodyTimeout: 0 }, passage);
   }
 
-  function refusal(engine: Dispatcher | null): string | null {
-    const admission = serving.engineAdmission();
-    if (!admission.open) return admission.reason;
-    if (engine === null) return 'no-engine';
-    return open.size >= requestsMax ? 'full' : null;
-  }
-
-  const unsubscribe = serving.onCut(() => {
-    for (const passage of [...open]) passage.breakOff('engine stops');
-  });
   return {
     onRequest,
     close: () => {
       outlets.close();
-      unsubscribe();
-      for (const passage of [...open]) passage.breakOff('node stops');
+      passages.close();
     },
   };
 }
@@ -103,7 +87,7 @@ function refuse(response: ServerResponse, why: string): void {
 }
 
 /** One answer on its way through. A class because undici calls methods on it. */
-class Passage implements Dispatcher.DispatchHandler {
+class HttpPassage implements Dispatcher.DispatchHandler, Passage {
   readonly #response: ServerResponse;
   readonly #load: Serving['localLoad'];
   #controller: Dispatcher.DispatchController | null = null;
@@ -158,11 +142,9 @@ class Passage implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#over) return;
-    const why = 'code' in error ? String(error.code) : error.message;
-    this.#lose(this.#controller === null ? 'unreached' : why);
+    this.#lose('code' in error ? String(error.code) : error.message);
   }
 
-  /** Ends what the engine has begun, from our side: a stopping vLLM keeps its streams open for ever. */
   breakOff(why: string): void {
     if (this.#over) return;
     this.#lose(why);
@@ -172,16 +154,24 @@ class Passage implements Dispatcher.DispatchHandler {
   #lose(why: string): void {
     this.#over = true;
     const response = this.#response;
-    if (this.#isStream && response.headersSent) response.end();
-    else if (response.headersSent) response.destroy();
-    else if (why === 'unreached') refuse(response, 'engine-unreached');
-    else {
-      const message = `The engine broke off before it answered: ${why}.`;
-      replyJson(
-        response,
-        502,
-        complaintJson({ message, type: 'server_error', param: null, code: 'engine_lost' }),
-      );
+    const begun = this.#controller !== null;
+    const loss = lossOf({ begun, headSent: response.headersSent, isStream: this.#isStream });
+    switch (loss) {
+      case 'end':
+        return void response.end();
+      case 'destroy':
+        return void response.destroy();
+      case 'refuse':
+        return refuse(response, 'engine-unreached');
+      case 'bad-gateway':
+        return replyJson(response, 502, lostBefore(why));
+      default:
+        return unreachable(loss);
     }
   }
+}
+
+function lostBefore(why: string): string {
+  const message = `The engine broke off before it answered: ${why}.`;
+  return complaintJson({ message, type: 'server_error', param: null, code: 'engine_lost' });
 }

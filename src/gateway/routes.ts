@@ -1,10 +1,10 @@
 /** What may be asked of the API, of whom, and in which words it is refused otherwise. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Generations } from '../node/generations.ts';
 import type { Serving } from '../node/serving.ts';
 import type { WallTime } from '../std/time.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import { openCompletions } from './completions.ts';
-import type { Generations } from './generations.ts';
 import { refuse } from './intake.ts';
 import { listedModels } from './models.ts';
 import type { Outlet } from './outlet.ts';

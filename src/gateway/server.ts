@@ -5,9 +5,15 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Dispatcher } from 'undici';
+import { openGenerations } from '../node/generations.ts';
+import type { Clock } from '../node/ports.ts';
+import type { Serving } from '../node/serving.ts';
 import { Failure } from '../std/failure.ts';
-import { openGenerations, type GenerationPorts } from './generations.ts';
+import type { MemberId } from '../std/member-id.ts';
+import type { Rng } from '../std/random.ts';
 import { requestIdHeader, requestIdOf } from './headers.ts';
+import { legsBy } from './leg.ts';
 import { watchOutlets } from './outlet.ts';
 import { complainOnSocket } from './protocol-errors.ts';
 import { openRoutes } from './routes.ts';
@@ -18,8 +24,15 @@ type Address = {
   readonly port: number;
 };
 
-/** `metrics`: the text of /metrics. */
-type GatewayPorts = GenerationPorts & { readonly metrics: () => Promise<string> };
+type GatewayPorts = {
+  readonly serving: Serving;
+  /** Connections to a member's engine; null: there is no way to it just now. */
+  readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  /** The text of /metrics. */
+  readonly metrics: () => Promise<string>;
+};
 
 export type Gateway = {
   readonly port: number;
@@ -52,8 +65,9 @@ export async function openGateway(
   options: Address & { readonly bodyBytesMax: number },
   ports: GatewayPorts,
 ): Promise<Gateway> {
-  const { serving, clock, metrics } = ports;
-  const generations = openGenerations(ports);
+  const { serving, dispatcherTo, clock, rng, metrics } = ports;
+  const openLeg = legsBy(dispatcherTo, serving.self);
+  const generations = openGenerations({ serving, openLeg, clock, rng });
   const outlets = watchOutlets();
   const { bodyBytesMax } = options;
   const routes = openRoutes({ serving, generations, bodyBytesMax, metrics, startedAt: clock.wallNow() });

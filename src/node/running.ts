@@ -2,27 +2,34 @@
  * One generation whose client is connected here: the machine, driven against its legs on one side and its client on the
  * other. A class because it owns both for as long as the client stays.
  */
-import type { Dispatcher } from 'undici';
-import { drive, type Driven } from '../node/drive.ts';
-import type { Clock } from '../node/ports.ts';
-import type { Serving } from '../node/serving.ts';
 import type { Choice } from '../routing/choose.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Effect, Event, MoveCause } from '../stream/events.ts';
 import * as generation from '../stream/generation.ts';
 import type { State } from '../stream/generation.ts';
+import type { Refusal } from '../stream/refusal.ts';
 import type { GenerationRequest } from '../stream/request.ts';
-import { servedByHeader } from './headers.ts';
-import { openLeg, type Leg, type LegNews } from './leg.ts';
-import type { Outlet } from './outlet.ts';
-import { reply, replyJson, retryAfter } from './reply.ts';
+import { drive, type Driven } from './drive.ts';
+import type { Leg, LegNews, OpenLeg } from './leg.ts';
+import type { Clock } from './ports.ts';
+import type { Serving } from './serving.ts';
 
 type Open = Extract<Effect, { type: 'open' }>;
 
+/** The way back to one client. `by`: the member whose engine said it, as far as any has. */
+export type ClientEnd = {
+  /** The payload of one event of a stream. */
+  send(data: string, by: MemberId | null): void;
+  /** The stream is complete. */
+  close(): void;
+  /** The whole answer. */
+  answer(whole: { readonly status: number; readonly body: string }, by: MemberId | null): void;
+  refuse(refusal: Refusal): void;
+};
+
 export type RunningPorts = {
   readonly serving: Serving;
-  /** Connections to a member's engine; null: there is no way to it just now. */
-  readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
+  readonly openLeg: OpenLeg;
   readonly clock: Clock;
   readonly place: (
     model: string,
@@ -35,16 +42,16 @@ export type About = { readonly id: string; readonly headers: Readonly<Record<str
 
 export class Running {
   readonly #ports: RunningPorts;
-  readonly #outlet: Outlet;
+  readonly #client: ClientEnd;
   readonly #about: About;
   readonly #model: string;
   readonly #driven: Driven<State, Event>;
   /** The newest one, perhaps ended. */
-  #leg: OpenLeg | null = null;
+  #leg: OpenedLeg | null = null;
 
-  constructor(request: GenerationRequest, outlet: Outlet, about: About, ports: RunningPorts) {
+  constructor(request: GenerationRequest, client: ClientEnd, about: About, ports: RunningPorts) {
     this.#ports = ports;
-    this.#outlet = outlet;
+    this.#client = client;
     this.#about = about;
     this.#model = request.model;
     const initial = generation.init(request, ports.clock.now());
@@ -80,7 +87,6 @@ export class Running {
   }
 
   #perform(effect: Effect): void {
-    const { response } = this.#outlet;
     switch (effect.type) {
       case 'open':
         return this.#open(effect);
@@ -91,16 +97,13 @@ export class Running {
       case 'ask-again':
         return this.move(effect.member, effect.cause);
       case 'send':
-        return this.#outlet.send(effect.data, this.#servedBy());
+        return this.#client.send(effect.data, this.#servedBy());
       case 'close':
-        return this.#outlet.end();
+        return this.#client.close();
       case 'answer':
-        return replyJson(response, effect.status, effect.body, this.#servedBy());
-      case 'refuse': {
-        const { status, complaint, retryAfterMs } = effect.refusal;
-        const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);
-        return reply(response, { status, complaint, headers });
-      }
+        return this.#client.answer(effect, this.#servedBy());
+      case 'refuse':
+        return this.#client.refuse(effect.refusal);
       case 'fact':
         return this.#ports.serving.report({ ...effect.fact, request: this.#about.id });
     }
@@ -109,28 +112,27 @@ export class Running {
   #open({ leg, request, avoid, urgent }: Open): void {
     const choice = this.#ports.place(this.#model, { avoid, urgent });
     if (choice.type === 'none') return this.#driven.deliver({ type: 'unplaced', leg, why: choice.why });
-    const { serving } = this.#ports;
+    const { serving, openLeg } = this.#ports;
     const { member } = choice;
     this.#driven.deliver({ type: 'placed', leg, member });
-    const opened = new OpenLeg(member, serving);
+    const opened = new OpenedLeg(member, serving);
     this.#leg = opened;
     const news = (heard: LegNews): void => this.#onNews(heard, leg, opened);
-    const dispatcher = this.#ports.dispatcherTo(member);
-    if (dispatcher === null) return news({ type: 'unreached', why: 'no connection', blame: false });
-    const prefix = member === serving.self ? '' : '/engine';
-    const target = { dispatcher, prefix, headers: this.#about.headers };
-    opened.run(openLeg(target, request, { news, load: (load) => serving.heardLoad(member, load) }));
+    const to = { member, headers: this.#about.headers };
+    const running = openLeg(to, request, { news, load: (load) => serving.heardLoad(member, load) });
+    if (running === null) return news({ type: 'unreached', why: 'no connection', blame: false });
+    opened.run(running);
   }
 
-  #onNews(news: LegNews, leg: number, opened: OpenLeg): void {
+  #onNews(news: LegNews, leg: number, opened: OpenedLeg): void {
     const broken = news.type === 'unreached' ? news.blame : news.type === 'ended' && news.cause === 'reset';
     if (broken) this.#ports.serving.suspect(opened.member, 'why' in news ? news.why : '');
     if (news.type !== 'item' && news.type !== 'answered') opened.end();
     this.#driven.deliver(eventOf(news, leg));
   }
 
-  #servedBy(): Record<string, string> {
-    return this.#leg === null ? {} : { [servedByHeader]: this.#leg.member };
+  #servedBy(): MemberId | null {
+    return this.#leg?.member ?? null;
   }
 }
 
@@ -148,7 +150,7 @@ function eventOf(news: LegNews, leg: number): Event {
 }
 
 /** One leg's place in the accounts: what was sent where, and whether it runs on our own engine. */
-class OpenLeg {
+class OpenedLeg {
   readonly member: MemberId;
   ended = false;
   readonly #accounts: readonly (() => void)[];

@@ -1,0 +1,104 @@
+/**
+ * Every generation whose client is connected here. What happens to many at once comes in by this way: a member that
+ * drains or dies, our own engine about to stop, the end of this node's relaying.
+ */
+import { choose } from '../routing/choose.ts';
+import type { Rng } from '../std/random.ts';
+import type { Instant } from '../std/time.ts';
+import type { Endpoint, Json } from '../stream/chunk.ts';
+import { readRequest } from '../stream/request.ts';
+import type { OpenLeg } from './leg.ts';
+import type { Clock } from './ports.ts';
+import { Running, type About, type ClientEnd, type RunningPorts } from './running.ts';
+import type { Admission, Serving } from './serving.ts';
+
+/** Each costs some 50 kB at both ends together. */
+const generationsMax = 4_000;
+const overloadedMs = 1_000;
+
+type GenerationsPorts = {
+  readonly serving: Serving;
+  readonly openLeg: OpenLeg;
+  readonly clock: Clock;
+  readonly rng: Rng;
+};
+
+/** A client's request for one answer, or several, of a model. */
+export type Asked = {
+  readonly endpoint: Endpoint;
+  readonly model: string;
+  readonly body: Json;
+  /** The body as it came. */
+  readonly raw: string;
+};
+
+export type Generations = {
+  /** Whether one more may begin here. */
+  admission():
+    Admission | { readonly open: false; readonly reason: 'overloaded'; readonly retryAfterMs: number };
+  /** Call the result once, when the client has gone or has everything. */
+  begin(asked: Asked, client: ClientEnd, about: About): () => void;
+  count(): number;
+  /** Ends every stream by an error event: their clients are lost with this node. */
+  cut(): void;
+  close(): void;
+};
+
+export function openGenerations({ serving, openLeg, clock, rng: seed }: GenerationsPorts): Generations {
+  const all = new Set<Running>();
+  let rng = seed;
+  let disarm = (): void => {};
+
+  const standingOf = (model: string) => serving.models().find(({ id }) => id === model) ?? null;
+
+  const place: RunningPorts['place'] = (model, wish) => {
+    const [choice, next] = choose(standingOf(model), wish, rng);
+    rng = next;
+    return choice;
+  };
+
+  function each(act: (running: Running) => void): void {
+    for (const running of [...all]) act(running);
+  }
+
+  const cut = (): void => each((running) => running.cut());
+
+  function onRelayEnd(at: Instant): void {
+    disarm();
+    disarm = (): void => {};
+    if (at <= clock.now()) cut();
+    else disarm = clock.wakeAt(at, cut);
+  }
+
+  const unsubscribe = [
+    serving.onMove((member, cause) => each((running) => running.move(member, cause))),
+    serving.onCut(() => each((running) => running.breakOff(serving.self))),
+    serving.onRelayEnd(onRelayEnd),
+  ];
+
+  return {
+    admission: () => {
+      const admission = serving.admission();
+      if (!admission.open || all.size < generationsMax) return admission;
+      return { open: false, reason: 'overloaded', retryAfterMs: overloadedMs };
+    },
+    begin: ({ endpoint, model, body, raw }, client, about) => {
+      const request = readRequest(endpoint, { body, raw }, standingOf(model)?.contextTokens ?? null);
+      const running = new Running(request, client, about, { serving, openLeg, clock, place });
+      const left = serving.entered();
+      all.add(running);
+      running.begin();
+      return () => {
+        running.clientLeft();
+        all.delete(running);
+        left();
+      };
+    },
+    count: () => all.size,
+    cut,
+    close: () => {
+      disarm();
+      for (const stop of unsubscribe) stop();
+    },
+  };
+}
