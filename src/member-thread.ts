@@ -8,6 +8,7 @@ import { startNetwork } from './libp2p/network.ts';
 import { identityFromSeed } from './mtls/identity.ts';
 import { sealFrom } from './mtls/seal.ts';
 import { Cluster } from './node/cluster.ts';
+import { wireCodec } from './node/message.ts';
 import { clockSince } from './os/clock.ts';
 import { openIsolation } from './os/isolation.ts';
 import { openProbe } from './os/probe.ts';
@@ -35,6 +36,7 @@ async function main(port: Port, setup: Setup): Promise<void> {
         openNetwork: network.open,
         probe: openProbe(),
         seal: sealFrom(identity),
+        codec: wireCodec,
       },
     );
     const isolate = (on: boolean): void => (on ? isolation?.isolate() : isolation?.heal());

@@ -34,7 +34,7 @@ import { listeners } from './listeners.ts';
 import { Loads } from './loads.ts';
 import { hear, type Ears } from './hearing.ts';
 import { protocolRange } from './hello.ts';
-import { decode, type Message } from './message.ts';
+import type { Codec, Message } from './message.ts';
 import type { Clock, Cloud, Network, NetworkEvents, Probe, Sighting } from './ports.ts';
 import type { MemberLoad } from './serving.ts';
 import { Strangers } from './strangers.ts';
@@ -61,6 +61,7 @@ type ClusterPorts = {
   readonly openNetwork: (events: NetworkEvents) => Promise<Network>;
   readonly probe: Probe;
   readonly seal: Seal;
+  readonly codec: Codec;
   readonly report: Report;
 };
 
@@ -76,7 +77,7 @@ export class Cluster implements ClusterPort {
   readonly #registry: Driven<registry.State, RegistryEvent>;
   /** null until we join: nobody is looked for, admitted or dialled before that. */
   #discovery: Driven<discovery.State, DiscoveryEvent> | null = null;
-  readonly #telling = new Telling();
+  readonly #telling: Telling;
   readonly #loads = new Loads();
   readonly #strangers: Strangers;
   readonly #firstLook = Promise.withResolvers<void>();
@@ -87,6 +88,7 @@ export class Cluster implements ClusterPort {
     const { clock, seal } = ports;
     this.#options = options;
     this.#ports = ports;
+    this.#telling = new Telling(ports.codec);
     this.#strangers = new Strangers(clock);
     this.looked = this.#firstLook.promise;
     this.#registry = drive<registry.State, RegistryEvent, RegistryEffect>(
@@ -110,7 +112,7 @@ export class Cluster implements ClusterPort {
       connected: (peerId) => this.#onConnected(peerId),
       disconnected: (peerId) => this.#onDisconnected(peerId),
       message: (author, body, via) => {
-        const message = decode(body);
+        const message = this.#ports.codec.decode(body);
         if (message !== null) hear({ author, message, via }, ears);
       },
     });

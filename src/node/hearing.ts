@@ -11,7 +11,7 @@ import type { Seal } from '../std/seal.ts';
 import type { Fact } from './facts.ts';
 import { meet, protocolRange } from './hello.ts';
 import type { Message } from './message.ts';
-import { isVoters, openVote, type SealedVote } from './sealed-vote.ts';
+import { isVoters, type SealedVote } from './sealed-vote.ts';
 import type { MemberLoad } from './serving.ts';
 
 export type Ears = {
@@ -88,10 +88,9 @@ function onDirect(
 
 /** Whoever passes it on need not be trusted: it counts as its voter's. */
 function onVote(sealed: SealedVote, ears: Ears): void {
-  const opened = openVote(sealed);
-  const voter = opened && ears.member(opened.by);
-  if (!opened || !voter?.voter || !isVoters(opened, sealed, ears.seal)) return;
-  ears.membership({ type: 'voted', by: voter.id, vote: opened.vote });
+  const voter = ears.member(sealed.by);
+  if (voter?.voter !== true || !isVoters(sealed, ears.seal)) return;
+  ears.membership({ type: 'voted', by: voter.id, vote: sealed.vote });
 }
 
 function onVouch(author: string, { entries }: Extract<Message, { type: 'vouch' }>, ears: Ears): void {

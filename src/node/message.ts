@@ -9,11 +9,12 @@
 import { z } from 'zod';
 import type { Entry as Vouched } from '../discovery/events.ts';
 import type { RegistryMessage } from '../registry/events.ts';
-import { textBytesMax } from '../registry/sealed.ts';
+import { openRecord, textBytesMax } from '../registry/sealed.ts';
 import { wantMax } from '../registry/sync.ts';
 import { bucketCount, type ViewHash } from '../registry/view-hash.ts';
 import { memberId } from '../std/member-id.ts';
 import type { Sealed } from '../std/seal.ts';
+import { openVote, type SealedVote } from './sealed-vote.ts';
 
 /** The frame of a direct stream holds no more. */
 const messageBytesMax = 65_536;
@@ -39,21 +40,30 @@ export type Message =
   | { readonly type: 'mute' }
   /** The sender wants beats from us, or no more of them. */
   | { readonly type: 'watch'; readonly on: boolean }
-  | ({ readonly type: 'vote' } & Sealed)
+  | SealedVote
   | { readonly type: 'vouch'; readonly entries: readonly Vouched[] }
   | RegistryMessage;
+
+/** How messages become what a network carries, and back: `wireCodec`, but where a thousand nodes share one process. */
+export type Codec = {
+  encode(message: Message): Uint8Array;
+  /** null: nothing that this version knows; the sender may be newer, or hostile. Never throws. */
+  decode(body: Uint8Array): Message | null;
+};
 
 export function encode(message: Message): Uint8Array {
   if (message.type === 'beat') return beatFrom(message.hash);
   return new TextEncoder().encode(JSON.stringify(wireForm(message)));
 }
 
-/** null: nothing that this version knows; the sender may be newer, or hostile. Never throws. */
 export function decode(body: Uint8Array): Message | null {
   if (body[0] === beatByte) return parseBeat(body);
   if (body[0] !== braceByte || body.byteLength > messageBytesMax) return null;
-  return wire.safeParse(parseJson(body)).data ?? null;
+  const told = wire.safeParse(parseJson(body)).data;
+  return told === undefined ? null : opened(told);
 }
+
+export const wireCodec: Codec = { encode, decode };
 
 const count = z.int().min(0);
 const name = z.string().min(1).max(256);
@@ -109,12 +119,27 @@ const wire = z.discriminatedUnion('type', [
   z.object({ type: z.literal('vouch'), entries: z.array(vouched).max(vouchMax) }),
 ]);
 
+/** Reads what members signed. One record of many that cannot be read keeps nobody from the others. */
+function opened(told: z.infer<typeof wire>): Message | null {
+  if (told.type === 'vote') return openVote(told);
+  if (told.type === 'records')
+    return { type: 'records', records: told.records.flatMap((each) => openRecord(each) ?? []) };
+  if (told.type !== 'record') return told;
+  const signed = openRecord(told);
+  return signed === null ? null : { type: 'record', ...signed };
+}
+
 function wireForm(message: Exclude<Message, { type: 'beat' }>): unknown {
-  if (message.type === 'hashes') return { ...message, buckets: message.buckets.map(hexFrom).join('') };
-  if (message.type !== 'entries') return message;
+  const { type } = message;
+  if (type === 'vote' || type === 'record') return { type, ...sealedOf(message) };
+  if (type === 'records') return { type, records: message.records.map(sealedOf) };
+  if (type === 'hashes') return { type, buckets: message.buckets.map(hexFrom).join('') };
+  if (type !== 'entries') return message;
   const entries = message.entries.map((e) => [e.id, e.incarnation, e.sequence, e.dead ? 1 : 0]);
   return { ...message, entries };
 }
+
+const sealedOf = ({ text, signature }: Sealed): Sealed => ({ text, signature });
 
 function beatFrom({ high, low }: ViewHash): Uint8Array {
   const body = new Uint8Array(beatBytes);

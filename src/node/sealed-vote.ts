@@ -7,10 +7,11 @@ import type { Vote } from '../membership/events.ts';
 import { memberId } from '../std/member-id.ts';
 import type { Seal, Sealed } from '../std/seal.ts';
 
-export type SealedVote = { readonly type: 'vote' } & Sealed;
-
 /** `by`: the peer id that signed it. */
 type OpenedVote = { readonly by: string; readonly vote: Vote };
+
+/** As it was signed, and what it says: read once, where it comes in. */
+export type SealedVote = { readonly type: 'vote' } & Sealed & OpenedVote;
 
 /** A vote is 200 characters. */
 const textMax = 1_024;
@@ -20,22 +21,22 @@ const signedText = (text: string): string => `vote:${text}`;
 
 export function sealVote({ by, vote }: OpenedVote, seal: Seal): SealedVote {
   const text = JSON.stringify({ by, ...vote });
-  return { type: 'vote', text, signature: seal.sign(signedText(text)) };
+  return { type: 'vote', by, vote, text, signature: seal.sign(signedText(text)) };
 }
 
 /**
  * Reads a vote without checking who signed it, because most of what comes is known already: ask `isVoters` before it
  * counts. null: no vote that this version knows.
  */
-export function openVote({ text }: Sealed): OpenedVote | null {
+export function openVote({ text, signature }: Sealed): SealedVote | null {
   if (text.length > textMax || !text.isWellFormed()) return null;
   const parsed = schema.safeParse(parseJson(text)).data;
   if (parsed === undefined) return null;
   const { by, ...vote } = parsed;
-  return { by, vote };
+  return { type: 'vote', by, vote, text, signature };
 }
 
-export const isVoters = ({ by }: OpenedVote, { text, signature }: Sealed, seal: Seal): boolean =>
+export const isVoters = ({ by, text, signature }: SealedVote, seal: Seal): boolean =>
   seal.verify(by, signedText(text), signature);
 
 const count = z.int().min(0);

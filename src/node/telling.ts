@@ -1,29 +1,34 @@
 /** Says things to peers: encodes once, however many hear it. */
 import type { ViewHash } from '../registry/view-hash.ts';
-import { encode, type Message } from './message.ts';
+import type { Codec, Message } from './message.ts';
 import type { Network } from './ports.ts';
 
 export class Telling {
   /** null until it listens: there is nobody to tell. */
   network: Network | null = null;
+  readonly #codec: Codec;
   #beat: { readonly hash: ViewHash; readonly body: Uint8Array } | null = null;
 
+  constructor(codec: Codec) {
+    this.#codec = codec;
+  }
+
   to(peerId: string, message: Message): void {
-    this.network?.send(peerId, encode(message));
+    this.network?.send(peerId, this.#codec.encode(message));
   }
 
   toAll(peerIds: Iterable<string>, message: Message): void {
-    const body = encode(message);
+    const body = this.#codec.encode(message);
     for (const peerId of peerIds) this.network?.send(peerId, body);
   }
 
   byGossip(message: Message): void {
-    this.network?.gossip(encode(message));
+    this.network?.gossip(this.#codec.encode(message));
   }
 
   /** Dozens a second, and mostly the same. */
   beat(peerIds: readonly string[], hash: ViewHash): void {
-    if (this.#beat?.hash !== hash) this.#beat = { hash, body: encode({ type: 'beat', hash }) };
+    if (this.#beat?.hash !== hash) this.#beat = { hash, body: this.#codec.encode({ type: 'beat', hash }) };
     for (const peerId of peerIds) this.network?.send(peerId, this.#beat.body);
   }
 }

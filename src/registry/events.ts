@@ -1,7 +1,7 @@
 /** What the registry is told, what it wants done, and what registries say to each other. */
 import type { MemberId } from '../std/member-id.ts';
-import type { Sealed } from '../std/seal.ts';
 import type { EngineStatus, Life, NodeRecord } from './record.ts';
+import type { Signed } from './sealed.ts';
 import type { ViewHash } from './view-hash.ts';
 
 /** What a node may change about itself while it runs. */
@@ -17,9 +17,9 @@ export type Entry = {
 
 export type RegistryMessage =
   /** By gossip and on direct streams; all others on direct streams only. */
-  | ({ readonly type: 'record' } & Sealed)
+  | ({ readonly type: 'record' } & Signed)
   /** Answers `want`, with as many as the sender has; possibly none. */
-  | { readonly type: 'records'; readonly records: readonly Sealed[] }
+  | { readonly type: 'records'; readonly records: readonly Signed[] }
   /** Begins a comparison: the hashes of all buckets, in order. */
   | { readonly type: 'hashes'; readonly buckets: readonly ViewHash[] }
   /**

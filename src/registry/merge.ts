@@ -4,14 +4,23 @@
  * most of what comes is known already and a signature is dear.
  */
 import type { MemberId } from '../std/member-id.ts';
-import type { Sealed } from '../std/seal.ts';
 import { after, type Instant } from '../std/time.ts';
 import { affords, take, type Limit } from './allowance.ts';
 import type { Effect } from './events.ts';
 import { recognise } from './own.ts';
 import { outranks } from './record.ts';
-import { isOwners, openRecord } from './sealed.ts';
-import { bury, complain, isNews, keep, membersMax, newMember, type Pending, type State } from './state.ts';
+import { isOwners, type Signed } from './sealed.ts';
+import {
+  bury,
+  complain,
+  enter,
+  isNews,
+  keep,
+  membersMax,
+  newMember,
+  type Pending,
+  type State,
+} from './state.ts';
 import { restate } from './view-hash.ts';
 
 /** Strangers' records that wait for discovery, in all and from one bringer, so that one liar displaces few. */
@@ -25,20 +34,19 @@ const changeLimit: Limit = { perSecond: 10, burst: 40 };
 /** Anyone can make keys and sign with them. What is beyond it comes again once discovery knows the stranger. */
 const strangerLimit: Limit = { perSecond: 50, burst: 200 };
 
-export function hear(state: State, sealed: Sealed, author: string | null, now: Instant): readonly Effect[] {
+export function hear(state: State, signed: Signed, author: string | null, now: Instant): readonly Effect[] {
   if (author !== null && isMuted(state, author, now)) return [];
-  const record = openRecord(sealed);
-  if (record === null) return [];
-  if (record.id === state.own.id) return recognise(state, record, sealed, now);
+  const { record } = signed;
+  if (record.id === state.own.id) return recognise(state, signed, now);
   const member = state.members.get(record.id);
-  if (member?.peerId !== record.peerId) return wait(state, { record, sealed, author, at: now }, now);
+  if (member?.peerId !== record.peerId) return wait(state, { signed, author, at: now }, now);
   if (!isNews(state, record.id, member, record)) return [];
   if (!affords(member.changes, changeLimit, now))
     return complain(state, { fact: 'record.flooding', member: record.id }, now);
-  if (!isOwners(record, sealed, state.seal)) return forged(state, record.id, author, now);
+  if (!isOwners(signed, state.seal)) return forged(state, record.id, author, now);
   // Taken only now: a forger must not use up the owner's changes.
   take(member.changes, changeLimit, 1, now);
-  keep(state, record.id, member, { record, sealed, author, at: now });
+  keep(state, record.id, member, { signed, author, at: now });
   return [{ type: 'recorded', record }];
 }
 
@@ -48,21 +56,21 @@ export function bind(state: State, id: MemberId, peerId: string, now: Instant): 
   if (state.members.size >= membersMax)
     return complain(state, { fact: 'registry.overfull', member: id }, now);
   const member = newMember(id, peerId, now);
-  state.members.set(id, member);
-  state.idByPeerId.set(peerId, id);
+  enter(state, member);
   const waiting = state.pending.get(peerId);
-  if (waiting === undefined || waiting.record.id !== id) return [];
+  if (waiting?.signed.record.id !== id) return [];
   state.pending.delete(peerId);
-  if (!isNews(state, id, member, waiting.record)) return [];
+  const { record } = waiting.signed;
+  if (!isNews(state, id, member, record)) return [];
   keep(state, id, member, waiting);
-  return [{ type: 'recorded', record: waiting.record }];
+  return [{ type: 'recorded', record }];
 }
 
 export function judge(state: State, id: MemberId, dead: boolean): void {
   const member = state.members.get(id);
   if (member === undefined || member.dead === dead) return;
   if (member.held !== null) {
-    const { incarnation, sequence } = member.held.record;
+    const { incarnation, sequence } = member.held.signed.record;
     restate(state.view, id, { incarnation, sequence, dead: member.dead }, { incarnation, sequence, dead });
   }
   member.dead = dead;
@@ -70,12 +78,14 @@ export function judge(state: State, id: MemberId, dead: boolean): void {
 
 /** The owner is not bound to the instance it speaks for, or not yet: kept for when discovery knows it. */
 function wait(state: State, brought: Pending, now: Instant): readonly Effect[] {
-  const { record, sealed, author } = brought;
+  const { signed, author } = brought;
+  const { record } = signed;
   const { peerId } = record;
   const waiting = state.pending.get(peerId);
-  if (peerId === state.own.peerId || (waiting !== undefined && !outranks(record, waiting.record))) return [];
+  if (peerId === state.own.peerId || (waiting !== undefined && !outranks(record, waiting.signed.record)))
+    return [];
   if (!take(state.strangers, strangerLimit, 1, now)) return [];
-  if (!isOwners(record, sealed, state.seal)) return forged(state, record.id, author, now);
+  if (!isOwners(signed, state.seal)) return forged(state, record.id, author, now);
   state.pending.delete(peerId);
   makeRoom(state, author);
   state.pending.set(peerId, brought);

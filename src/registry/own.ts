@@ -3,10 +3,9 @@
  * to everyone by gossip and to the connected peers directly, since gossip may lose it and a drain must not wait.
  */
 import { after, never, type Instant } from '../std/time.ts';
-import type { Sealed } from '../std/seal.ts';
 import type { Change, Effect } from './events.ts';
 import { counterMax, outranks, type NodeRecord } from './record.ts';
-import { isOwners, sealRecord } from './sealed.ts';
+import { isOwners, sealRecord, type Signed } from './sealed.ts';
 import { complain, standingOf, type State } from './state.ts';
 import { restate } from './view-hash.ts';
 
@@ -32,9 +31,10 @@ export function refute(state: State, now: Instant): readonly Effect[] {
  * Somebody shows us our own record. If it outranks this one, it is of an earlier life whose clock went ahead of ours;
  * nobody would take what we say now, so we say it with a higher incarnation. No life of ours gets to the highest one.
  */
-export function recognise(state: State, record: NodeRecord, sealed: Sealed, now: Instant): readonly Effect[] {
+export function recognise(state: State, signed: Signed, now: Instant): readonly Effect[] {
+  const { record } = signed;
   if (record.peerId !== state.own.peerId || !outranks(record, state.own)) return [];
-  if (!isOwners(record, sealed, state.seal)) return [];
+  if (!isOwners(signed, state.seal)) return [];
   const { incarnation } = record;
   if (incarnation >= counterMax) return [];
   return [
@@ -67,7 +67,7 @@ export function greet(state: State, peerId: string, now: Instant): readonly Effe
 export function sealOwn(
   state: State,
   now: Instant,
-): { readonly sealed: Sealed; readonly complaints: readonly Effect[] } {
+): { readonly sealed: Signed; readonly complaints: readonly Effect[] } {
   if (state.ownSealed !== null) return { sealed: state.ownSealed, complaints: [] };
   const { sealed, told } = sealRecord(state.own, state.seal);
   state.ownSealed = sealed;

@@ -13,7 +13,7 @@ import type { Effect, Event } from './events.ts';
 import { bind, hear, judge } from './merge.ts';
 import { greet, refute, revise, say } from './own.ts';
 import type { NodeRecord } from './record.ts';
-import { bury, newPeer, type State } from './state.ts';
+import { bury, isMesh, newPeer, type State } from './state.ts';
 import { begin, beginWithAnyone, compare, converse } from './sync.ts';
 import type { ViewHash } from './view-hash.ts';
 
@@ -34,7 +34,7 @@ export const viewHash = (state: State): ViewHash => state.view.total;
 
 /** null: nothing has been heard of it. */
 export const recordOf = (state: State, id: MemberId): NodeRecord | null =>
-  id === state.own.id ? state.own : (state.members.get(id)?.held?.record ?? null);
+  id === state.own.id ? state.own : (state.members.get(id)?.held?.signed.record ?? null);
 
 /** By whom and when the newest record of another member was told; null: none was. */
 export const toldOf = (
@@ -78,8 +78,8 @@ function onMessage(
   now: Instant,
 ): readonly Effect[] {
   if (message.type === 'record') {
-    const { text, signature } = message;
-    return hear(state, { text, signature }, author, now);
+    const { record, text, signature } = message;
+    return hear(state, { record, text, signature }, author, now);
   }
   return via === 'gossip' || author === null ? nothing : converse(state, author, message, now);
 }
@@ -89,9 +89,15 @@ function onConnected(state: State, peerId: string, now: Instant): readonly Effec
   state.peers.set(peerId, peer);
   if (state.syncAt === never) state.syncAt = after(now, settleMs);
   const greeting = greet(state, peerId, now);
-  // Both ends see the connection; one comparison serves both.
-  return state.own.peerId < peerId ? [...greeting, ...begin(state, peerId, peer, now)] : greeting;
+  return isBeginner(state, peerId) ? [...greeting, ...begin(state, peerId, peer, now)] : greeting;
 }
+
+/**
+ * Both ends see the connection, and one comparison serves both. Where members are many, who has peers already learns
+ * from one of them now and then; only who had none may lack everything.
+ */
+const isBeginner = (state: State, peerId: string): boolean =>
+  isMesh(state) ? state.own.peerId < peerId : state.peers.size === 1;
 
 function onTick(state: State, now: Instant): readonly Effect[] {
   const said = now >= state.sayAt ? say(state, now) : nothing;

@@ -1,25 +1,35 @@
 /** What a registry holds, and the bounds of it. */
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
-import type { Seal, Sealed } from '../std/seal.ts';
+import type { Seal } from '../std/seal.ts';
 import { instant, never, type Instant } from '../std/time.ts';
 import type { Allowance } from './allowance.ts';
 import type { Effect, Entry, RegistryFact } from './events.ts';
 import { outranks, type NodeRecord } from './record.ts';
-import { bucketOf, emptyView, restate, type Standing, type View, type ViewHash } from './view-hash.ts';
+import type { Signed } from './sealed.ts';
+import {
+  bucketCount,
+  bucketOf,
+  emptyView,
+  restate,
+  type Standing,
+  type View,
+  type ViewHash,
+} from './view-hash.ts';
 
 /** More members than a cell may have (500) twice over. */
 export const membersMax = 1_000;
 /** Forgotten members whose last version is remembered, so that nothing older of them comes back. */
 const tombstonesMax = 1_000;
+/** Beyond so many members not everyone is connected with everyone, and what each hears from many it hears too often. */
+const meshMax = 64;
 /** The same complaint again only after this. */
 const complaintMs = 1_000;
 
 export type Version = { readonly incarnation: number; readonly sequence: number };
 
 type Held = {
-  readonly record: NodeRecord;
-  readonly sealed: Sealed;
+  readonly signed: Signed;
   /** Who told it, and when it came. */
   readonly author: string | null;
   readonly at: Instant;
@@ -27,6 +37,7 @@ type Held = {
 
 /** A member that discovery knows. */
 export type Member = {
+  readonly id: MemberId;
   readonly peerId: string;
   readonly bucket: number;
   dead: boolean;
@@ -40,8 +51,9 @@ export type Pending = Held;
 
 /** A connected peer, and where the comparison with it stands. */
 export type Peer = {
-  /** Since when its beats show another view than ours; `never`: they do not. */
+  /** Since when its beats show another view than ours, and which that was; `never`: they do not. */
   differsSince: Instant;
+  differsFrom: ViewHash | null;
   /** We begin no comparison with it before this. */
   nextSyncAt: Instant;
   /** The views at the last comparison that a beat began, and how many before it were of the same two views. */
@@ -61,16 +73,20 @@ export type State = {
   readonly seal: Seal;
   own: NodeRecord;
   /** null: the newest own record has not been sealed yet. */
-  ownSealed: Sealed | null;
+  ownSealed: Signed | null;
   /** When the own record is told next; `never`: everyone was told the newest. */
   sayAt: Instant;
   /** Own changes before this wait for it, to go together. */
   quietUntil: Instant;
   /** When the next comparison with a random peer is due. */
   syncAt: Instant;
+  /** Where members are many, beats begin no comparison before this. */
+  mayBeginAt: Instant;
   rng: Rng;
   readonly view: View;
   readonly members: Map<MemberId, Member>;
+  /** The same, by bucket: a comparison looks at those that differ only. */
+  readonly buckets: readonly Member[][];
   readonly idByPeerId: Map<string, MemberId>;
   readonly peers: Map<string, Peer>;
   /** By the peer id that signed it. */
@@ -95,9 +111,11 @@ export function init(own: NodeRecord, seal: Seal, rng: Rng): State {
     sayAt: never,
     quietUntil: instant(0),
     syncAt: never,
+    mayBeginAt: instant(0),
     rng,
     view,
     members: new Map(),
+    buckets: Array.from({ length: bucketCount }, () => []),
     idByPeerId: new Map(),
     peers: new Map(),
     pending: new Map(),
@@ -109,6 +127,8 @@ export function init(own: NodeRecord, seal: Seal, rng: Rng): State {
   };
 }
 
+export const isMesh = ({ members }: State): boolean => members.size <= meshMax;
+
 export const standingOf = ({ incarnation, sequence }: Version, dead: boolean): Standing => ({
   incarnation,
   sequence,
@@ -117,14 +137,20 @@ export const standingOf = ({ incarnation, sequence }: Version, dead: boolean): S
 
 /** Whether this version of a member's record is one that we would take, if its owner signed it. */
 export function isNews(state: State, id: MemberId, { peerId, held }: Member, version: Version): boolean {
-  if (held !== null) return outranks(version, held.record);
+  if (held !== null) return outranks(version, held.signed.record);
   const buried = state.tombstones.get(graveOf(id, peerId));
   return buried === undefined || !outranks(buried, version);
 }
 
+export function enter(state: State, member: Member): void {
+  state.members.set(member.id, member);
+  state.idByPeerId.set(member.peerId, member.id);
+  state.buckets[member.bucket]!.push(member);
+}
+
 export function keep(state: State, id: MemberId, member: Member, held: Held): void {
-  const before = member.held === null ? null : standingOf(member.held.record, member.dead);
-  restate(state.view, id, before, standingOf(held.record, member.dead));
+  const before = member.held === null ? null : standingOf(member.held.signed.record, member.dead);
+  restate(state.view, id, before, standingOf(held.signed.record, member.dead));
   member.held = held;
   state.tombstones.delete(graveOf(id, member.peerId));
   state.asked.delete(id);
@@ -134,10 +160,12 @@ export function bury(state: State, id: MemberId): void {
   const member = state.members.get(id);
   if (member === undefined) return;
   state.members.delete(id);
+  const bucket = state.buckets[member.bucket]!;
+  bucket.splice(bucket.indexOf(member), 1);
   if (state.idByPeerId.get(member.peerId) === id) state.idByPeerId.delete(member.peerId);
   if (member.held === null) return;
-  restate(state.view, id, standingOf(member.held.record, member.dead), null);
-  const { incarnation, sequence } = member.held.record;
+  restate(state.view, id, standingOf(member.held.signed.record, member.dead), null);
+  const { incarnation, sequence } = member.held.signed.record;
   state.tombstones.set(graveOf(id, member.peerId), { incarnation, sequence });
   for (const oldest of state.tombstones.keys()) {
     if (state.tombstones.size <= tombstonesMax) break;
@@ -146,6 +174,7 @@ export function bury(state: State, id: MemberId): void {
 }
 
 export const newMember = (id: MemberId, peerId: string, now: Instant): Member => ({
+  id,
   peerId,
   bucket: bucketOf(id),
   dead: false,
@@ -155,6 +184,7 @@ export const newMember = (id: MemberId, peerId: string, now: Instant): Member =>
 
 export const newPeer = (now: Instant): Peer => ({
   differsSince: never,
+  differsFrom: null,
   nextSyncAt: now,
   compared: null,
   fruitless: 0,

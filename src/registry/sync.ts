@@ -8,7 +8,8 @@
  *      | <---- want / records / want / records ----> |      each side asks for what is newer at the other
  *
  * It begins when the beats of a peer have shown another view for 400 ms, at a new connection (the lower peer id begins)
- * and every 5 s with one random peer. Entries are taken only for buckets that were asked for, records are asked for 64
+ * and every 5 s with one random peer. Where members are many, their changes never cease while a cluster starts: then
+ * views that move are left to gossip, and of many new connections only the first is compared. Entries are taken only for buckets that were asked for, records are asked for 64
  * at a time and of one peer each, so a digest that lies costs its reader a bounded detour and nothing else.
  *
  * After Demers et al., "Epidemic Algorithms for Replicated Database Maintenance" (PODC 1987), section 1.3: checksums
@@ -16,14 +17,14 @@
  */
 import type { MemberId } from '../std/member-id.ts';
 import { draw } from '../std/random.ts';
-import type { Sealed } from '../std/seal.ts';
 import { after, never, type Instant } from '../std/time.ts';
 import { take, type Limit } from './allowance.ts';
 import type { Effect, Entry, RegistryMessage } from './events.ts';
 import { hear } from './merge.ts';
 import { sealOwn } from './own.ts';
 import { outranks } from './record.ts';
-import { isNews, type Peer, type State } from './state.ts';
+import type { Signed } from './sealed.ts';
+import { isMesh, isNews, type Peer, type State } from './state.ts';
 import { bucketCount, bucketHashes, bucketOf, sameHash, type ViewHash } from './view-hash.ts';
 
 /** What gossip has on its way arrives within this; comparing earlier would fetch it twice. */
@@ -58,8 +59,13 @@ export function compare(state: State, peerId: string, theirs: ViewHash, now: Ins
     peer.differsSince = never;
     return nothing;
   }
-  if (peer.differsSince === never) peer.differsSince = now;
+  const isMany = !isMesh(state);
+  if (peer.differsSince === never || (isMany && peer.differsFrom !== ours)) {
+    peer.differsSince = now;
+    peer.differsFrom = ours;
+  }
   if (now < after(peer.differsSince, standingMs) || now < peer.nextSyncAt) return nothing;
+  if (isMany && now < state.mayBeginAt) return nothing;
   const { compared } = peer;
   const again = compared !== null && sameHash(compared.ours, ours) && sameHash(compared.theirs, theirs);
   peer.fruitless = again ? peer.fruitless + 1 : 0;
@@ -69,7 +75,9 @@ export function compare(state: State, peerId: string, theirs: ViewHash, now: Ins
 
 export function begin(state: State, peerId: string, peer: Peer, now: Instant): readonly Effect[] {
   peer.nextSyncAt = after(now, Math.min(pauseMs * 2 ** peer.fruitless, pauseMaxMs));
-  for (let bucket = 0; bucket < bucketCount; bucket++) peer.awaited.add(bucket);
+  state.mayBeginAt = after(now, pauseMs);
+  if (peer.awaited.size < bucketCount)
+    for (let bucket = 0; bucket < bucketCount; bucket++) peer.awaited.add(bucket);
   return [send(peerId, { type: 'hashes', buckets: bucketHashes(state.view) })];
 }
 
@@ -105,7 +113,7 @@ export function converse(
       return onWant(state, [peerId, peer], message.ids, now);
     case 'records':
       return [
-        ...message.records.flatMap((sealed) => hear(state, sealed, peerId, now)),
+        ...message.records.flatMap((signed) => hear(state, signed, peerId, now)),
         ...askNext(state, [peerId, peer], now),
       ];
   }
@@ -169,34 +177,26 @@ function tellEntries(
   let told: number[] = [];
   let entries: Entry[] = [];
   let size = 0;
-  const entriesByBucket = collect(state, new Set(buckets));
   for (const bucket of buckets) {
-    const some = entriesByBucket.get(bucket) ?? [];
+    const some = entriesOf(state, bucket);
     const more = some.reduce((sum, { id }) => sum + id.length + 48, 0);
     if (told.length > 0 && size + more > messageMax) {
       effects.push(send(peerId, { type: 'entries', buckets: told, entries, reply }));
       [told, entries, size] = [[], [], 0];
     }
     told.push(bucket);
-    entries = [...entries, ...some];
+    entries.push(...some);
     size += more;
   }
   if (told.length > 0) effects.push(send(peerId, { type: 'entries', buckets: told, entries, reply }));
   return effects;
 }
 
-function collect(state: State, buckets: ReadonlySet<number>): ReadonlyMap<number, readonly Entry[]> {
-  const entries = new Map<number, Entry[]>();
-  const add = (bucket: number, entry: Entry): void => {
-    if (!buckets.has(bucket)) return;
-    const some = entries.get(bucket);
-    if (some === undefined) entries.set(bucket, [entry]);
-    else some.push(entry);
-  };
-  const { own } = state;
-  add(bucketOf(own.id), entryOf(own, false));
-  for (const { bucket, held, dead } of state.members.values())
-    if (held !== null) add(bucket, entryOf(held.record, dead));
+function entriesOf(state: State, bucket: number): readonly Entry[] {
+  const { own, buckets } = state;
+  const entries = bucketOf(own.id) === bucket ? [entryOf(own, false)] : [];
+  for (const { held, dead } of buckets[bucket]!)
+    if (held !== null) entries.push(entryOf(held.signed.record, dead));
   return entries;
 }
 
@@ -212,7 +212,7 @@ function isWanted(state: State, entry: Entry): boolean {
   const member = state.members.get(entry.id);
   if (member !== undefined) return isNews(state, entry.id, member, entry);
   return ![...state.pending.values()].some(
-    ({ record }) => record.id === entry.id && !outranks(entry, record),
+    ({ signed: { record } }) => record.id === entry.id && !outranks(entry, record),
   );
 }
 
@@ -240,27 +240,27 @@ function onWant(
   ids: readonly MemberId[],
   now: Instant,
 ): readonly Effect[] {
-  const records = [...new Set(ids.slice(0, wantMax))].flatMap((id): readonly Sealed[] => {
+  const records = [...new Set(ids.slice(0, wantMax))].flatMap((id): readonly Signed[] => {
     if (id === state.own.id) return [sealOwn(state, now).sealed];
     const held = state.members.get(id)?.held ?? null;
-    return held === null ? [] : [held.sealed];
+    return held === null ? [] : [held.signed];
   });
   if (!take(peer.served, serveLimit, Math.max(1, records.length), now)) return [];
   return batches(records).map((batch) => send(peerId, { type: 'records', records: batch }));
 }
 
 /** At least one batch, since even `none of these` lets the peer go on. */
-function batches(records: readonly Sealed[]): readonly (readonly Sealed[])[] {
-  const done: Sealed[][] = [[]];
+function batches(records: readonly Signed[]): readonly (readonly Signed[])[] {
+  const done: Signed[][] = [[]];
   let size = 0;
-  for (const sealed of records) {
+  for (const signed of records) {
     // A character of well-formed text is three bytes of UTF-8 at most, and an escaped quote is two.
-    const more = sealed.text.length * 3 + 256;
+    const more = signed.text.length * 3 + 256;
     if (size > 0 && size + more > messageMax) {
       done.push([]);
       size = 0;
     }
-    done.at(-1)!.push(sealed);
+    done.at(-1)!.push(signed);
     size += more;
   }
   return done;

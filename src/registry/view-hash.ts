@@ -45,8 +45,11 @@ export function restate(view: View, id: MemberId, before: Standing | null, now: 
 
 export const bucketOf = (id: MemberId): number => keyOf(id) % bucketCount;
 
-export const bucketHashes = ({ highs, lows }: View): readonly ViewHash[] =>
-  Array.from(highs, (high, i) => ({ high, low: lows[i]! }));
+export function bucketHashes({ highs, lows }: View): readonly ViewHash[] {
+  const hashes: ViewHash[] = [];
+  for (let i = 0; i < bucketCount; i++) hashes.push({ high: highs[i]!, low: lows[i]! });
+  return hashes;
+}
 
 export const sameHash = (a: ViewHash, b: ViewHash): boolean => a.high === b.high && a.low === b.low;
 

@@ -5,21 +5,23 @@ import { decode, encode, type Message } from '../../src/node/message.ts';
 import { isVoters, openVote, sealVote } from '../../src/node/sealed-vote.ts';
 import { bucketCount } from '../../src/registry/view-hash.ts';
 import { memberId } from '../../src/std/member-id.ts';
-import { sealOf } from '../registry/rig.ts';
+import { record, sealOf } from '../registry/rig.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const id = memberId('i-0a');
-const sealed = { text: '{"id":"i-0a","later":"→"}', signature: 'abc' };
+const text = `${JSON.stringify(record('a')).slice(0, -1)},"later":"→"}`;
+const signed = { record: record('a'), text, signature: 'abc' };
+const vote = { subject: id, incarnation: 7, evidence: 'slow', sequence: 12 } as const;
 
 const everyMessage: { readonly [T in Message['type']]: Extract<Message, { type: T }> } = {
   beat: { type: 'beat', hash: { high: 0xfffffffe, low: 1 } },
   hello: { type: 'hello', protocol: { min: 2, max: 3 }, version: '0.1.0' },
-  record: { type: 'record', ...sealed },
-  records: { type: 'records', records: [sealed, sealed] },
+  record: { type: 'record', ...signed },
+  records: { type: 'records', records: [signed, signed] },
   load: { type: 'load', running: 3, waiting: 0 },
   mute: { type: 'mute' },
   watch: { type: 'watch', on: true },
-  vote: { type: 'vote', ...sealed },
+  vote: sealVote({ by: 'peer-a', vote }, sealOf('peer-a')),
   hashes: {
     type: 'hashes',
     buckets: Array.from({ length: bucketCount }, (_, i) => ({ high: i * 0x3ffffff, low: 0xffffffff - i })),
@@ -94,6 +96,8 @@ test('garbage is no message: not JSON, not an object, unknown type, wrong fields
     '{"type":"hello","protocol":{"min":0,"max":2},"version":"x"}',
     '{"type":"record","text":7,"signature":""}',
     `{"type":"record","text":"${'x'.repeat(8_193)}","signature":""}`,
+    '{"type":"record","text":"{}","signature":""}',
+    '{"type":"vote","text":"{}","signature":""}',
     `{"type":"record","text":"","signature":"${'x'.repeat(129)}"}`,
     `{"type":"records","records":[${many(65, '{"text":"","signature":""}')}]}`,
     `{"type":"want","ids":[${many(65, '"i"')}]}`,
@@ -135,8 +139,11 @@ test('whatever comes, decode answers with null or with a message that it would u
   const typed = fc
     .tuple(fc.constantFrom(...Object.keys(everyMessage)), fc.dictionary(fc.string(), fc.jsonValue()))
     .map(([type, fields]) => bytes(JSON.stringify({ ...fields, type })));
+  const signedTexts = fc
+    .tuple(fc.constantFrom('record', 'vote'), fc.oneof(fc.json(), fc.string({ maxLength: 100 })))
+    .map(([type, text]) => bytes(JSON.stringify({ type, text, signature: '' })));
   fc.assert(
-    fc.property(fc.oneof(torn, json, typed, fc.uint8Array({ maxLength: 200 })), (body) => {
+    fc.property(fc.oneof(torn, json, typed, signedTexts, fc.uint8Array({ maxLength: 200 })), (body) => {
       const message = decode(body);
       if (message !== null) deepEqual(decode(encode(message)), message);
     }),
@@ -153,19 +160,19 @@ test('a vote is its voter’s, whoever brings it, and nobody can change a word o
   const seal = sealOf('peer-b');
   const arrived = decode(encode(envelope));
   ok(arrived?.type === 'vote');
-  deepEqual(openVote(arrived), opened);
-  equal(isVoters(opened, arrived, seal), true);
-  const other = { ...arrived, text: arrived.text.replace('"refused"', '"timeout"') };
-  equal(isVoters(openVote(other)!, other, seal), false);
-  const stolen = { ...arrived, text: arrived.text.replace('peer-a', 'peer-b') };
-  equal(isVoters(openVote(stolen)!, stolen, seal), false);
+  deepEqual({ by: arrived.by, vote: arrived.vote }, opened);
+  equal(isVoters(arrived, seal), true);
+  const other = openVote({ ...arrived, text: arrived.text.replace('"refused"', '"timeout"') });
+  equal(other !== null && isVoters(other, seal), false);
+  const stolen = openVote({ ...arrived, text: arrived.text.replace('peer-a', 'peer-b') });
+  equal(stolen !== null && isVoters(stolen, seal), false);
 });
 
 test('a vote’s signature is none of a record, and garbage is no vote', () => {
   const seal = sealOf('peer-a');
-  const vote = { subject: id, incarnation: 7, evidence: 'slow', sequence: 12 } as const;
-  const { text } = sealVote({ by: 'peer-a', vote }, seal);
-  equal(isVoters({ by: 'peer-a', vote }, { text, signature: seal.sign(`record:${text}`) }, seal), false);
+  const sealed = sealVote({ by: 'peer-a', vote }, seal);
+  const { text } = sealed;
+  equal(isVoters({ ...sealed, signature: seal.sign(`record:${text}`) }, seal), false);
   const wrong = [
     '',
     'null',

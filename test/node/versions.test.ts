@@ -5,8 +5,8 @@ import { meet, protocolRange, type Hello } from '../../src/node/hello.ts';
 import { decode, encode, type Message } from '../../src/node/message.ts';
 import type { Effect } from '../../src/registry/events.ts';
 import { recordOf, viewHash } from '../../src/registry/records.ts';
+import { openRecord } from '../../src/registry/sealed.ts';
 import { memberId } from '../../src/std/member-id.ts';
-import type { Sealed } from '../../src/std/seal.ts';
 import { record, rig, sealOf, type Rig } from '../registry/rig.ts';
 
 const next = { min: 2, max: 3 };
@@ -89,11 +89,12 @@ test('[G17] this version relays between two of the next, and nothing that they a
   const [a, m, z] = peers;
   for (const { node } of peers) node.bind('a', 'm', 'z');
   const text = JSON.stringify({ ...record('z', { sequence: 1 }), gpus: [{ kind: 'h100', free: 3 }] });
-  const newer: Sealed = { text, signature: sealOf('peer-z').sign(`record:${text}`) };
+  const newer = openRecord({ text, signature: sealOf('peer-z').sign(`record:${text}`) });
+  ok(newer !== null);
   introduce(peers, m, z);
   m.node.hear('z', { type: 'record', ...newer });
   introduce(peers, a, m);
-  deepEqual(a.node.state.members.get(memberId('i-z'))?.held?.sealed, newer);
+  deepEqual(a.node.state.members.get(memberId('i-z'))?.held?.signed, newer);
   equal(recordOf(a.node.state, memberId('i-z'))?.sequence, 1);
   deepEqual(viewHash(a.node.state), viewHash(m.node.state));
 });

@@ -5,6 +5,7 @@
 import type { Event as EngineEvent, Order } from '../../src/engine/orders.ts';
 import type { Fact, Report } from '../../src/node/facts.ts';
 import { Cluster } from '../../src/node/cluster.ts';
+import { wireCodec } from '../../src/node/message.ts';
 import { Node } from '../../src/node/node.ts';
 import type { Clock, Cloud, EngineHost, Network, NetworkEvents, Sighting } from '../../src/node/ports.ts';
 import type { Reading } from '../../src/spot/notices.ts';
@@ -109,6 +110,7 @@ export class World {
         openNetwork,
         report,
         seal: sealOf(`peer-${name}`),
+        codec: wireCodec,
         probe: (to) => this.#probe(to.host),
       },
     );

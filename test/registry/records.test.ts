@@ -14,8 +14,9 @@ const draining = { phase: 'draining', reason: 'operator', deadline: 5 } as const
 test('[G1] a record counts with its owner’s signature, whoever brings it, and without it never', () => {
   const node = rig();
   node.bind('a', 'b');
-  const { text } = sealed(record('a'));
-  const forged = { type: 'record', text, signature: sealOf('peer-b').sign(`record:${text}`) } as const;
+  const own = sealed(record('a'));
+  const signature = sealOf('peer-b').sign(`record:${own.text}`);
+  const forged = { type: 'record', ...own, signature } as const;
   deepEqual(typesOf(node.hear('a', forged)), ['record.forged']);
   equal(recordOf(node.state, idA), null);
   deepEqual(typesOf(node.hear('b', told(record('a')))), ['recorded']);
@@ -129,7 +130,12 @@ test('[G5] the first change is told at once, those within 100 ms after it togeth
   node.now = 1_100;
   const [gossip] = node.on({ type: 'tick' });
   ok(gossip?.type === 'gossip' && gossip.message.type === 'record');
-  deepEqual(openRecord(gossip.message), { ...record('self'), sequence: 3, life: draining, engine: starting });
+  deepEqual(openRecord(gossip.message)?.record, {
+    ...record('self'),
+    sequence: 3,
+    life: draining,
+    engine: starting,
+  });
 });
 
 test('[G5] a drain and a goodbye wait for nothing', () => {
@@ -205,7 +211,8 @@ test('[G14] fields of a newer version survive the relay byte for byte, and reach
   node.bind('a', 'b');
   node.connect('b');
   const text = `${JSON.stringify(record('a')).slice(0, -1)} ,"mood" : {"of":["sunny"]}, "1e2":1E2}`;
-  const newer = { text, signature: sealOf('peer-a').sign(`record:${text}`) };
+  const newer = openRecord({ text, signature: sealOf('peer-a').sign(`record:${text}`) });
+  ok(newer !== null);
   deepEqual(typesOf(node.hear('a', { type: 'record', ...newer })), ['recorded']);
   deepEqual(sentTo('b', node.hear('b', { type: 'want', ids: [idA] })), [
     { type: 'records', records: [newer] },
@@ -228,8 +235,8 @@ test('[G14] a record longer than the limit is nobody’s, and ours is cut to fit
   deepEqual(typesOf(effects), ['recorded', 'gossip record', 'record.oversized']);
   const [, gossip] = effects;
   ok(gossip?.type === 'gossip' && gossip.message.type === 'record');
-  const opened = openRecord(gossip.message);
-  ok(opened !== null && opened.engine.phase === 'ready');
+  const opened = openRecord(gossip.message)?.record;
+  ok(opened?.engine.phase === 'ready');
   ok(opened.engine.models.length > 10 && opened.engine.models.length < 64);
 });
 

@@ -2,10 +2,10 @@
 import type { Effect, Event, RegistryMessage } from '../../src/registry/events.ts';
 import type { NodeRecord } from '../../src/registry/record.ts';
 import { step } from '../../src/registry/records.ts';
-import { sealRecord } from '../../src/registry/sealed.ts';
+import { sealRecord, type Signed } from '../../src/registry/sealed.ts';
 import { init, type State } from '../../src/registry/state.ts';
 import { memberId } from '../../src/std/member-id.ts';
-import type { Seal, Sealed } from '../../src/std/seal.ts';
+import type { Seal } from '../../src/std/seal.ts';
 import { instant } from '../../src/std/time.ts';
 
 export const record = (name: string, more: Partial<NodeRecord> = {}): NodeRecord => ({
@@ -34,7 +34,7 @@ function signatureOf(peerId: string, text: string): string {
   return (hash >>> 0).toString(16);
 }
 
-export const sealed = (of: NodeRecord): Sealed => sealRecord(of, sealOf(of.peerId)).sealed;
+export const sealed = (of: NodeRecord): Signed => sealRecord(of, sealOf(of.peerId)).sealed;
 
 export const told = (of: NodeRecord): RegistryMessage => ({ type: 'record', ...sealed(of) });
 

@@ -77,6 +77,41 @@ test('[G8] a new connection hears our record at once, and the lower peer id begi
   deepEqual(types('z'), ['send record', 'send hashes']);
 });
 
+/** One of so many that not all are connected with all. */
+const oneOfMany = (): Rig => {
+  const node = rig();
+  node.bind(...Array.from({ length: 70 }, (_, i) => `m${i}`));
+  return node;
+};
+
+test('[G7] where members are many, views that move are left to gossip, and one peer a second is compared with', () => {
+  const node = oneOfMany();
+  node.connect('b', 'c');
+  const begun = (ms: number, move: (step: number) => void): number => {
+    let count = 0;
+    for (let step = 0; step * 250 < ms; step++, node.now += 250) {
+      move(step);
+      for (const name of ['b', 'c']) count += beat(node, name, { high: step, low: 1 }).length;
+    }
+    return count;
+  };
+  equal(
+    begun(5_000, (sequence) => node.hear('m1', told(record('m1', { sequence })))),
+    0,
+  );
+  equal(
+    begun(5_000, () => undefined),
+    5,
+  );
+});
+
+test('[G8] where members are many, only who had no connection compares at once', () => {
+  const node = oneOfMany();
+  const types = (name: string) => typesOf(node.on({ type: 'connected', peerId: `peer-${name}` }));
+  deepEqual(types('b'), ['send record', 'send hashes']);
+  deepEqual(types('z'), ['send record']);
+});
+
 test('[G8] every few seconds one random peer is compared with, beats or not', () => {
   const node = rig();
   node.connect('b', 'c');

@@ -2,6 +2,7 @@
 import { Cluster } from '../../src/node/cluster.ts';
 import type { ClusterPort } from '../../src/node/cluster-port.ts';
 import type { Fact } from '../../src/node/facts.ts';
+import type { Codec } from '../../src/node/message.ts';
 import type { Clock, Cloud, LeaseStore, Network, NetworkEvents, Probe } from '../../src/node/ports.ts';
 import type { Holding } from '../../src/node/holding.ts';
 import { tagSelf, untagSelf } from '../../src/node/tags.ts';
@@ -101,13 +102,13 @@ export type Inhabit = (record: NodeRecord, ports: ResidentPorts, onJoined: () =>
 
 /** The membership thread alone: what a cluster of a thousand is made of. */
 export const membershipOnly =
-  (withDuty: boolean): Inhabit =>
+  ({ withDuty, codec }: { readonly withDuty: boolean; readonly codec: Codec }): Inhabit =>
   (record, ports, onJoined) => {
     const { clock, cloud, rng, openNetwork, probe, report } = ports;
     const seal = sealOf(record.peerId);
     const cluster = new Cluster(
       { own: record, listing: 'shared', discoveryMs, rng },
-      { clock, cloud, openNetwork, probe, seal, report },
+      { clock, cloud, openNetwork, probe, seal, codec, report },
     );
     const stopping = new AbortController().signal;
     let duty: Holding | null = null;

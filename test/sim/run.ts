@@ -2,6 +2,8 @@
  * One run: a cluster boots, faults come and go, and then it is left in peace until it must have come to rest. All of it
  * follows from the options; the same options give the same digest.
  */
+import { wireCodec } from '../../src/node/message.ts';
+import { asTheyAre } from './carriage.ts';
 import { Checks, type Violation } from './checks.ts';
 import { Dice } from './dice.ts';
 import { schedule } from './faults.ts';
@@ -48,6 +50,8 @@ const restMsMost = 30_000;
 const lookMs = 100;
 /** Of larger clusters the membership is simulated alone. */
 const dutyNodesMax = 50;
+/** Of larger clusters messages are not encoded. */
+const wireNodesMax = 100;
 const bootMs = 3_000;
 /** Beyond it a run is for times: EC2 takes up to two minutes to tag a thousand, and then deaths are counted. */
 const largeNodes = 200;
@@ -69,7 +73,10 @@ export async function run(options: RunOptions): Promise<Outcome> {
   const world: World = new World({
     seed: options.seed,
     sabotage: options.sabotage,
-    inhabit: membershipOnly(nodes <= dutyNodesMax),
+    inhabit: membershipOnly({
+      withDuty: nodes <= dutyNodesMax,
+      codec: nodes <= wireNodesMax ? wireCodec : asTheyAre,
+    }),
     onFact: (resident, fact) => checks.onFact(resident, fact),
     onChanged: (resident, id) => checks.onChanged(resident, id),
     onStart: (resident) => checks.onStart(resident),
