@@ -29,7 +29,7 @@ import {
 import { admitWatcher, arrange, doubt, drop, dropWatcher } from './neighbours.ts';
 import { insert, remove } from './rings.ts';
 import { believe, dispel, hearAccusation, hearRumour, reunite, upkeep as keepRumours } from './rumours.ts';
-import { beatMs, isMesh, rearrange, rouse, type State } from './state.ts';
+import { beatMs, isMesh, welcome, rearrange, rouse, type State } from './state.ts';
 import { isLiving, newMember, type Member } from './member.ts';
 import { admitVote, isAccusing, judge, part, revive, turn } from './verdict.ts';
 
@@ -128,6 +128,7 @@ function onTick(state: State, now: Instant, effects: Effect[]): void {
   }
   if (now >= state.arrangeAt) {
     state.arrangeAt = instant(Infinity);
+    state.arrangedAt = now;
     arrange(state, now, effects);
   }
   for (const watch of state.watches) advance(state, watch, now, effects);
@@ -207,7 +208,7 @@ function onBound(state: State, binding: Binding, now: Instant, effects: Effect[]
   if (member.voter) {
     insert(state.rings, member);
     state.living++;
-    rearrange(state, now);
+    welcome(state, now);
   }
   if (known !== undefined) effects.push({ type: 'judged', id: member.id, health: 'unknown' });
 }
@@ -265,7 +266,7 @@ function onConnected(state: State, peerId: string, now: Instant, effects: Effect
   const member = state.memberByPeerId.get(peerId);
   if (member === undefined) return void effects.push({ type: 'hang-up', peerId });
   if (!member.connected) state.links++;
-  Object.assign(member, { connected: true, parting: false, heardAt: now });
+  Object.assign(member, { connected: true, met: true, parting: false, heardAt: now });
   dismiss(state, member);
   if (member.poll !== null) disprove(member.poll, 'connection', now);
   hear(state, member, 'connected', now, effects);

@@ -33,11 +33,16 @@ export type Link = { failures: number; nextAt: Instant; dialledAt: Instant | nul
 /** Names the connections we want, after the rings were arranged. */
 export function want(state: State, charges: readonly Member[], now: Instant): void {
   const wanted = wantedBy(state, charges);
-  for (const member of state.members.values()) {
-    member.wanted = wanted.has(member);
-    if (member.wanted && !member.connected) enlist(state, member, now);
-    if (!member.wanted && member.link !== null && member.health !== 'dead') dismiss(state, member);
+  for (const member of state.wanted) {
+    if (wanted.has(member)) continue;
+    member.wanted = false;
+    if (member.health !== 'dead') dismiss(state, member);
   }
+  for (const member of wanted) {
+    member.wanted = true;
+    if (!member.connected) enlist(state, member, now);
+  }
+  state.wanted = wanted;
 }
 
 function wantedBy(state: State, charges: readonly Member[]): Set<Member> {
@@ -51,7 +56,7 @@ function wantedBy(state: State, charges: readonly Member[]): Set<Member> {
 
 /** Those that cannot be had are drawn anew. */
 function drawExtras(state: State): void {
-  const ring = state.rings[0] ?? [];
+  const ring = state.rings[0]?.seats ?? [];
   for (const extra of state.extras) {
     if (!isLiving(extra) || (extra.link?.failures ?? 0) >= 3) state.extras.delete(extra);
   }

@@ -21,9 +21,8 @@
 import { after, instant, never, type Instant } from '../std/time.ts';
 import { hardMs, isHard, slowMs } from './ballots.ts';
 import type { Effect, Evidence, Outcome } from './events.ts';
-import { observersOf } from './rings.ts';
-import { castVote, rouse, take, type State } from './state.ts';
-import { isLiving, type Member } from './member.ts';
+import { castVote, observersIn, rouse, take, type State } from './state.ts';
+import type { Member } from './member.ts';
 import { count, judge } from './verdict.ts';
 
 /** A beat lost, another late: two and a half beats. */
@@ -162,7 +161,8 @@ export function tell(state: State, watch: Watch, now: Instant, effects: Effect[]
   const { member, finding, role } = watch;
   watch.tellAt = never;
   if (finding === null || role === 'doubting' || !state.self.voter) return;
-  if (finding === 'slow' && !isDesignated(state, member)) return;
+  // Whoever never let us in may not know us yet.
+  if (finding === 'slow' && !(member.met && isDesignated(state, member))) return;
   const saidAt = after(member.heardAt, slowTellMs);
   if (finding === 'slow' && now < saidAt) {
     watch.tellAt = saidAt;
@@ -238,7 +238,7 @@ function publish(
 }
 
 const isDesignated = (state: State, member: Member): boolean =>
-  observersOf(state.rings, member, isLiving).slice(0, 2).includes(state.self);
+  observersIn(state, member).slice(0, 2).includes(state.self);
 
 function widen(damp: Damp, { baseMs, capMs }: { baseMs: number; capMs: number }, now: Instant): void {
   const isCalm = damp.gapMs === 0 || now - damp.at > calmMs;

@@ -20,6 +20,8 @@ export type Member = Seat & {
   since: Instant;
   why: string;
   connected: boolean;
+  /** It was connected with us at some time: then it knows us. */
+  met: boolean;
   /** We are hanging up ourselves: the end of this connection says nothing. */
   parting: boolean;
   /** We want a connection with it. */
@@ -36,6 +38,8 @@ export type Member = Seat & {
   watch: Watch | null;
   poll: Poll | null;
   link: Link | null;
+  /** Who observes it, as of a state of the rings; null: nobody asked yet. */
+  observed: { readonly by: readonly Member[]; readonly rings: number } | null;
 };
 
 export const newMember = (binding: Binding, now: Instant): Member => ({
@@ -45,6 +49,7 @@ export const newMember = (binding: Binding, now: Instant): Member => ({
   since: now,
   why: 'bound',
   connected: false,
+  met: false,
   parting: false,
   wanted: false,
   heardAt: now,
@@ -55,6 +60,7 @@ export const newMember = (binding: Binding, now: Instant): Member => ({
   watch: null,
   poll: null,
   link: null,
+  observed: null,
 });
 
 /** Whether it takes part in the rings: who was only not met yet does, so that somebody asks for it. */

@@ -14,12 +14,16 @@ const ringsCount = 8;
 /** Dead neighbours that one ring makes us redial; the others have neighbours of their own. */
 const chargesMax = 64;
 
-/** What places a member in every ring; two hashes of its id, so that no ring need be stored. */
+/** What places a member in every ring: two hashes of its id, from which each ring's own is mixed. */
 export type Seat = { readonly id: MemberId; readonly seatA: number; readonly seatB: number };
 
-export type Rings<T extends Seat> = readonly T[][];
+/** Seats in the order of their hashes, and those hashes beside them, so that a search touches no seat. */
+type Ring<T extends Seat> = { readonly seats: T[]; hashes: Int32Array };
 
-export const emptyRings = <T extends Seat>(): Rings<T> => Array.from({ length: ringsCount }, () => []);
+export type Rings<T extends Seat> = readonly Ring<T>[];
+
+export const emptyRings = <T extends Seat>(): Rings<T> =>
+  Array.from({ length: ringsCount }, () => ({ seats: [], hashes: new Int32Array(8) }));
 
 export const seatOf = (id: MemberId): { readonly seatA: number; readonly seatB: number } => ({
   seatA: fnv1a(id, 0x811c9dc5),
@@ -27,25 +31,36 @@ export const seatOf = (id: MemberId): { readonly seatA: number; readonly seatB: 
 });
 
 export function insert<T extends Seat>(rings: Rings<T>, seat: T): void {
-  rings.forEach((ring, number) => ring.splice(position(ring, number, seat), 0, seat));
+  rings.forEach((ring, number) => {
+    const hash = ringHash(seat, number);
+    const at = position(ring, hash, seat.id);
+    const count = ring.seats.length;
+    if (count === ring.hashes.length) ring.hashes = doubled(ring.hashes);
+    ring.hashes.copyWithin(at + 1, at, count);
+    ring.hashes[at] = hash;
+    ring.seats.splice(at, 0, seat);
+  });
 }
 
 export function remove<T extends Seat>(rings: Rings<T>, seat: T): void {
   rings.forEach((ring, number) => {
-    const at = position(ring, number, seat);
-    if (ring[at]?.id === seat.id) ring.splice(at, 1);
+    const at = position(ring, ringHash(seat, number), seat.id);
+    if (ring.seats[at]?.id !== seat.id) return;
+    ring.hashes.copyWithin(at, at + 1, ring.seats.length);
+    ring.seats.splice(at, 1);
   });
 }
 
 /** The first two are the designated ones, who alone tell that it is slow. */
 export function observersOf<T extends Seat>(rings: Rings<T>, seat: Seat, isLiving: (one: T) => boolean): T[] {
   const observers: T[] = [];
-  for (let number = 0; number < rings.length; number++) {
-    const ring = rings[number] ?? [];
-    const start = position(ring, number, seat);
-    for (let back = 1; back <= ring.length; back++) {
-      const one = ring[(start - back + ring.length) % ring.length];
-      if (one === undefined || one.id === seat.id || !isLiving(one) || observers.includes(one)) continue;
+  for (let number = 0; number < ringsCount; number++) {
+    const ring = rings[number]!;
+    const { seats } = ring;
+    const start = position(ring, ringHash(seat, number), seat.id);
+    for (let back = 1; back <= seats.length; back++) {
+      const one = seats[start >= back ? start - back : start - back + seats.length]!;
+      if (one.id === seat.id || !isLiving(one) || observers.includes(one)) continue;
       observers.push(one);
       break;
     }
@@ -61,9 +76,10 @@ export function subjectsOf<T extends Seat>(
   isLiving: (one: T) => boolean,
 ): { readonly subjects: readonly T[]; readonly charges: readonly T[] } {
   const near = new Set<T>();
-  rings.forEach((ring, number) =>
-    addNear(near, ring, { from: position(ring, number, seat), seat, isLiving }),
-  );
+  rings.forEach((ring, number) => {
+    const from = position(ring, ringHash(seat, number), seat.id);
+    addNear(near, ring.seats, { from, seat, livingMax: number + 1, isLiving });
+  });
   const observed = [...near].filter((one) =>
     observersOf(rings, one, isLiving).some((observer) => observer.id === seat.id),
   );
@@ -73,16 +89,21 @@ export function subjectsOf<T extends Seat>(
   };
 }
 
-/** Who observes a member sits at most as many living seats before it as there are rings to be taken in already. */
+/** Who observes a member sits at most as many living seats before it as earlier rings may have taken in already. */
 function addNear<T extends Seat>(
   near: Set<T>,
-  ring: readonly T[],
-  walk: { readonly from: number; readonly seat: Seat; readonly isLiving: (one: T) => boolean },
+  seats: readonly T[],
+  walk: {
+    readonly from: number;
+    readonly seat: Seat;
+    readonly livingMax: number;
+    readonly isLiving: (one: T) => boolean;
+  },
 ): void {
   let living = 0;
-  for (let ahead = 1; ahead < ring.length && living < ringsCount; ahead++) {
-    const one = ring[(walk.from + ahead) % ring.length];
-    if (one === undefined || one.id === walk.seat.id) continue;
+  for (let ahead = 1; ahead < seats.length && living < walk.livingMax; ahead++) {
+    const one = seats[(walk.from + ahead) % seats.length]!;
+    if (one.id === walk.seat.id) continue;
     if (walk.isLiving(one)) living++;
     else if (living > 0 || ahead > chargesMax) continue;
     near.add(one);
@@ -90,15 +111,13 @@ function addNear<T extends Seat>(
 }
 
 /** Where the member sits, or would: equal hashes are ordered by id. */
-function position<T extends Seat>(ring: readonly T[], number: number, seat: Seat): number {
-  const hash = ringHash(seat, number);
+function position({ seats, hashes }: Ring<Seat>, hash: number, id: MemberId): number {
   let low = 0;
-  let high = ring.length;
+  let high = seats.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const other = ring[middle] as T;
-    const otherHash = ringHash(other, number);
-    if (otherHash < hash || (otherHash === hash && other.id < seat.id)) low = middle + 1;
+    const other = hashes[middle]!;
+    if (other < hash || (other === hash && seats[middle]!.id < id)) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -116,4 +135,10 @@ function fnv1a(text: string, basis: number): number {
   let hash = basis | 0;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
   return hash;
+}
+
+function doubled(hashes: Int32Array): Int32Array<ArrayBuffer> {
+  const wider = new Int32Array(2 * hashes.length);
+  wider.set(hashes);
+  return wider;
 }

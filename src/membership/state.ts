@@ -4,9 +4,9 @@ import { after, instant, never, type Instant } from '../std/time.ts';
 import type { Effect } from './events.ts';
 import type { Watch } from './ladder.ts';
 import type { Endpoint } from './health.ts';
-import { emptyRings, insert, type Rings } from './rings.ts';
+import { emptyRings, insert, observersOf, type Rings } from './rings.ts';
 import type { Reunion, Rumour } from './rumours.ts';
-import { newMember, type Member } from './member.ts';
+import { isLiving, newMember, type Member } from './member.ts';
 
 export const beatMs = 250;
 
@@ -32,6 +32,8 @@ export type State = {
   readonly members: Map<MemberId, Member>;
   readonly memberByPeerId: Map<string, Member>;
   readonly rings: Rings<Member>;
+  /** Grows with each change of the rings, or of who lives in them. */
+  ringsVersion: number;
   /** Voters in the rings that are not dead and have not left, ourselves among them. */
   living: number;
   /** Members with a connection. */
@@ -51,6 +53,8 @@ export type State = {
   watchers: readonly string[];
   subjects: readonly Member[];
   observers: readonly Member[];
+  /** With whom we want a connection. */
+  wanted: ReadonlySet<Member>;
   /** Connections beyond the rings' own, drawn. */
   readonly extras: Set<Member>;
   readonly rumours: Map<MemberId, Rumour>;
@@ -63,6 +67,8 @@ export type State = {
   isolatedAt: Instant;
   /** The rings or who lives in them changed: at this time neighbours are named anew. */
   arrangeAt: Instant;
+  /** When they last were. */
+  arrangedAt: Instant;
   beatAt: Instant;
   pollAt: Instant;
   dialAt: Instant;
@@ -89,6 +95,7 @@ export function init({ incarnation, sequence, ...binding }: Options, rng: Rng, n
     members: new Map(),
     memberByPeerId: new Map(),
     rings,
+    ringsVersion: 0,
     living: self.voter ? 1 : 0,
     links: 0,
     watches: new Set(),
@@ -102,6 +109,7 @@ export function init({ incarnation, sequence, ...binding }: Options, rng: Rng, n
     watchers: [],
     subjects: [],
     observers: [],
+    wanted: new Set(),
     extras: new Set(),
     rumours: new Map(),
     accusers: new Map(),
@@ -110,6 +118,7 @@ export function init({ incarnation, sequence, ...binding }: Options, rng: Rng, n
     aloneSince: null,
     isolatedAt: instant(-Infinity),
     arrangeAt: never,
+    arrangedAt: instant(-Infinity),
     beatAt: after(now, phaseMs),
     pollAt: never,
     dialAt: never,
@@ -138,11 +147,34 @@ export function take(budget: Budget, now: Instant): boolean {
 
 /** Changes that come together are arranged together. */
 const arrangeMs = 10;
+const birthsMs = 1_000;
 
-export function rearrange(state: State, now: Instant): void {
-  if (state.arrangeAt !== never) return;
-  state.arrangeAt = after(now, arrangeMs);
-  rouse(state, state.arrangeAt);
+/** Who lives in the rings changed. */
+export const rearrange = (state: State, now: Instant): void => arrangeBy(state, after(now, arrangeMs));
+
+/**
+ * Somebody new sits in the rings. Where members are many it waits for others, because nodes that start together would
+ * else have all neighbours named anew for each of them.
+ */
+export function welcome(state: State, now: Instant): void {
+  const soonest = after(now, arrangeMs);
+  const together = after(state.arrangedAt, birthsMs);
+  arrangeBy(state, isMesh(state) || together < soonest ? soonest : together);
+}
+
+function arrangeBy(state: State, at: Instant): void {
+  state.ringsVersion++;
+  if (state.arrangeAt <= at) return;
+  state.arrangeAt = at;
+  rouse(state, at);
+}
+
+/** Who observes this member: asked with each vote on it, and the same as long as the rings are. */
+export function observersIn(state: State, member: Member): readonly Member[] {
+  if (member.observed?.rings !== state.ringsVersion) {
+    member.observed = { by: observersOf(state.rings, member, isLiving), rings: state.ringsVersion };
+  }
+  return member.observed.by;
 }
 
 /** Above this many living members not everybody is connected with everybody: 50 connections cost 5 MB and 0.35 s. */

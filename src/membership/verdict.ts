@@ -16,8 +16,7 @@ import type { MemberId } from '../std/member-id.ts';
 import { cast, disprove, isFatal, isHard, newPoll, nextExpiry, tally, type Tally } from './ballots.ts';
 import type { Effect, MemberFact, Vote } from './events.ts';
 import type { Health } from './health.ts';
-import { observersOf } from './rings.ts';
-import { rearrange, rouse, type State } from './state.ts';
+import { observersIn, rearrange, rouse, type State } from './state.ts';
 import { freshMs, isFresh, isLiving, isNews, type Member } from './member.ts';
 
 /**
@@ -35,7 +34,7 @@ export function admitVote(state: State, by: MemberId, vote: Vote, now: Instant):
   if (subject === undefined || !subject.voter || subject.health === 'left') return false;
   if (vote.incarnation !== subject.incarnation) return false;
   if ((vote.evidence === 'timeout' || vote.evidence === 'slow') && !isSettled(voter, now)) return false;
-  const rank = observersOf(state.rings, subject, isLiving).indexOf(voter);
+  const rank = observersIn(state, subject).indexOf(voter);
   if (rank < 0 || (vote.evidence === 'slow' && rank > 1)) return false;
   return count(state, subject, { by, vote }, now);
 }
@@ -55,8 +54,8 @@ export function count(
 /** What the votes on a member come to now. */
 function tallyOf(state: State, member: Member, now: Instant): Tally & { readonly observers: number } {
   if (member.poll === null) return { refused: 0, timeout: 0, slow: 0, observers: 0 };
-  const observers = observersOf(state.rings, member, isLiving).map(({ id }) => id);
-  const counted = tally(member.poll, (by) => observers.includes(by), now);
+  const observers = observersIn(state, member);
+  const counted = tally(member.poll, (by) => observers.some(({ id }) => id === by), now);
   return { ...counted, observers: observers.length };
 }
 

@@ -23,6 +23,8 @@ export const membersMax = 1_000;
 const tombstonesMax = 1_000;
 /** Beyond so many members not everyone is connected with everyone, and what each hears from many it hears too often. */
 const meshMax = 64;
+/** From one comparison to the next. */
+export const pauseMs = 1_000;
 /** The same complaint again only after this. */
 const complaintMs = 1_000;
 
@@ -80,8 +82,9 @@ export type State = {
   quietUntil: Instant;
   /** When the next comparison with a random peer is due. */
   syncAt: Instant;
-  /** Where members are many, beats begin no comparison before this. */
+  /** Where members are many, beats begin no comparison before this, and the next one so much later, ms. */
   mayBeginAt: Instant;
+  paceMs: number;
   rng: Rng;
   readonly view: View;
   readonly members: Map<MemberId, Member>;
@@ -112,6 +115,7 @@ export function init(own: NodeRecord, seal: Seal, rng: Rng): State {
     quietUntil: instant(0),
     syncAt: never,
     mayBeginAt: instant(0),
+    paceMs: pauseMs,
     rng,
     view,
     members: new Map(),

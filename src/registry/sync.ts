@@ -24,17 +24,20 @@ import { hear } from './merge.ts';
 import { sealOwn } from './own.ts';
 import { outranks } from './record.ts';
 import type { Signed } from './sealed.ts';
-import { isMesh, isNews, type Peer, type State } from './state.ts';
+import { isMesh, isNews, pauseMs, type Member, type Peer, type State } from './state.ts';
 import { bucketCount, bucketHashes, bucketOf, sameHash, type ViewHash } from './view-hash.ts';
 
 /** What gossip has on its way arrives within this; comparing earlier would fetch it twice. */
 const standingMs = 400;
-const pauseMs = 1_000;
 /** Two views that stay different without anything to fetch (who is dead, say) are compared ever less often. */
 const pauseMaxMs = 16_000;
+/** Where members are many: between any two comparisons that beats begin, while nobody's view is ours. */
+const paceMaxMs = 8_000;
 /** A little less than the pause, so that a peer's clock may run faster than ours. */
 const answerMs = 900;
 const randomMs = 5_000;
+/** Each of many is chosen by others as often as it chooses. */
+const randomAmongManyMs = 15_000;
 /** Nobody else is asked for a record while a peer has this long to send it. */
 const askedMs = 1_000;
 const askedMax = 2_000;
@@ -57,6 +60,7 @@ export function compare(state: State, peerId: string, theirs: ViewHash, now: Ins
   const ours = state.view.total;
   if (sameHash(theirs, ours)) {
     peer.differsSince = never;
+    state.paceMs = pauseMs;
     return nothing;
   }
   const isMany = !isMesh(state);
@@ -65,7 +69,7 @@ export function compare(state: State, peerId: string, theirs: ViewHash, now: Ins
     peer.differsFrom = ours;
   }
   if (now < after(peer.differsSince, standingMs) || now < peer.nextSyncAt) return nothing;
-  if (isMany && now < state.mayBeginAt) return nothing;
+  if (isMany && !mayBegin(state, now)) return nothing;
   const { compared } = peer;
   const again = compared !== null && sameHash(compared.ours, ours) && sameHash(compared.theirs, theirs);
   peer.fruitless = again ? peer.fruitless + 1 : 0;
@@ -73,9 +77,16 @@ export function compare(state: State, peerId: string, theirs: ViewHash, now: Ins
   return begin(state, peerId, peer, now);
 }
 
+/** As long as no view is like ours, the cluster changes faster than comparing can follow. */
+function mayBegin(state: State, now: Instant): boolean {
+  if (now < state.mayBeginAt) return false;
+  state.mayBeginAt = after(now, state.paceMs);
+  state.paceMs = Math.min(2 * state.paceMs, paceMaxMs);
+  return true;
+}
+
 export function begin(state: State, peerId: string, peer: Peer, now: Instant): readonly Effect[] {
   peer.nextSyncAt = after(now, Math.min(pauseMs * 2 ** peer.fruitless, pauseMaxMs));
-  state.mayBeginAt = after(now, pauseMs);
   if (peer.awaited.size < bucketCount)
     for (let bucket = 0; bucket < bucketCount; bucket++) peer.awaited.add(bucket);
   return [send(peerId, { type: 'hashes', buckets: bucketHashes(state.view) })];
@@ -83,11 +94,12 @@ export function begin(state: State, peerId: string, peer: Peer, now: Instant): r
 
 export function beginWithAnyone(state: State, now: Instant): readonly Effect[] {
   const peerIds = [...state.peers.keys()];
+  const periodMs = isMesh(state) ? randomMs : randomAmongManyMs;
   // Spread over a fifth of the period, so that nodes that started together do not stay together.
-  const [jitter, rng] = draw(state.rng, randomMs / 5);
+  const [jitter, rng] = draw(state.rng, periodMs / 5);
   const [index, next] = draw(rng, Math.max(1, peerIds.length));
   state.rng = next;
-  state.syncAt = peerIds.length === 0 ? never : after(now, randomMs - jitter);
+  state.syncAt = peerIds.length === 0 ? never : after(now, periodMs - jitter);
   const peerId = peerIds[index];
   const peer = peerId === undefined ? undefined : state.peers.get(peerId);
   return peerId === undefined || peer === undefined || now < peer.nextSyncAt
@@ -147,14 +159,14 @@ function onEntries(
   const buckets = new Set(message.buckets.filter((bucket) => owed.delete(bucket)));
   if (buckets.size === 0) return [];
   const by = state.idByPeerId.get(peerId);
-  const entries = new Map(message.entries.map((entry) => [entry.id, entry]));
   const effects: Effect[] = [];
   let unknown = 0;
-  for (const entry of entries.values()) {
-    if (!buckets.has(bucketOf(entry.id))) continue;
+  for (const entry of message.entries) {
+    const member = state.members.get(entry.id);
+    if (!buckets.has(member?.bucket ?? bucketOf(entry.id))) continue;
     if (by !== undefined && entry.dead) effects.push(...rumour(state, by, entry));
-    if (!state.members.has(entry.id) && entry.id !== state.own.id && ++unknown > unknownMax) continue;
-    if (peer.queue.length < queueMax && isWanted(state, entry)) peer.queue.push(entry);
+    if (member === undefined && entry.id !== state.own.id && ++unknown > unknownMax) continue;
+    if (peer.queue.length < queueMax && isWanted(state, member, entry)) peer.queue.push(entry);
   }
   if (!message.reply) effects.push(...tellEntries(state, peerId, [...buckets], true));
   return [...effects, ...askNext(state, [peerId, peer], now)];
@@ -207,9 +219,8 @@ const entryOf = (version: Omit<Entry, 'dead'>, dead: boolean): Entry => ({
   dead,
 });
 
-function isWanted(state: State, entry: Entry): boolean {
+function isWanted(state: State, member: Member | undefined, entry: Entry): boolean {
   if (entry.id === state.own.id) return outranks(entry, state.own);
-  const member = state.members.get(entry.id);
   if (member !== undefined) return isNews(state, entry.id, member, entry);
   return ![...state.pending.values()].some(
     ({ signed: { record } }) => record.id === entry.id && !outranks(entry, record),
@@ -221,7 +232,7 @@ function askNext(state: State, [peerId, peer]: Named, now: Instant): readonly Ef
   const { asked } = state;
   const ids: MemberId[] = [];
   for (let entry = peer.queue.pop(); entry !== undefined; entry = peer.queue.pop()) {
-    if ((asked.get(entry.id) ?? now) > now || !isWanted(state, entry)) continue;
+    if ((asked.get(entry.id) ?? now) > now || !isWanted(state, state.members.get(entry.id), entry)) continue;
     if (asked.size >= askedMax) forgetAsked(asked, now);
     if (asked.size >= askedMax) break;
     asked.set(entry.id, after(now, askedMs));
