@@ -6,10 +6,11 @@ import { Dice } from './dice.ts';
 import { strangerAt, liarAt } from './hostile.ts';
 import type { Resident } from './resident.ts';
 import type { Fault, FaultKind } from './schedule.ts';
+import { engineStrikes } from './serving/faults.ts';
 import type { Host } from './terrain.ts';
 import type { World } from './world.ts';
 
-type Strike = (world: World, dice: Dice, fault: Fault) => (() => void) | null;
+export type Strike = (world: World, dice: Dice, fault: Fault) => (() => void) | null;
 
 /** So many stay whatever happens: nobody learns from a cluster that is gone. */
 const livingLeast = 3;
@@ -200,7 +201,7 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
     const hit = dice.pick(settled(world));
     const phase = dice.pick(['ready', 'starting', 'down'] as const);
     hit.process.receive(world.now, () => {
-      hit.inside.cluster.revise({ engine: { phase, models: ['m'], contextTokens: dice.below(8_192) } });
+      hit.inside.revise({ phase, models: ['m'], contextTokens: dice.below(8_192) });
     });
     return null;
   },
@@ -247,6 +248,7 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
       replace(world, null);
     };
   },
+  ...engineStrikes,
 };
 
 function cycle(

@@ -6,13 +6,14 @@ import type { Codec } from '../../src/node/message.ts';
 import type { Clock, Cloud, LeaseStore, Network, NetworkEvents, Probe } from '../../src/node/ports.ts';
 import type { Holding } from '../../src/node/holding.ts';
 import { tagSelf, untagSelf } from '../../src/node/tags.ts';
-import type { NodeRecord } from '../../src/registry/record.ts';
+import type { EngineStatus, NodeRecord } from '../../src/registry/record.ts';
 import type { ViewHash } from '../../src/registry/view-hash.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import type { Rng } from '../../src/std/random.ts';
 import { volunteer } from './duty.ts';
 import type { SimProcess } from './process.ts';
 import { sealOf } from './seal.ts';
+import type { SimEngine } from './serving/engine.ts';
 import type { Host } from './terrain.ts';
 
 /** What the simulator needs of a node, whatever is inside. */
@@ -25,6 +26,10 @@ export type Inhabitant = {
   leave(withinMs: number): Promise<void>;
   /** EC2 announces the instance's end; false: nobody here would read it. */
   notice(inMs: number): boolean;
+  /** Says something else of its engine. */
+  revise(engine: EngineStatus): void;
+  /** null: there is none just now. */
+  readonly engine: SimEngine | null;
 };
 
 export type ResidentPorts = {
@@ -37,6 +42,10 @@ export type ResidentPorts = {
   /** Of this process and no other. */
   readonly run: string;
   readonly report: (fact: Fact) => void;
+  readonly host: Host;
+  readonly process: SimProcess;
+  /** The process ends by itself. */
+  readonly exit: () => void;
 };
 
 export class Resident {
@@ -78,7 +87,7 @@ export class Resident {
 
 export type Verdict = 'alive' | 'suspect' | 'dead' | 'left' | 'forgotten';
 
-export const discoveryMs = 30_000;
+const discoveryMs = 30_000;
 
 export const firstRecord = (about: {
   readonly id: string;
@@ -100,16 +109,19 @@ export const firstRecord = (about: {
 
 export type Inhabit = (record: NodeRecord, ports: ResidentPorts, onJoined: () => void) => Inhabitant;
 
+export function clusterOf(own: NodeRecord, ports: ResidentPorts, codec: Codec): Cluster {
+  const { clock, cloud, rng, openNetwork, probe, report } = ports;
+  const seal = sealOf(own.peerId);
+  const options = { own, listing: 'shared', discoveryMs, rng } as const;
+  return new Cluster(options, { clock, cloud, openNetwork, probe, seal, codec, report });
+}
+
 /** The membership thread alone: what a cluster of a thousand is made of. */
 export const membershipOnly =
   ({ withDuty, codec }: { readonly withDuty: boolean; readonly codec: Codec }): Inhabit =>
   (record, ports, onJoined) => {
-    const { clock, cloud, rng, openNetwork, probe, report } = ports;
-    const seal = sealOf(record.peerId);
-    const cluster = new Cluster(
-      { own: record, listing: 'shared', discoveryMs, rng },
-      { clock, cloud, openNetwork, probe, seal, codec, report },
-    );
+    const { clock, cloud, rng, report } = ports;
+    const cluster = clusterOf(record, ports, codec);
     const stopping = new AbortController().signal;
     let duty: Holding | null = null;
     return {
@@ -133,5 +145,7 @@ export const membershipOnly =
       },
       viewHash: () => cluster.viewHash(),
       notice: () => false,
+      revise: (engine) => cluster.revise({ engine }),
+      engine: null,
     };
   };

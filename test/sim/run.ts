@@ -9,7 +9,9 @@ import { Dice } from './dice.ts';
 import { schedule } from './faults.ts';
 import { membershipOnly } from './resident.ts';
 import type { Sabotage } from './sabotage.ts';
-import { drawFaults, habits, planDeaths, type Fault, type FaultKind } from './schedule.ts';
+import { drawFaults, habits, isOfRequests, planDeaths, type Fault, type FaultKind } from './schedule.ts';
+import type { StreamCounts } from './serving/promises.ts';
+import { RequestPath } from './serving/request-path.ts';
 import { Timings, type Percentiles } from './timings.ts';
 import { World } from './world.ts';
 
@@ -23,6 +25,8 @@ export type RunOptions = {
   /** Indices of the faults that are kept; null: all. */
   readonly only: readonly number[] | null;
   readonly sabotage: Sabotage | null;
+  /** Requests of clients; 0: membership alone; null: drawn from the seed. */
+  readonly streams: number | null;
   /** An instance whose story is told on stderr, by itself and by the others; null: none. */
   readonly watch: string | null;
 };
@@ -41,6 +45,7 @@ export type Outcome = {
   readonly hostOff: Percentiles | null;
   readonly ec2CallsPerSecond: number;
   readonly coldStartSeconds: number | null;
+  readonly streams: StreamCounts;
 };
 
 /** The cluster is whole before the first fault, and has this long to heal after the last, ms. */
@@ -49,10 +54,13 @@ const calmMs = { before: 10_000, after: 40_000 };
 const restMsMost = 30_000;
 const lookMs = 100;
 /** Of larger clusters the membership is simulated alone. */
-const dutyNodesMax = 50;
+const smallNodes = 50;
+/** Clients come until then after the last fault, and have the rest of the time to be answered, ms. */
+const lastStreamMs = 5_000;
 /** Of larger clusters messages are not encoded. */
 const wireNodesMax = 100;
 const bootMs = 3_000;
+const streamsRange = { least: 40, span: 60 };
 /** Beyond it a run is for times: EC2 takes up to two minutes to tag a thousand, and then deaths are counted. */
 const largeNodes = 200;
 const largeStartMs = 150_000;
@@ -64,19 +72,23 @@ export async function run(options: RunOptions): Promise<Outcome> {
   const isLarge = nodes > largeNodes;
   const from = isLarge ? Math.min(end / 2, largeStartMs) : calmMs.before;
   const span = { from, until: Math.max(from, end - calmMs.after) };
+  const streams = options.streams ?? (nodes <= smallNodes ? drawStreams(dice.for('streams')) : 0);
   const drawn =
     isLarge && options.kinds === null
       ? planDeaths(dice.for('faults'), span)
-      : drawFaults(dice.for('faults'), span, options.kinds ?? kindsOfMembership);
+      : drawAll(dice, { span, kinds: options.kinds ?? kindsOfAll, streams });
   const faults = drawn.filter(({ index }) => options.only?.includes(index) ?? true);
   const checks = new Checks(() => world);
+  const codec = nodes <= wireNodesMax ? wireCodec : asTheyAre;
+  const path = new RequestPath({
+    ...{ dice: dice.for('serving'), codec, readsNotices: drawn.some(({ kind }) => kind === 'notice') },
+    sabotage: options.sabotage,
+    onBroken: (promise, what) => checks.break(promise, what),
+  });
   const world: World = new World({
     seed: options.seed,
     sabotage: options.sabotage,
-    inhabit: membershipOnly({
-      withDuty: nodes <= dutyNodesMax,
-      codec: nodes <= wireNodesMax ? wireCodec : asTheyAre,
-    }),
+    inhabit: streams > 0 ? path.inhabit : membershipOnly({ withDuty: nodes <= smallNodes, codec }),
     onFact: (resident, fact) => checks.onFact(resident, fact),
     onChanged: (resident, id) => checks.onChanged(resident, id),
     onStart: (resident) => checks.onStart(resident),
@@ -84,6 +96,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
   });
   const timings = new Timings(world, checks);
   const rest = { since: span.until, ms: null as number | null };
+  if (streams > 0) path.open(world, streams, { from: bootMs, until: span.until + lastStreamMs });
   for (let i = 0; i < nodes; i++) {
     const host = world.launch(null);
     world.at(dice.unit() * bootMs, () => world.start(host));
@@ -95,14 +108,38 @@ export async function run(options: RunOptions): Promise<Outcome> {
   watchStart(world, checks, timings);
   await guarded(checks, () => world.run(end, () => checks.violations.length > 0));
   if (checks.violations.length === 0) settle(checks, rest);
+  if (checks.violations.length === 0 && streams > 0) path.settle();
   return {
     ...{ seed: options.seed, nodes, violations: checks.violations, faults, restMs: rest.ms },
     ...{ steps: world.queue.steps, digest: world.digest.value(), simulatedMs: world.now },
     ...timings.summary(),
+    streams: path.counts(),
   };
 }
 
-const kindsOfMembership = (Object.keys(habits) as FaultKind[]).filter((kind) => kind !== 'notice');
+const kindsOfAll = Object.keys(habits) as FaultKind[];
+
+/** Those of the request path come behind, so that the others are the same with and without it. */
+function drawAll(
+  dice: Dice,
+  about: {
+    readonly span: { readonly from: number; readonly until: number };
+    readonly kinds: readonly FaultKind[];
+    readonly streams: number;
+  },
+): Fault[] {
+  const { span, kinds, streams } = about;
+  const first = drawFaults(
+    dice.for('faults'),
+    span,
+    kinds.filter((kind) => !isOfRequests(kind)),
+  );
+  if (streams === 0) return first;
+  const more = drawFaults(dice.for('request faults'), span, kinds.filter(isOfRequests));
+  return [...first, ...more.map((fault) => ({ ...fault, index: first.length + fault.index }))];
+}
+
+const drawStreams = (dice: Dice): number => streamsRange.least + dice.below(streamsRange.span);
 
 /** Small ones are as likely as large ones, because one, two and three nodes are cases of their own. */
 const drawSize = (dice: Dice): number => (dice.hits(0.3) ? 5 + dice.below(4) : 5 + dice.below(46));

@@ -5,4 +5,16 @@ export type Sabotage =
   /** Machines are seeded from a real die. */
   | 'dice'
   /** Nobody hears gossip, and nodes do not compare what they know. */
-  | 'mute';
+  | 'mute'
+  /** An entry node hears an event of an engine twice, now and then. */
+  | 'token-twice'
+  /** No generation gets more than one engine. */
+  | 'one-engine'
+  /** An engine breaks its answers off, and nobody is told that it did. */
+  | 'frail-engines'
+  /** Requests go to whoever was ever heard of. */
+  | 'blind-routing'
+  /** Nothing is moved when a member drains. */
+  | 'deaf-to-drains'
+  /** A node never forgets that a client came. */
+  | 'leaky';

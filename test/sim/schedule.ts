@@ -35,7 +35,11 @@ export type FaultKind =
   | 's3-out'
   | 'stranger'
   | 'liar'
-  | 'notice';
+  | 'notice'
+  | EngineFaultKind;
+
+/** What an engine meets while its daemon is well. */
+export type EngineFaultKind = 'engine-kill' | 'engine-stop' | 'engine-wedge' | 'engine-slow' | 'engine-break';
 
 export type Fault = {
   readonly index: number;
@@ -80,7 +84,23 @@ export const habits: Readonly<Record<FaultKind, Habit>> = {
   stranger: { perMinute: 2, ms: [5_000, 30_000] },
   liar: { perMinute: 2, ms: [5_000, 30_000] },
   notice: { perMinute: 3, ms: [20_000, 40_000] },
+  'engine-kill': { perMinute: 5, ms: [0, 0] },
+  'engine-stop': { perMinute: 4, ms: [500, 20_000] },
+  'engine-wedge': { perMinute: 4, ms: [500, 20_000] },
+  'engine-slow': { perMinute: 3, ms: [2_000, 20_000] },
+  'engine-break': { perMinute: 8, ms: [0, 0] },
 };
+
+/** Only where requests are simulated too. */
+const ofRequests = new Set<FaultKind>([
+  'notice',
+  'engine-kill',
+  'engine-stop',
+  'engine-wedge',
+  'engine-slow',
+  'engine-break',
+]);
+export const isOfRequests = (kind: FaultKind): boolean => ofRequests.has(kind);
 
 const deathEveryMs = 3_500;
 const deathMs = 10_000;

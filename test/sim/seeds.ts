@@ -46,11 +46,15 @@ async function complain(
   ].join('\n');
 }
 
-export function replayOf({ seed, nodes, minutes, kinds }: RunOptions, only: readonly number[]): string {
+export function replayOf(
+  { seed, nodes, minutes, kinds, streams }: RunOptions,
+  only: readonly number[],
+): string {
   const words = ['npm run sim --', `--seed ${seed}`];
   if (nodes !== null) words.push(`--nodes ${nodes}`);
   words.push(`--minutes ${minutes}`);
   if (kinds !== null) words.push(`--faults ${kinds.join(',')}`);
+  if (streams !== null) words.push(`--streams ${streams}`);
   words.push(`--only ${only.length === 0 ? 'none' : only.join(',')}`);
   return words.join(' ');
 }

@@ -9,22 +9,31 @@ type Shadow = { readonly covers: (a: Host, b: Host) => boolean; until: number };
 
 /** Two seconds for which a vote stands, the ladder before it, and the retransmissions behind it, ms. */
 const afterglowMs = 5_000;
+/** How long it is remembered where shadows lay. */
+const memoryMs = 60_000;
 
 export class Shadows {
   #all: Shadow[] = [];
+  #endedAt = 0;
 
   /** Until the returned function is called, at the instant handed to it. */
   cast(covers: (a: Host, b: Host) => boolean): (now: number) => void {
+    this.#all = this.#all.filter(({ until }) => until > this.#endedAt - memoryMs);
     const shadow: Shadow = { covers, until: Infinity };
     this.#all.push(shadow);
     return (now) => {
       shadow.until = now + afterglowMs;
+      this.#endedAt = now;
     };
   }
 
   /** Whether packets between the two may have been kept, now or a moment ago. */
   lies(a: Host, b: Host, now: number): boolean {
-    this.#all = this.#all.filter(({ until }) => until > now);
-    return this.#all.some(({ covers }) => covers(a, b) || covers(b, a));
+    return this.layBetween(a, b, now);
+  }
+
+  /** Whether they may have been kept since then. */
+  layBetween(a: Host, b: Host, since: number): boolean {
+    return this.#all.some(({ covers, until }) => until > since && (covers(a, b) || covers(b, a)));
   }
 }

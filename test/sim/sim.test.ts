@@ -7,7 +7,7 @@ import { replayOf, trySeed } from './seeds.ts';
 import { shrink } from './shrink.ts';
 
 const plain: RunOptions = {
-  ...{ seed: 1, nodes: 6, minutes: 1, kinds: null, only: null, sabotage: null, watch: null },
+  ...{ seed: 1, nodes: 6, minutes: 1, kinds: null, only: null, sabotage: null, streams: 0, watch: null },
 };
 
 test('a seed gives one digest, another seed another one', async () => {

@@ -3,6 +3,7 @@
  *                --seed 1 --seeds 200 --json       many, each twice, on all cores
  *                --nodes 1000 --minutes 5 --json   a large one, with times
  *                --faults kill,partition           these kinds only; `none` for none
+ *                --streams 0                       so many requests of clients; 0: membership alone
  *                --watch i-0000000e              all facts of this instance and about it, on stderr
  *                --only 3,17                       these faults of the seed's schedule only
  *                --once --whole                  no second run; failures are not made smaller
@@ -31,6 +32,7 @@ async function main(): Promise<void> {
       minutes: { type: 'string', default: String(minutesUsual) },
       faults: { type: 'string' },
       only: { type: 'string' },
+      streams: { type: 'string' },
       watch: { type: 'string' },
       once: { type: 'boolean', default: false },
       whole: { type: 'boolean', default: false },
@@ -46,6 +48,7 @@ async function main(): Promise<void> {
     kinds: values.faults === undefined ? null : kindsFrom(values.faults),
     only: values.only === undefined ? null : listFrom(values.only).map(Number),
     sabotage: null,
+    streams: values.streams === undefined ? null : count('streams', values.streams),
     watch: values.watch ?? null,
   };
   const twice = seeds > 1 && !values.once && (nodes ?? 0) <= twiceNodesMax;
@@ -90,9 +93,23 @@ function tell(
         }
       : {};
   for (const { complaint } of failed) process.stderr.write(`${complaint}\n`);
-  const result = { ...summary, ...rest, ...timed };
+  const result = { ...summary, ...rest, ...timed, streams: streamsOf(reports) };
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`);
   if (failed.length > 0) process.exitCode = 1;
+}
+
+/** What became of the requests of all runs. */
+function streamsOf(reports: readonly SeedReport[]): Readonly<Record<string, number>> {
+  const total: Record<string, number> = {};
+  const stalls: number[] = [];
+  for (const { outcome } of reports) {
+    const { stallMs, ...counts } = outcome.streams;
+    stalls.push(...stallMs);
+    for (const [name, count] of Object.entries(counts)) total[name] = (total[name] ?? 0) + count;
+  }
+  const sorted = stalls.sort((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
+  return { ...total, stallMsP50: at(0.5), stallMsP99: at(0.99) };
 }
 
 /** A child for each core; each takes the next seed when it is done with one. */

@@ -17,6 +17,13 @@ import { Shadows } from './shadows.ts';
 import { Terrain, type Host } from './terrain.ts';
 import { Turn, turn } from './turn.ts';
 
+/** What else lives on the machines, and is told of what happens to them. */
+type Tenants = {
+  ended(process: SimProcess): void;
+  poweredOff(host: Host): void;
+  pathsChanged(): void;
+};
+
 export type WorldOptions = {
   readonly seed: number;
   readonly sabotage: Sabotage | null;
@@ -50,6 +57,8 @@ export class World {
   onEnd: (resident: Resident, kind: 'kill' | 'hostOff') => void = () => {};
   /** Members that lie, or did a moment ago. */
   liars = 0;
+  /** null: nothing. */
+  tenants: Tenants | null = null;
   readonly #options: WorldOptions;
   readonly #dice: Dice;
   readonly #living = new Map<Host, Resident>();
@@ -137,6 +146,7 @@ export class World {
       store: this.s3.storeOf(process),
       run: `${host.id}.${index}`,
       report: (fact) => onFact(resident, fact),
+      ...{ host, process, exit: () => this.#exit(resident) },
     };
     const inside = this.#options.inhabit(record, ports, () => {
       resident.joined = true;
@@ -156,6 +166,7 @@ export class World {
     if (resident.joined && !resident.leaving) this.onEnd(resident, resident.host.on ? 'kill' : 'hostOff');
     if (this.#living.get(resident.host) === resident) this.#living.delete(resident.host);
     this.network.vanish(resident.process);
+    this.tenants?.ended(resident.process);
   }
 
   leave(resident: Resident, withinMs: number): void {
@@ -169,6 +180,7 @@ export class World {
     this.terrain.changed();
     const resident = this.on(host);
     if (resident !== null) this.kill(resident);
+    this.tenants?.poweredOff(host);
   }
 
   powerOn(host: Host): void {
@@ -197,12 +209,17 @@ export class World {
   pathsChanged(): void {
     this.terrain.changed();
     this.network.retry();
+    this.tenants?.pathsChanged();
   }
 
   async #leave(resident: Resident, withinMs: number): Promise<void> {
     await resident.inside.leave(withinMs);
-    // The last words are on their way.
-    resident.process.wakeAt(resident.process.now(), () => this.at(this.now + 200, () => this.kill(resident)));
+    resident.process.wakeAt(resident.process.now(), () => this.#exit(resident));
+  }
+
+  /** The last words are on their way. */
+  #exit(resident: Resident): void {
+    this.at(this.now + 200, () => this.kill(resident));
   }
 
   #probe(host: Host, process: SimProcess): Probe {

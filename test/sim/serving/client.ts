@@ -1,0 +1,172 @@
+/**
+ * One client and its request: it knows the answer of an engine that nothing happens to, and holds every word that it is
+ * told against it.
+ */
+import type { ClientEnd } from '../../../src/node/running.ts';
+import type { LegRequest } from '../../../src/stream/continuation.ts';
+import type { Refusal } from '../../../src/stream/refusal.ts';
+import type { MemberId } from '../../../src/std/member-id.ts';
+import { chunkTokensMax } from './engine.ts';
+import { expected, textOf, type Body, type Expected, type ToldChoice } from './answer.ts';
+import type { Station } from './station.ts';
+
+/** `way`: of the two in which a gateway can carry an answer, the one that this request allows. */
+export type Wish = {
+  readonly path: LegRequest['path'];
+  readonly body: Body & { readonly model: string; readonly presence_penalty?: number };
+  readonly way: 'ids' | 'whole';
+};
+
+/** `lost`: with its entry node. */
+export type End = 'answered' | 'failed' | 'refused' | 'turned-away' | 'lost' | 'left';
+
+/** One request to one engine on its behalf. */
+export type LegTrack = {
+  readonly member: MemberId;
+  readonly at: number;
+  /** Something of the answer came by it. */
+  fruitful: boolean;
+  /** Not reached, or not admitted. */
+  unreached: boolean;
+  /** What it said, or its end, made the entry node look for another one. */
+  lost: boolean;
+};
+
+export class SimClient implements ClientEnd {
+  readonly id: string;
+  readonly wish: Wish;
+  readonly entry: Station;
+  readonly legs: LegTrack[] = [];
+  /** null: it still waits. */
+  end: End | null = null;
+  /** What the last error that it was told said. */
+  complaint = '';
+  readonly #answer: Expected;
+  readonly #onBroken: (what: string) => void;
+  readonly #onEnd: (client: SimClient) => void;
+  #chars = 0;
+  #ids = 0;
+  #finish: string | null = null;
+  #tokensCounted: number | null = null;
+  #isOver = false;
+  #gone: () => void = () => {};
+
+  constructor(
+    about: { readonly id: string; readonly wish: Wish; readonly entry: Station },
+    tell: { broken(what: string): void; end(client: SimClient): void },
+  ) {
+    this.id = about.id;
+    this.wish = about.wish;
+    this.entry = about.entry;
+    this.#answer = expected(about.wish.path, about.wish.body);
+    this.#onBroken = (what) => tell.broken(`${about.id} at ${about.entry.id}: ${what}`);
+    this.#onEnd = tell.end;
+  }
+
+  /** Characters of the answer that have come. */
+  get heard(): number {
+    return this.#chars;
+  }
+
+  send(data: string): void {
+    if (this.#isOver) return this.#onBroken(`told after its end: ${data}`);
+    if (data === '[DONE]') return this.#complete();
+    const event = JSON.parse(data) as Told;
+    if (event.error !== undefined) {
+      this.complaint = event.error.code ?? event.error.message;
+      return;
+    }
+    if (this.complaint !== '') this.#onBroken(`told after an error: ${data}`);
+    for (const choice of event.choices ?? []) this.#take(choice);
+    if (event.usage !== undefined && event.choices?.length === 0)
+      this.#tokensCounted = event.usage.completion_tokens;
+  }
+
+  close(): void {
+    if (!this.#isOver) this.#onBroken('its stream was closed without an end');
+    this.finish(this.complaint === '' ? 'answered' : 'failed');
+  }
+
+  answer({ status, body }: { readonly status: number; readonly body: string }): void {
+    this.#isOver = true;
+    if (status >= 300) {
+      this.complaint = `status ${status}`;
+      return this.finish('failed');
+    }
+    const { choices, usage } = JSON.parse(body) as Told;
+    for (const choice of choices ?? []) this.#take(choice);
+    this.#tokensCounted = usage?.completion_tokens ?? null;
+    this.#beWhole();
+    this.finish('answered');
+  }
+
+  refuse({ complaint, status }: Refusal): void {
+    this.#isOver = true;
+    this.complaint = complaint.code ?? String(status);
+    this.finish(complaint.code === 'answer_lost' || complaint.code === 'node_leaving' ? 'failed' : 'refused');
+  }
+
+  /** `gone`: tells the entry node that the client has everything, or has gone. */
+  onGone(gone: () => void): void {
+    if (this.end === null) this.#gone = gone;
+    else gone();
+  }
+
+  /** Once; what comes first counts. */
+  finish(end: End): void {
+    if (this.end !== null) return;
+    this.end = end;
+    this.#onEnd(this);
+    this.#gone();
+  }
+
+  #take(choice: ToldChoice): void {
+    const text = textOf(choice);
+    const due = this.#answer.text.slice(this.#chars, this.#chars + text.length);
+    if (text !== due) this.#onBroken(`at ${this.#chars} told ${say(text)} for ${say(due)}`);
+    this.#chars += text.length;
+    for (const id of choice.token_ids ?? []) {
+      const dueId = this.#answer.ids[this.#ids];
+      const isPast = this.#ids - this.#answer.ids.length < this.#slack && dueId === undefined;
+      if (id !== dueId && !isPast) this.#onBroken(`token ${this.#ids} is ${id} instead of ${dueId}`);
+      this.#ids++;
+    }
+    if (choice.finish_reason === null) return;
+    if (this.#finish !== null) this.#onBroken('finished twice');
+    this.#finish = choice.finish_reason;
+  }
+
+  #complete(): void {
+    this.#isOver = true;
+    if (this.complaint === '') this.#beWhole();
+  }
+
+  #beWhole(): void {
+    const { text, ids, finish } = this.#answer;
+    const { body } = this.wish;
+    if (this.#chars !== text.length) this.#onBroken(`${this.#chars} of ${text.length} characters came`);
+    if (this.#finish !== finish) this.#onBroken(`finished by ${this.#finish} instead of ${finish}`);
+    const isRight = (tokens: number): boolean => tokens >= ids.length && tokens <= ids.length + this.#slack;
+    if (body.return_token_ids === true && !isRight(this.#ids))
+      this.#onBroken(`${this.#ids} of ${ids.length} tokens came`);
+    const wantsUsage = body.stream_options?.include_usage === true;
+    if ((wantsUsage || this.#tokensCounted !== null) && !isRight(this.#tokensCounted ?? -1))
+      this.#onBroken(`${this.#tokensCounted} tokens counted instead of ${ids.length}`);
+  }
+
+  /**
+   * A stop string that spans a seam is seen by the gateway alone, which cannot tell the tokens of one chunk apart: those
+   * behind the string count.
+   */
+  get #slack(): number {
+    return this.wish.body.stop !== undefined && this.legs.length > 1 ? chunkTokensMax - 1 : 0;
+  }
+}
+
+type Told = {
+  readonly error?: { readonly code?: string; readonly message: string };
+  readonly choices?: readonly ToldChoice[];
+  readonly usage?: { readonly completion_tokens: number };
+};
+
+const say = (text: string): string => JSON.stringify(text.slice(0, 40));

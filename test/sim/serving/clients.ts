@@ -1,0 +1,106 @@
+/** Who asks what, where and when: drawn before the run, but for the entry node, which is one that lives by then. */
+import type { Dice } from '../dice.ts';
+import { contextTokens, expected, model } from './answer.ts';
+import { SimClient, type Wish } from './client.ts';
+import type { Promises } from './promises.ts';
+import type { Site } from './site.ts';
+import type { SimProcess } from '../process.ts';
+
+const tokens = { least: 5, most: 60 };
+/** Of clients that go away in the middle, and within which time, ms. */
+const leavingShare = 0.05;
+const leavingMs = 8_000;
+const words = 'the of and to in is was on at for with as by from that this they we it lamp river stone'.split(
+  ' ',
+);
+
+type Span = { readonly from: number; readonly until: number };
+
+export class Clients {
+  readonly #site: Site;
+  readonly #promises: Promises;
+  readonly #broken: (what: string) => void;
+
+  constructor(site: Site, promises: Promises, onBroken: (what: string) => void) {
+    this.#site = site;
+    this.#promises = promises;
+    this.#broken = onBroken;
+  }
+
+  plan(count: number, { from, until }: Span): void {
+    const { dice, world } = this.#site;
+    const its = dice.for('clients');
+    for (let i = 0; i < count; i++) {
+      const own = its.for(i);
+      world.at(own.between(from, until), () => this.#come(`c${i}`, own));
+    }
+  }
+
+  #come(id: string, dice: Dice): void {
+    const { world } = this.#site;
+    const here = this.#site.living().filter(({ place }) => world.on(place.host)?.joined === true);
+    if (here.length === 0) return;
+    const entry = dice.pick(here);
+    const client = new SimClient(
+      { id, wish: drawWish(dice), entry },
+      { broken: this.#broken, end: (ended) => this.#onEnd(ended) },
+    );
+    this.#promises.enter(client);
+    entry.place.process.receive(world.now, () => this.#ask(client, dice));
+  }
+
+  /** Runs in the time of the entry node. */
+  #ask(client: SimClient, dice: Dice): void {
+    const { entry, id, wish } = client;
+    const { world } = this.#site;
+    if (!entry.generations.admission().open) return client.finish('turned-away');
+    const { path, body } = wish;
+    const endpoint = path === '/v1/chat/completions' ? 'chat' : 'completions';
+    const asked = { endpoint, model, body, raw: JSON.stringify(body) } as const;
+    const gone = entry.generations.begin(asked, client, { id, headers: { 'x-request-id': id } });
+    client.onGone(() => entry.place.process.receive(world.now, gone));
+    if (dice.hits(leavingShare))
+      world.at(world.now + dice.unit() * leavingMs, () => {
+        entry.place.process.receive(world.now, () => client.finish('left'));
+      });
+  }
+
+  /** Their entry node is no more: its process ended. */
+  lose(process: SimProcess): void {
+    for (const client of this.#promises.clients.values())
+      if (client.entry.place.process === process && client.end === null) client.finish('lost');
+  }
+
+  #onEnd(client: SimClient): void {
+    const { digest } = this.#site.world;
+    digest.text(`${client.id} ${client.end} ${client.heard}`);
+    if (client.end === 'refused') this.#promises.onRefused(client);
+  }
+}
+
+function drawWish(dice: Dice): Wish {
+  const text = Array.from({ length: 3 + dice.below(20) }, () => dice.pick(words)).join(' ');
+  const most = tokens.least + dice.below(tokens.most - tokens.least);
+  const isChat = dice.hits(0.4);
+  const isWhole = dice.hits(0.1);
+  const body = {
+    ...{ model, stream: dice.hits(0.9) },
+    ...(isChat ? { messages: [{ role: 'user', content: text }] } : { prompt: text }),
+    ...(isChat ? { max_completion_tokens: most } : { max_tokens: most }),
+    ...(dice.hits(0.5) ? { temperature: 0 } : { temperature: 1, seed: dice.below(1_000) }),
+    // What an engine remembers of its output; this one does not mind.
+    ...(isWhole ? { presence_penalty: 0.5 } : {}),
+    ...(dice.hits(0.5) ? { return_token_ids: true } : {}),
+  };
+  const path = isChat ? ('/v1/chat/completions' as const) : ('/v1/completions' as const);
+  const usage = body.stream && dice.hits(0.5) ? { stream_options: { include_usage: true } } : {};
+  const stop = dice.hits(0.2) ? { stop: drawStop(expected(path, body).text, dice) } : {};
+  return { path, way: isWhole ? 'whole' : 'ids', body: { ...body, ...usage, ...stop } };
+}
+
+/** Something that the answer is going to say. */
+function drawStop(text: string, dice: Dice): string {
+  const chars = [...text];
+  const from = Math.floor(chars.length / 2) + dice.below(Math.max(1, Math.floor(chars.length / 2) - 4));
+  return chars.slice(from, from + 1 + dice.below(4)).join('') || contextTokens.toString();
+}

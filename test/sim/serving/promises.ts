@@ -1,0 +1,224 @@
+/**
+ * What clients and operators are promised, whatever happens, held against what the simulator knows and no node can:
+ *
+ *   R1 no token lost, doubled or changed: at every word a client has the beginning of the answer that an engine gives to
+ *      which nothing happens, and at a normal end all of it
+ *   R2 every answer whose entry node lives is whole, unless the faults leave no way: three engines in a row were lost on
+ *      it, each with something wrong about it; or nobody fit to serve was there; or what was out cannot be said elsewhere
+ *   R3 no more than two moves in a row bring no token
+ *   R4 an engine is left only when something is wrong with it, its node, or the path to it
+ *   R5 nothing is sent to a member that its node knows to be draining, gone or doubted
+ *   R6 a draining node's engine is empty within five seconds, when there is a fit one elsewhere
+ *   R7 at the end nothing is left of anything: no count, no connection, no sequence on an engine
+ *   R8 and every client knows how its request ended
+ */
+import type { Fact } from '../../../src/node/facts.ts';
+import type { LegEars, OpenLeg } from '../../../src/node/leg.ts';
+import type { MemberId } from '../../../src/std/member-id.ts';
+import type { End, LegTrack, SimClient } from './client.ts';
+import type { Site } from './site.ts';
+import type { Station } from './station.ts';
+
+/** Who was fit for so long is known as such to everybody, whatever was before, ms. */
+const fitMs = 15_000;
+/** Trouble may be over by the time at which it shows, ms. */
+const lateMs = 3_000;
+const fruitlessMax = 2;
+const emptyMs = 5_000;
+
+export type StreamCounts = Readonly<Record<End, number>> & {
+  readonly moved: number;
+  /** From the last word of one engine to the first of the next. */
+  readonly stallMs: readonly number[];
+};
+
+/** Causes that say something of an engine, its node or the path; the others are orders, or membership's matter. */
+const blaming = new Set(['reset', 'eof', 'silence', 'error', 'abort', 'bare-done', 'status', 'nonsense']);
+
+export class Promises {
+  readonly clients = new Map<string, SimClient>();
+  readonly #site: () => Site;
+  readonly #break: (promise: string, what: string) => void;
+  readonly #stalls: number[] = [];
+  readonly #drainingSince = new Map<Station, number>();
+
+  constructor(site: () => Site, onBroken: (promise: string, what: string) => void) {
+    this.#site = site;
+    this.#break = onBroken;
+  }
+
+  counts(): StreamCounts {
+    const ends: Record<End, number> = {
+      ...{ answered: 0, failed: 0, refused: 0, 'turned-away': 0, lost: 0, left: 0 },
+    };
+    for (const { end } of this.clients.values()) if (end !== null) ends[end]++;
+    return { ...ends, moved: this.#stalls.length, stallMs: this.#stalls };
+  }
+
+  enter(client: SimClient): void {
+    this.clients.set(client.id, client);
+  }
+
+  /** The node's own way to engines, with somebody who takes notes. */
+  watched(station: Station, openLeg: OpenLeg): OpenLeg {
+    return (to, request, ears) => {
+      const client = this.clients.get(to.headers['x-request-id'] ?? '');
+      if (client === undefined) return openLeg(to, request, ears);
+      const { now } = this.#site().world;
+      this.#mayBeAsked(station, to.member);
+      const leg: LegTrack = {
+        ...{ member: to.member, at: now, fruitful: false, unreached: false, lost: false },
+      };
+      client.legs.push(leg);
+      this.#mayMoveAgain(client);
+      return openLeg(to, request, noting(leg, client, ears));
+    };
+  }
+
+  onFact(station: Station, fact: Fact): void {
+    const { now } = this.#site().world;
+    switch (fact.fact) {
+      case 'stream.moved':
+        this.#stalls.push(Number(fact['stallMs']));
+        return this.#mayLeave(station, fact);
+      case 'stream.failed':
+        return this.#mayFail(station, fact);
+      case 'drain.started':
+        return void this.#drainingSince.set(station, now);
+      case 'drain.empty':
+        return this.#mayTake(station, Number(fact['afterMs']));
+      case 'drain.overdue':
+        if (Number(fact['generations']) > 0) this.#mayTake(station, Infinity);
+        return;
+      default:
+        return;
+    }
+  }
+
+  onRefused(client: SimClient): void {
+    const { entry, id, complaint } = client;
+    const fit = this.#fitFor(entry, null);
+    if (fit !== null) this.#break('R2', `${id} at ${entry.id}: ${complaint}, and ${fit.id} was fit`);
+  }
+
+  /** When everything has had its time. */
+  atTheEnd(): void {
+    for (const { id, end, entry } of this.clients.values())
+      if (end === null) this.#break('R8', `${id} at ${entry.id} still waits`);
+    for (const station of this.#site().living()) this.#isEmpty(station);
+  }
+
+  #isEmpty({ id, node, generations, engine }: Station): void {
+    const left = {
+      generations: generations.count(),
+      entered: node.counts.entered,
+      serving: node.engine?.generations() ?? 0,
+      sent: node.serving.models().flatMap(({ ready }) => ready.filter(({ unreported }) => unreported > 0))
+        .length,
+      onTheEngine: engine === null ? 0 : engine.load.running + engine.load.waiting,
+    };
+    const some = Object.entries(left).filter(([, count]) => count > 0);
+    if (some.length > 0) this.#break('R7', `${id} is left with ${JSON.stringify(Object.fromEntries(some))}`);
+  }
+
+  #mayBeAsked(station: Station, member: MemberId): void {
+    if (member === station.id) return;
+    const known = station.cluster.member(member);
+    const phase = known?.record?.life.phase;
+    const isOpen = known?.health === 'alive' && (phase === 'serving' || phase === 'joining');
+    if (!isOpen) this.#break('R5', `${station.id} asks ${member}, ${known?.health} and ${phase} to it`);
+  }
+
+  /** A leg begins. Those that were left by order, or for their silence, are not counted. */
+  #mayMoveAgain({ id, entry, legs }: SimClient): void {
+    const since = sinceFruit(legs.slice(0, -1)).filter(({ lost }) => lost);
+    if (since.length > fruitlessMax)
+      this.#break('R3', `${id} at ${entry.id} moves after ${since.length - 1} fruitless moves`);
+  }
+
+  #mayLeave(station: Station, fact: Fact): void {
+    const cause = String(fact['cause']);
+    if (!blaming.has(cause)) return;
+    const { now } = this.#site().world;
+    const from = String(fact['from']);
+    const since = now - Number(fact['stallMs']) - lateMs;
+    if (this.#wasWell(from, station, since))
+      this.#break('R4', `${station.id} left ${from} (${cause}), which was well`);
+  }
+
+  #mayFail(station: Station, fact: Fact): void {
+    const client = this.clients.get(String(fact['request']));
+    if (client === undefined) return;
+    const cause = String(fact['cause']);
+    const { id, legs, wish } = client;
+    if (cause === 'no-place' || cause === 'unreached') {
+      const fit = this.#fitFor(station, null);
+      if (fit !== null) this.#break('R2', `${id} at ${station.id}: ${cause}, and ${fit.id} was fit`);
+      return;
+    }
+    const tried = sinceFruit(legs);
+    const bad = tried.filter(({ member, at }) => !this.#wasWell(member, station, at - lateMs));
+    if (bad.length < (wish.way === 'whole' ? 1 : fruitlessMax + 1)) {
+      const all = tried.map(({ member }) =>
+        bad.some((leg) => leg.member === member) ? member : `${member}, well`,
+      );
+      this.#break('R2', `${id} at ${station.id} failed (${cause}) after ${all.join('; ')}`);
+    }
+  }
+
+  /** `afterMs`: since the drain began. */
+  #mayTake(station: Station, afterMs: number): void {
+    if (afterMs <= emptyMs) return;
+    const since = this.#drainingSince.get(station) ?? 0;
+    const site = this.#site();
+    const kept = [...this.clients.values()].filter(
+      ({ end, legs, wish }) => end === null && wish.way === 'ids' && legs.at(-1)?.member === station.id,
+    );
+    for (const { id, entry } of kept) {
+      const fit = this.#fitFor(entry, station);
+      const reached = site.couldTalk(entry, station, since - lateMs);
+      if (fit !== null && reached)
+        this.#break(
+          'R6',
+          `${station.id} drains for ${afterMs} ms with ${id} of ${entry.id}; ${fit.id} is fit`,
+        );
+    }
+  }
+
+  #wasWell(member: string, judge: Station, since: number): boolean {
+    const site = this.#site();
+    const station = site.station(member);
+    return station !== null && site.ranWell(judge, since) && site.wasFit(station, judge, since);
+  }
+
+  /** Somebody who could have taken it for so long that there is no excuse; null: nobody. */
+  #fitFor(entry: Station, except: Station | null): Station | null {
+    const site = this.#site();
+    const since = site.world.now - fitMs;
+    if (!site.ranWell(entry, since)) return null;
+    return site.living().find((station) => station !== except && site.wasFit(station, entry, since)) ?? null;
+  }
+}
+
+const noting = (leg: LegTrack, { legs }: SimClient, ears: LegEars): LegEars => ({
+  load: (load) => ears.load(load),
+  news: (news) => {
+    if (news.type === 'unreached') leg.unreached = true;
+    leg.lost = !leg.unreached;
+    if (news.type === 'item' && news.item.type === 'chunk')
+      leg.fruitful ||= news.item.chunk.choices.some(({ text }) => text !== '');
+    ears.news(news);
+    leg.lost &&= legs.at(-1) !== leg;
+  },
+});
+
+/** The last one that brought something, and those after it; the members that took none of them are left out. */
+function sinceFruit(legs: readonly LegTrack[]): readonly LegTrack[] {
+  const reached = legs.filter(({ unreached }) => !unreached);
+  return reached.slice(
+    Math.max(
+      0,
+      reached.findLastIndex(({ fruitful }) => fruitful),
+    ),
+  );
+}

@@ -1,0 +1,54 @@
+/** That the simulator's request path keeps its promises, and that each of them is noticed when it is broken. */
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { run, type RunOptions } from '../run.ts';
+import type { Sabotage } from '../sabotage.ts';
+import type { FaultKind } from '../schedule.ts';
+
+const plain: RunOptions = {
+  ...{ seed: 1, nodes: 7, minutes: 1.2, kinds: [], only: null, sabotage: null, streams: 60, watch: null },
+};
+
+test('where nothing happens nothing is moved, refused or lost, and every answer is whole', async () => {
+  const { violations, streams } = await run(plain);
+  deepEqual(violations, []);
+  const { answered, left, ...rest } = streams;
+  equal(answered + left, 60);
+  deepEqual(rest, { failed: 0, refused: 0, 'turned-away': 0, lost: 0, moved: 0, stallMs: [] });
+});
+
+test('under every fault of engines answers move, and all of them are whole', async () => {
+  const kinds: FaultKind[] = ['engine-kill', 'engine-stop', 'engine-wedge', 'engine-break'];
+  const { violations, streams } = await run({ ...plain, nodes: 12, kinds, streams: 120 });
+  deepEqual(violations, []);
+  ok(streams.moved > 0, 'nothing was hit');
+});
+
+/** Each with faults by which it shows, and a seed that draws them. */
+const broken: readonly {
+  readonly sabotage: Sabotage;
+  readonly promise: string;
+  readonly kinds: readonly FaultKind[];
+  readonly seed: number;
+}[] = [
+  { sabotage: 'token-twice', promise: 'R1', kinds: [], seed: 1 },
+  { sabotage: 'one-engine', promise: 'R2', kinds: ['engine-kill', 'engine-break'], seed: 2 },
+  { sabotage: 'frail-engines', promise: 'R4', kinds: [], seed: 1 },
+  { sabotage: 'blind-routing', promise: 'R5', kinds: ['leave', 'terminate'], seed: 2 },
+  { sabotage: 'deaf-to-drains', promise: 'R6', kinds: ['leave', 'notice'], seed: 1 },
+  { sabotage: 'leaky', promise: 'R7', kinds: [], seed: 1 },
+];
+
+for (const { sabotage, promise, kinds, seed } of broken) {
+  test(`[${promise}] is broken by ${sabotage}`, async () => {
+    const { violations } = await run({ ...plain, seed, kinds, sabotage, streams: 120 });
+    equal(violations[0]?.invariant, promise, violations[0]?.what);
+  });
+}
+
+for (const seed of [201, 202, 203]) {
+  test(`seed ${seed} breaks no promise`, async () => {
+    const { violations } = await run({ ...plain, seed, minutes: 2, kinds: null, streams: null });
+    deepEqual(violations, []);
+  });
+}

@@ -1,0 +1,88 @@
+/** A node's request path, broken on purpose in one place. */
+import type { OpenLeg } from '../../../src/node/leg.ts';
+import type { Node } from '../../../src/node/node.ts';
+import type { Serving, ServingMember } from '../../../src/node/serving.ts';
+import type { Sabotage } from '../sabotage.ts';
+
+/** One event in so many is heard twice. */
+const echoEvery = 50;
+
+export function sabotagedLegs(openLeg: OpenLeg, sabotage: Sabotage | null): OpenLeg {
+  let heard = 0;
+  if (sabotage === 'token-twice')
+    return (to, request, ears) =>
+      openLeg(to, request, {
+        load: (load) => ears.load(load),
+        news: (news) => {
+          ears.news(news);
+          if (news.type === 'item' && ++heard % echoEvery === 0) ears.news(news);
+        },
+      });
+  if (sabotage !== 'one-engine') return openLeg;
+  const asked = new Set<string>();
+  return (to, request, ears) => {
+    const id = to.headers['x-request-id'] ?? '';
+    if (asked.has(id)) return null;
+    asked.add(id);
+    return openLeg(to, request, ears);
+  };
+}
+
+export function sabotagedServing(node: Node, sabotage: Sabotage | null): Serving {
+  const { serving } = node;
+  switch (sabotage) {
+    case 'blind-routing':
+      return {
+        ...plain(serving),
+        models: () => serving.models().map((model) => ({ ...model, ready: everybody(node, model.ready) })),
+      };
+    case 'deaf-to-drains':
+      return {
+        ...plain(serving),
+        onMove: (listener) =>
+          serving.onMove((member, why) => {
+            if (why !== 'drain') listener(member, why);
+          }),
+      };
+    case 'leaky':
+      return {
+        ...plain(serving),
+        entered: () => {
+          serving.entered();
+          return () => {};
+        },
+      };
+    default:
+      return serving;
+  }
+}
+
+/** Whoever was heard of is as good as any. */
+function everybody({ cluster }: Node, ready: readonly ServingMember[]): readonly ServingMember[] {
+  const others = cluster.members().filter(({ id }) => ready.every(({ member }) => member !== id));
+  return [
+    ...ready,
+    ...others.map(({ id, zone }) => ({
+      ...{ member: id, self: false, zone, load: { running: 0, waiting: 0 }, unreported: 0 },
+    })),
+  ];
+}
+
+/** The same by plain properties, which can be replaced. */
+const plain = (serving: Serving): Serving => ({
+  self: serving.self,
+  models: () => serving.models(),
+  admission: () => serving.admission(),
+  engineAdmission: () => serving.engineAdmission(),
+  localLoad: () => serving.localLoad(),
+  heardLoad: (member, load) => serving.heardLoad(member, load),
+  suspect: (member, why) => serving.suspect(member, why),
+  doubt: (member) => serving.doubt(member),
+  entered: () => serving.entered(),
+  sent: (member) => serving.sent(member),
+  generating: () => serving.generating(),
+  onMove: (listener) => serving.onMove(listener),
+  onCut: (listener) => serving.onCut(listener),
+  onRelayEnd: (listener) => serving.onRelayEnd(listener),
+  report: (fact) => serving.report(fact),
+});

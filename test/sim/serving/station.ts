@@ -1,0 +1,171 @@
+/**
+ * One node with all of its request path: the node as a daemon composes it, its generations and its inlet, on a simulated
+ * engine and simulated connections.
+ */
+import { Node } from '../../../src/node/node.ts';
+import { openGenerations, type Generations } from '../../../src/node/generations.ts';
+import type { Holding } from '../../../src/node/holding.ts';
+import type { Codec } from '../../../src/node/message.ts';
+import type { Cloud } from '../../../src/node/ports.ts';
+import type { EngineStatus, NodeRecord } from '../../../src/registry/record.ts';
+import type { Reading } from '../../../src/spot/notices.ts';
+import { wallTime } from '../../../src/std/time.ts';
+import { volunteer } from '../duty.ts';
+import { trueWall } from '../process.ts';
+import { clusterOf, type Inhabit, type Inhabitant, type ResidentPorts } from '../resident.ts';
+import { contextTokens, model } from './answer.ts';
+import type { SimEngine } from './engine.ts';
+import { engineHostAt } from './engine-host.ts';
+import { openInlet } from './inlet.ts';
+import { legsOf, type Listener } from './legs.ts';
+import type { Promises } from './promises.ts';
+import { sabotagedLegs, sabotagedServing } from './sabotage.ts';
+import type { Site } from './site.ts';
+import type { Place } from './wires.ts';
+
+/** Nodes without an engine, public entries. */
+const edgeShare = 0.1;
+const readyMs = 60_000;
+
+export class Station implements Inhabitant {
+  readonly id: string;
+  readonly place: Place;
+  readonly node: Node;
+  readonly generations: Generations;
+  readonly listener: Listener;
+  readonly #site: Site;
+  readonly #viewHash: Inhabitant['viewHash'];
+  #duty: Holding | null = null;
+  #joined = false;
+  /** What the instance metadata says of an interruption. */
+  #notice: Reading | null = null;
+
+  constructor(
+    record: NodeRecord,
+    ports: ResidentPorts,
+    about: { readonly site: Site; readonly promises: Promises; readonly codec: Codec; onJoined(): void },
+  ) {
+    const { site, promises, codec, onJoined } = about;
+    const { host, process, clock, rng, report } = ports;
+    const { wires, world } = site;
+    this.#site = site;
+    this.id = record.id;
+    this.place = { host, process };
+    const isEdge = site.dice.for(`role ${host.id}`).hits(edgeShare);
+    const own = isEdge ? asEdge(record) : asWorker(record);
+    const cluster = clusterOf(own, ports, codec);
+    this.#viewHash = () => cluster.viewHash();
+    const now = (): number => world.now;
+    const dice = site.dice.for(`host ${ports.run}`);
+    this.node = new Node(
+      {
+        ...{ cluster: 'sim', record: own, address: null },
+        engine: isEdge ? null : { expectedModels: [model], readyMs },
+      },
+      {
+        ...{ clock, rng, cluster },
+        cloud: once(ports.cloud, () => {
+          if (this.#joined) return;
+          this.#joined = true;
+          onJoined();
+          this.#duty = volunteer(cluster, ports);
+        }),
+        readNotice: site.readsNotices ? (path) => this.#read(path) : null,
+        engineHost: isEdge ? null : engineHostAt(this.place, { engines: site, dice, now }),
+        report: (fact) => {
+          // Its promises may be settled by what this tells of.
+          if (/^(drain|engine)\./.test(fact.fact)) world.turn.note();
+          if (fact.fact === 'drain.started') this.#duty?.close();
+          promises.onFact(this, fact);
+          report(fact);
+        },
+      },
+    );
+    const serving = sabotagedServing(this.node, site.sabotage);
+    const engine = (): SimEngine | null => site.on(host);
+    const legs = { wires, now, engine, listener: (id: NodeRecord['id']) => site.listener(id) };
+    const openLeg = promises.watched(this, sabotagedLegs(legsOf(this.place, own.id, legs), site.sabotage));
+    this.generations = openGenerations({ serving, clock, rng, openLeg });
+    const inlet = openInlet(this.place, { wires, now, engine, serving });
+    this.listener = { place: this.place, accept: (wire) => inlet.accept(wire) };
+    site.enter(this);
+  }
+
+  get cluster() {
+    return this.node.cluster;
+  }
+
+  get engine(): SimEngine | null {
+    return this.#site.on(this.place.host);
+  }
+
+  /** Whether its process gets the time that it wants, and it is here to stay. */
+  get runsWell(): boolean {
+    const { process, host } = this.place;
+    return this.#joined && host.on && process.alive && !process.paused && process.costMs === 0;
+  }
+
+  get serves(): boolean {
+    const { phase } = this.node.cluster.own().life;
+    return (
+      phase === 'serving' && this.engine?.isWell === true && this.node.engine?.status().phase === 'ready'
+    );
+  }
+
+  viewHash = () => this.#viewHash();
+
+  start(): Promise<void> {
+    return this.node.start();
+  }
+
+  leave(withinMs: number): Promise<void> {
+    this.node.drain('operator', withinMs);
+    return this.node.leaving.left;
+  }
+
+  /** The process ends when the node has left by itself. */
+  onLeft(exit: () => void): void {
+    void this.node.leaving.left.then(exit);
+  }
+
+  notice(inMs: number): boolean {
+    if (!this.#site.readsNotices) return false;
+    const time = wallTime(Math.round(trueWall(this.#site.world.now) + inMs));
+    this.#notice = { path: 'instance-action', action: 'terminate', time };
+    return true;
+  }
+
+  /** What changes nothing for anybody: the rest its own supervision says. */
+  revise(said: EngineStatus): void {
+    const { engine } = this.cluster.own();
+    if (engine.phase === 'none' || said.phase === 'none') return;
+    this.cluster.revise({ engine: { ...engine, contextTokens: contextTokens + (said.contextTokens ?? 0) } });
+  }
+
+  #read(path: Reading['path']): Promise<Reading | null> {
+    return this.#site.world.turn.promise(Promise.resolve(path === 'instance-action' ? this.#notice : null));
+  }
+}
+
+export const servingNode =
+  (about: { readonly site: () => Site; readonly promises: Promises; readonly codec: Codec }): Inhabit =>
+  (record, ports, onJoined) => {
+    const station = new Station(record, ports, { ...about, site: about.site(), onJoined });
+    station.onLeft(ports.exit);
+    return station;
+  };
+
+const asEdge = (record: NodeRecord): NodeRecord => ({ ...record, role: 'edge' });
+const asWorker = (record: NodeRecord): NodeRecord => ({
+  ...record,
+  engine: { phase: 'starting', models: [model], contextTokens: null },
+});
+
+/** Hears when the node has written its own tags, which is when it goes to meet the others. */
+const once = (cloud: Cloud, onTagged: () => void): Cloud => ({
+  ...cloud,
+  tagSelf: async (tags, signal) => {
+    await cloud.tagSelf(tags, signal);
+    onTagged();
+  },
+});
