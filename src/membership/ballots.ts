@@ -1,9 +1,9 @@
 /**
  * What observers said of one subject, and what follows from it.
  *
- * One ballot a voter. `refused` and `timeout` count for two seconds after they came and are repeated while the evidence
- * stands: votes without an end add up, over hours, to deaths that nobody saw. `slow` stands until it is withdrawn, but
- * not for longer than 40 s.
+ * One ballot a voter. `refused` and `timeout` count for two seconds after they were cast and are repeated while the
+ * evidence stands: votes without an end add up, over hours, to deaths that nobody saw. `slow` stands until it is
+ * withdrawn, but not for longer than 20 s.
  *
  * A voter that nobody seconds makes its subject suspect for half of the time, and 40 s beyond that: what a lone
  * ballot holds is drawn from an allowance that refills half as fast as it is spent. A liar gains no more by repeating
@@ -16,7 +16,7 @@ import type { Evidence, Vote } from './events.ts';
 /** Longer than a probe and a lost datagram, shorter than what could pile up from separate hiccups. */
 export const hardMs = 2_000;
 /** A quarter longer than the longest pause between two `slow` votes of one voter. */
-export const slowMs = 40_000;
+export const slowMs = 20_000;
 const loneMsMax = 40_000;
 const loneRefill = 0.5;
 
@@ -49,16 +49,23 @@ export const newPoll = (incarnation: number): Poll => ({
 export const isHard = (evidence: Evidence | 'alive' | null): boolean =>
   evidence === 'refused' || evidence === 'timeout';
 
-/** False: an older one, or one that the voter may not cast any more. */
-export function cast(poll: Poll, by: MemberId, vote: Vote, now: Instant): boolean {
+/** False: an older one, one that came too late, or one that the voter may not cast any more. */
+export function cast(
+  poll: Poll,
+  by: MemberId,
+  { vote, castAt }: { readonly vote: Vote; readonly castAt: Instant },
+  now: Instant,
+): boolean {
   const before = poll.ballots.get(by);
   if (before !== undefined && vote.sequence <= before.sequence) return false;
   const { evidence, sequence } = vote;
-  const wishMs = evidence === 'slow' ? slowMs : hardMs;
+  const lateMs = evidence === 'alive' ? 0 : now - castAt;
+  const wishMs = (evidence === 'slow' ? slowMs : hardMs) - lateMs;
   const isFree = evidence === 'alive' || isSeconded(poll, by, now);
   const spent = spentMs(poll, by, now);
   const ms = isFree ? wishMs : Math.min(wishMs, loneMsMax - spent);
-  if (ms < hardMs) return false; // in pieces no shorter than a vote, or the subject would flicker
+  // Over before it came; or in pieces shorter than a vote, by which the subject would flicker.
+  if (wishMs <= 0 || ms < Math.min(wishMs, hardMs)) return false;
   poll.allowances.set(by, { spentMs: isFree ? spent : spent + ms, at: now });
   poll.ballots.set(by, { evidence, sequence, at: now, until: after(now, ms), isFree });
   return true;
@@ -86,12 +93,13 @@ export function tally(poll: Poll, mayVote: (by: MemberId) => boolean, now: Insta
 }
 
 /**
- * Two kernels that say that nobody listens, or half of the observers to whom nobody answers. Up to three observers, all
- * of them: with so few there is no majority to speak of. `slow` never adds to it.
+ * Two kernels that say that nobody listens, or half of the observers to whom nobody answers, and three at the least: one
+ * that lies and one whose own link is broken are half of four. Up to three observers, all of them. `slow` never adds
+ * to it.
  */
 export function isFatal({ refused, timeout }: Tally, observers: number): boolean {
   if (observers === 0) return false;
-  const enough = observers <= 3 ? observers : Math.ceil(observers / 2);
+  const enough = observers <= 3 ? observers : Math.max(3, Math.ceil(observers / 2));
   return refused >= Math.min(2, observers) || refused + timeout >= enough;
 }
 

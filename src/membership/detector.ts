@@ -11,6 +11,7 @@
 import { unreachable } from '../std/assert.ts';
 import { after, instant, type Instant } from '../std/time.ts';
 import { disprove, purge } from './ballots.ts';
+import { beatTo, greet } from './beats.ts';
 import { dial, dialFailed, dismiss, redialLost, trim, visit } from './dialling.ts';
 import type { Binding, Effect, Event } from './events.ts';
 import {
@@ -29,6 +30,7 @@ import {
 import { admitWatcher, arrange, doubt, drop, dropWatcher } from './neighbours.ts';
 import { insert, remove } from './rings.ts';
 import { believe, dispel, hearAccusation, hearRumour, reunite, upkeep as keepRumours } from './rumours.ts';
+import { lagAfter } from './stamps.ts';
 import { beatMs, isMesh, welcome, rearrange, rouse, type State } from './state.ts';
 import { isLiving, newMember, type Member } from './member.ts';
 import { admitVote, isAccusing, judge, part, revive, turn } from './verdict.ts';
@@ -65,8 +67,9 @@ export const deadline = (state: State): Instant => state.wakeAt;
 function react(state: State, event: Event, now: Instant, effects: Effect[]): void {
   switch (event.type) {
     case 'beat':
+      return onBeat(state, event, now, effects);
     case 'heard':
-      return onWord(state, event.peerId, now, effects);
+      return onWord(state, state.memberByPeerId.get(event.peerId), now, effects);
     case 'tick':
       return onTick(state, now, effects);
     case 'bound':
@@ -82,7 +85,7 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
     case 'dial-failed':
       return onDialFailed(state, event, now, effects);
     case 'watch':
-      return onWatch(state, event, effects);
+      return onWatch(state, event, now, effects);
     case 'probed':
       return onProbed(state, event, now, effects);
     case 'voted':
@@ -98,8 +101,18 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
   }
 }
 
-function onWord(state: State, peerId: string, now: Instant, effects: Effect[]): void {
+function onBeat(
+  state: State,
+  { peerId, stamp }: Extract<Event, { type: 'beat' }>,
+  now: Instant,
+  effects: Effect[],
+): void {
   const member = state.memberByPeerId.get(peerId);
+  if (member !== undefined) member.lag = lagAfter(member.lag, stamp, now);
+  onWord(state, member, now, effects);
+}
+
+function onWord(state: State, member: Member | undefined, now: Instant, effects: Effect[]): void {
   if (member === undefined || !member.connected) return;
   member.heardAt = now;
   const { watch } = member;
@@ -123,7 +136,7 @@ function renew(state: State, watch: Watch, now: Instant, effects: Effect[]): voi
 
 function onTick(state: State, now: Instant, effects: Effect[]): void {
   if (now >= state.beatAt) {
-    if (state.watchers.length > 0) effects.push({ type: 'beat', peerIds: state.watchers });
+    if (state.watchers.length > 0) effects.push(beatTo(state, state.watchers, now));
     state.beatAt = instant(Math.max(state.beatAt + beatMs, now + beatMs / 2));
   }
   if (now >= state.arrangeAt) {
@@ -162,6 +175,7 @@ function upkeep(state: State, now: Instant, effects: Effect[]): void {
     const isSlow = member.watch?.finding === 'slow' || member.why === 'votes';
     if (member.connected && !isSlow && now >= after(member.since, hangUpMs)) part(member, effects);
   }
+  if (now >= state.greetAt) greet(state, now, effects);
   trim(state, effects);
   visit(state, now);
   keepRumours(state, now, effects);
@@ -187,6 +201,7 @@ function onStall(state: State, now: Instant, effects: Effect[]): void {
   const ms = now - state.wakeAt;
   for (const watch of state.watches) restart(watch, now);
   if (ms >= stallOfNoteMs) state.deafUntil = after(now, deafMs);
+  state.stalledAt = now;
   state.wakeAt = now;
   effects.push({ type: 'fact', fact: { fact: 'membership.stalled', ms } });
 }
@@ -266,7 +281,8 @@ function onConnected(state: State, peerId: string, now: Instant, effects: Effect
   const member = state.memberByPeerId.get(peerId);
   if (member === undefined) return void effects.push({ type: 'hang-up', peerId });
   if (!member.connected) state.links++;
-  Object.assign(member, { connected: true, met: true, parting: false, heardAt: now });
+  Object.assign(member, { connected: true, met: true, parting: false, heardAt: now, lag: null });
+  effects.push(beatTo(state, [peerId], now));
   dismiss(state, member);
   if (member.poll !== null) disprove(member.poll, 'connection', now);
   hear(state, member, 'connected', now, effects);
@@ -311,11 +327,16 @@ function onDialFailed(
   if (explains && why !== 'denied') hurry(state, watch, now, effects);
 }
 
-function onWatch(state: State, { peerId, on }: Extract<Event, { type: 'watch' }>, effects: Effect[]): void {
+function onWatch(
+  state: State,
+  { peerId, on }: Extract<Event, { type: 'watch' }>,
+  now: Instant,
+  effects: Effect[],
+): void {
   const member = state.memberByPeerId.get(peerId);
   if (member === undefined || !member.connected) return;
   if (!on) return dropWatcher(state, peerId);
-  if (admitWatcher(state, member)) effects.push({ type: 'beat', peerIds: [peerId] });
+  if (admitWatcher(state, member)) effects.push(beatTo(state, [peerId], now));
 }
 
 function onProbed(

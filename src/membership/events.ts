@@ -18,7 +18,10 @@ export type Vote = {
   readonly incarnation: number;
   /** `alive` withdraws whatever the voter said of this subject before. */
   readonly evidence: Evidence | 'alive';
-  /** Of the voter, growing with each of its votes and across its restarts: what is not new is a replay. */
+  /**
+   * A stamp of the voter, ms by a clock of its own, growing with each of its votes and across its restarts: what is not
+   * new is a replay, and what is old was held up on the way.
+   */
   readonly sequence: number;
 };
 
@@ -46,7 +49,8 @@ export type Event =
   | { readonly type: 'dial-failed'; readonly id: MemberId; readonly why: 'refused' | 'silent' | 'denied' }
   /** Any message on its direct stream that is not a beat. */
   | { readonly type: 'heard'; readonly peerId: string }
-  | { readonly type: 'beat'; readonly peerId: string }
+  /** `stamp`: of the sender, by the clock that its votes go by. */
+  | { readonly type: 'beat'; readonly peerId: string; readonly stamp: number }
   /** It wants beats from us, or no more of them. */
   | { readonly type: 'watch'; readonly peerId: string; readonly on: boolean }
   | {
@@ -98,7 +102,7 @@ export type Effect =
   | { readonly type: 'dial'; readonly id: MemberId; readonly peerId: string; readonly address: Endpoint }
   | { readonly type: 'hang-up'; readonly peerId: string }
   /** Send a beat to each; all of them are connected. */
-  | { readonly type: 'beat'; readonly peerIds: readonly string[] }
+  | { readonly type: 'beat'; readonly peerIds: readonly string[]; readonly stamp: number }
   /** Ask this peer to beat to us, or to cease. */
   | { readonly type: 'watch'; readonly peerId: string; readonly on: boolean }
   /** Two SYNs at once, `ms` each. Answer with `probed`, same round. */

@@ -34,7 +34,7 @@ const budgetPauseMs = 50;
 /** An answer while no connection stands: the redial that is under way decides. */
 const redialMs = 500;
 const hardGap = { baseMs: 1_000, capMs: 32_000 };
-const slowGap = { baseMs: 2_000, capMs: 32_000 };
+const slowGap = { baseMs: 2_000, capMs: 16_000 };
 /** A beat that TCP had to repeat comes within 400 ms; before that nobody else need hear of it. */
 const slowTellMs = 850;
 const slowProbeMsMax = 512_000;
@@ -231,9 +231,9 @@ function publish(
   now: Instant,
   effects: Effect[],
 ): void {
-  const effect = castVote(state, member, evidence);
+  const effect = castVote(state, member, evidence, now);
   effects.push(effect);
-  count(state, member, { by: state.self.id, vote: effect.vote }, now);
+  count(state, member, { by: state.self.id, vote: effect.vote, castAt: now }, now);
   judge(state, member, now, effects);
 }
 

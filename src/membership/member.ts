@@ -5,6 +5,7 @@ import type { Link } from './dialling.ts';
 import type { Binding } from './events.ts';
 import type { Watch } from './ladder.ts';
 import type { Endpoint, Health } from './health.ts';
+import type { Lag } from './stamps.ts';
 import { seatOf, type Seat } from './rings.ts';
 
 /** One member as we know it. What only few members have at a time (a watch, votes, a dial) hangs on it, null else. */
@@ -28,6 +29,8 @@ export type Member = Seat & {
   wanted: boolean;
   /** The last word from it, of any kind, on its own connection. */
   heardAt: Instant;
+  /** What its stamps tell of the way from it to us. */
+  lag: Lag | null;
   /** Highest incarnation that its record showed; 0: no record yet. */
   incarnation: number;
   /** What we ourselves hold against it, whatever others say. */
@@ -53,6 +56,7 @@ export const newMember = (binding: Binding, now: Instant): Member => ({
   parting: false,
   wanted: false,
   heardAt: now,
+  lag: null,
   incarnation: 0,
   doubt: null,
   votedMax: 0,

@@ -8,9 +8,9 @@
  */
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
-import { isHard } from './ballots.ts';
+import { hardMs, isHard } from './ballots.ts';
 import type { Effect } from './events.ts';
-import type { Watch } from './ladder.ts';
+import { hurry, type Watch } from './ladder.ts';
 import { doubt } from './neighbours.ts';
 import { meshMax, type State } from './state.ts';
 import { isFresh, isLiving, type Member } from './member.ts';
@@ -54,20 +54,17 @@ export function hearRumour(
   if (watch !== null) believe(state, watch, now, effects);
 }
 
-/** To be called after each probe without an answer. */
-export function believe(
-  state: State,
-  { member, finding, hardProbes }: Watch,
-  now: Instant,
-  effects: Effect[],
-): void {
+/** To be called after each probe without an answer. What the kernel said a while ago it is asked again. */
+export function believe(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
+  const { member, finding, foundAt, hardProbes } = watch;
   const rumour = state.rumours.get(member.id);
   if (rumour === undefined || !isLiving(member) || isFresh(member, now)) return;
-  if (!isHard(finding) || hardProbes < probesToBelieve) return;
+  if (!isHard(finding)) return;
   const holders = [...rumour.holders].filter(([by, at]) => now < after(at, rumourMs) && isWitness(state, by));
   const others = state.living - (state.self.voter ? 2 : 1);
   if (holders.length < Math.max(1, Math.min(2, others))) return;
-  turn(state, member, ['dead', 'rumour'], now, effects);
+  if (now >= after(foundAt, hardMs)) return hurry(state, watch, now, effects);
+  if (hardProbes >= probesToBelieve) turn(state, member, ['dead', 'rumour'], now, effects);
 }
 
 /** The kernel answered: whoever holds it dead will learn that from others. */

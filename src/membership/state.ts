@@ -29,6 +29,8 @@ export type State = {
   /** Ourselves: in the rings, and in none of the maps. */
   readonly self: Member;
   sequence: number;
+  /** What our stamps exceed our instants by, ms. */
+  readonly stampOffsetMs: number;
   readonly members: Map<MemberId, Member>;
   readonly memberByPeerId: Map<string, Member>;
   readonly rings: Rings<Member>;
@@ -70,6 +72,7 @@ export type State = {
   /** When they last were. */
   arrangedAt: Instant;
   beatAt: Instant;
+  greetAt: Instant;
   pollAt: Instant;
   dialAt: Instant;
   upkeepAt: Instant;
@@ -77,6 +80,8 @@ export type State = {
   visitAt: Instant;
   /** What waited in our own buffers while we stood still is not news: until then votes are not counted. */
   deafUntil: Instant;
+  /** When we last stood still, and went on. */
+  stalledAt: Instant;
   wakeAt: Instant;
   rng: Rng;
 };
@@ -92,6 +97,7 @@ export function init({ incarnation, sequence, ...binding }: Options, rng: Rng, n
   return {
     self,
     sequence,
+    stampOffsetMs: sequence - now,
     members: new Map(),
     memberByPeerId: new Map(),
     rings,
@@ -120,11 +126,13 @@ export function init({ incarnation, sequence, ...binding }: Options, rng: Rng, n
     arrangeAt: never,
     arrangedAt: instant(-Infinity),
     beatAt: after(now, phaseMs),
+    greetAt: after(now, phaseMs),
     pollAt: never,
     dialAt: never,
     upkeepAt: after(now, phaseMs),
     visitAt: after(now, phaseMs),
     deafUntil: now,
+    stalledAt: now,
     wakeAt: after(now, phaseMs),
     rng: next,
   };
@@ -182,12 +190,15 @@ export const meshMax = 50;
 
 export const isMesh = (state: State): boolean => state.living <= meshMax;
 
+export const stampAt = ({ stampOffsetMs }: State, now: Instant): number => Math.floor(now + stampOffsetMs);
+
 export function castVote(
   state: State,
   subject: Member,
   evidence: 'refused' | 'timeout' | 'slow' | 'alive',
+  now: Instant,
 ): Extract<Effect, { type: 'vote' }> {
-  state.sequence++;
+  state.sequence = Math.max(state.sequence + 1, stampAt(state, now));
   const vote = { subject: subject.id, incarnation: subject.incarnation, evidence, sequence: state.sequence };
   return { type: 'vote', vote, wide: !isMesh(state) };
 }

@@ -18,6 +18,7 @@ import type { Effect, MemberFact, Vote } from './events.ts';
 import type { Health } from './health.ts';
 import { observersIn, rearrange, rouse, type State } from './state.ts';
 import { freshMs, isFresh, isLiving, isNews, type Member } from './member.ts';
+import { lagAfter, saidAt } from './stamps.ts';
 
 /**
  * A voter that was suspect itself a moment ago may have been cut off, and what arrives may have waited in buffers since
@@ -36,19 +37,22 @@ export function admitVote(state: State, by: MemberId, vote: Vote, now: Instant):
   if ((vote.evidence === 'timeout' || vote.evidence === 'slow') && !isSettled(voter, now)) return false;
   const rank = observersIn(state, subject).indexOf(voter);
   if (rank < 0 || (vote.evidence === 'slow' && rank > 1)) return false;
-  return count(state, subject, { by, vote }, now);
+  voter.lag = lagAfter(voter.lag, vote.sequence, now);
+  const castAt = saidAt(voter.lag, vote.sequence, now);
+  return count(state, subject, { by, vote, castAt }, now);
 }
 
 /** Our own vote, or an admitted one. */
 export function count(
   state: State,
   subject: Member,
-  { by, vote }: { readonly by: MemberId; readonly vote: Vote },
+  { by, ...ballot }: { readonly by: MemberId; readonly vote: Vote; readonly castAt: Instant },
   now: Instant,
 ): boolean {
-  if (subject.poll?.incarnation !== vote.incarnation) subject.poll = newPoll(vote.incarnation);
+  const { incarnation } = ballot.vote;
+  if (subject.poll?.incarnation !== incarnation) subject.poll = newPoll(incarnation);
   state.polled.add(subject);
-  return cast(subject.poll, by, vote, now);
+  return cast(subject.poll, by, ballot, now);
 }
 
 /** What the votes on a member come to now. */

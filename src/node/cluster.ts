@@ -246,7 +246,7 @@ export class Cluster implements ClusterPort {
       case 'hang-up':
         return void this.#telling.network?.hangUp(effect.peerId);
       case 'beat':
-        return this.#telling.beat(effect.peerIds, this.viewHash());
+        return this.#telling.beat(effect, this.viewHash());
       case 'watch':
         return this.#telling.to(effect.peerId, { type: 'watch', on: effect.on });
       case 'probe':

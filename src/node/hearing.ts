@@ -53,8 +53,8 @@ export function hear({ author, message, via }: Word, ears: Ears): void {
   }
 }
 
-function onBeat(peerId: string, { hash }: Extract<Message, { type: 'beat' }>, ears: Ears): void {
-  ears.membership({ type: 'beat', peerId });
+function onBeat(peerId: string, { hash, stamp }: Extract<Message, { type: 'beat' }>, ears: Ears): void {
+  ears.membership({ type: 'beat', peerId, stamp });
   ears.registry({ type: 'beaten', peerId, hash });
 }
 

@@ -1,5 +1,5 @@
 /**
- * What members tell each other. Two forms, told apart by their first byte: a beat is nine bytes, because each node sends
+ * What members tell each other. Two forms, told apart by their first byte: a beat is fifteen bytes, because each node sends
  * dozens a second; everything else is JSON, readable in a packet dump and open to what a newer version adds.
  *
  * Whatever arrives is parsed here, once, into types that the machines trust: counted, measured and without the fields
@@ -23,8 +23,8 @@ const entriesMax = 1_000;
 /** What discovery tells at once, twice. */
 const vouchMax = 128;
 const beatByte = 0x01;
-const beatBytes = 9;
-/** Room for what a newer version puts behind the hash. */
+const beatBytes = 15;
+/** Room for what a newer version puts behind the stamp. */
 const beatBytesMax = 64;
 const braceByte = 0x7b;
 
@@ -32,7 +32,7 @@ const braceByte = 0x7b;
 export type ProtocolRange = { readonly min: number; readonly max: number };
 
 export type Message =
-  | { readonly type: 'beat'; readonly hash: ViewHash }
+  | { readonly type: 'beat'; readonly hash: ViewHash; readonly stamp: number }
   /** The first message on every direct stream. */
   | { readonly type: 'hello'; readonly protocol: ProtocolRange; readonly version: string }
   | { readonly type: 'load'; readonly running: number; readonly waiting: number }
@@ -52,7 +52,7 @@ export type Codec = {
 };
 
 export function encode(message: Message): Uint8Array {
-  if (message.type === 'beat') return beatFrom(message.hash);
+  if (message.type === 'beat') return beatFrom(message);
   return new TextEncoder().encode(JSON.stringify(wireForm(message)));
 }
 
@@ -141,19 +141,22 @@ function wireForm(message: Exclude<Message, { type: 'beat' }>): unknown {
 
 const sealedOf = ({ text, signature }: Sealed): Sealed => ({ text, signature });
 
-function beatFrom({ high, low }: ViewHash): Uint8Array {
+function beatFrom({ hash, stamp }: Extract<Message, { type: 'beat' }>): Uint8Array {
   const body = new Uint8Array(beatBytes);
   const view = new DataView(body.buffer);
   view.setUint8(0, beatByte);
-  view.setUint32(1, high);
-  view.setUint32(5, low);
+  view.setUint32(1, hash.high);
+  view.setUint32(5, hash.low);
+  view.setUint16(9, Math.floor(stamp / 2 ** 32) % 2 ** 16);
+  view.setUint32(11, stamp % 2 ** 32);
   return body;
 }
 
 function parseBeat(body: Uint8Array): Message | null {
   if (body.byteLength < beatBytes || body.byteLength > beatBytesMax) return null;
   const view = new DataView(body.buffer, body.byteOffset, beatBytes);
-  return { type: 'beat', hash: { high: view.getUint32(1), low: view.getUint32(5) } };
+  const hash = { high: view.getUint32(1), low: view.getUint32(5) };
+  return { type: 'beat', hash, stamp: view.getUint16(9) * 2 ** 32 + view.getUint32(11) };
 }
 
 function parseJson(body: Uint8Array): unknown {

@@ -7,7 +7,6 @@ export class Telling {
   /** null until it listens: there is nobody to tell. */
   network: Network | null = null;
   readonly #codec: Codec;
-  #beat: { readonly hash: ViewHash; readonly body: Uint8Array } | null = null;
 
   constructor(codec: Codec) {
     this.#codec = codec;
@@ -22,13 +21,14 @@ export class Telling {
     for (const peerId of peerIds) this.network?.send(peerId, body);
   }
 
-  byGossip(message: Message): void {
-    this.network?.gossip(this.#codec.encode(message));
+  beat(
+    { peerIds, stamp }: { readonly peerIds: readonly string[]; readonly stamp: number },
+    hash: ViewHash,
+  ): void {
+    this.toAll(peerIds, { type: 'beat', hash, stamp });
   }
 
-  /** Dozens a second, and mostly the same. */
-  beat(peerIds: readonly string[], hash: ViewHash): void {
-    if (this.#beat?.hash !== hash) this.#beat = { hash, body: this.#codec.encode({ type: 'beat', hash }) };
-    for (const peerId of peerIds) this.network?.send(peerId, this.#beat.body);
+  byGossip(message: Message): void {
+    this.network?.gossip(this.#codec.encode(message));
   }
 }

@@ -77,7 +77,7 @@ export type Effect =
   | { readonly type: 'recorded'; readonly record: NodeRecord }
   /** A well-signed record of a peer that discovery does not know, or knows as another instance. */
   | { readonly type: 'stranger'; readonly peerId: string }
-  /** A digest of the member `by` holds `id` dead, and we do not. */
+  /** A digest of the member `by` holds `id` dead, or lacks it, and ours does not. */
   | { readonly type: 'rumoured'; readonly by: MemberId; readonly id: MemberId; readonly incarnation: number }
   /** A digest of the member `by` holds us dead. */
   | { readonly type: 'accused'; readonly by: MemberId; readonly incarnation: number }

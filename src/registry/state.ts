@@ -53,6 +53,7 @@ export type Pending = Held;
 
 /** A connected peer, and where the comparison with it stands. */
 export type Peer = {
+  readonly metAt: Instant;
   /** Since when its beats show another view than ours, and which that was; `never`: they do not. */
   differsSince: Instant;
   differsFrom: ViewHash | null;
@@ -187,6 +188,7 @@ export const newMember = (id: MemberId, peerId: string, now: Instant): Member =>
 });
 
 export const newPeer = (now: Instant): Peer => ({
+  metAt: now,
   differsSince: never,
   differsFrom: null,
   nextSyncAt: now,

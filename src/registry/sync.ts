@@ -46,6 +46,8 @@ export const wantMax = 64;
 const queueMax = 1_000;
 /** Ids in a digest that discovery does not know: as many as may wait for it. */
 const unknownMax = 64;
+/** By then a record has come to everybody, and a new connection has brought all that the other end knew. */
+const settledMs = 10_000;
 /** Characters of one message's JSON, below the 64 kB of a frame. */
 const messageMax = 48_000;
 /** A whole cell at once, for a peer that has just started; then what a busy cluster changes. Records. */
@@ -168,6 +170,8 @@ function onEntries(
     if (member === undefined && entry.id !== state.own.id && ++unknown > unknownMax) continue;
     if (peer.queue.length < queueMax && isWanted(state, member, entry)) peer.queue.push(entry);
   }
+  if (by !== undefined && now >= after(peer.metAt, settledMs))
+    effects.push(...absences(state, by, { buckets, told: message.entries }, now));
   if (!message.reply) effects.push(...tellEntries(state, peerId, [...buckets], true));
   return [...effects, ...askNext(state, [peerId, peer], now)];
 }
@@ -176,6 +180,22 @@ function rumour(state: State, by: MemberId, { id, incarnation }: Entry): readonl
   if (id === state.own.id) return [{ type: 'accused', by, incarnation }];
   const member = state.members.get(id);
   return member === undefined || member.dead || id === by ? [] : [{ type: 'rumoured', by, id, incarnation }];
+}
+
+/** Whom it has forgotten, or never met, though we both had the time to hear of it: it holds that one for no more. */
+function absences(
+  state: State,
+  by: MemberId,
+  { buckets, told }: { readonly buckets: ReadonlySet<number>; readonly told: readonly Entry[] },
+  now: Instant,
+): readonly Effect[] {
+  const ids = new Set(told.map(({ id }) => id));
+  const lacking = [...buckets].flatMap((bucket) => state.buckets[bucket]!.filter(({ id }) => !ids.has(id)));
+  return lacking.flatMap(({ id, held, dead }): readonly Effect[] => {
+    const isOld = held !== null && now >= after(held.at, settledMs);
+    if (!isOld || dead || id === by) return [];
+    return [{ type: 'rumoured', by, id, incarnation: held.signed.record.incarnation }];
+  });
 }
 
 /** Whole buckets a message, as many as fit. */

@@ -1,9 +1,9 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { cast, disprove, isFatal, newPoll, purge, tally } from '../../src/membership/ballots.ts';
+import { cast as castAt, disprove, isFatal, newPoll, purge, tally } from '../../src/membership/ballots.ts';
 import type { Vote } from '../../src/membership/events.ts';
 import { memberId } from '../../src/std/member-id.ts';
-import { instant } from '../../src/std/time.ts';
+import { instant, type Instant } from '../../src/std/time.ts';
 
 const a = memberId('i-a');
 const b = memberId('i-b');
@@ -16,13 +16,26 @@ const vote = (evidence: Vote['evidence'], at = ++sequence): Vote => ({
   sequence: at,
 });
 
-const counts = (poll: ReturnType<typeof newPoll>, ms: number) => tally(poll, () => true, instant(ms));
+type Poll = ReturnType<typeof newPoll>;
+
+/** Heard as it is cast. */
+const cast = (poll: Poll, by: typeof a, what: Vote, now: Instant): boolean =>
+  castAt(poll, by, { vote: what, castAt: now }, now);
+
+const counts = (poll: Poll, ms: number) => tally(poll, () => true, instant(ms));
 
 test('[M4] with eight observers two refusals are fatal, or four that got no answer', () => {
   ok(isFatal({ refused: 2, timeout: 0, slow: 0 }, 8));
   ok(!isFatal({ refused: 1, timeout: 2, slow: 8 }, 8));
   ok(isFatal({ refused: 1, timeout: 3, slow: 0 }, 8));
   ok(isFatal({ refused: 0, timeout: 4, slow: 0 }, 8));
+});
+
+test('[M4] of four or five observers three must have got no answer', () => {
+  for (const observers of [4, 5, 6]) {
+    ok(!isFatal({ refused: 1, timeout: 1, slow: 0 }, observers));
+    ok(isFatal({ refused: 0, timeout: 3, slow: 0 }, observers));
+  }
 });
 
 test('[M4] with up to three observers nothing but all of them is fatal, or two refusals', () => {
@@ -40,13 +53,22 @@ test('[M5] slow votes are never fatal, however many', () => {
   }
 });
 
-test('[M7] what a kernel said counts for two seconds, slow for forty', () => {
+test('[M7] what a kernel said counts for two seconds, slow for twenty', () => {
   const poll = newPoll(1);
   cast(poll, a, vote('refused'), instant(0));
   cast(poll, b, vote('slow'), instant(0));
   deepEqual(counts(poll, 1_999), { refused: 1, timeout: 0, slow: 1 });
   deepEqual(counts(poll, 2_000), { refused: 0, timeout: 0, slow: 1 });
-  deepEqual(counts(poll, 40_000), { refused: 0, timeout: 0, slow: 0 });
+  deepEqual(counts(poll, 20_000), { refused: 0, timeout: 0, slow: 0 });
+});
+
+test('[M7] a vote ends two seconds after it was cast, however late it came', () => {
+  const poll = newPoll(1);
+  castAt(poll, a, { vote: vote('refused'), castAt: instant(0) }, instant(1_500));
+  deepEqual(counts(poll, 1_999), { refused: 1, timeout: 0, slow: 0 });
+  deepEqual(counts(poll, 2_000), { refused: 0, timeout: 0, slow: 0 });
+  equal(castAt(poll, b, { vote: vote('refused'), castAt: instant(0) }, instant(2_000)), false);
+  equal(castAt(poll, b, { vote: vote('alive'), castAt: instant(0) }, instant(9_000)), true);
 });
 
 test('[M7] a voter has one ballot: the newest replaces the one before, and alive takes it back', () => {

@@ -24,7 +24,7 @@ test('[M1] a connection of somebody who is not bound is hung up, and nothing it 
   const view = View.connected(3);
   deepEqual(view.give({ type: 'connected', peerId: 'peer-x' }), [{ type: 'hang-up', peerId: 'peer-x' }]);
   for (const event of [
-    { type: 'beat', peerId: 'peer-x' },
+    { type: 'beat', peerId: 'peer-x', stamp: 1 },
     { type: 'watch', peerId: 'peer-x', on: true },
     { type: 'recorded', id: memberId('i-x'), incarnation: 9, left: false },
     { type: 'suspected', id: memberId('i-x') },
@@ -123,11 +123,12 @@ test('[M6] votes count from observers only, on the incarnation that is known, ea
   view.votes(number, 'refused', observers, { incarnation: 0 });
   view.votes(number, 'refused', observers, { incarnation: 2 });
   equal(view.health(number), 'alive');
-  view.votes(number, 'refused', [observers[0] as number], { sequence: 900 });
+  const replayed = { sequence: view.now + 500 };
+  view.votes(number, 'refused', [observers[0] as number], replayed);
   equal(view.health(number), 'suspect');
   view.pass(2_100, [number]);
   equal(view.health(number), 'alive');
-  view.votes(number, 'refused', [observers[0] as number], { sequence: 900 });
+  view.votes(number, 'refused', [observers[0] as number], replayed);
   equal(view.health(number), 'alive');
 });
 
@@ -158,6 +159,33 @@ test('[M6] who was suspect a moment ago is not believed that nobody answers', ()
   view.pass(1_000, [number]);
   view.votes(number, 'timeout', voters);
   equal(view.health(number), 'dead');
+});
+
+test('[M7] votes that the network held back for longer than they stand are not counted', () => {
+  const view = View.connected(20);
+  const { number, observers } = stranger(view);
+  view.pass(1_000, [number]);
+  const heldBack = { sequence: view.now - 2_100 };
+  for (const voter of observers) view.votes(number, 'timeout', [voter], heldBack);
+  equal(view.health(number), 'alive');
+  for (const voter of observers.slice(0, 4))
+    view.votes(number, 'timeout', [voter], { sequence: view.now - 900 });
+  equal(view.health(number), 'dead');
+});
+
+test('[M7] with a new connection the way of a voter is measured anew', () => {
+  const view = View.connected(20);
+  const { number, observers } = stranger(view);
+  const [voter] = observers as [number];
+  view.pass(1_000, [number]);
+  view.votes(number, 'timeout', [voter], { sequence: view.now - 3_000 });
+  equal(view.health(number), 'alive');
+  view.give({ type: 'disconnected', peerId: peerOf(voter) });
+  view.give({ type: 'connected', peerId: peerOf(voter) });
+  view.give({ type: 'beat', peerId: peerOf(voter), stamp: view.now - 3_000 });
+  view.pass(1_100, [number, voter]);
+  view.votes(number, 'timeout', [voter], { sequence: view.now - 3_000 });
+  equal(view.health(number), 'suspect');
 });
 
 test('[M8] while a member speaks to us nobody else has a say', () => {
@@ -233,6 +261,27 @@ test('[M11] a rumour alone kills nobody: it is a probe, and only two denials and
     }
   }
   deepEqual(healths, ['suspect', 'dead']);
+});
+
+test('[M11] what the kernel said a while ago it is asked again before a rumour is believed', () => {
+  const view = View.connected(60);
+  const { number } = stranger(view);
+  const [one, other] = [...members(view.state)].map(({ id }) => id).filter((id) => id !== idOf(number));
+  view.give({ type: 'disconnected', peerId: peerOf(number) });
+  view.give({ type: 'rumoured', by: one!, id: idOf(number), incarnation: 1 });
+  for (let ms = 0; ms < 2_500; ms += 50) {
+    for (const { id, round } of only(view.pass(50), 'probe'))
+      view.give({ type: 'probed', id, round, outcomes: ['silent', 'silent'] });
+  }
+  const { hardProbes, foundAt } = view.member(number).watch!;
+  ok(hardProbes >= 2);
+  view.now = foundAt + 2_500;
+  const effects = view.give({ type: 'rumoured', by: other!, id: idOf(number), incarnation: 1 });
+  equal(view.health(number), 'suspect');
+  const [probe] = only(effects, 'probe');
+  ok(probe !== undefined);
+  view.give({ type: 'probed', id: probe.id, round: probe.round, outcomes: ['answered', 'answered'] });
+  equal(view.health(number), 'alive');
 });
 
 test('[M11] a rumour that the kernel denies is not asked about again for ten seconds', () => {
@@ -329,6 +378,23 @@ test('[M13] a connection that carried nothing for 30 s is hung up, unless its pr
   }
 });
 
+test('[M13] every connection carries a beat in ten seconds; where nothing came back for 25 s it is hung up', () => {
+  const view = View.connected(20);
+  const { number } = stranger(view);
+  const greeted = only(view.pass(10_000, [number]), 'beat').flatMap(({ peerIds }) => peerIds);
+  equal(new Set(greeted).size, 20);
+  equal(view.health(number), 'alive');
+  const closed = only(view.pass(26_000, [number]), 'hang-up').map(({ peerId }) => peerId);
+  deepEqual(closed, [peerOf(number)]);
+  equal(view.health(number), 'suspect');
+});
+
+test('[M13] nobody is hung up for what we did not hear while we stood still', () => {
+  const view = View.connected(20);
+  view.now += 60_000;
+  deepEqual(only(view.pass(15_000), 'hang-up'), []);
+});
+
 test('[M14] whoever asks gets beats every 250 ms until it asks no more, 32 at the most', () => {
   const view = View.connected(45);
   for (let number = 1; number <= 45; number++) view.give({ type: 'watch', peerId: peerOf(number), on: true });
@@ -383,7 +449,7 @@ test('[M17] a beat of a quiet member has no effect, and moves no deadline', () =
   const view = View.connected(40);
   const before = deadline(view.state);
   for (let number = 1; number <= 40; number++) {
-    deepEqual(view.give({ type: 'beat', peerId: peerOf(number) }), []);
+    deepEqual(view.give({ type: 'beat', peerId: peerOf(number), stamp: view.now }), []);
   }
   equal(deadline(view.state), before);
 });

@@ -64,7 +64,7 @@ export class View {
 
   #beats(mute: readonly number[]): void {
     for (const { peerId } of [...members(this.state)].filter(({ connected }) => connected)) {
-      if (!mute.includes(Number(peerId.slice(5)))) this.give({ type: 'beat', peerId });
+      if (!mute.includes(Number(peerId.slice(5)))) this.give({ type: 'beat', peerId, stamp: this.now });
     }
   }
 
@@ -90,7 +90,8 @@ export class View {
     more: Partial<Vote> = {},
   ): void {
     for (const voter of voters) {
-      const vote = { subject: idOf(number), incarnation: 1, evidence, sequence: ++this.#sequence, ...more };
+      this.#sequence = Math.max(this.#sequence + 1, this.now);
+      const vote = { subject: idOf(number), incarnation: 1, evidence, sequence: this.#sequence, ...more };
       this.give({ type: 'voted', by: idOf(voter), vote });
     }
   }

@@ -14,7 +14,7 @@ import { instant, wallTime } from '../../src/std/time.ts';
 import { Agenda } from './agenda.ts';
 
 type Body =
-  | { readonly type: 'beat' }
+  | { readonly type: 'beat'; readonly stamp: number }
   | { readonly type: 'watch'; readonly on: boolean }
   | Extract<Effect, { type: 'vote' }>;
 
@@ -178,7 +178,8 @@ export class World {
       case 'hang-up':
         return this.agenda.after(0, () => this.#close(node, this.#byPeerId(effect.peerId)));
       case 'beat':
-        for (const peerId of effect.peerIds) this.#send(node, this.#byPeerId(peerId), { type: 'beat' });
+        for (const peerId of effect.peerIds)
+          this.#send(node, this.#byPeerId(peerId), { type: 'beat', stamp: effect.stamp });
         return;
       case 'watch':
         return this.#send(node, this.#byPeerId(effect.peerId), { type: 'watch', on: effect.on });
@@ -239,7 +240,7 @@ export class World {
 
   #arrive(from: Node, to: Node, body: Body): void {
     const { peerId } = from.binding;
-    if (body.type === 'beat') return to.give({ type: 'beat', peerId });
+    if (body.type === 'beat') return to.give({ type: 'beat', peerId, stamp: body.stamp });
     if (body.type === 'watch' || !body.wide) to.give({ type: 'heard', peerId });
     if (body.type === 'watch') to.give({ ...body, peerId });
     else to.give({ type: 'voted', by: from.id, vote: body.vote });

@@ -14,7 +14,7 @@ const signed = { record: record('a'), text, signature: 'abc' };
 const vote = { subject: id, incarnation: 7, evidence: 'slow', sequence: 12 } as const;
 
 const everyMessage: { readonly [T in Message['type']]: Extract<Message, { type: T }> } = {
-  beat: { type: 'beat', hash: { high: 0xfffffffe, low: 1 } },
+  beat: { type: 'beat', hash: { high: 0xfffffffe, low: 1 }, stamp: 1_795_000_000_123 },
   hello: { type: 'hello', protocol: { min: 2, max: 3 }, version: '0.1.0' },
   record: { type: 'record', ...signed },
   records: { type: 'records', records: [signed, signed] },
@@ -53,13 +53,13 @@ test('every message survives the wire', () => {
   for (const message of Object.values(everyMessage)) deepEqual(decode(encode(message)), message);
 });
 
-test('a beat is nine bytes, and a newer version may put more behind it', () => {
+test('a beat is fifteen bytes, and a newer version may put more behind it', () => {
   const body = encode(everyMessage.beat);
-  equal(body.byteLength, 9);
+  equal(body.byteLength, 15);
   deepEqual(decode(Uint8Array.of(...body, 7, 7)), everyMessage.beat);
-  const within = new Uint8Array(20);
+  const within = new Uint8Array(26);
   within.set(body, 5);
-  deepEqual(decode(within.subarray(5, 14)), everyMessage.beat);
+  deepEqual(decode(within.subarray(5, 20)), everyMessage.beat);
 });
 
 test('fields that this version does not know are dropped, from the outside and from within', () => {

@@ -245,6 +245,19 @@ test('[G11] who is dead in a digest is rumoured, and if it is us, we are accused
   deepEqual(viewHash(node.state), before);
 });
 
+test('[G11] whom a digest lacks after ten seconds is rumoured as well', () => {
+  const node = comparing();
+  node.hear('a', told(record('a')));
+  node.now += 9_000;
+  deepEqual(typesOf(node.hear('b', entriesOf([]))), ['send entries']);
+  const later = comparing();
+  later.hear('a', told(record('a')));
+  later.now += 10_000;
+  const effects = later.hear('b', entriesOf([]));
+  deepEqual(effects[0], { type: 'rumoured', by: 'i-b', id: 'i-a', incarnation: 1 });
+  deepEqual(typesOf(effects), ['rumoured', 'send entries']);
+});
+
 test('[G11] our own verdict shows in the view hash and in the digests, until it is revoked', () => {
   const node = comparing();
   node.hear('a', told(record('a')));

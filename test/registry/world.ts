@@ -101,7 +101,7 @@ export class World {
   #beat({ state }: Node): void {
     const hash = viewHash(state);
     for (const peerId of [...state.peers.keys()].slice(0, beatenCount))
-      this.#send(state.own.peerId, peerId, { type: 'beat', hash });
+      this.#send(state.own.peerId, peerId, { type: 'beat', hash, stamp: 0 });
   }
 
   #perform(node: Node, effect: Effect): void {

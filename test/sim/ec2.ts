@@ -22,6 +22,8 @@ const attempts = { most: 2, baseMs: 100, throttledMs: 500 };
 const versionsMax = 8;
 
 type Version = {
+  /** As DescribeInstances tells it; null: not at all. */
+  readonly sighting: Sighting | null;
   readonly at: number;
   readonly shown: boolean;
   readonly tags: Readonly<Record<string, string>>;
@@ -135,7 +137,11 @@ export class SimEc2 {
   #describe(): readonly Sighting[] {
     const asOf = this.#queue.now - this.#dice.unit() * this.staleMs;
     const found: Sighting[] = [];
-    const shown = [...this.instances.values()].flatMap((instance) => sightingsOf(instance, asOf));
+    const shown: Sighting[] = [];
+    for (const { versions } of this.instances.values()) {
+      const sighting = versions.findLast(({ at }) => at <= asOf)?.sighting ?? null;
+      if (sighting !== null) shown.push(sighting);
+    }
     for (let page = 0; page === 0 || page * pageSize < shown.length; page++) {
       this.#admit(this.#describing);
       if (this.#dice.hits(this.broken)) throw new Failure('unreachable', 'list instances: unreachable');
@@ -165,27 +171,27 @@ export class SimEc2 {
     throw new Failure('busy', 'ec2: busy: RequestLimitExceeded');
   }
 
-  #amend(id: string, change: Omit<Version, 'at'>): void {
-    const versions = this.instances.get(id)?.versions;
-    if (versions === undefined) return;
+  #amend(id: string, change: Pick<Version, 'shown' | 'tags'>): void {
+    const instance = this.instances.get(id);
+    if (instance === undefined) return;
+    const { versions } = instance;
     if (versions.at(-1)?.shown === false) return;
-    versions.push({ at: this.#queue.now, ...change });
+    versions.push({ at: this.#queue.now, ...change, sighting: sightingOf(instance, change) });
     if (versions.length > versionsMax) versions.shift();
   }
 }
 
-function sightingsOf({ id, ip, zone, versions }: Instance, asOf: number): Sighting[] {
-  const version = versions.findLast(({ at }) => at <= asOf);
-  if (version === undefined || !version.shown || version.tags['SynktiCluster'] === undefined) return [];
-  const { tags } = version;
-  return [
-    {
-      instanceId: id,
-      peerId: tags['SynktiPeerId'] ?? null,
-      address: { host: ip, port: 4001 },
-      zone,
-      role: tags['SynktiRole'] ?? '',
-      left: tags['SynktiState'] === 'left',
-    },
-  ];
+function sightingOf(
+  { id, ip, zone }: Instance,
+  { shown, tags }: Pick<Version, 'shown' | 'tags'>,
+): Sighting | null {
+  if (!shown || tags['SynktiCluster'] === undefined) return null;
+  return {
+    instanceId: id,
+    peerId: tags['SynktiPeerId'] ?? null,
+    address: { host: ip, port: 4001 },
+    zone,
+    role: tags['SynktiRole'] ?? '',
+    left: tags['SynktiState'] === 'left',
+  };
 }

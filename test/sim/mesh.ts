@@ -38,12 +38,13 @@ export class GossipMesh {
 
   publish(author: Station, body: Uint8Array): void {
     this.published++;
-    const heardAt = new Map<Station, number>([[author, this.#queue.now]]);
+    author.heard.message = this.published;
+    author.heard.at = this.#queue.now;
     const inOrder = [author];
     for (const teller of inOrder) {
       if (teller !== author && (teller.process.paused || !teller.process.alive)) continue;
       const degree = teller === author ? Infinity : meshDegree;
-      this.#tell(teller, degree, { body, author, heardAt, inOrder });
+      this.#tell(teller, degree, { body, author, inOrder });
     }
   }
 
@@ -53,20 +54,20 @@ export class GossipMesh {
     said: {
       readonly body: Uint8Array;
       readonly author: Station;
-      readonly heardAt: Map<Station, number>;
       readonly inOrder: Station[];
     },
   ): void {
-    const { heardAt, inOrder } = said;
-    const since = heardAt.get(teller)!;
+    const { inOrder } = said;
+    const since = teller.heard.at;
     let told = 0;
     for (const end of teller.ends.values()) {
       const hearer = end.other.station;
-      if (heardAt.has(hearer)) continue;
+      if (hearer.heard.message === this.published) continue;
       if (++told > degree) break;
       const at = this.#arrival(end, since);
       if (at === null) continue;
-      heardAt.set(hearer, at);
+      hearer.heard.message = this.published;
+      hearer.heard.at = at;
       inOrder.push(hearer);
       this.#queue.push(at, hearer.process, kinds.gossip, said.author.peerId, said.body);
       if (!this.#dice.hits(this.echoes)) continue;

@@ -27,6 +27,8 @@ export type Station = {
   readonly process: SimProcess;
   readonly events: NetworkEvents;
   readonly ends: Map<string, End>;
+  /** The last gossip that came to it: which, of all that was published, and when. */
+  readonly heard: { message: number; at: number };
 };
 
 /** One end of a connection, and what comes out of it. */
@@ -78,7 +80,7 @@ export class SimNetwork {
 
   open(peerId: string, place: { host: Host; process: SimProcess }, events: NetworkEvents): Network {
     const { process } = place;
-    const station: Station = { ...place, peerId, events, ends: new Map() };
+    const station: Station = { ...place, peerId, events, ends: new Map(), heard: { message: 0, at: 0 } };
     process.events = events;
     place.host.process = process;
     place.host.queued = 0;

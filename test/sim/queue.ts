@@ -66,17 +66,21 @@ export class EventQueue {
   }
 
   #isBefore(a: number, b: number): boolean {
-    const [at, bt] = [this.#times[a]!, this.#times[b]!];
+    const at = this.#times[a]!;
+    const bt = this.#times[b]!;
     return at < bt || (at === bt && this.#orders[a]! < this.#orders[b]!);
   }
 
   #rise(from: number, slot: number): void {
     const heap = this.#heap;
+    const times = this.#times;
+    const time = times[slot]!;
     let at = from;
     while (at > 0) {
       const parent = (at - 1) >> 2;
       const above = heap[parent]!;
-      if (!this.#isBefore(slot, above)) break;
+      // What is pushed comes after all that was.
+      if (times[above]! <= time) break;
       heap[at] = above;
       at = parent;
     }
@@ -85,18 +89,28 @@ export class EventQueue {
 
   #sink(slot: number): void {
     const heap = this.#heap;
+    const times = this.#times;
     const size = this.#size;
+    const time = times[slot]!;
     let at = 0;
     for (;;) {
       const first = 4 * at + 1;
       if (first >= size) break;
+      const end = first + 4 < size ? first + 4 : size;
       let least = first;
-      const end = Math.min(first + 4, size);
+      let next = heap[first]!;
+      let soonest = times[next]!;
       for (let child = first + 1; child < end; child++) {
-        if (this.#isBefore(heap[child]!, heap[least]!)) least = child;
+        const one = heap[child]!;
+        const its = times[one]!;
+        if (its < soonest || (its === soonest && this.#isBefore(one, next))) {
+          least = child;
+          next = one;
+          soonest = its;
+        }
       }
-      if (!this.#isBefore(heap[least]!, slot)) break;
-      heap[at] = heap[least]!;
+      if (soonest > time || (soonest === time && this.#isBefore(slot, next))) break;
+      heap[at] = next;
       at = least;
     }
     heap[at] = slot;

@@ -34,6 +34,7 @@ const wayMs = { near: 0.15, far: 0.8, jitter: 0.25 };
 const windowMs = 300;
 /** TCP's first retransmission, doubled each time. */
 const retransmitMs = 200;
+const retransmitMsMost = 120_000;
 
 type Cut = { readonly since: number };
 
@@ -139,6 +140,6 @@ const key = (from: Host, to: Host): number => from.index * 65_536 + to.index;
 /** When a sender that has had no acknowledgement since `since` tries again, at the earliest at `now`. */
 export function retransmission(since: number, now: number): number {
   let waited = retransmitMs;
-  while (since + waited < now) waited += Math.min(2 * waited, 120_000);
+  while (since + waited < now) waited += Math.min(waited + retransmitMs, retransmitMsMost);
   return since + waited;
 }
