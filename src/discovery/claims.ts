@@ -8,7 +8,7 @@ import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
 import type { Entry } from './events.ts';
 
-type Claim = { readonly by: MemberId; readonly says: string; readonly at: Instant };
+type Claim = { readonly by: MemberId; readonly says: Entry; readonly at: Instant };
 
 export type Claims = {
   readonly bySubject: Map<MemberId, Claim[]>;
@@ -30,20 +30,19 @@ export function isAgreed(
   { by, entry }: { readonly by: MemberId; readonly entry: Entry },
   { now, windowMs }: { readonly now: Instant; readonly windowMs: number },
 ): boolean {
-  const says = text(entry);
   const about = claims.bySubject.get(entry.id) ?? [];
-  if (about.some((claim) => claim.by !== by && claim.says === says && now - claim.at <= windowMs)) {
+  if (about.some((claim) => claim.by !== by && isSame(claim.says, entry) && now - claim.at <= windowMs)) {
     settle(claims, entry.id);
     return true;
   }
   const before = about.findIndex((claim) => claim.by === by);
   if (before >= 0) {
-    about[before] = { by, says, at: now };
+    about[before] = { by, says: entry, at: now };
     return false;
   }
   const held = claims.held.get(by) ?? 0;
   if (held >= perVoucherMax || claims.size >= claimsMax) return false;
-  about.push({ by, says, at: now });
+  about.push({ by, says: entry, at: now });
   claims.bySubject.set(entry.id, about);
   claims.held.set(by, held + 1);
   claims.size++;
@@ -73,5 +72,12 @@ function release(claims: Claims, by: MemberId): void {
   else claims.held.set(by, held);
 }
 
-const text = ({ peerId, address, zone, role, left }: Entry): string =>
-  left === true ? 'gone' : JSON.stringify([peerId, address.host, address.port, zone, role]);
+/** Of one that is gone, nothing else need agree. */
+const isSame = (a: Entry, b: Entry): boolean =>
+  a.left === true || b.left === true
+    ? a.left === b.left
+    : a.peerId === b.peerId &&
+      a.address.host === b.address.host &&
+      a.address.port === b.address.port &&
+      a.zone === b.zone &&
+      a.role === b.role;

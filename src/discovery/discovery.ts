@@ -255,19 +255,17 @@ function settleStrangers(state: State, now: Instant, effects: Effect[]): void {
   if (strangers.size > 0) plans.awaitStranger(plan, nodesOf(state), now);
 }
 
-/**
- * [Y3] Who looked on duty tells even that there is nothing new: the others then need not look. One message: what does
- * not fit in, a cold start, others find by the same look.
- */
+/** [Y3] Who looked on duty tells even that there is nothing new: the others then need not look. */
 function tell(entries: readonly Entry[], duty: boolean, effects: Effect[]): void {
   const once = [...new Map(entries.map((entry) => [entry.id, entry])).values()];
-  if (once.length > 0 || duty) effects.push({ type: 'vouch', entries: once.slice(-entriesMax) });
+  for (let from = 0; from < once.length || (from === 0 && duty); from += entriesMax)
+    effects.push({ type: 'vouch', entries: once.slice(from, from + entriesMax) });
 }
 
 function recent({ bindings, gone, plan }: State, seen: ReadonlySet<MemberId>, now: Instant): Entry[] {
   const since = now - toldEpochs * plan.discoveryMs;
   const members = [...bindings.members.values()];
-  const came = members.filter(({ id, boundAt }) => boundAt >= since && seen.has(id)).slice(-entriesMax);
+  const came = members.filter(({ id, boundAt }) => boundAt >= since && seen.has(id));
   const went = [...gone.values()].filter(({ at, entry }) => at >= since && !seen.has(entry.id));
   return [...went.map(({ entry }) => entry), ...came.flatMap((member) => entryOf(member))];
 }
@@ -357,15 +355,14 @@ function onTick(state: State, now: Instant, effects: Effect[]): void {
 /** A turn that a failure put off beyond its epoch has passed to others. */
 function onEpoch({ plan, selfId, listing, bindings, claims }: State, now: Instant): void {
   const epoch = plans.epochOf(plan, now);
-  const voters = [...bindings.members.values()].filter((member) => member.live && isVoter(member));
-  const turn = isTurn(
-    selfId,
-    epoch,
-    voters.map(({ id }) => id),
-  );
+  const turn = isTurn(selfId, epoch, liveVoters(bindings));
   plan.turnAt = turn || listing === 'own' ? now : never;
   expire(claims, { now, windowMs: 2 * plan.discoveryMs });
   plans.awaitEpoch(plan, now);
+}
+
+function* liveVoters({ members }: Bindings): Iterable<MemberId> {
+  for (const member of members.values()) if (member.live && isVoter(member)) yield member.id;
 }
 
 /** Strangers stand in the order in which they came. */

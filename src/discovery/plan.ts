@@ -22,6 +22,8 @@ export type Plan = {
   looking: boolean;
   /** When the last look began. */
   begunAt: Instant;
+  /** How much of the pause before a look for strangers we keep, 0 to 2, drawn anew with each look. */
+  patience: number;
   /** No look before this, for whatever reason. */
   notBeforeAt: Instant;
   bootAt: Instant;
@@ -49,6 +51,8 @@ const retry = { baseMs: 1_000, capMs: 120_000 };
 const retryThrottled = { baseMs: 24_000, capMs: 120_000 };
 /** All nodes together look ten times a second for strangers: half of what the account has. */
 const strangerShareMs = 100;
+/** Nodes that started together would else all be waiting, and none could look, while a cluster starts. */
+const patienceSteps = 1_000;
 /** How many nodes a newcomer dials at once, about. */
 const dialledMax = 16;
 /** In vain 2, 4, 8, 16 times as rarely: who knocks with ever new keys costs the account a call every 1.6 s at most. */
@@ -66,6 +70,7 @@ export function newPlan(
     ...options,
     looking: false,
     begunAt: instant(-Infinity),
+    patience: 1,
     notBeforeAt: now,
     bootAt: after(now, jitterMs),
     epochAt: never,
@@ -104,6 +109,7 @@ export const isDuty = ({ turnAt, silenceAt }: Plan, now: Instant): boolean =>
 export function begin(plan: Plan, now: Instant): void {
   plan.looking = true;
   plan.begunAt = now;
+  plan.patience = upTo(plan, patienceSteps) / (patienceSteps / 2);
 }
 
 /** One look serves all the reasons for it. `alone`: nobody else is listed. */
@@ -142,7 +148,8 @@ export function awaitWord(plan: Plan, nodes: number, now: Instant): void {
 export function awaitStranger(plan: Plan, nodes: number, now: Instant): void {
   if (plan.strangerAt !== never) return;
   const wait = after(now, upTo(plan, Math.min(nodes, dialledMax) * strangerShareMs));
-  plan.strangerAt = instant(Math.max(wait, after(plan.begunAt, shareMs(nodes) * 2 ** plan.misses)));
+  const pauseMs = plan.patience * shareMs(nodes) * 2 ** plan.misses;
+  plan.strangerAt = instant(Math.max(wait, after(plan.begunAt, pauseMs)));
 }
 
 export function awaitIsolated(plan: Plan, nodes: number, now: Instant): void {

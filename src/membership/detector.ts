@@ -183,7 +183,7 @@ function upkeep(state: State, now: Instant, effects: Effect[]): void {
 }
 
 function keepCompany(state: State, now: Instant, effects: Effect[]): void {
-  const isAlone = state.links === 0 && state.members.size > 0;
+  const isAlone = state.links.size === 0 && state.members.size > 0;
   if (!isAlone) {
     state.aloneSince = null;
     return;
@@ -233,7 +233,7 @@ function onUnbound(state: State, member: Member | undefined, now: Instant, effec
   part(member, effects);
   if (member.voter) remove(state.rings, member);
   if (member.voter && isLiving(member)) state.living--;
-  if (member.connected) state.links--;
+  state.links.delete(member);
   if (member.watch !== null) state.watches.delete(member.watch);
   state.members.delete(member.id);
   if (state.memberByPeerId.get(member.peerId) === member) state.memberByPeerId.delete(member.peerId);
@@ -280,7 +280,7 @@ function onLeft(state: State, member: Member, now: Instant, effects: Effect[]): 
 function onConnected(state: State, peerId: string, now: Instant, effects: Effect[]): void {
   const member = state.memberByPeerId.get(peerId);
   if (member === undefined) return void effects.push({ type: 'hang-up', peerId });
-  if (!member.connected) state.links++;
+  state.links.add(member);
   Object.assign(member, { connected: true, met: true, parting: false, heardAt: now, lag: null });
   effects.push(beatTo(state, [peerId], now));
   dismiss(state, member);
@@ -298,7 +298,7 @@ function onDisconnected(state: State, peerId: string, now: Instant, effects: Eff
   if (member === undefined || !member.connected) return;
   const isOurs = member.parting;
   Object.assign(member, { connected: false, parting: false });
-  state.links--;
+  state.links.delete(member);
   dropWatcher(state, peerId);
   if (member.health === 'left') return;
   if (member.wanted) redialLost(state, member, now);

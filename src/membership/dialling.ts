@@ -148,13 +148,16 @@ export function visit(state: State, now: Instant): void {
   enlist(state, next, now);
 }
 
-/** Hangs up what nobody needs, while there is more than we can keep. */
+/**
+ * Hangs up what we do not need, while there is more than we can keep. The oldest go first: what the other side needs it
+ * makes anew, and then it is the turn of others.
+ */
 export function trim(state: State, effects: Effect[]): void {
-  let beyond = state.links - linksMax;
+  let beyond = state.links.size - linksMax;
   if (beyond <= 0 || isMesh(state)) return;
-  for (const member of state.members.values()) {
+  for (const member of state.links) {
     if (beyond === 0) return;
-    if (!member.connected || member.wanted || member.parting) continue;
+    if (member.wanted || member.parting) continue;
     part(member, effects);
     beyond--;
   }

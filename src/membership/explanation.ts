@@ -14,6 +14,9 @@ export const memberOf = (state: State, id: MemberId): Member | undefined => stat
 /** Everyone else, in the order in which they were bound. */
 export const members = (state: State): IterableIterator<Member> => state.members.values();
 
+/** Those with a connection. */
+export const linked = (state: State): ReadonlySet<Member> => state.links;
+
 /** Ages and waits in ms, so that it means the same to whoever reads it elsewhere. */
 export type Explanation = {
   readonly id: MemberId;

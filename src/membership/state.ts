@@ -38,8 +38,8 @@ export type State = {
   ringsVersion: number;
   /** Voters in the rings that are not dead and have not left, ourselves among them. */
   living: number;
-  /** Members with a connection. */
-  links: number;
+  /** Members with a connection, the oldest first. */
+  readonly links: Set<Member>;
   readonly watches: Set<Watch>;
   /** Members with votes on them. */
   readonly polled: Set<Member>;
@@ -103,7 +103,7 @@ export function init({ incarnation, sequence, ...binding }: Options, rng: Rng, n
     rings,
     ringsVersion: 0,
     living: self.voter ? 1 : 0,
-    links: 0,
+    links: new Set(),
     watches: new Set(),
     polled: new Set(),
     suspects: new Set(),

@@ -11,7 +11,7 @@
 import * as discovery from '../discovery/discovery.ts';
 import type { Effect as DiscoveryEffect, Event as DiscoveryEvent, Listed } from '../discovery/events.ts';
 import * as detector from '../membership/detector.ts';
-import { byPeerId, memberOf, members } from '../membership/explanation.ts';
+import { byPeerId, linked, memberOf, members } from '../membership/explanation.ts';
 import type { Effect as MembershipEffect, Event as MembershipEvent } from '../membership/events.ts';
 import * as detection from '../membership/state.ts';
 import type { Member } from '../membership/member.ts';
@@ -375,7 +375,7 @@ export class Cluster implements ClusterPort {
   }
 
   *#connected(): Iterable<string> {
-    for (const { connected, peerId } of members(this.#membership.state())) if (connected) yield peerId;
+    for (const { peerId } of linked(this.#membership.state())) yield peerId;
   }
 
   #known({ id, peerId, zone, health, heardAt }: Member): Known {
@@ -396,4 +396,11 @@ const ourselves = (own: NodeRecord, sequence: number): detection.Options => ({
   sequence,
 });
 
-const listedFrom = ({ instanceId, ...rest }: Sighting): Listed => ({ id: memberId(instanceId), ...rest });
+const listedFrom = ({ instanceId, peerId, address, zone, role, left }: Sighting): Listed => ({
+  id: memberId(instanceId),
+  peerId,
+  address,
+  zone,
+  role,
+  left,
+});

@@ -31,11 +31,10 @@ export function drive<S, E, F>(
   /** Queues first: an effect that answers at once must not re-enter `step` half-way through a batch. */
   function deliver(event: E): void {
     if (stopped) return;
-    queue.push(event);
-    if (busy) return;
+    if (busy) return void queue.push(event);
     busy = true;
     try {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      for (let next: E | undefined = event; next !== undefined; next = queue.shift()) {
         const [moved, effects] = machine.step(state, next, clock.now());
         state = moved;
         for (const effect of effects) perform(effect);
