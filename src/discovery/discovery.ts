@@ -46,6 +46,8 @@ export type State = {
   readonly strangers: Map<string, Instant>;
   /** Unbound not long ago: those who missed it hear it again. */
   readonly gone: Map<MemberId, { readonly entry: Entry; readonly at: Instant }>;
+  /** Bound not long ago, the latest last: who has just started may have looked before they were there. */
+  readonly newcomers: Member[];
   /** The last member that told us anything of its looks. */
   voice: { readonly by: MemberId; readonly at: Instant } | null;
   /** We have had an answer: before it, all is new, and nothing of it is news to others. */
@@ -61,6 +63,10 @@ const strangersMax = 64;
 const strangerMs = 10_000;
 /** Of a message: 64 entries are about 12 kB. */
 const entriesMax = 64;
+/** From a node's first look to its first connections, at most. */
+const startMs = 10_000;
+/** EC2 lets ten nodes a second tag themselves. */
+const newcomersMax = 128;
 /** What is new or gone is told for as many epochs, in case that gossip lost it. */
 const toldEpochs = 3;
 
@@ -81,6 +87,7 @@ export const init = (
   plan: plans.newPlan({ discoveryMs: options.discoveryMs, epochOffsetMs: options.epochOffsetMs }, rng, now),
   strangers: new Map(),
   gone: new Map(),
+  newcomers: [],
   voice: null,
   hasLooked: false,
 });
@@ -109,6 +116,8 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
       return onVouched(state, event, now, effects);
     case 'judged':
       return onJudged(state, event);
+    case 'met':
+      return onMet(state, event.peerId, now, effects);
     case 'isolated':
       return plans.awaitIsolated(state.plan, nodesOf(state), now);
     case 'tick':
@@ -199,6 +208,8 @@ const doubled = (id: MemberId, holder: MemberId): Effect => ({
 
 function admit(state: State, member: Member, effects: Effect[]): void {
   const { peerId, id } = member;
+  if (state.hasLooked) state.newcomers.push(member);
+  if (state.newcomers.length > newcomersMax) state.newcomers.shift();
   effects.push(boundEffect(member));
   settle(state.claims, id);
   state.gone.delete(id);
@@ -258,8 +269,13 @@ function settleStrangers(state: State, now: Instant, effects: Effect[]): void {
 /** [Y3] Who looked on duty tells even that there is nothing new: the others then need not look. */
 function tell(entries: readonly Entry[], duty: boolean, effects: Effect[]): void {
   const once = [...new Map(entries.map((entry) => [entry.id, entry])).values()];
-  for (let from = 0; from < once.length || (from === 0 && duty); from += entriesMax)
-    effects.push({ type: 'vouch', entries: once.slice(from, from + entriesMax) });
+  if (once.length === 0 && duty) effects.push({ type: 'vouch', entries: [], to: null });
+  vouch(once, null, effects);
+}
+
+function vouch(entries: readonly Entry[], to: string | null, effects: Effect[]): void {
+  for (let from = 0; from < entries.length; from += entriesMax)
+    effects.push({ type: 'vouch', entries: entries.slice(from, from + entriesMax), to });
 }
 
 function recent({ bindings, gone, plan }: State, seen: ReadonlySet<MemberId>, now: Instant): Entry[] {
@@ -310,6 +326,15 @@ function onVouched(
   // Only strangers call for this look, and none is left that it could serve.
   if (state.strangers.size === 0 && effects.some(({ type }) => type === 'settled'))
     state.plan.strangerAt = never;
+}
+
+/** [Y3] What was told while it started it has missed. */
+function onMet(state: State, peerId: string, now: Instant, effects: Effect[]): void {
+  const { newcomers, listing } = state;
+  const fresh = newcomers.findIndex(({ boundAt }) => now < after(boundAt, startMs));
+  newcomers.splice(0, fresh < 0 ? newcomers.length : fresh);
+  const entries = newcomers.flatMap((member) => entryOf(member));
+  if (listing === 'shared') vouch(entries, peerId, effects);
 }
 
 /** One voice alone may be the last poller with an open ear, or a liar: silence ends with the second. */

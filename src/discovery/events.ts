@@ -51,6 +51,8 @@ export type Event =
   | { readonly type: 'vouched'; readonly by: MemberId; readonly entries: readonly Entry[] }
   /** Membership's view of a member changed: `live` when it is alive, `left` when it said goodbye. */
   | { readonly type: 'judged'; readonly id: MemberId; readonly live: boolean; readonly left: boolean }
+  /** A connection with this peer stands. */
+  | { readonly type: 'met'; readonly peerId: string }
   /** Nobody answers us though others are bound. */
   | { readonly type: 'isolated' }
   | { readonly type: 'tick' };
@@ -65,8 +67,8 @@ export type Effect =
   /** New, or something of it changed. */
   | { readonly type: 'bound'; readonly binding: Binding }
   | { readonly type: 'unbound'; readonly id: MemberId }
-  /** To everyone: at most 64 entries, possibly none. */
-  | { readonly type: 'vouch'; readonly entries: readonly Entry[] }
+  /** To everyone, or to this peer: at most 64 entries, to everyone possibly none. */
+  | { readonly type: 'vouch'; readonly entries: readonly Entry[]; readonly to: string | null }
   /** What became of a stranger. */
   | { readonly type: 'settled'; readonly peerId: string; readonly admitted: boolean }
   | { readonly type: 'fact'; readonly fact: Fact };

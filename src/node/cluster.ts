@@ -9,7 +9,7 @@
  * daemon, and directly in tests and in the simulator.
  */
 import * as discovery from '../discovery/discovery.ts';
-import type { Effect as DiscoveryEffect, Event as DiscoveryEvent, Listed } from '../discovery/events.ts';
+import type { Effect as DiscoveryEffect, Event as DiscoveryEvent } from '../discovery/events.ts';
 import * as detector from '../membership/detector.ts';
 import { byPeerId, linked, memberOf, members } from '../membership/explanation.ts';
 import type { Effect as MembershipEffect, Event as MembershipEvent } from '../membership/events.ts';
@@ -22,7 +22,7 @@ import * as registry from '../registry/state.ts';
 import type { ViewHash } from '../registry/view-hash.ts';
 import { unreachable } from '../std/assert.ts';
 import { Failure } from '../std/failure.ts';
-import { memberId, type MemberId } from '../std/member-id.ts';
+import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
 import type { Seal } from '../std/seal.ts';
 import type { ClusterPort, Known, Revision } from './cluster-port.ts';
@@ -30,12 +30,13 @@ import { drive, type Driven } from './drive.ts';
 import { explained } from './explain.ts';
 import type { MemberExplanation } from './explanation.ts';
 import type { Report } from './facts.ts';
+import { listedFrom } from './listed.ts';
 import { listeners } from './listeners.ts';
 import { Loads } from './loads.ts';
 import { hear, type Ears } from './hearing.ts';
 import { protocolRange } from './hello.ts';
 import type { Codec, Message } from './message.ts';
-import type { Clock, Cloud, Network, NetworkEvents, Probe, Sighting } from './ports.ts';
+import type { Clock, Cloud, Network, NetworkEvents, Probe } from './ports.ts';
 import type { MemberLoad } from './serving.ts';
 import { Strangers } from './strangers.ts';
 import { Telling } from './telling.ts';
@@ -209,7 +210,7 @@ export class Cluster implements ClusterPort {
       case 'unbound':
         return this.#onUnbound(effect.id);
       case 'vouch':
-        return this.#tellAll({ type: 'vouch', entries: effect.entries });
+        return this.#vouch(effect);
       case 'settled':
         return this.#strangers.settle(effect.peerId, effect.admitted);
       case 'fact':
@@ -331,6 +332,7 @@ export class Cluster implements ClusterPort {
     this.#telling.to(peerId, { type: 'hello', protocol: protocolRange, version });
     this.#membership.deliver({ type: 'connected', peerId });
     this.#registry.deliver({ type: 'connected', peerId });
+    this.#discovery?.deliver({ type: 'met', peerId });
     const load = this.#loads.message();
     if (load !== null) this.#telling.to(peerId, load);
   }
@@ -369,8 +371,10 @@ export class Cluster implements ClusterPort {
     else this.#telling.toAll(this.#connected(), message);
   }
 
-  #tellAll(message: Message): void {
-    if (this.#membership.state().members.size < meshMax) this.#telling.toAll(this.#connected(), message);
+  #vouch({ entries, to }: Extract<DiscoveryEffect, { type: 'vouch' }>): void {
+    const message: Message = { type: 'vouch', entries };
+    if (to !== null) this.#telling.to(to, message);
+    else if (this.#membership.state().members.size < meshMax) this.#telling.toAll(this.#connected(), message);
     else this.#telling.byGossip(message);
   }
 
@@ -394,13 +398,4 @@ const ourselves = (own: NodeRecord, sequence: number): detection.Options => ({
   voter: own.role !== 'operator',
   incarnation: own.incarnation,
   sequence,
-});
-
-const listedFrom = ({ instanceId, peerId, address, zone, role, left }: Sighting): Listed => ({
-  id: memberId(instanceId),
-  peerId,
-  address,
-  zone,
-  role,
-  left,
 });

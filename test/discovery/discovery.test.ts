@@ -120,6 +120,19 @@ test('[Y2] a member that vouches for thousands that do not exist takes the room 
   deepEqual(subject.bound(), ['liar', 'b', 'c', 'x']);
 });
 
+test('[Y3] who connects hears of those that came since it may have looked, and of nobody else', () => {
+  const node = new Subject();
+  node.look(listed('a'), listed('b'));
+  deepEqual(node.deliver({ type: 'met', peerId: 'peer-a' }), []);
+  node.vouch('a', entry('c'));
+  node.vouch('b', entry('c'));
+  deepEqual(node.deliver({ type: 'met', peerId: 'peer-a' }), [
+    { type: 'vouch', entries: [entry('c')], to: 'peer-a' },
+  ]);
+  node.now = instant(node.now + 10_000);
+  deepEqual(node.deliver({ type: 'met', peerId: 'peer-a' }), []);
+});
+
 test('[Y3] who looked in turn tells what is new, or that nothing is; the first answer is news to nobody', () => {
   const subject = new Subject();
   ok(!types(subject.look(listed('b'))).includes('vouch'));
@@ -129,7 +142,7 @@ test('[Y3] who looked in turn tells what is new, or that nothing is; the first a
   for (let i = 0; i < 4; i++) subject.look(listed('b'), listed('c'));
   deepEqual(
     subject.look(listed('b'), listed('c')).filter(({ type }) => type === 'vouch'),
-    [{ type: 'vouch', entries: [] }],
+    [{ type: 'vouch', entries: [], to: null }],
   );
 });
 
