@@ -10,6 +10,7 @@ import type { Fact } from '../../src/node/facts.ts';
 import { Holding } from '../../src/node/holding.ts';
 import type { Clock, LeaseStore } from '../../src/node/ports.ts';
 import { Failure } from '../../src/std/failure.ts';
+import type { MemberId } from '../../src/std/member-id.ts';
 import type { Rng } from '../../src/std/random.ts';
 import { after } from '../../src/std/time.ts';
 import type { Applied } from './s3.ts';
@@ -31,12 +32,18 @@ export type DutyPorts = {
 export function volunteer(cluster: ClusterPort, ports: DutyPorts): Holding {
   const { clock, run } = ports;
   const self = cluster.own().id;
-  const rank = (): number => {
-    const alive = cluster.members().filter(({ health }) => health === 'alive');
-    return rankOf(duty, self, [self, ...alive.map(({ id }) => id)]);
-  };
+  const alive = new Set<MemberId>([self]);
+  for (const { id, health } of cluster.members()) if (health === 'alive') alive.add(id);
+  const rank = (): number => rankOf(duty, self, [...alive]);
   const holding = new Holding({ duty, self, run, ttlMs, rank: rank() }, ports);
-  cluster.changed.add(() => holding.rank(rank()));
+  cluster.changed.add((id) => {
+    if (id === self) return;
+    const before = alive.size;
+    if (cluster.member(id)?.health === 'alive') alive.add(id);
+    else alive.delete(id);
+    // Most changes are of records, and say nothing of who comes first.
+    if (alive.size !== before) holding.rank(rank());
+  });
   const work = (): void => {
     if (holding.holds() !== null) void commit(holding, clock.now());
     clock.wakeAt(after(clock.now(), workMs), work);

@@ -57,10 +57,11 @@ const lookMs = 100;
 const smallNodes = 50;
 /** Clients come until then after the last fault, and have the rest of the time to be answered, ms. */
 const lastStreamMs = 5_000;
-/** Of larger clusters messages are not encoded. */
+/** Of larger clusters messages are not encoded, and come in rounds. */
 const wireNodesMax = 100;
 const bootMs = 3_000;
-const streamsRange = { least: 40, span: 60 };
+/** Requests of a small cluster; in a larger one each costs more, because its load is told to more members. */
+const streamsRange = { least: 30, span: 50, upToNodes: 16 };
 /** Beyond it a run is for times: EC2 takes up to two minutes to tag a thousand, and then deaths are counted. */
 const largeNodes = 200;
 const largeStartMs = 150_000;
@@ -72,7 +73,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
   const isLarge = nodes > largeNodes;
   const from = isLarge ? Math.min(end / 2, largeStartMs) : calmMs.before;
   const span = { from, until: Math.max(from, end - calmMs.after) };
-  const streams = options.streams ?? (nodes <= smallNodes ? drawStreams(dice.for('streams')) : 0);
+  const streams = options.streams ?? (nodes <= smallNodes ? drawStreams(dice.for('streams'), nodes) : 0);
   const drawn =
     isLarge && options.kinds === null
       ? planDeaths(dice.for('faults'), span)
@@ -88,6 +89,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
   const world: World = new World({
     seed: options.seed,
     sabotage: options.sabotage,
+    inRounds: nodes > wireNodesMax,
     inhabit: streams > 0 ? path.inhabit : membershipOnly({ withDuty: nodes <= smallNodes, codec }),
     onFact: (resident, fact) => checks.onFact(resident, fact),
     onChanged: (resident, id) => checks.onChanged(resident, id),
@@ -139,7 +141,10 @@ function drawAll(
   return [...first, ...more.map((fault) => ({ ...fault, index: first.length + fault.index }))];
 }
 
-const drawStreams = (dice: Dice): number => streamsRange.least + dice.below(streamsRange.span);
+function drawStreams(dice: Dice, nodes: number): number {
+  const { least, span, upToNodes } = streamsRange;
+  return Math.ceil((least + dice.below(span)) * Math.min(1, upToNodes / nodes));
+}
 
 /** Small ones are as likely as large ones, because one, two and three nodes are cases of their own. */
 const drawSize = (dice: Dice): number => (dice.hits(0.3) ? 5 + dice.below(4) : 5 + dice.below(46));

@@ -142,8 +142,7 @@ export type Expected = {
 /** The answer of an engine that nothing happens to. */
 export function expected(path: LegRequest['path'], body: Body): Expected {
   const answer = new Answer(path, { ...body, return_token_ids: true, stream_options: {} }, 'expected');
-  const choices = [];
-  while (!answer.isFinished) choices.push(...answer.next(1).flatMap(choicesIn));
+  const choices = answer.next(contextTokens).flatMap(choicesIn);
   return {
     text: choices.map(textOf).join(''),
     ids: choices.flatMap(({ token_ids }) => token_ids ?? []),

@@ -6,7 +6,7 @@ import type { Promises } from './promises.ts';
 import type { Site } from './site.ts';
 import type { SimProcess } from '../process.ts';
 
-const tokens = { least: 5, most: 60 };
+const tokens = { least: 5, most: 45 };
 /** Of clients that go away in the middle, and within which time, ms. */
 const leavingShare = 0.05;
 const leavingMs = 8_000;

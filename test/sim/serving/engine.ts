@@ -35,7 +35,7 @@ const runningMax = 6;
 const bootMs = { least: 300, most: 3_000 };
 const prefillMs = { least: 10, most: 150 };
 /** From token to token, of one request: some engines are slow, and a batch breathes. */
-const gapMs = { least: 15, most: 400 };
+const gapMs = { least: 20, most: 500 };
 const breath = { least: 0.8, most: 1.25 };
 /** Chunks of more than one token come of a slow reader or of speculation. */
 const groupShare = 0.1;

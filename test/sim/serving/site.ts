@@ -16,13 +16,13 @@ import { Wires } from './wires.ts';
 
 /** Their digits in the digest are none of a daemon's. */
 const firstPid = 1_000_000;
-const lookMs = 100;
+const lookMs = 250;
 
 export class Site implements Engines {
   readonly world: World;
   readonly dice: Dice;
   readonly wires: Wires;
-  /** Whether nodes read the instance metadata at all: it costs most of what an idle node costs here. */
+  /** Whether any node reads the instance metadata: it costs most of what an idle node costs here. */
   readonly readsNotices: boolean;
   readonly sabotage: Sabotage | null;
   /** Every life of every node that serves, in order of their starts. */
