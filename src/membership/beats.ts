@@ -25,9 +25,9 @@ export function greet(state: State, now: Instant, effects: Effect[]): void {
   state.greetAt = after(now, greetMs);
   const watchers = new Set(state.watchers);
   const peerIds: string[] = [];
-  for (const member of state.members.values()) {
-    const { connected, parting, peerId } = member;
-    if (!connected || parting) continue;
+  for (const member of state.links) {
+    const { parting, peerId } = member;
+    if (parting) continue;
     if (isQuiet(member, state, now)) close(state, member, now, effects);
     else if (!watchers.has(peerId)) peerIds.push(peerId);
   }

@@ -30,7 +30,7 @@ import { drive, type Driven } from './drive.ts';
 import { explained } from './explain.ts';
 import type { MemberExplanation } from './explanation.ts';
 import type { Report } from './facts.ts';
-import { listedFrom } from './listed.ts';
+import { listedFrom, nowhere, ourselves } from './translation.ts';
 import { listeners } from './listeners.ts';
 import { Loads } from './loads.ts';
 import { hear, type Ears } from './hearing.ts';
@@ -350,6 +350,7 @@ export class Cluster implements ClusterPort {
       member: (peerId) => byPeerId(this.#membership.state(), peerId),
       membership: (event) => this.#membership.deliver(event),
       registry: (event) => this.#registry.deliver(event),
+      agrees: (hash) => records.isAgreed(this.#registry.state(), hash),
       discovery: (event) => this.#discovery?.deliver(event),
       apart: (peerId, fact) => {
         report(fact);
@@ -387,15 +388,3 @@ export class Cluster implements ClusterPort {
     return { id, peerId, zone, health, heardAt, record, load: this.#loads.of(id) };
   }
 }
-
-const nowhere = { host: '', port: 0 };
-
-const ourselves = (own: NodeRecord, sequence: number): detection.Options => ({
-  selfId: own.id,
-  peerId: own.peerId,
-  address: nowhere,
-  zone: own.zone,
-  voter: own.role !== 'operator',
-  incarnation: own.incarnation,
-  sequence,
-});

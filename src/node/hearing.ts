@@ -5,6 +5,7 @@
 import type { Event as DiscoveryEvent } from '../discovery/events.ts';
 import type { Event as MembershipEvent } from '../membership/events.ts';
 import type { Event as RegistryEvent } from '../registry/events.ts';
+import type { ViewHash } from '../registry/view-hash.ts';
 import { unreachable } from '../std/assert.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Seal } from '../std/seal.ts';
@@ -19,6 +20,8 @@ export type Ears = {
   readonly member: (peerId: string) => { readonly id: MemberId; readonly voter: boolean } | undefined;
   readonly membership: (event: MembershipEvent) => void;
   readonly registry: (event: RegistryEvent) => void;
+  /** A beat with this hash is nothing new to the registry. */
+  readonly agrees: (hash: ViewHash) => boolean;
   readonly discovery: (event: DiscoveryEvent) => void;
   /** We share no protocol with it. */
   readonly apart: (peerId: string, fact: Fact) => void;
@@ -55,7 +58,7 @@ export function hear({ author, message, via }: Word, ears: Ears): void {
 
 function onBeat(peerId: string, { hash, stamp }: Extract<Message, { type: 'beat' }>, ears: Ears): void {
   ears.membership({ type: 'beat', peerId, stamp });
-  ears.registry({ type: 'beaten', peerId, hash });
+  if (!ears.agrees(hash)) ears.registry({ type: 'beaten', peerId, hash });
 }
 
 function onDirect(

@@ -13,9 +13,9 @@ import type { Effect, Event } from './events.ts';
 import { bind, hear, judge } from './merge.ts';
 import { greet, refute, revise, say } from './own.ts';
 import type { NodeRecord } from './record.ts';
-import { bury, isMesh, newPeer, type State } from './state.ts';
+import { bury, isMesh, newPeer, pauseMs, type State } from './state.ts';
 import { begin, beginWithAnyone, compare, converse } from './sync.ts';
-import type { ViewHash } from './view-hash.ts';
+import { sameHash, type ViewHash } from './view-hash.ts';
 
 /** A first comparison with a random peer, once a node has had time to hear what comes by itself. */
 const settleMs = 2_000;
@@ -31,6 +31,10 @@ export const deadline = (state: State): Instant => earliest(state.sayAt, state.s
 
 /** What rides on our beats. The same object until the view changes. */
 export const viewHash = (state: State): ViewHash => state.view.total;
+
+/** Whether a beat with this hash would change nothing: most of them need not be told. */
+export const isAgreed = ({ view, differing, paceMs }: State, hash: ViewHash): boolean =>
+  sameHash(view.total, hash) && differing.size === 0 && paceMs === pauseMs;
 
 /** null: nothing has been heard of it. */
 export const recordOf = (state: State, id: MemberId): NodeRecord | null =>
@@ -56,6 +60,7 @@ function react(state: State, event: Event, now: Instant): readonly Effect[] {
       return onConnected(state, event.peerId, now);
     case 'disconnected':
       state.peers.delete(event.peerId);
+      state.differing.delete(event.peerId);
       return nothing;
     case 'bound':
       return bind(state, event.id, event.peerId, now);

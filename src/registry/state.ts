@@ -93,6 +93,8 @@ export type State = {
   readonly buckets: readonly Member[][];
   readonly idByPeerId: Map<string, MemberId>;
   readonly peers: Map<string, Peer>;
+  /** Those whose last beat showed another view than ours. */
+  readonly differing: Set<string>;
   /** By the peer id that signed it. */
   readonly pending: Map<string, Pending>;
   readonly strangers: Allowance;
@@ -123,6 +125,7 @@ export function init(own: NodeRecord, seal: Seal, rng: Rng): State {
     buckets: Array.from({ length: bucketCount }, () => []),
     idByPeerId: new Map(),
     peers: new Map(),
+    differing: new Set(),
     pending: new Map(),
     strangers: { left: Infinity, at: instant(0) },
     tombstones: new Map(),

@@ -62,11 +62,13 @@ export function compare(state: State, peerId: string, theirs: ViewHash, now: Ins
   const ours = state.view.total;
   if (sameHash(theirs, ours)) {
     peer.differsSince = never;
+    state.differing.delete(peerId);
     state.paceMs = pauseMs;
     return nothing;
   }
   const isMany = !isMesh(state);
   if (peer.differsSince === never || (isMany && peer.differsFrom !== ours)) {
+    state.differing.add(peerId);
     peer.differsSince = now;
     peer.differsFrom = ours;
   }

@@ -94,6 +94,11 @@ export class Terrain {
     this.changed();
   }
 
+  /** Nothing is wrong with any path. */
+  get isCalm(): boolean {
+    return this.#troubles === 0;
+  }
+
   /** Whether a packet can get there at all. */
   passes(from: Host, to: Host): boolean {
     if (this.#troubles === 0) return true;
@@ -111,6 +116,11 @@ export class Terrain {
     if (!this.passes(from, to)) return false;
     const back = this.#cuts.get(key(to, from));
     return back === undefined || now - back.since < windowMs;
+  }
+
+  /** One way of what goes to many at once, ms. */
+  wayOfRound(): number {
+    return wayMs.far + this.#dice.unit() * wayMs.jitter;
   }
 
   /** One way of a packet that passes, ms. */

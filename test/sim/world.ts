@@ -27,6 +27,8 @@ type Tenants = {
 export type WorldOptions = {
   readonly seed: number;
   readonly sabotage: Sabotage | null;
+  /** What is told to many at once comes at once: for clusters so large that nobody looks at the order. */
+  readonly inRounds: boolean;
   /** Whatever a node is made of; `onJoined` once it is a member. */
   readonly inhabit: Inhabit;
   readonly onFact: (resident: Resident, fact: Fact) => void;
@@ -67,10 +69,17 @@ export class World {
   constructor(options: WorldOptions) {
     const dice = new Dice(options.seed).for('world');
     const { queue, turn } = this;
+    const { inRounds } = options;
     this.#options = options;
     this.#dice = dice;
     this.terrain = new Terrain(dice.for('terrain'));
-    this.network = new SimNetwork({ queue, terrain: this.terrain, dice: dice.for('network'), turn });
+    this.network = new SimNetwork({
+      queue,
+      terrain: this.terrain,
+      dice: dice.for('network'),
+      turn,
+      inRounds,
+    });
     this.ec2 = new SimEc2({ queue, dice: dice.for('ec2'), turn });
     this.s3 = new SimS3({ queue, dice: dice.for('s3'), turn }, (applied) => options.onApplied(applied));
   }
