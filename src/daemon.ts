@@ -32,6 +32,7 @@ import type { Cloud, InstanceIdentity, PeerAddress, ReadNotice } from './node/po
 import { originMs, systemClock as clock } from './os/clock.ts';
 import { makeDirectory } from './os/directory.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
+import { preferThread } from './os/priority.ts';
 import { processes } from './os/processes.ts';
 import type { NodeRecord } from './registry/record.ts';
 import { identityOf, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
@@ -68,6 +69,7 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   const engine = openEngineOf(settings, { nodeId: self.id, env: io.env, report });
   const record = recordOf(settings, self, engine);
   const thread = await startThread(settings, self, { record, report });
+  preferThread('membership');
   opened.defer(() => thread.close());
   const node = composeNode(settings, self, { record, cluster: thread.cluster, engine, report });
   opened.defer(() => node.close());

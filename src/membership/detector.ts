@@ -31,7 +31,7 @@ import { admitWatcher, arrange, doubt, drop, dropWatcher } from './neighbours.ts
 import { insert, remove } from './rings.ts';
 import { believe, dispel, hearAccusation, hearRumour, reunite, upkeep as keepRumours } from './rumours.ts';
 import { lagAfter } from './stamps.ts';
-import { beatMs, isMesh, welcome, rearrange, rouse, type State } from './state.ts';
+import { isMesh, nextBeat, welcome, rearrange, rouse, upkeepMs, type State } from './state.ts';
 import { isLiving, newMember, type Member } from './member.ts';
 import { admitVote, isAccusing, judge, part, revive, turn } from './verdict.ts';
 
@@ -42,7 +42,6 @@ const stallMs = 150;
 /** After a stall as long as this, votes in our buffers may have been withdrawn since. */
 const stallOfNoteMs = 600;
 const deafMs = 250;
-const upkeepMs = 1_000;
 /** A connection that carries nothing for so long is half open, unless its process is slow: then it will carry again. */
 const hangUpMs = 30_000;
 /** Nobody at all is connected: our addresses are old, or we are cut off. */
@@ -137,7 +136,7 @@ function renew(state: State, watch: Watch, now: Instant, effects: Effect[]): voi
 function onTick(state: State, now: Instant, effects: Effect[]): void {
   if (now >= state.beatAt) {
     if (state.watchers.length > 0) effects.push(beatTo(state, state.watchers, now));
-    state.beatAt = instant(Math.max(state.beatAt + beatMs, now + beatMs / 2));
+    state.beatAt = nextBeat(state.beatPhaseMs, now);
   }
   if (now >= state.arrangeAt) {
     state.arrangeAt = instant(Infinity);

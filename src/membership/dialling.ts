@@ -25,6 +25,8 @@ const pauseMs = 50;
 const visitMs = 10_000;
 /** Both ends lose a connection at once; the one with the higher id lets the other dial first. */
 const yieldMs = 300;
+/** A process that ended is known to be dead by then, and nobody had to dial it. */
+const lostMs = 300;
 /** The network gives up a dial long before that. */
 const dialMsMax = 10_000;
 
@@ -78,7 +80,7 @@ function enlist(state: State, member: Member, nextAt: Instant): void {
 
 /** After a connection that we want closed. */
 export function redialLost(state: State, member: Member, now: Instant): void {
-  enlist(state, member, state.self.id < member.id ? now : after(now, yieldMs));
+  enlist(state, member, after(now, lostMs + (state.self.id < member.id ? 0 : yieldMs)));
 }
 
 export function dismiss(state: State, member: Member): void {
@@ -102,7 +104,9 @@ export function dial(state: State, now: Instant, effects: Effect[]): void {
       state.dials.delete(member);
       state.dials.add(member);
       scheduleDial(state, after(now, dialMsMax));
-      effects.push({ type: 'dial', id: member.id, peerId: member.peerId, address: member.address });
+      const { id, peerId, address, health } = member;
+      const wary = link.failures > 0 || health === 'suspect' || health === 'dead';
+      effects.push({ type: 'dial', id, peerId, address, wary });
     } else {
       return scheduleDial(state, after(now, pauseMs));
     }

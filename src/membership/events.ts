@@ -98,8 +98,14 @@ export type Fact =
   | { readonly fact: 'membership.overfull'; readonly member: MemberId };
 
 export type Effect =
-  /** Answer with `connected` or `dial-failed`. */
-  | { readonly type: 'dial'; readonly id: MemberId; readonly peerId: string; readonly address: Endpoint }
+  /** Answer with `connected` or `dial-failed`. `wary`: it may well be gone, and one SYN tells that for less. */
+  | {
+      readonly type: 'dial';
+      readonly id: MemberId;
+      readonly peerId: string;
+      readonly address: Endpoint;
+      readonly wary: boolean;
+    }
   | { readonly type: 'hang-up'; readonly peerId: string }
   /** Send a beat to each; all of them are connected. */
   | { readonly type: 'beat'; readonly peerIds: readonly string[]; readonly stamp: number }

@@ -25,7 +25,7 @@ import { castVote, observersIn, rouse, take, type State } from './state.ts';
 import type { Member } from './member.ts';
 import { count, judge } from './verdict.ts';
 
-/** A beat lost, another late: two and a half beats. */
+/** A beat that is half of one late. It costs a probe; nobody else hears of it before `slowTellMs`. */
 export const silenceMs = 600;
 const probeMs = 250;
 /** A probe whose answer has not come by then is lost, and asked again. */
@@ -39,8 +39,10 @@ const slowGap = { baseMs: 2_000, capMs: 16_000 };
 const slowTellMs = 850;
 const slowProbeMsMax = 512_000;
 const calmMs = 64_000;
-/** Observers repeat their votes on a dead subject so many times for those who missed the first. */
+/** Some observers repeat their votes on a dead subject so many times for those who missed the first. */
 const lingerVotes = 2;
+const reminders = 4;
+const reminderMs = 500;
 
 type Damp = { gapMs: number; at: Instant };
 
@@ -163,6 +165,7 @@ export function tell(state: State, watch: Watch, now: Instant, effects: Effect[]
   if (finding === null || role === 'doubting' || !state.self.voter) return;
   // Whoever never let us in may not know us yet.
   if (finding === 'slow' && !(member.met && isDesignated(state, member))) return;
+  if (member.health === 'dead' && !isReminder(state, member, now)) return void watch.votesLeft--;
   const saidAt = after(member.heardAt, slowTellMs);
   if (finding === 'slow' && now < saidAt) {
     watch.tellAt = saidAt;
@@ -236,6 +239,10 @@ function publish(
   count(state, member, { by: state.self.id, vote: effect.vote, castAt: now }, now);
   judge(state, member, now, effects);
 }
+
+/** Who learned of a death from others had nothing to add to it; some say it again for those who missed it. */
+const isReminder = (state: State, member: Member, now: Instant): boolean =>
+  now >= after(member.since, reminderMs) && observersIn(state, member).indexOf(state.self) < reminders;
 
 const isDesignated = (state: State, member: Member): boolean =>
   observersIn(state, member).slice(0, 2).includes(state.self);

@@ -26,6 +26,9 @@ import { lagAfter, saidAt } from './stamps.ts';
  */
 const settleMs = 1_000;
 
+/** The dead are first asked again whether they live after so long: sooner, and 30 dials meet the votes on the way. */
+const deadMs = 1_000;
+
 /** True: the vote counts. */
 export function admitVote(state: State, by: MemberId, vote: Vote, now: Instant): boolean {
   const voter = state.members.get(by);
@@ -128,7 +131,9 @@ export function turn(
     const fact = health === 'alive' && isFirst ? 'member.joined' : factOf[health];
     effects.push({ type: 'fact', fact: { fact, member: member.id, why } });
   }
-  if (health === 'dead') part(member, effects);
+  if (health !== 'dead') return;
+  part(member, effects);
+  if (member.link !== null) member.link.nextAt = instant(Math.max(member.link.nextAt, now + deadMs));
 }
 
 /** Closes our side of a connection, and with it whatever its buffers still hold. */

@@ -30,6 +30,7 @@ import { drive, type Driven } from './drive.ts';
 import { explained } from './explain.ts';
 import type { MemberExplanation } from './explanation.ts';
 import type { Report } from './facts.ts';
+import { knock } from './knock.ts';
 import { listedFrom, nowhere, ourselves } from './translation.ts';
 import { listeners } from './listeners.ts';
 import { Loads } from './loads.ts';
@@ -100,7 +101,7 @@ export class Cluster implements ClusterPort {
     );
     this.#membership = drive<detection.State, MembershipEvent, MembershipEffect>(
       { ...detector, wake: tick },
-      detection.init(ourselves(own, clock.wallNow()), rng, clock.now()),
+      detection.init(ourselves(own, clock), rng, clock.now()),
       clock,
       (effect) => this.#performMembership(effect),
     );
@@ -305,7 +306,9 @@ export class Cluster implements ClusterPort {
     this.changed.tell(id);
   }
 
-  async #dial({ id, ...peer }: Extract<MembershipEffect, { type: 'dial' }>): Promise<void> {
+  async #dial({ id, wary, ...peer }: Extract<MembershipEffect, { type: 'dial' }>): Promise<void> {
+    const missed = wary ? await knock(this.#ports.probe, peer.address) : null;
+    if (missed !== null) return this.#membership.deliver({ type: 'dial-failed', id, why: missed });
     try {
       await this.#within(dialMs, async (signal) => this.#telling.network?.dial(peer, signal));
     } catch (error) {

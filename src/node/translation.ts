@@ -3,7 +3,7 @@ import type { Listed } from '../discovery/events.ts';
 import type { Options } from '../membership/state.ts';
 import type { NodeRecord } from '../registry/record.ts';
 import { memberId } from '../std/member-id.ts';
-import type { Sighting } from './ports.ts';
+import type { Clock, Sighting } from './ports.ts';
 
 /** Field by field: a node of a thousand does it a thousand times for each look. */
 export const listedFrom = ({ instanceId, peerId, address, zone, role, left }: Sighting): Listed => ({
@@ -18,12 +18,13 @@ export const listedFrom = ({ instanceId, peerId, address, zone, role, left }: Si
 /** The address of one who has none: it comes to us. */
 export const nowhere = { host: '', port: 0 };
 
-export const ourselves = (own: NodeRecord, sequence: number): Options => ({
+export const ourselves = (own: NodeRecord, clock: Clock): Options => ({
   selfId: own.id,
   peerId: own.peerId,
   address: nowhere,
   zone: own.zone,
   voter: own.role !== 'operator',
   incarnation: own.incarnation,
-  sequence,
+  sequence: clock.wallNow(),
+  epochOffsetMs: clock.wallNow() - clock.now(),
 });

@@ -28,7 +28,7 @@ export class View {
 
   constructor(others: number, options: { readonly voter?: boolean } = {}) {
     const { id, ...rest } = binding(0, options);
-    const identity = { selfId: id, ...rest, incarnation: 5, sequence: 100 };
+    const identity = { selfId: id, ...rest, incarnation: 5, sequence: 100, epochOffsetMs: 0 };
     this.state = init(identity, { seed: 3 }, instant(0));
     for (let number = 1; number <= others; number++) {
       this.give({ type: 'bound', binding: binding(number) });

@@ -55,7 +55,7 @@ export class Node {
     this.incarnation++;
     const { id: selfId, ...rest } = this.binding;
     const sequence = this.incarnation * 1_000_000;
-    const options = { selfId, ...rest, incarnation: this.incarnation, sequence };
+    const options = { selfId, ...rest, incarnation: this.incarnation, sequence, epochOffsetMs: 0 };
     const clock = {
       now: () => instant(agenda.now),
       wallNow: () => wallTime(agenda.now),

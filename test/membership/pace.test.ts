@@ -1,0 +1,142 @@
+/** How often and how much: beats, votes, dials and connections have a pace and a bound. */
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { init } from '../../src/membership/state.ts';
+import { instant } from '../../src/std/time.ts';
+import { binding, idOf, only, peerOf, stranger, View } from './view.ts';
+
+test('[M12] a subject that comes and goes every second costs a bounded number of votes', () => {
+  const view = View.connected(20);
+  const [subject] = view.state.subjects;
+  ok(subject !== undefined);
+  const number = Number(subject.id.slice(2));
+  let votes = 0;
+  for (let round = 0; round < 240; round++) {
+    for (let ms = 0; ms < 900; ms += 50) {
+      const effects = view.pass(50, [number]);
+      votes += only(effects, 'vote').length;
+      for (const { id, round } of only(effects, 'probe')) {
+        votes += only(
+          view.give({ type: 'probed', id, round, outcomes: ['silent', 'silent'] }),
+          'vote',
+        ).length;
+      }
+    }
+    votes += only(view.give({ type: 'heard', peerId: subject.peerId }), 'vote').length;
+    votes += only(view.pass(100), 'vote').length;
+  }
+  ok(votes <= 40, `${votes} votes in four minutes`);
+});
+
+test('[M12] dials are at most twenty a second, however many are bound', () => {
+  const view = new View(45);
+  let dials = 0;
+  for (let second = 0; second < 20; second++) {
+    for (const { id } of only(view.pass(1_000), 'dial')) {
+      dials++;
+      view.give({ type: 'dial-failed', id, why: 'refused' });
+    }
+  }
+  ok(dials <= 20 * 20 + 20, `${dials}`);
+  ok(dials > 200, `${dials}`);
+});
+
+test('[M13] beyond fifty members the neighbours in the rings and eight more are dialled, and nobody else', () => {
+  const view = new View(500);
+  const dialled = new Set(only(view.pass(2_500), 'dial').map(({ id }) => id));
+  const needed = new Set([...view.state.subjects, ...view.state.observers].map(({ id }) => id));
+  for (const id of needed) ok(dialled.has(id));
+  ok(dialled.size <= needed.size + 8 && dialled.size > 12, `${dialled.size}`);
+});
+
+test('[M13] a connection that carried nothing for 30 s is hung up, unless its process is only slow', () => {
+  for (const outcome of ['silent', 'answered'] as const) {
+    const view = View.connected(20);
+    const [subject] = view.state.subjects;
+    ok(subject !== undefined);
+    let hungUp = 0;
+    for (let ms = 0; ms < 40_000; ms += 50) {
+      const effects = view.pass(50, [Number(subject.id.slice(2))]);
+      hungUp += only(effects, 'hang-up').length;
+      for (const { id, round } of only(effects, 'probe')) {
+        view.give({ type: 'probed', id, round, outcomes: [outcome, outcome] });
+      }
+    }
+    equal(hungUp, outcome === 'silent' ? 1 : 0);
+    equal(view.health(Number(subject.id.slice(2))), 'suspect');
+  }
+});
+
+test('[M13] every connection carries a beat in ten seconds; where nothing came back for 25 s it is hung up', () => {
+  const view = View.connected(20);
+  const { number } = stranger(view);
+  const greeted = only(view.pass(11_000, [number]), 'beat').flatMap(({ peerIds }) => peerIds);
+  equal(new Set(greeted).size, 20);
+  equal(view.health(number), 'alive');
+  const closed = only(view.pass(25_000, [number]), 'hang-up').map(({ peerId }) => peerId);
+  deepEqual(closed, [peerOf(number)]);
+  equal(view.health(number), 'suspect');
+});
+
+test('[M13] nobody is hung up for what we did not hear while we stood still', () => {
+  const view = View.connected(20);
+  view.now += 60_000;
+  deepEqual(only(view.pass(15_000), 'hang-up'), []);
+});
+
+test('[M12] who is not known to be gone is dialled; who may be is knocked at before', () => {
+  const fresh = new View(1);
+  deepEqual(
+    only(fresh.pass(500), 'dial').map(({ wary }) => wary),
+    [false],
+  );
+  const view = View.connected(3);
+  view.give({ type: 'disconnected', peerId: peerOf(1) });
+  const dials = only(view.pass(1_000), 'dial');
+  ok(dials.length > 0 && dials.every(({ wary }) => wary));
+});
+
+test('[M12] an observer whose kernel refuses after others told a death casts no vote; the first four repeat it', () => {
+  const view = View.connected(20);
+  for (const { id } of view.state.subjects.slice(0, 4)) {
+    const number = Number(id.slice(2));
+    const others = view.observers(number).filter((other) => other !== 0);
+    const isFirst = view.observers(number).indexOf(0) < 4;
+    const [probe] = only(view.give({ type: 'disconnected', peerId: peerOf(number) }), 'probe');
+    ok(probe !== undefined);
+    view.votes(number, 'refused', others.slice(0, 2));
+    equal(view.health(number), 'dead');
+    const outcomes = ['refused', 'refused'] as const;
+    deepEqual(only(view.give({ type: 'probed', id, round: probe.round, outcomes }), 'vote'), []);
+    const from = view.effects.length;
+    for (let i = 0; i < 50; i++) {
+      const asked = only(view.pass(100), 'probe').filter((one) => one.id === id);
+      for (const { round } of asked) view.give({ type: 'probed', id, round, outcomes });
+    }
+    const votes = only(view.effects.slice(from), 'vote').filter(({ vote }) => vote.subject === id);
+    equal(votes.length > 0, isFirst, `${number}: ${votes.length} votes`);
+    ok(votes.length <= 2);
+  }
+});
+
+test('[M14] whoever asks gets beats every 400 ms until it asks no more, 32 at the most', () => {
+  const view = View.connected(45);
+  for (let number = 1; number <= 45; number++) view.give({ type: 'watch', peerId: peerOf(number), on: true });
+  const beats = only(view.pass(2_000), 'beat');
+  equal(beats.length, 5);
+  equal(beats[0]?.peerIds.length, 32);
+  const observers = view.state.observers.map(({ peerId }) => peerId);
+  for (const peerId of observers) ok(beats[0]?.peerIds.includes(peerId));
+  for (let number = 1; number <= 44; number++)
+    view.give({ type: 'watch', peerId: peerOf(number), on: false });
+  ok(only(view.pass(2_000), 'beat').every(({ peerIds }) => peerIds.length <= 1));
+});
+
+test('[M14] two members whose clocks began apart beat at the same moments of the wall clock', () => {
+  const phases = [1_000.25, 86_400_123.5].map((epochOffsetMs) => {
+    const options = { selfId: idOf(0), ...binding(0), incarnation: 1, sequence: 1, epochOffsetMs };
+    const state = init(options, { seed: 1 }, instant(17));
+    return (state.beatAt + epochOffsetMs) % 400;
+  });
+  for (const phase of phases) ok(Math.min(phase, 400 - phase) < 0.001, `off by ${phase} ms`);
+});
