@@ -49,7 +49,7 @@ export async function layWires(nodes: number, half: number): Promise<Wires> {
   ]);
   await batch(
     Array.from({ length: nodes }, (_, index) => [
-      `link add p${index} type veth peer name peers netns n${index}`,
+      `link add p${index} type veth peer name peers address ${mac(index)} netns n${index}`,
       `link add c${index} type veth peer name cloud netns n${index}`,
       `link set p${index} addrgenmode none master ${index < half ? 'west' : 'east'} up`,
       `link set c${index} addrgenmode none master cloud up`,
@@ -63,6 +63,7 @@ export async function layWires(nodes: number, half: number): Promise<Wires> {
         'link set cloud addrgenmode none up',
         `address add ${peerPrefix}${suffix(index)}/16 dev peers`,
         `address add ${clientPrefix}${suffix(index)}/16 dev cloud`,
+        ...neighbours(index, nodes),
       ],
       `n${index}`,
     );
@@ -77,6 +78,18 @@ export async function layWires(nodes: number, half: number): Promise<Wires> {
     trunk: (order) => batch([`link set trunk-w ${order === 'cut' ? 'down' : 'up'}`]),
   };
 }
+
+/**
+ * Everybody is told where the others are. All namespaces of a kernel share one table of 1,024 neighbours that were found by
+ * asking; 32 nodes fill it, and what comes later is silently not reached.
+ */
+const neighbours = (index: number, nodes: number): readonly string[] =>
+  Array.from({ length: nodes }, (_, other) => other)
+    .filter((other) => other !== index)
+    .map((other) => `neigh add ${peerPrefix}${suffix(other)} lladdr ${mac(other)} nud permanent dev peers`);
+
+const mac = (index: number): string =>
+  `02:00:00:00:${[index >> 8, index & 255].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
 
 async function batch(lines: readonly string[], namespace?: string): Promise<void> {
   const where = namespace === undefined ? [] : ['-netns', namespace];
