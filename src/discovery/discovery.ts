@@ -342,6 +342,7 @@ function hear(state: State, by: MemberId, now: Instant): void {
   const { voice, plan } = state;
   const second = voice !== null && voice.by !== by && now - voice.at <= windowOf(state);
   if (second && state.hasLooked) plans.awaitWord(plan, nodesOf(state), now);
+  if (second) plans.resume(plan, nodesOf(state), now);
   state.voice = { by, at: now };
 }
 

@@ -35,6 +35,8 @@ export type Plan = {
   isolatedAt: Instant;
   /** Looks in a row that failed. */
   failures: number;
+  /** The last of them was the account's rate, which others' answers do not make higher. */
+  isThrottled: boolean;
   /** Looks in a row that strangers caused in vain. */
   misses: number;
   /** The wait before the next look of one who found nobody. */
@@ -79,6 +81,7 @@ export function newPlan(
     silenceAt: never,
     isolatedAt: never,
     failures: 0,
+    isThrottled: false,
     misses: 0,
     aloneMs: aloneBaseMs,
     rng,
@@ -126,10 +129,18 @@ export function failed(plan: Plan, nodes: number, throttled: boolean, now: Insta
   const [ms, rng] = backoffMs({ attempt: plan.failures, ...(throttled ? retryThrottled : retry) }, plan.rng);
   plan.rng = rng;
   plan.failures++;
+  plan.isThrottled = throttled;
   plan.notBeforeAt = after(now, Math.max(ms, Math.min(gapMs, plan.discoveryMs)));
   end(plan, nodes, now);
   // All may be isolated, and the API out, for the same reason: then this is a silence as well.
   if (plan.isolatedAt !== never) plan.isolatedAt = plan.silenceAt;
+}
+
+/** Others have had an answer: the API is back, and what its absence put off is spread once more and done. */
+export function resume(plan: Plan, nodes: number, now: Instant): void {
+  if (plan.failures === 0 || plan.isThrottled) return;
+  const resumesAt = after(instant(Math.max(now, plan.begunAt)), gapMs + upTo(plan, shareMs(nodes)));
+  plan.notBeforeAt = earliest(plan.notBeforeAt, resumesAt);
 }
 
 function end(plan: Plan, nodes: number, now: Instant): void {

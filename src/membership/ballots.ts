@@ -93,13 +93,12 @@ export function tally(poll: Poll, mayVote: (by: MemberId) => boolean, now: Insta
 }
 
 /**
- * Two kernels that say that nobody listens, or half of the observers to whom nobody answers, and three at the least: one
- * that lies and one whose own link is broken are half of four. Up to three observers, all of them. `slow` never adds
- * to it.
+ * Two kernels that say that nobody listens, or more than half of the observers to whom nobody answers: with one that
+ * lies among them, half are still honest. Up to three observers, all of them. `slow` never adds to it.
  */
 export function isFatal({ refused, timeout }: Tally, observers: number): boolean {
   if (observers === 0) return false;
-  const enough = observers <= 3 ? observers : Math.max(3, Math.ceil(observers / 2));
+  const enough = observers <= 3 ? observers : Math.floor(observers / 2) + 1;
   return refused >= Math.min(2, observers) || refused + timeout >= enough;
 }
 

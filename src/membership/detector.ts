@@ -47,6 +47,8 @@ const hangUpMs = 30_000;
 /** Nobody at all is connected: our addresses are old, or we are cut off. */
 const aloneMs = 3_000;
 const isolatedGapMs = 30_000;
+/** So many in a row make suspect whom we would be connected with. */
+const dialsInVain = 3;
 /** A probe that answered a doubt is asked a second time, so that a failing request counts for a moment. */
 const answersToClear = 2;
 const clearMs = 2_000;
@@ -324,6 +326,10 @@ function onDialFailed(
   const { watch } = member;
   const explains = watch?.role === 'observing' && isLiving(member) && watch.finding === null;
   if (explains && why !== 'denied') hurry(state, watch, now, effects);
+  // Known by its record only, and whoever answers there is somebody else, or does not know us.
+  if (!isMesh(state) || !member.voter || (member.link?.failures ?? 0) < dialsInVain) return;
+  member.doubt ??= 'closed';
+  judge(state, member, now, effects);
 }
 
 function onWatch(

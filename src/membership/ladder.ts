@@ -41,7 +41,8 @@ const slowProbeMsMax = 512_000;
 const calmMs = 64_000;
 /** Some observers repeat their votes on a dead subject so many times for those who missed the first. */
 const lingerVotes = 2;
-const reminders = 4;
+/** As many as make a death. */
+const reminders = 5;
 const reminderMs = 500;
 
 type Damp = { gapMs: number; at: Instant };

@@ -9,7 +9,7 @@
  */
 import type { MemberId } from '../std/member-id.ts';
 
-/** Eight observers: four that err together are needed for a false death, and four may fail with the subject. */
+/** Eight observers: five that err together are needed for a false death, and three may fail with the subject. */
 const ringsCount = 8;
 /** Dead neighbours that one ring makes us redial; the others have neighbours of their own. */
 const chargesMax = 64;

@@ -207,6 +207,21 @@ test('[Y6] failures put looks off further and further, throttling at once, to tw
   }
 });
 
+test('[Y6] two that tell of answers end the wait of who found the API away, and not of who was throttled', () => {
+  for (const kind of ['busy', 'unreachable']) {
+    const subject = among('b', 'c');
+    subject.deliver({ type: 'isolated' });
+    for (let failures = 0; failures < 12; failures++) {
+      subject.untilLook();
+      subject.deliver({ type: 'look-failed', kind, why: kind });
+    }
+    const before = subject.state.plan.notBeforeAt - subject.now;
+    for (const by of ['b', 'c']) subject.deliver({ type: 'vouched', by: memberId(by), entries: [] });
+    const after = subject.state.plan.notBeforeAt - subject.now;
+    ok(kind === 'busy' ? after === before : after <= 2_000, `${kind}: ${before} ${after}`);
+  }
+});
+
 test('[Y7] a stranger causes a look and hears what became of it; who came during a look waits for the next', () => {
   const subject = among('b');
   subject.now = instant(subject.now + 5_000);

@@ -149,7 +149,7 @@ test('[M6] the dead, those who left, operators and unknown ones have no vote', (
 test('[M6] who was suspect a moment ago is not believed that nobody answers', () => {
   const view = View.connected(20);
   const { number, observers } = stranger(view);
-  const voters = observers.slice(0, 4);
+  const voters = observers.slice(0, 5);
   for (const voter of voters) view.give({ type: 'suspected', id: idOf(voter) });
   for (const voter of voters) view.give({ type: 'heard', peerId: peerOf(voter) });
   view.now += 100;
@@ -168,7 +168,7 @@ test('[M7] votes that the network held back for longer than they stand are not c
   const heldBack = { sequence: view.now - 2_100 };
   for (const voter of observers) view.votes(number, 'timeout', [voter], heldBack);
   equal(view.health(number), 'alive');
-  for (const voter of observers.slice(0, 4))
+  for (const voter of observers.slice(0, 5))
     view.votes(number, 'timeout', [voter], { sequence: view.now - 900 });
   equal(view.health(number), 'dead');
 });

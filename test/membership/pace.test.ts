@@ -78,6 +78,19 @@ test('[M13] every connection carries a beat in ten seconds; where nothing came b
   equal(view.health(number), 'suspect');
 });
 
+test('[M13] to whom three dials in a row failed is suspect, until a connection stands', () => {
+  const view = new View(4);
+  view.give({ type: 'recorded', id: idOf(1), incarnation: 1, left: false });
+  for (let failures = 1; failures <= 3; failures++) {
+    equal(view.health(1), 'alive');
+    while (!only(view.pass(10), 'dial').some(({ id }) => id === idOf(1)));
+    view.give({ type: 'dial-failed', id: idOf(1), why: 'denied' });
+  }
+  equal(view.health(1), 'suspect');
+  view.give({ type: 'connected', peerId: peerOf(1) });
+  equal(view.health(1), 'alive');
+});
+
 test('[M13] nobody is hung up for what we did not hear while we stood still', () => {
   const view = View.connected(20);
   view.now += 60_000;
@@ -96,12 +109,12 @@ test('[M12] who is not known to be gone is dialled; who may be is knocked at bef
   ok(dials.length > 0 && dials.every(({ wary }) => wary));
 });
 
-test('[M12] an observer whose kernel refuses after others told a death casts no vote; the first four repeat it', () => {
+test('[M12] an observer whose kernel refuses after others told a death casts no vote; the first five repeat it', () => {
   const view = View.connected(20);
   for (const { id } of view.state.subjects.slice(0, 4)) {
     const number = Number(id.slice(2));
     const others = view.observers(number).filter((other) => other !== 0);
-    const isFirst = view.observers(number).indexOf(0) < 4;
+    const isFirst = view.observers(number).indexOf(0) < 5;
     const [probe] = only(view.give({ type: 'disconnected', peerId: peerOf(number) }), 'probe');
     ok(probe !== undefined);
     view.votes(number, 'refused', others.slice(0, 2));
