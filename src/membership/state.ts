@@ -173,7 +173,7 @@ export function take(budget: Budget, now: Instant): boolean {
 
 /** Changes that come together are arranged together. */
 const arrangeMs = 10;
-const birthsMs = 1_000;
+const birthsMs = 2_000;
 
 /** Who lives in the rings changed. */
 export const rearrange = (state: State, now: Instant): void => arrangeBy(state, after(now, arrangeMs));

@@ -9,7 +9,12 @@ const bytesUsual = 200;
 
 type Carried = { readonly message: Message; readonly byteLength: number };
 
+const isCarried = (body: Uint8Array | Carried): body is Carried => !(body instanceof Uint8Array);
+
+export const isBeat = (body: Uint8Array | Carried): boolean =>
+  isCarried(body) && body.message.type === 'beat';
+
 export const asTheyAre: Codec = {
   encode: (message) => ({ message, byteLength: bytesUsual }) satisfies Carried as unknown as Uint8Array,
-  decode: (body) => (body instanceof Uint8Array ? wireCodec.decode(body) : (body as Carried).message),
+  decode: (body) => (isCarried(body) ? body.message : wireCodec.decode(body)),
 };

@@ -172,6 +172,7 @@ export class Checks {
     if (record === null) return;
     const { incarnation, sequence, peerId } = record;
     const before = resident.orders.get(id);
+    if (before === record && record.life.phase !== 'left') return;
     const isBack =
       before !== undefined &&
       (incarnation < before.incarnation ||
@@ -180,7 +181,7 @@ export class Checks {
       const was = `(${before.incarnation}, ${before.sequence})`;
       this.break('I3', `${resident.id} went back from ${was} to (${incarnation}, ${sequence}) for ${id}`);
     }
-    if (before !== record) resident.orders.set(id, record);
+    resident.orders.set(id, record);
     if (record.life.phase === 'left' && health === 'alive')
       this.break(
         'I3',

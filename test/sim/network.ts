@@ -11,7 +11,7 @@ import { GossipMesh } from './mesh.ts';
 import { kinds, type SimProcess } from './process.ts';
 import type { Turn } from './turn.ts';
 import { retransmission, type Host, type Terrain } from './terrain.ts';
-import type { EventQueue, Target } from './queue.ts';
+import type { EventQueue } from './queue.ts';
 
 /** What a node's libp2p lets wait for one slow peer, bytes, framing included. */
 const waitingBytesMax = 262_144;
@@ -19,6 +19,9 @@ const frameBytes = 16;
 /** Noise, multistream, yamux, the direct stream: round trips, and CPU of both ends together. */
 const handshake = { trips: 4, cpuMs: 10 };
 const synAgainMs = 1_000;
+
+/** What need not be read at the instant at which it comes: see `SimProcess.mail`. */
+export type IsMail = (body: Uint8Array) => boolean;
 
 /** A process on the network. */
 export type Station = {
@@ -60,31 +63,6 @@ export class End {
   }
 }
 
-/**
- * What one process of a large cluster tells many at one instant, come to all of them at one instant too: one event for
- * the queue instead of eight.
- */
-class Round implements Target {
-  readonly sentAt: number;
-  readonly at: number;
-  readonly body: Uint8Array;
-  readonly #ends: End[] = [];
-
-  constructor(sentAt: number, at: number, body: Uint8Array) {
-    this.sentAt = sentAt;
-    this.at = at;
-    this.body = body;
-  }
-
-  add(end: End): void {
-    this.#ends.push(end);
-  }
-
-  fire(): void {
-    for (const end of this.#ends) end.station.process.fire(kinds.direct, end, this.body);
-  }
-}
-
 export class SimNetwork {
   readonly stations = new Map<SimProcess, Station>();
   readonly mesh: GossipMesh;
@@ -95,11 +73,10 @@ export class SimNetwork {
   readonly #turn: Turn;
   /** Ends with something that could not be sent. */
   readonly #holding = new Set<End>();
-  readonly #inRounds: boolean;
-  #round: Round | null = null;
+  readonly #isMail: IsMail;
 
-  constructor(parts: { queue: EventQueue; terrain: Terrain; dice: Dice; turn: Turn; inRounds: boolean }) {
-    this.#inRounds = parts.inRounds;
+  constructor(parts: { queue: EventQueue; terrain: Terrain; dice: Dice; turn: Turn; isMail: IsMail }) {
+    this.#isMail = parts.isMail;
     this.#queue = parts.queue;
     this.#terrain = parts.terrain;
     this.#turn = parts.turn;
@@ -184,7 +161,7 @@ export class SimNetwork {
 
   #send(end: End, body: Uint8Array): boolean {
     this.sent++;
-    if (this.#inRounds && this.#terrain.isCalm && this.#sendInRound(end, body)) return true;
+    if (this.#isMail(body) && this.#mails(end, body)) return true;
     const from = end.station.host;
     const to = this.#answering(end.other.station.host);
     const now = this.#queue.now;
@@ -197,18 +174,15 @@ export class SimNetwork {
     return true;
   }
 
-  /** False: something is on this stream that would be overtaken, or nobody is there. */
-  #sendInRound(end: End, body: Uint8Array): boolean {
-    const { now } = this.#queue;
-    let round = this.#round;
-    if (round?.body !== body || round.sentAt !== now) {
-      round = new Round(now, now + this.#terrain.wayOfRound(), body);
-      this.#round = round;
-      this.#queue.push(round.at, round, 0, null, null);
-    }
-    if (end.arrivesAt > round.at || end.held.length > 0 || !end.other.stands) return false;
-    end.arrivesAt = round.at;
-    round.add(end.other);
+  /** False: it must come as everything else does. */
+  #mails(end: End, body: Uint8Array): boolean {
+    const { other } = end;
+    const at = this.#queue.now + this.#terrain.wayOfMail;
+    const { host, process } = other.station;
+    if (!this.#terrain.isCalm(end.station.host, host) || !other.stands || !process.isFree) return false;
+    if (end.arrivesAt > at || end.held.length > 0) return false;
+    end.arrivesAt = at;
+    process.mail(at, other, body);
     return true;
   }
 

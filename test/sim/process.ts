@@ -40,6 +40,11 @@ export class SimProcess implements Target, Clock {
   readonly #drift: Drift;
   readonly #bootAt: number;
   #busyUntil = 0;
+  /** What came and has not been read yet: when, and where it comes out. */
+  #mailedAt: number[] = [];
+  #mailed: (readonly [to: Inbound, body: Uint8Array])[] = [];
+  /** While mail is read: when it came. */
+  #readingAt: number | null = null;
   #timers: unknown[][] = [];
   #received: unknown[][] = [];
 
@@ -51,7 +56,7 @@ export class SimProcess implements Target, Clock {
     this.#bootAt = parts.queue.now;
   }
 
-  now = (): Instant => instant((this.#queue.now - this.#bootAt) * this.#drift.rate);
+  now = (): Instant => instant(((this.#readingAt ?? this.#queue.now) - this.#bootAt) * this.#drift.rate);
 
   wallNow = () => wallTime(Math.round(trueWall(this.#queue.now) + this.#drift.wallOffsetMs));
 
@@ -67,6 +72,21 @@ export class SimProcess implements Target, Clock {
   /** Something that its kernel hands it. */
   receive(at: number, act: () => void): void {
     this.#queue.push(at, this, kinds.call, act, null);
+  }
+
+  /** It would read what comes now at once. */
+  get isFree(): boolean {
+    return !this.paused && this.costMs === 0;
+  }
+
+  /**
+   * Something that says no more than that its sender lives. It is read before whatever happens to this process next, and
+   * by the clock as of its coming: the process cannot tell, and a thousand nodes that each hear thirty beats a second are
+   * woken as seldom as their own timers want.
+   */
+  mail(at: number, to: Inbound, body: Uint8Array): void {
+    this.#mailedAt.push(at);
+    this.#mailed.push([to, body]);
   }
 
   fire(kind: number, x: unknown, y: unknown): void {
@@ -101,7 +121,25 @@ export class SimProcess implements Target, Clock {
     return false;
   }
 
+  #readMail(): void {
+    const { now } = this.#queue;
+    const [times, mailed] = [this.#mailedAt, this.#mailed];
+    let count = 0;
+    while (count < times.length && times[count]! <= now) count++;
+    this.#mailedAt = times.slice(count);
+    this.#mailed = mailed.slice(count);
+    for (let i = 0; i < count; i++) {
+      const [to, body] = mailed[i]!;
+      this.#readingAt = times[i]!;
+      this.#digest.step(this.#readingAt, this.index, kinds.direct);
+      to.hear(body);
+    }
+    this.#readingAt = null;
+    this.#queue.steps += count;
+  }
+
   #run(kind: number, x: unknown, y: unknown): void {
+    if (this.#mailed.length > 0) this.#readMail();
     this.#digest.step(this.#queue.now, this.index, kind);
     switch (kind) {
       case kinds.timer: {

@@ -3,7 +3,7 @@
  * follows from the options; the same options give the same digest.
  */
 import { wireCodec } from '../../src/node/message.ts';
-import { asTheyAre } from './carriage.ts';
+import { asTheyAre, isBeat } from './carriage.ts';
 import { Checks, type Violation } from './checks.ts';
 import { Dice } from './dice.ts';
 import { schedule } from './faults.ts';
@@ -57,7 +57,7 @@ const lookMs = 100;
 const smallNodes = 50;
 /** Clients come until then after the last fault, and have the rest of the time to be answered, ms. */
 const lastStreamMs = 5_000;
-/** Of larger clusters messages are not encoded, and come in rounds. */
+/** Of larger clusters messages are not encoded, and beats wait to be read. */
 const wireNodesMax = 100;
 const bootMs = 3_000;
 /** Requests of a small cluster; in a larger one each costs more, because its load is told to more members. */
@@ -89,7 +89,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
   const world: World = new World({
     seed: options.seed,
     sabotage: options.sabotage,
-    inRounds: nodes > wireNodesMax,
+    isMail: codec === asTheyAre ? isBeat : () => false,
     inhabit: streams > 0 ? path.inhabit : membershipOnly({ withDuty: nodes <= smallNodes, codec }),
     onFact: (resident, fact) => checks.onFact(resident, fact),
     onChanged: (resident, id) => checks.onChanged(resident, id),

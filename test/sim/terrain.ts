@@ -94,9 +94,11 @@ export class Terrain {
     this.changed();
   }
 
-  /** Nothing is wrong with any path. */
-  get isCalm(): boolean {
-    return this.#troubles === 0;
+  /** Nothing is wrong with this path, in either direction. */
+  isCalm(from: Host, to: Host): boolean {
+    if (this.#troubles === 0) return true;
+    const isWeather = this.loss > 0 || this.lagMs > 0 || this.#cuts.size > 0;
+    return !isWeather && from.on && to.on && from.side === to.side && isSound(from) && isSound(to);
   }
 
   /** Whether a packet can get there at all. */
@@ -118,10 +120,8 @@ export class Terrain {
     return back === undefined || now - back.since < windowMs;
   }
 
-  /** One way of what goes to many at once, ms. */
-  wayOfRound(): number {
-    return wayMs.far + this.#dice.unit() * wayMs.jitter;
-  }
+  /** One way of what waits to be read, ms: the same for all, so that it is read in the order in which it came. */
+  readonly wayOfMail = wayMs.far + wayMs.jitter;
 
   /** One way of a packet that passes, ms. */
   way(from: Host, to: Host): number {
@@ -144,6 +144,8 @@ export class Terrain {
     return this.#dice.hits(1 - (1 - this.loss) * (1 - from.loss) * (1 - to.loss));
   }
 }
+
+const isSound = ({ lagMs, loss }: Host): boolean => lagMs === 0 && loss === 0;
 
 const key = (from: Host, to: Host): number => from.index * 65_536 + to.index;
 

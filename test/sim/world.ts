@@ -7,7 +7,7 @@ import type { NetworkEvents, Probe } from '../../src/node/ports.ts';
 import { Dice } from './dice.ts';
 import { Digest } from './digest.ts';
 import { SimEc2 } from './ec2.ts';
-import { SimNetwork, type Station } from './network.ts';
+import { SimNetwork, type IsMail, type Station } from './network.ts';
 import { SimProcess, trueWall } from './process.ts';
 import { EventQueue } from './queue.ts';
 import { firstRecord, Resident, type Inhabit, type ResidentPorts } from './resident.ts';
@@ -27,8 +27,7 @@ type Tenants = {
 export type WorldOptions = {
   readonly seed: number;
   readonly sabotage: Sabotage | null;
-  /** What is told to many at once comes at once: for clusters so large that nobody looks at the order. */
-  readonly inRounds: boolean;
+  readonly isMail: IsMail;
   /** Whatever a node is made of; `onJoined` once it is a member. */
   readonly inhabit: Inhabit;
   readonly onFact: (resident: Resident, fact: Fact) => void;
@@ -69,7 +68,7 @@ export class World {
   constructor(options: WorldOptions) {
     const dice = new Dice(options.seed).for('world');
     const { queue, turn } = this;
-    const { inRounds } = options;
+    const { isMail } = options;
     this.#options = options;
     this.#dice = dice;
     this.terrain = new Terrain(dice.for('terrain'));
@@ -78,7 +77,7 @@ export class World {
       terrain: this.terrain,
       dice: dice.for('network'),
       turn,
-      inRounds,
+      isMail,
     });
     this.ec2 = new SimEc2({ queue, dice: dice.for('ec2'), turn });
     this.s3 = new SimS3({ queue, dice: dice.for('s3'), turn }, (applied) => options.onApplied(applied));
