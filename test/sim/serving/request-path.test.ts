@@ -1,6 +1,7 @@
 /** That the simulator's request path keeps its promises, and that each of them is noticed when it is broken. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Violation } from '../checks.ts';
 import { run, type RunOptions } from '../run.ts';
 import type { Sabotage } from '../sabotage.ts';
 import type { FaultKind } from '../schedule.ts';
@@ -24,26 +25,33 @@ test('under every fault of engines answers move, and all of them are whole', asy
   ok(streams.moved > 0, 'nothing was hit');
 });
 
-/** Each with faults by which it shows, and a seed that draws them. */
+/** Each with faults by which it shows; not every seed draws them. */
 const broken: readonly {
   readonly sabotage: Sabotage;
   readonly promise: string;
-  readonly kinds: readonly FaultKind[];
-  readonly seed: number;
 }[] = [
-  { sabotage: 'token-twice', promise: 'R1', kinds: [], seed: 1 },
-  { sabotage: 'one-engine', promise: 'R2', kinds: ['engine-kill', 'engine-break'], seed: 2 },
-  { sabotage: 'frail-engines', promise: 'R4', kinds: [], seed: 1 },
-  { sabotage: 'blind-routing', promise: 'R5', kinds: ['leave', 'terminate'], seed: 2 },
-  { sabotage: 'deaf-to-drains', promise: 'R6', kinds: ['leave', 'notice'], seed: 1 },
-  { sabotage: 'leaky', promise: 'R7', kinds: [], seed: 1 },
+  { sabotage: 'token-twice', promise: 'R1', kinds: [] },
+  { sabotage: 'one-engine', promise: 'R2', kinds: ['engine-kill', 'engine-break'] },
+  { sabotage: 'frail-engines', promise: 'R4', kinds: [] },
+  { sabotage: 'blind-routing', promise: 'R5', kinds: ['leave', 'terminate'] },
+  { sabotage: 'deaf-to-drains', promise: 'R6', kinds: ['leave'] },
+  { sabotage: 'leaky', promise: 'R7', kinds: [] },
 ];
+const seedsMax = 12;
 
-for (const { sabotage, promise, kinds, seed } of broken) {
+for (const { sabotage, promise, kinds } of broken) {
   test(`[${promise}] is broken by ${sabotage}`, async () => {
-    const { violations } = await run({ ...plain, seed, kinds, sabotage, streams: 120 });
-    equal(violations[0]?.invariant, promise, violations[0]?.what);
+    const found = await firstBroken({ ...plain, kinds, sabotage, streams: 120 });
+    equal(found?.invariant, promise, found?.what);
   });
+}
+
+async function firstBroken(options: RunOptions): Promise<Violation | undefined> {
+  for (let seed = 1; seed <= seedsMax; seed++) {
+    const { violations } = await run({ ...options, seed });
+    if (violations.length > 0) return violations[0];
+  }
+  return undefined;
 }
 
 for (const seed of [201, 202, 203]) {

@@ -33,6 +33,8 @@ export class Wire {
   arrivesAt = 0;
   held: unknown[] = [];
   heldSince = 0;
+  /** On its way, in order. */
+  #inbox: unknown[] = [];
   readonly #wires: Wires;
 
   constructor(place: Place, wires: Wires) {
@@ -51,9 +53,16 @@ export class Wire {
     this.#wires.reset(this.other);
   }
 
-  hear(message: unknown): void {
+  /** What comes next; a process that is slow for a while may be woken for it out of turn. */
+  hear(): void {
+    const message = this.#inbox.shift();
     if (this.open) this.ears.heard(message);
     else this.#wires.reset(this.other);
+  }
+
+  receive(message: unknown, at: number): void {
+    this.#inbox.push(message);
+    this.place.process.receive(at, () => this.hear());
   }
 
   lose(): void {
@@ -146,7 +155,7 @@ export class Wires {
       ? localMs * (1 + this.#dice.unit())
       : this.#terrain.way(from.host, to.host) + this.#terrain.repeats(from.host, to.host);
     end.arrivesAt = Math.max(end.arrivesAt, now + trip);
-    if (to.process.alive) to.process.receive(end.arrivesAt, () => end.other.hear(message));
+    if (to.process.alive) end.other.receive(message, end.arrivesAt);
     else if (to.host.on) this.reset(end);
   }
 
