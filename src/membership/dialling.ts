@@ -18,6 +18,11 @@ const extrasMax = 8;
 /** Two neighbourhoods of rings, ours and the drawn ones of others, with room to spare. */
 const linksMax = 64;
 const redial = { baseMs: 200, capMs: 2_000 };
+/**
+ * One of the two ends is enough, the one with the lower id. When half of a cluster finds the other half again and both ends
+ * dial, twice as many handshakes as are needed make all of them late.
+ */
+const yieldedRedial = { baseMs: 1_000, capMs: 10_000 };
 /** Who turned us away, or takes no connection out of its queue, is asked less often. */
 const refusedRedial = { baseMs: 2_000, capMs: 30_000 };
 const pauseMs = 50;
@@ -127,7 +132,7 @@ export function dialFailed(
     return false;
   }
   const isStuck = why === 'silent' && member.watch?.finding === 'slow';
-  const pace = why === 'denied' || isStuck ? refusedRedial : redial;
+  const pace = why === 'denied' || isStuck ? refusedRedial : paceOf(state, member);
   const [ms, rng] = backoffMs({ attempt: link.failures, ...pace }, state.rng);
   state.rng = rng;
   // From dial to dial: one that was silent has waited already, and a partition heals in the meantime.
@@ -137,6 +142,8 @@ export function dialFailed(
   scheduleDial(state, link.nextAt);
   return true;
 }
+
+const paceOf = (state: State, { id }: Member): typeof redial => (state.self.id < id ? redial : yieldedRedial);
 
 /**
  * One of the dead that others are to redial: whoever holds dead alone what is alive would never hear of it, because

@@ -8,7 +8,7 @@ import { emptyRings, insert, observersOf, type Rings } from './rings.ts';
 import type { Reunion, Rumour } from './rumours.ts';
 import { isLiving, newMember, type Member } from './member.ts';
 
-const beatMs = 400;
+const beatMs = 450;
 export const upkeepMs = 1_000;
 
 export type Options = {

@@ -1,6 +1,8 @@
 /**
  * Our own record: changed here and nowhere else. The first change is told at once, those within 100 ms after it together,
- * to everyone by gossip and to the connected peers directly, since gossip may lose it and a drain must not wait.
+ * to the connected peers directly and, where those are few, by gossip. A message that is gossiped costs each of 32 nodes
+ * some 4 ms, because it comes to each three times, and a direct one 0.4: with gossip a partition of 32 heals in 12 s on two
+ * cores. Who is not connected with us finds by its next comparison with anybody that it lacks something.
  */
 import { after, never, type Instant } from '../std/time.ts';
 import type { Change, Effect } from './events.ts';
@@ -12,7 +14,7 @@ import { restate } from './view-hash.ts';
 const quietMs = 100;
 /** Gossip published right after the first connection is lost, because no mesh stands yet: it is told again then. */
 const meshMs = 1_000;
-/** Peers that are told directly: a full mesh of 50 and some; beyond it gossip and the comparisons do. */
+/** Peers that are told directly: a full mesh of 50 and some. */
 const directMax = 64;
 
 export function revise(state: State, change: Change, now: Instant): readonly Effect[] {
@@ -49,12 +51,20 @@ export function say(state: State, now: Instant): readonly Effect[] {
   state.quietUntil = after(now, quietMs);
   const { sealed, complaints } = sealOwn(state, now);
   const message = { type: 'record', ...sealed } as const;
-  const effects: Effect[] = [{ type: 'gossip', message }];
-  for (const peerId of state.peers.keys()) {
-    if (effects.length > directMax) break;
+  const effects: Effect[] = reachesMost(state) ? [] : [{ type: 'gossip', message }];
+  for (const peerId of [...state.peers.keys()].slice(0, directMax))
     effects.push({ type: 'send', peerId, message });
-  }
   return [...effects, ...complaints];
+}
+
+/** Most of those who live hear it from ourselves, and the others have it from them within a second. */
+function reachesMost({ members, peers }: State): boolean {
+  if (members.size > directMax) return false;
+  let balance = 0;
+  for (const { peerId, dead } of members.values()) {
+    if (!dead) balance += peers.has(peerId) ? 1 : -1;
+  }
+  return balance >= 0;
 }
 
 /** A new connection hears our record at once; the first one after none is the beginning of a mesh. */

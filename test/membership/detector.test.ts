@@ -48,7 +48,7 @@ test('[M1] the same instance with another key is another life', () => {
   equal(view.state.links.size, 2);
 });
 
-test('[M3] a subject is asked to beat once connected, and its silence of 600 ms is a probe', () => {
+test('[M3] a subject is asked to beat once connected, and its silence of 620 ms is a probe', () => {
   const view = new View(1);
   view.pass(100);
   const asked = only(view.give({ type: 'connected', peerId: peerOf(1) }), 'watch');
@@ -56,10 +56,10 @@ test('[M3] a subject is asked to beat once connected, and its silence of 600 ms 
   view.pass(1_000);
   const begin = view.now;
   const [probe] = only(view.pass(900, [1]), 'probe');
-  equal(probe?.ms, 250);
+  equal(probe?.ms, 200);
   equal(probe?.id, idOf(1));
   const lastBeat = Math.floor((begin - 1) / 250) * 250;
-  equal(view.member(1).watch?.askedAt, lastBeat + 600);
+  equal(view.member(1).watch?.askedAt, lastBeat + 620);
 });
 
 test('[M3] a closed connection is a probe at once, and suspicion at once', () => {

@@ -11,6 +11,9 @@ const idA = memberId('i-a');
 const starting: EngineStatus = { phase: 'starting', models: ['m'], contextTokens: null };
 const draining = { phase: 'draining', reason: 'operator', deadline: 5 } as const;
 
+/** More than are told directly. */
+const crowd = Array.from({ length: 65 }, (_, i) => `far-${i}`);
+
 test('[G1] a record counts with its owner’s signature, whoever brings it, and without it never', () => {
   const node = rig();
   node.bind('a', 'b');
@@ -119,6 +122,7 @@ test('[G3] strangers that wait are bounded, and one bringer displaces only its o
 
 test('[G5] the first change is told at once, those within 100 ms after it together', () => {
   const node = rig();
+  node.bind(...crowd);
   node.connect('a');
   const first = node.on({ type: 'revised', change: { life: draining } });
   deepEqual(typesOf(first), ['recorded', 'gossip record', 'send record']);
@@ -138,8 +142,20 @@ test('[G5] the first change is told at once, those within 100 ms after it togeth
   });
 });
 
+test('[G5] who is connected with most of a small cluster tells its changes itself', () => {
+  const node = rig();
+  node.bind('a', 'b', 'c');
+  node.connect('a');
+  const change = (life: NodeRecord['life']): readonly string[] =>
+    typesOf(node.on({ type: 'revised', change: { life } }));
+  deepEqual(change(draining), ['recorded', 'gossip record', 'send record']);
+  node.connect('b');
+  deepEqual(change({ phase: 'left' }), ['recorded', 'send record', 'send record']);
+});
+
 test('[G5] a drain and a goodbye wait for nothing', () => {
   const node = rig();
+  node.bind(...crowd);
   node.connect('a');
   node.on({ type: 'revised', change: { engine: { phase: 'none' } } });
   for (const life of [draining, { phase: 'left' } as const])
@@ -158,6 +174,7 @@ test('[G5] no change tells nothing', () => {
 
 test('[G5] after the first connection the record is told once more, when a mesh of gossip stands', () => {
   const node = rig();
+  node.bind(...crowd);
   node.connect('z');
   equal(deadline(node.state), 2_000);
   node.now = 2_000;
@@ -166,6 +183,7 @@ test('[G5] after the first connection the record is told once more, when a mesh 
 
 test('[G6] an accusation is refuted with a higher incarnation, told at once', () => {
   const node = rig();
+  node.bind(...crowd);
   const effects = node.on({ type: 'refute' });
   deepEqual(typesOf(effects), ['recorded', 'gossip record']);
   deepEqual([node.state.own.incarnation, node.state.own.sequence], [2, 0]);
@@ -231,6 +249,7 @@ test('[G14] a record longer than the limit is nobody’s, and ours is cut to fit
   const wide = `${JSON.stringify(record('a')).slice(0, -1)},"pad":"${'→'.repeat(textBytesMax / 3)}"}`;
   equal(openRecord({ text: wide, signature: '' }), null);
   const node = rig();
+  node.bind(...crowd);
   const effects = node.on({ type: 'revised', change: { engine: many(64, 'é') } });
   deepEqual(typesOf(effects), ['recorded', 'gossip record', 'record.oversized']);
   const [, gossip] = effects;

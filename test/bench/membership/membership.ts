@@ -29,8 +29,8 @@ const stresses: Readonly<Record<keyof FalseDeaths, Stress>> = {
 const stoppedShare = 1 / 8;
 /** A daemon that is late may judge late: its word of the stress is still counted this long after it, ms. */
 const tailMs = 4_000;
-/** After the start, before the cost is taken, ms. */
-const calmMs = 10_000;
+/** After the start, before the cost is taken, ms: by then what runs each second is compiled. */
+const calmMs = 40_000;
 
 /** It takes about eleven minutes where all is well. */
 const runMsMax = 20 * 60_000;

@@ -11,8 +11,8 @@ import { mean, rounded } from './numbers.ts';
 const knownMs = 10_000;
 /** For a daemon to come back and all to see one another again. */
 const settleMs = 40_000;
-/** Between trials, so that one does not weigh on the next. */
-const quietMs = 300;
+/** Between trials, so that one does not weigh on the next: a daemon that has just started compiles for a while. */
+const quietMs = 2_000;
 const thread = 'membership';
 
 export type Complain = (what: string) => void;
