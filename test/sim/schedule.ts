@@ -102,8 +102,11 @@ const ofRequests = new Set<FaultKind>([
 ]);
 export const isOfRequests = (kind: FaultKind): boolean => ofRequests.has(kind);
 
-const deathEveryMs = 3_500;
+/** Who is started again, 10 s later, has two seconds until the next death to come to know the others. */
+const deathEveryMs = 6_000;
 const deathMs = 10_000;
+/** After the end of any run, ms. */
+const never = 1e12;
 
 /** A kind is in a seed's swarm as often as not; a seed of a quiet mood has few. */
 const moods = [0.08, 0.2, 0.35, 0.5];
@@ -131,13 +134,17 @@ export function drawFaults(
   return drawn.sort((a, b) => a.at - b.at || a.seed - b.seed).map((fault, index) => ({ index, ...fault }));
 }
 
-/** For times: deaths of a large cluster at rest, one after another, two of the process to one of its machine. */
+/**
+ * For times: deaths of a large cluster at rest, one after another, two of the process to one of its machine. A process is
+ * started again and a machine is not: more births than these would count as calls of every day.
+ */
 export function planDeaths(dice: Dice, span: { readonly from: number; readonly until: number }): Fault[] {
   const planned: Fault[] = [];
   for (let at = span.from; at + deathMs < span.until; at += deathEveryMs) {
     const index = planned.length;
     const kind = index % 3 === 2 ? 'power' : 'kill';
-    planned.push({ index, kind, at, until: at + deathMs, seed: dice.seed() });
+    const until = kind === 'power' ? never : at + deathMs;
+    planned.push({ index, kind, at, until, seed: dice.seed() });
   }
   return planned;
 }

@@ -21,6 +21,9 @@ import { trySeed, type SeedReport } from './seeds.ts';
 const twiceNodesMax = 200;
 const minutesUsual = 2;
 
+/** A thousand nodes are a gigabyte that lives, and each small collection walks what has come since the last. */
+const heap = ['--max-semi-space-size=128'];
+
 type Order = { readonly options: RunOptions; readonly how: { twice: boolean; shrinks: boolean } };
 
 async function main(): Promise<void> {
@@ -55,7 +58,8 @@ async function main(): Promise<void> {
   const how = { twice, shrinks: !values.whole };
   const orders = Array.from({ length: seeds }, (_, i) => ({ options: { seed: first + i, ...shape }, how }));
   const startedAt = performance.now();
-  const reports = seeds === 1 ? [await trySeed(orders[0]!.options, how)] : await shareOut(orders);
+  const isAlone = seeds === 1 && (nodes ?? 0) <= twiceNodesMax;
+  const reports = isAlone ? [await trySeed(orders[0]!.options, how)] : await shareOut(orders);
   tell(reports, { json: values.json, wallSeconds: (performance.now() - startedAt) / 1_000, twice });
 }
 
@@ -118,7 +122,8 @@ async function shareOut(orders: readonly Order[]): Promise<SeedReport[]> {
   const waiting = [...orders];
   const work = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      const child = fork(new URL(import.meta.url), { env: { ...process.env, SIM_CHILD: '1' } });
+      const env = { ...process.env, SIM_CHILD: '1' };
+      const child = fork(new URL(import.meta.url), { env, execArgv: [...process.execArgv, ...heap] });
       const next = (): void => {
         const order = waiting.shift();
         if (order === undefined) child.disconnect();
