@@ -53,7 +53,7 @@ export function openPassages(serving: Serving): Passages {
 }
 
 /** What is told in place of the rest of an answer. `refuse`: nothing was begun, and another member may take it. */
-export type Loss = 'end' | 'destroy' | 'refuse' | 'bad-gateway';
+type Loss = 'end' | 'destroy' | 'refuse' | 'bad-gateway';
 
 export function lossOf(answer: {
   /** The engine was reached. */

@@ -77,22 +77,13 @@ export class Promises {
 
   onFact(station: Station, fact: Fact): void {
     const { now } = this.#site().world;
-    switch (fact.fact) {
-      case 'stream.moved':
-        this.#stalls.push(Number(fact['stallMs']));
-        return this.#mayLeave(station, fact);
-      case 'stream.failed':
-        return this.#mayFail(station, fact);
-      case 'drain.started':
-        return void this.#drainingSince.set(station, now);
-      case 'drain.empty':
-        return this.#mayTake(station, Number(fact['afterMs']));
-      case 'drain.overdue':
-        if (Number(fact['generations']) > 0) this.#mayTake(station, Infinity);
-        return;
-      default:
-        return;
-    }
+    const { fact: name } = fact;
+    if (name === 'stream.moved') this.#stalls.push(Number(fact['stallMs']));
+    if (name === 'stream.moved') this.#mayLeave(station, fact);
+    if (name === 'stream.failed') this.#mayFail(station, fact);
+    if (name === 'drain.started') this.#drainingSince.set(station, now);
+    if (name === 'drain.empty') this.#mayTake(station, Number(fact['afterMs']));
+    if (name === 'drain.overdue' && Number(fact['generations']) > 0) this.#mayTake(station, Infinity);
   }
 
   onRefused(client: SimClient): void {

@@ -29,6 +29,7 @@ test('under every fault of engines answers move, and all of them are whole', asy
 const broken: readonly {
   readonly sabotage: Sabotage;
   readonly promise: string;
+  readonly kinds: readonly FaultKind[];
 }[] = [
   { sabotage: 'token-twice', promise: 'R1', kinds: [] },
   { sabotage: 'one-engine', promise: 'R2', kinds: ['engine-kill', 'engine-break'] },

@@ -30,31 +30,28 @@ export function sabotagedLegs(openLeg: OpenLeg, sabotage: Sabotage | null): Open
 
 export function sabotagedServing(node: Node, sabotage: Sabotage | null): Serving {
   const { serving } = node;
-  switch (sabotage) {
-    case 'blind-routing':
-      return {
-        ...plain(serving),
-        models: () => serving.models().map((model) => ({ ...model, ready: everybody(node, model.ready) })),
-      };
-    case 'deaf-to-drains':
-      return {
-        ...plain(serving),
-        onMove: (listener) =>
-          serving.onMove((member, why) => {
-            if (why !== 'drain') listener(member, why);
-          }),
-      };
-    case 'leaky':
-      return {
-        ...plain(serving),
-        entered: () => {
-          serving.entered();
-          return () => {};
-        },
-      };
-    default:
-      return serving;
-  }
+  if (sabotage === 'blind-routing')
+    return {
+      ...plain(serving),
+      models: () => serving.models().map((model) => ({ ...model, ready: everybody(node, model.ready) })),
+    };
+  if (sabotage === 'deaf-to-drains')
+    return {
+      ...plain(serving),
+      onMove: (listener) =>
+        serving.onMove((member, why) => {
+          if (why !== 'drain') listener(member, why);
+        }),
+    };
+  if (sabotage === 'leaky')
+    return {
+      ...plain(serving),
+      entered: () => {
+        serving.entered();
+        return () => {};
+      },
+    };
+  return serving;
 }
 
 /** Whoever was heard of is as good as any. */

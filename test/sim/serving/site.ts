@@ -2,7 +2,7 @@
  * Everything of the request path that is not a node: engines beside the daemons, who listens where, and the connections
  * between them. And the truth about all of it, which promises are held against.
  */
-import { memberId, type MemberId } from '../../../src/std/member-id.ts';
+import type { MemberId } from '../../../src/std/member-id.ts';
 import type { Dice } from '../dice.ts';
 import { SimProcess } from '../process.ts';
 import type { Sabotage } from '../sabotage.ts';
@@ -130,5 +130,3 @@ function keep(since: Map<Station, number>, station: Station, holds: boolean, now
   if (!holds) since.delete(station);
   else if (!since.has(station)) since.set(station, now);
 }
-
-export const idOf = (station: Station): MemberId => memberId(station.id);
