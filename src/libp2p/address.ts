@@ -15,9 +15,12 @@ export function multiaddrOf({ host, port }: PeerAddress, peerId?: string): Multi
   }
 }
 
+/** What Noise says; libp2p passes on its text and nothing else. */
+const anotherKey = 'does not match expected remote identity key';
+
 /**
- * `missing`: the kernel of the other machine says that no process listens there. `late`: no answer. `denied`:
- * somebody else answers there, or the peer turned us away.
+ * `missing`: the kernel of the other machine says that no process listens there. `late`: no answer. `invalid`: who
+ * answers there has proven to be somebody else. `denied`: the peer turned us away.
  */
 export function dialFailure(peerId: string, { host, port }: PeerAddress, error: unknown): Failure {
   if (error instanceof Failure) return error;
@@ -27,7 +30,9 @@ export function dialFailure(peerId: string, { host, port }: PeerAddress, error: 
   const silent = code === 'EHOSTUNREACH' || code === 'ENETUNREACH' || code === 'ETIMEDOUT';
   if (silent || name === 'TimeoutError' || name === 'AbortError')
     return new Failure('late', `${trail}: late: ${code ?? 'no answer'}`, error);
-  return new Failure('denied', `${trail}: denied: ${whyOf(error)}`, error);
+  const why = whyOf(error);
+  const kind = why.includes(anotherKey) ? 'invalid' : 'denied';
+  return new Failure(kind, `${trail}: ${kind}: ${why}`, error);
 }
 
 /** libp2p wraps what the socket said into a text of its own. */

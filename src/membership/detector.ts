@@ -12,7 +12,7 @@ import { unreachable } from '../std/assert.ts';
 import { after, instant, type Instant } from '../std/time.ts';
 import { disprove, purge } from './ballots.ts';
 import { beatTo, greet } from './beats.ts';
-import { dial, dialFailed, dismiss, redialLost, trim, visit } from './dialling.ts';
+import { dial, dialFailed, dismiss, isDialledInVain, redialLost, trim, visit } from './dialling.ts';
 import type { Binding, Effect, Event } from './events.ts';
 import {
   advance,
@@ -29,7 +29,15 @@ import {
 } from './ladder.ts';
 import { admitWatcher, arrange, doubt, drop, dropWatcher } from './neighbours.ts';
 import { insert, remove } from './rings.ts';
-import { believe, dispel, hearAccusation, hearRumour, reunite, upkeep as keepRumours } from './rumours.ts';
+import {
+  believe,
+  dispel,
+  hearAccusation,
+  hearRumour,
+  outlive,
+  reunite,
+  upkeep as keepRumours,
+} from './rumours.ts';
 import { lagAfter } from './stamps.ts';
 import { isMesh, nextBeat, welcome, rearrange, rouse, upkeepMs, type State } from './state.ts';
 import { isLiving, newMember, type Member } from './member.ts';
@@ -47,8 +55,6 @@ const hangUpMs = 30_000;
 /** Nobody at all is connected: our addresses are old, or we are cut off. */
 const aloneMs = 3_000;
 const isolatedGapMs = 30_000;
-/** So many in a row make suspect whom we would be connected with. */
-const dialsInVain = 3;
 /** A probe that answered a doubt is asked a second time, so that a failing request counts for a moment. */
 const answersToClear = 2;
 const clearMs = 2_000;
@@ -322,12 +328,13 @@ function onDialFailed(
   effects: Effect[],
 ): void {
   const member = state.members.get(id);
-  if (member === undefined || !dialFailed(state, member, why, now)) return;
+  if (member === undefined) return;
+  if (why === 'replaced') outlive(state, member, now, effects);
+  if (!dialFailed(state, member, why, now)) return;
   const { watch } = member;
   const explains = watch?.role === 'observing' && isLiving(member) && watch.finding === null;
-  if (explains && why !== 'denied') hurry(state, watch, now, effects);
-  // Known by its record only, and whoever answers there is somebody else, or does not know us.
-  if (!isMesh(state) || !member.voter || (member.link?.failures ?? 0) < dialsInVain) return;
+  if (explains && (why === 'refused' || why === 'silent')) hurry(state, watch, now, effects);
+  if (!isDialledInVain(state, member)) return;
   member.doubt ??= 'closed';
   judge(state, member, now, effects);
 }

@@ -9,7 +9,7 @@
 import { backoffMs } from '../std/backoff.ts';
 import { draw } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
-import type { Effect } from './events.ts';
+import type { DialFailure, Effect } from './events.ts';
 import { isMesh, rouse, take, type State } from './state.ts';
 import { isLiving, type Member } from './member.ts';
 import { part } from './verdict.ts';
@@ -32,6 +32,8 @@ const visitMs = 10_000;
 const yieldMs = 300;
 /** A process that ended is known to be dead by then, and nobody had to dial it. */
 const lostMs = 300;
+/** So many in a row make suspect whom we would be connected with. */
+const dialsInVain = 3;
 /** The network gives up a dial long before that. */
 const dialMsMax = 10_000;
 
@@ -73,6 +75,15 @@ function drawExtras(state: State): void {
     const one = ring[pick];
     if (one !== undefined && one !== state.self && isLiving(one)) state.extras.add(one);
   }
+}
+
+/** Known by its record only, and whoever answers there is somebody else, or does not know us. */
+export const isDialledInVain = (state: State, { voter, link }: Member): boolean =>
+  isMesh(state) && voter && (link?.failures ?? 0) >= dialsInVain;
+
+/** A single dial, which shows who is at its address, though we want no connection. */
+export function call(state: State, member: Member, now: Instant): void {
+  if (!member.connected) enlist(state, member, now);
 }
 
 /** Puts a member on the list of those to dial. */
@@ -119,12 +130,7 @@ export function dial(state: State, now: Instant, effects: Effect[]): void {
 }
 
 /** False: it is none of ours, or nobody was waiting for it. */
-export function dialFailed(
-  state: State,
-  member: Member,
-  why: 'refused' | 'silent' | 'denied',
-  now: Instant,
-): boolean {
+export function dialFailed(state: State, member: Member, why: DialFailure, now: Instant): boolean {
   const { link } = member;
   if (link === null || link.dialledAt === null) return false;
   if (!member.wanted) {
@@ -132,7 +138,7 @@ export function dialFailed(
     return false;
   }
   const isStuck = why === 'silent' && member.watch?.finding === 'slow';
-  const pace = why === 'denied' || isStuck ? refusedRedial : paceOf(state, member);
+  const pace = why === 'denied' || why === 'replaced' || isStuck ? refusedRedial : paceOf(state, member);
   const [ms, rng] = backoffMs({ attempt: link.failures, ...pace }, state.rng);
   state.rng = rng;
   // From dial to dial: one that was silent has waited already, and a partition heals in the meantime.

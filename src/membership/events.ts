@@ -38,6 +38,9 @@ export type Binding = {
 /** What became of one SYN to the subject's libp2p port. */
 export type Outcome = 'answered' | 'refused' | 'silent';
 
+/** `replaced`: who answers at the address has proven to be somebody else. `denied`: it turned us away. */
+export type DialFailure = 'refused' | 'silent' | 'replaced' | 'denied';
+
 export type Event =
   /** Discovery knows the instance, or something of it changed. Our own binding may come too. */
   | { readonly type: 'bound'; readonly binding: Binding }
@@ -46,7 +49,7 @@ export type Event =
   | { readonly type: 'recorded'; readonly id: MemberId; readonly incarnation: number; readonly left: boolean }
   | { readonly type: 'connected'; readonly peerId: string }
   | { readonly type: 'disconnected'; readonly peerId: string }
-  | { readonly type: 'dial-failed'; readonly id: MemberId; readonly why: 'refused' | 'silent' | 'denied' }
+  | { readonly type: 'dial-failed'; readonly id: MemberId; readonly why: DialFailure }
   /** Any message on its direct stream that is not a beat. */
   | { readonly type: 'heard'; readonly peerId: string }
   /** `stamp`: of the sender, by the clock that its votes go by. */

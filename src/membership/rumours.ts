@@ -9,6 +9,7 @@
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 import { hardMs, isHard } from './ballots.ts';
+import { call } from './dialling.ts';
 import type { Effect } from './events.ts';
 import { hurry, type Watch } from './ladder.ts';
 import { doubt } from './neighbours.ts';
@@ -60,19 +61,35 @@ export function believe(state: State, watch: Watch, now: Instant, effects: Effec
   const rumour = state.rumours.get(member.id);
   if (rumour === undefined || !isLiving(member) || isFresh(member, now)) return;
   if (!isHard(finding)) return;
-  const holders = [...rumour.holders].filter(([by, at]) => now < after(at, rumourMs) && isWitness(state, by));
-  const others = state.living - (state.self.voter ? 2 : 1);
-  if (holders.length < Math.max(1, Math.min(2, others))) return;
+  if (!isSpread(state, rumour, now)) return;
   if (now >= after(foundAt, hardMs)) return hurry(state, watch, now, effects);
   if (hardProbes >= probesToBelieve) turn(state, member, ['dead', 'rumour'], now, effects);
 }
 
-/** The kernel answered: whoever holds it dead will learn that from others. */
+/** Whether two hold it dead, or all others. */
+function isSpread(state: State, { holders }: Rumour, now: Instant): boolean {
+  const count = [...holders].filter(([by, at]) => now < after(at, rumourMs) && isWitness(state, by)).length;
+  const others = state.living - (state.self.voter ? 2 : 1);
+  return count >= Math.max(1, Math.min(2, others));
+}
+
+/**
+ * The kernel answered: whoever holds it dead will learn that from others. Unless it is another machine that has the
+ * address by now: with whom we have no connection is dialled, and then whoever answers proves who it is.
+ */
 export function dispel(state: State, member: Member, now: Instant): void {
   const rumour = state.rumours.get(member.id);
   if (rumour === undefined) return;
-  rumour.holders.clear();
+  if (!member.connected && isSpread(state, rumour, now)) call(state, member, now);
+  else rumour.holders.clear();
   rumour.quietUntil = after(now, quietMs);
+}
+
+/** Somebody else has its address: who is held dead by two others is dead. */
+export function outlive(state: State, member: Member, now: Instant, effects: Effect[]): void {
+  const rumour = state.rumours.get(member.id);
+  if (rumour === undefined || !isLiving(member) || isFresh(member, now)) return;
+  if (isSpread(state, rumour, now)) turn(state, member, ['dead', 'rumour'], now, effects);
 }
 
 export function hearAccusation(

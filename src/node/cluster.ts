@@ -31,7 +31,7 @@ import { explained } from './explain.ts';
 import type { MemberExplanation } from './explanation.ts';
 import type { Report } from './facts.ts';
 import { knock } from './knock.ts';
-import { listedFrom, nowhere, ourselves } from './translation.ts';
+import { listedFrom, nowhere, ourselves, whyNot } from './translation.ts';
 import { listeners } from './listeners.ts';
 import { Loads } from './loads.ts';
 import { hear, type Ears } from './hearing.ts';
@@ -312,9 +312,7 @@ export class Cluster implements ClusterPort {
     try {
       await this.#within(dialMs, async (signal) => this.#telling.network?.dial(peer, signal));
     } catch (error) {
-      const kind = error instanceof Failure ? error.kind : 'denied';
-      const why = kind === 'missing' ? 'refused' : kind === 'late' ? 'silent' : 'denied';
-      this.#membership.deliver({ type: 'dial-failed', id, why });
+      this.#membership.deliver({ type: 'dial-failed', id, why: whyNot(error) });
     }
   }
 

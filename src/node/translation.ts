@@ -2,6 +2,7 @@
 import type { Listed } from '../discovery/events.ts';
 import type { Options } from '../membership/state.ts';
 import type { NodeRecord } from '../registry/record.ts';
+import { Failure } from '../std/failure.ts';
 import { memberId } from '../std/member-id.ts';
 import type { Clock, Sighting } from './ports.ts';
 
@@ -14,6 +15,14 @@ export const listedFrom = ({ instanceId, peerId, address, zone, role, left }: Si
   role,
   left,
 });
+
+/** Why a dial failed, as membership cares. */
+export function whyNot(error: unknown): 'refused' | 'silent' | 'replaced' | 'denied' {
+  const kind = error instanceof Failure ? error.kind : 'denied';
+  if (kind === 'missing') return 'refused';
+  if (kind === 'late') return 'silent';
+  return kind === 'invalid' ? 'replaced' : 'denied';
+}
 
 /** The address of one who has none: it comes to us. */
 export const nowhere = { host: '', port: 0 };

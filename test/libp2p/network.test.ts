@@ -131,11 +131,11 @@ test('hanging up is seen by both sides at once, and a new dial connects again', 
   await gossipUntilHeard(a, 'gossip is back', [b]);
 });
 
-test('a closed port is refused, an address of somebody else denied, and a silent one late', async () => {
+test('a closed port is refused, an address of somebody else invalid, and a silent one late', async () => {
   const [a, b, c] = (await peers(3)) as [Peer, Peer, Peer];
   const nobody = { peerId: b.peerId, address: { host: '127.0.0.1', port: 1 } };
   await rejects(a.network.dial(nobody, soon()), { kind: 'missing', message: /refused/ });
-  await rejects(a.network.dial({ peerId: b.peerId, address: c.address }, soon()), { kind: 'denied' });
+  await rejects(a.network.dial({ peerId: b.peerId, address: c.address }, soon()), { kind: 'invalid' });
   const mute = createServer(() => {}).listen(0, '127.0.0.1');
   await once(mute, 'listening');
   const { port } = mute.address() as AddressInfo;

@@ -284,6 +284,25 @@ test('[M11] what the kernel said a while ago it is asked again before a rumour i
   equal(view.health(number), 'alive');
 });
 
+test('[M11] where the kernel answers a rumour of two, a dial shows whether it is still the same machine', () => {
+  for (const why of ['replaced', 'denied', 'silent'] as const) {
+    const view = View.connected(60);
+    const { number } = stranger(view);
+    const [one, other] = [...members(view.state)].map(({ id }) => id).filter((id) => id !== idOf(number));
+    view.give({ type: 'disconnected', peerId: peerOf(number) });
+    for (const by of [one!, other!]) view.give({ type: 'rumoured', by, id: idOf(number), incarnation: 1 });
+    const from = view.effects.length;
+    for (let ms = 0; ms < 1_500; ms += 50) {
+      for (const { id, round } of only(view.pass(50), 'probe'))
+        view.give({ type: 'probed', id, round, outcomes: ['answered', 'answered'] });
+    }
+    const dialled = only(view.effects.slice(from), 'dial').map(({ id }) => id);
+    deepEqual(dialled, [idOf(number)]);
+    view.give({ type: 'dial-failed', id: idOf(number), why });
+    equal(view.health(number), why === 'replaced' ? 'dead' : 'alive');
+  }
+});
+
 test('[M11] a rumour that the kernel denies is not asked about again for ten seconds', () => {
   const view = View.connected(60);
   const { number } = stranger(view);

@@ -282,7 +282,7 @@ export class SimNetwork {
       const at = this.#queue.now + this.#terrain.way(met.host, station.host);
       station.process.receive(at, act);
     };
-    if (met.peerId !== peer.peerId) return answer(() => attempt.fail('denied', 'somebody else answers'));
+    if (met.peerId !== peer.peerId) return answer(() => attempt.fail('invalid', 'somebody else answers'));
     const admitted = await this.#turn.asking(met.events.admit(station.peerId));
     if (!met.process.alive || !station.process.alive) return;
     if (!admitted) return answer(() => attempt.fail('denied', 'turned away'));
@@ -340,7 +340,7 @@ class Attempt {
     this.done.resolve();
   }
 
-  fail(kind: 'missing' | 'late' | 'denied', why: string): void {
+  fail(kind: 'missing' | 'late' | 'invalid' | 'denied', why: string): void {
     if (this.over) return;
     this.over = true;
     this.#turn.note();

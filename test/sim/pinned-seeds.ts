@@ -21,4 +21,30 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     found:
       'whoever has the address of a terminated instance answers its probes: it stays suspect until EC2 says',
   },
+  {
+    seed: 191,
+    nodes: null,
+    only: null,
+    found: 'votes of four observers, read by a slow process long after they were cast, were a false death',
+  },
+  {
+    seed: 88,
+    nodes: null,
+    only: null,
+    found: 'one that lies and one whose own link is cut were half of four observers, and a false death',
+  },
+  {
+    seed: 86,
+    nodes: null,
+    only: null,
+    found:
+      'two observers whose votes never met, among others who had forgotten the member, held it suspect for ever',
+  },
+  {
+    seed: 261,
+    nodes: null,
+    only: null,
+    found:
+      'a newcomer took one for alive that was known to it by its record, and whose address another machine has',
+  },
 ];
