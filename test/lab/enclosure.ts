@@ -47,9 +47,10 @@ export async function runTrial(
   if (inside !== undefined) {
     delete process.env[variable];
     // Whoever started us holds the other end, and lets go of it however it ends. Everything here ends with us.
-    process.stdin.once('close', () => process.exit(130)).resume();
+    const onAlone = (): never => process.exit(130);
+    process.stdin.once('close', onAlone).resume();
     const code = await trial({ dir: inside, isEnclosed: true });
-    process.stdin.destroy();
+    process.stdin.off('close', onAlone).destroy();
     return code;
   }
   const dir = await mkdtemp(join(tmpdir(), 'synkti-trial-'));
