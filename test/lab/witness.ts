@@ -3,6 +3,7 @@
  * on it, and from these the view that each has of the others. All run on one machine, so their clocks are one clock,
  * and nothing has to be asked of a daemon that is being measured.
  */
+import { Condition } from './condition.ts';
 
 /** One fact as a daemon reported it. */
 export type Said = {
@@ -33,7 +34,7 @@ export class Witness {
   readonly said: Said[] = [];
   readonly #views = new Map<number, Map<string, Health>>();
   readonly #murmurs = new Map<number, string[]>();
-  readonly #waiting = new Set<() => void>();
+  readonly #change = new Condition();
   #isTelling = false;
 
   /** A daemon starts: it knows nobody. */
@@ -62,17 +63,7 @@ export class Witness {
 
   /** Resolves true once `holds` does, which is looked at after every fact; false when it does not in time. */
   until(holds: () => boolean, withinMs: number): Promise<boolean> {
-    if (holds()) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const done = (held: boolean): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(look);
-        resolve(held);
-      };
-      const look = (): void => void (holds() && done(true));
-      const timer = setTimeout(() => done(false), withinMs);
-      this.#waiting.add(look);
-    });
+    return this.#change.until(holds, withinMs);
   }
 
   /**
@@ -125,7 +116,7 @@ export class Witness {
     this.#isTelling = true;
     setImmediate(() => {
       this.#isTelling = false;
-      for (const look of [...this.#waiting]) look();
+      this.#change.tell();
     });
   }
 }

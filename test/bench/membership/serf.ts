@@ -11,6 +11,7 @@ import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { instanceMark } from '../../../src/cli/dev/environment.ts';
+import { Condition } from '../../lab/condition.ts';
 
 type Seen = {
   readonly by: number;
@@ -44,7 +45,7 @@ export class Serf {
   readonly #inside: readonly string[];
   readonly #agents = new Map<number, ChildProcess>();
   readonly #seen: Seen[] = [];
-  readonly #waiting = new Set<() => void>();
+  readonly #change = new Condition();
 
   /** Resolves when every agent has seen every other one join. */
   static async start(count: number, dir: string, isEnclosed: boolean): Promise<Serf> {
@@ -55,7 +56,7 @@ export class Serf {
     }
     for (let index = 0; index < count; index++) serf.#launch(index);
     const met = (): boolean => new Set(serf.#pairs('Join', 0)).size >= count * (count - 1);
-    if (!(await serf.#until(met, joinMs))) throw new Error('the serf agents do not all meet');
+    if (!(await serf.#change.until(met, joinMs))) throw new Error('the serf agents do not all meet');
     return serf;
   }
 
@@ -74,13 +75,13 @@ export class Serf {
     const others = this.#count - 1;
     const known = (): readonly Seen[] => this.#of('Failed', since).filter(({ who }) => who === index);
     const byWhom = (): number => new Set(known().map(({ by }) => by)).size;
-    const all = await this.#until(() => byWhom() >= others, knownMs);
+    const all = await this.#change.until(() => byWhom() >= others, knownMs);
     const ms = all ? Math.max(...known().map(({ at }) => at)) - since : knownMs;
     const restartedAt = Date.now();
     this.#launch(index);
     const back = (): boolean =>
       new Set(this.#pairs('Join', restartedAt).filter((pair) => pair.endsWith(` ${index}`))).size >= others;
-    await this.#until(back, joinMs);
+    await this.#change.until(back, joinMs);
     return ms;
   }
 
@@ -141,7 +142,7 @@ export class Serf {
     const [, what, who] = eventLine.exec(line) ?? [];
     if (what === undefined) return;
     this.#seen.push({ by, at: Date.now(), what: what as Seen['what'], who: Number(who) });
-    for (const look of [...this.#waiting]) look();
+    this.#change.tell();
   }
 
   #of(what: Seen['what'], since: number): readonly Seen[] {
@@ -150,19 +151,5 @@ export class Serf {
 
   #pairs(what: Seen['what'], since: number): readonly string[] {
     return this.#of(what, since).map(({ by, who }) => `${by} ${who}`);
-  }
-
-  #until(holds: () => boolean, withinMs: number): Promise<boolean> {
-    if (holds()) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const done = (held: boolean): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(look);
-        resolve(held);
-      };
-      const look = (): void => void (holds() && done(true));
-      const timer = setTimeout(() => done(false), withinMs);
-      this.#waiting.add(look);
-    });
   }
 }
