@@ -340,7 +340,10 @@ function openEngineOf(
   if (typeof settings.engine === 'object') return openExternalEngine(settings.engine.url);
   const inherited = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return openEngineHost({
-    spec: settings.engine === 'vllm' ? vllmOf(settings) : simulatedOf(settings),
+    spec:
+      settings.engine === 'vllm'
+        ? vllmOf(settings, env['VLLM_BATCH_INVARIANT'] === '1')
+        : simulatedOf(settings),
     nodeId,
     dataDir: settings.dataDir,
     inherited: Object.fromEntries(inherited),
@@ -349,7 +352,8 @@ function openEngineOf(
   });
 }
 
-function vllmOf({ model, engineCommand, servedModelName, dataDir, engineArgs }: Settings): EngineSpec {
+function vllmOf(settings: Settings, batchInvariant: boolean): EngineSpec {
+  const { model, engineCommand, servedModelName, dataDir, engineArgs } = settings;
   if (model === null) throw new Failure('invalid', '--model: vllm needs one: a path or a name that it knows');
   const socket = engineSocket(dataDir);
   return vllmSpec({
@@ -358,6 +362,7 @@ function vllmOf({ model, engineCommand, servedModelName, dataDir, engineArgs }: 
     servedName: servedModelName,
     socket,
     extraArgs: engineArgs,
+    batchInvariant,
   });
 }
 

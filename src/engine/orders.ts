@@ -2,6 +2,7 @@
  * What passes between the supervision, the engine's host (which spawns, asks and kills) and the node. Every order that
  * has an answer is answered by an event with the order's `life`.
  */
+import type { Ability } from '../std/ability.ts';
 import type { EngineFact } from './facts.ts';
 import type { EngineMetrics } from './metrics.ts';
 
@@ -26,7 +27,9 @@ export type Event =
   | { readonly type: 'streams.cut' }
   /** `pid`: null where somebody else runs the engine. */
   | { readonly type: 'adopted' | 'spawned'; readonly life: number; readonly pid: number | null }
-  | { readonly type: 'adopt.none' | 'warmed'; readonly life: number }
+  | { readonly type: 'adopt.none'; readonly life: number }
+  /** One request was answered, and what the engine can do beyond that was found out. */
+  | { readonly type: 'warmed'; readonly life: number; readonly ability: Ability }
   | {
       readonly type: 'spawn.failed' | 'warm.failed' | 'sample.failed';
       readonly life: number;

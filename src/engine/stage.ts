@@ -1,4 +1,5 @@
 /** Where the engine is in its life, and what others see of that. */
+import { noAbility, type Ability } from '../std/ability.ts';
 import { unreachable } from '../std/assert.ts';
 import type { Rng } from '../std/random.ts';
 import { after, earliest, type Instant, never } from '../std/time.ts';
@@ -47,6 +48,7 @@ type Load = Pick<EngineMetrics, 'running' | 'waiting' | 'kvUsage' | 'byModel'> &
 type Ready = {
   readonly phase: 'ready';
   readonly models: readonly Model[];
+  readonly ability: Ability;
   readonly sampleAt: Instant;
   /** A sample is on its way: reaching `sampleAt` then means that it was lost. */
   readonly asked: boolean;
@@ -102,6 +104,8 @@ export type State = {
 export type Status = Standing & {
   /** Context of the first model, tokens; null while not known. */
   readonly maxModelLen: number | null;
+  /** None while it is not ready. */
+  readonly ability: Ability;
   readonly load: Load | null;
   /** Watched time with work in hand and no token, ms: far below `wedgedMs` already no member to send more to. */
   readonly stuckMs: number;
@@ -139,6 +143,7 @@ export function status(state: State): Status {
   return {
     ...standing(stage),
     maxModelLen,
+    ability: ready?.ability ?? noAbility,
     load: ready?.load ?? null,
     stuckMs: ready?.liveness.stuckMs ?? 0,
     askedAt: ready?.asked === true ? after(ready.sampleAt, -state.config.answerMs) : null,

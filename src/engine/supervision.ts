@@ -14,6 +14,7 @@
  * It orders, and the engine's host obeys: the host answers with the `life` it was ordered for, so that a late answer
  * about an earlier engine changes nothing. Nothing here ends the node, however often the engine fails.
  */
+import type { Ability } from '../std/ability.ts';
 import { assert, unreachable } from '../std/assert.ts';
 import type { Rng } from '../std/random.ts';
 import { after, earliest, type Instant, never } from '../std/time.ts';
@@ -71,7 +72,7 @@ function move(state: State, event: Event, now: Instant): Step {
     case 'probed':
       return stage.phase === 'starting' ? probed(state, stage, event, now) : stay(state);
     case 'warmed':
-      return stage.phase === 'warming' ? becomeReady(state, stage, now) : stay(state);
+      return stage.phase === 'warming' ? becomeReady(state, stage, event.ability, now) : stay(state);
     case 'warm.failed':
       return stage.phase === 'warming' ? probeAgain(state, stage, event.cause, now) : stay(state);
     case 'sampled':
@@ -147,9 +148,22 @@ function probeAgain(state: State, { since, until }: StageOf<'warming'>, cause: s
   return [{ ...state, stage }, [{ type: 'fact', fact: { fact: 'engine.unwarmed', cause } }]];
 }
 
-function becomeReady(state: State, { since, models }: StageOf<'warming'>, now: Instant): Step {
+function becomeReady(
+  state: State,
+  { since, models }: StageOf<'warming'>,
+  ability: Ability,
+  now: Instant,
+): Step {
   const liveness = unseen(now);
-  const stage: Stage = { phase: 'ready', models, sampleAt: now, asked: false, load: null, liveness };
+  const stage: Stage = {
+    phase: 'ready',
+    models,
+    ability,
+    sampleAt: now,
+    asked: false,
+    load: null,
+    liveness,
+  };
   const names = models.map((model) => model.id).join(',');
   const fact = { fact: 'engine.ready', afterMs: now - since, models: names } as const;
   return [{ ...state, stage }, [{ type: 'fact', fact }]];

@@ -9,7 +9,7 @@ import type { Model } from '../engine/orders.ts';
 import { Failure } from '../std/failure.ts';
 
 /** vLLM answers in 5 ms, in 500 while 200 connections arrive, in seconds when its machine is short of CPU. ms */
-const askMs = 5_000;
+export const askMs = 5_000;
 /** The first request of a kind can compile for 20 s; a whole minute is for a machine that does much else. ms */
 const warmUpMs = 120_000;
 /** vLLM's metrics are 51 KB. Bytes. */
@@ -59,7 +59,7 @@ export async function warmUp(engine: Exchange, model: string, signal: AbortSigna
 
 type Question = { readonly method: 'GET' | 'POST'; readonly path: string; readonly body?: string };
 
-async function ask(
+export async function ask(
   { dispatcher, origin }: Exchange,
   question: Question,
   withinMs: number,

@@ -6,6 +6,7 @@
 import type { Event, Order } from '../engine/orders.ts';
 import { Failure } from '../std/failure.ts';
 import { connectionTo } from './connection.ts';
+import { examine } from './examination.ts';
 import { type Exchange, probe, sample } from './exchange.ts';
 import type { EngineHost } from './host.ts';
 
@@ -37,7 +38,11 @@ async function answer(order: Order, engine: Exchange, signal: AbortSignal): Prom
         () => ({ type: 'probed', life, healthy: false, models: [] }),
       );
     case 'warm':
-      return { type: 'warmed', life };
+      return examine(engine, order.model, signal).then(
+        // In which precision it computes, nobody tells.
+        (found) => ({ type: 'warmed', life, ability: { ...found, repeatable: false } }),
+        (error: unknown) => ({ type: 'warm.failed', life, cause: messageOf(error) }),
+      );
     case 'sample':
       return sample(engine, signal).then(
         (metrics) => ({ type: 'sampled', life, metrics }),
@@ -60,9 +65,11 @@ const gone = (life: number, cause: string | null): Event => ({
 });
 
 function unsampled(life: number, error: unknown): Event {
-  const cause = error instanceof Error ? error.message : String(error);
+  const cause = messageOf(error);
   const isRefused = error instanceof Failure && codeOf(error.cause) === 'ECONNREFUSED';
   return isRefused ? gone(life, cause) : { type: 'sample.failed', life, cause };
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const codeOf = (error: unknown): unknown => (error as { code?: unknown } | null)?.code;

@@ -13,6 +13,7 @@ import type { Dispatcher } from 'undici';
 import type { Event, Order } from '../engine/orders.ts';
 import type { Report } from '../node/facts.ts';
 import { type Connection, connectionTo } from './connection.ts';
+import { examine } from './examination.ts';
 import { probe, sample, warmUp } from './exchange.ts';
 import { readLedger, writeLedger } from './ledger.ts';
 import { keepBounded, readCause, sizeOf, turnOver } from './output.ts';
@@ -198,7 +199,9 @@ class OwnEngine implements EngineHost {
     if (this.#options.spec.warmUp) await warmUp(this.#connection.questions, model, this.#signal(life));
     const causeFrom = await sizeOf(this.#output);
     if (this.#living?.life === life) this.#living.causeFrom = causeFrom;
-    return { type: 'warmed', life };
+    const { repeatable } = this.#options.spec;
+    const found = await examine(this.#connection.questions, model, this.#signal(life));
+    return { type: 'warmed', life, ability: { ...found, repeatable } };
   }
 
   async #sample(life: number): Promise<Event> {

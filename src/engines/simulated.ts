@@ -21,5 +21,5 @@ export function simulatedSpec({ respawn, servedName, socket, extraArgs }: Simula
     '--shutdown-timeout=0',
     ...extraArgs,
   ]);
-  return { command, args, env: {}, socket, scratch: null, warmUp: false };
+  return { command, args, env: {}, socket, scratch: null, warmUp: false, repeatable: true };
 }

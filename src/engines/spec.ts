@@ -13,6 +13,8 @@ export type EngineSpec = {
   readonly scratch: string | null;
   /** Whether one request is to be answered before the engine counts as ready. */
   readonly warmUp: boolean;
+  /** Whether it computes the same tokens again, whatever else it runs. */
+  readonly repeatable: boolean;
 };
 
 /** sun_path of unix(7) less its end: 107 bytes on Linux, 103 on macOS. The smaller, so that a path works on both. */

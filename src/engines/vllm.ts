@@ -14,9 +14,12 @@ type VllmOptions = {
   readonly servedName: string | null;
   readonly socket: string;
   readonly extraArgs: readonly string[];
+  /** Whether VLLM_BATCH_INVARIANT is set for it. */
+  readonly batchInvariant: boolean;
 };
 
-export function vllmSpec({ command, model, servedName, socket, extraArgs }: VllmOptions): EngineSpec {
+export function vllmSpec(options: VllmOptions): EngineSpec {
+  const { command, model, servedName, socket, extraArgs, batchInvariant } = options;
   const args = [
     'serve',
     model,
@@ -42,5 +45,13 @@ export function vllmSpec({ command, model, servedName, socket, extraArgs }: Vllm
     ...(scratch === null ? {} : { TMPDIR: scratch }),
   };
   // The first request compiles what is compiled lazily, and a first one of few tokens kills vLLM on CPUs with AMX.
-  return { command, args, env, socket, scratch, warmUp: true };
+  const repeatable = batchInvariant || isSinglePrecision(extraArgs);
+  return { command, args, env, socket, scratch, warmUp: true, repeatable };
+}
+
+/** In half precision near-ties fall one way or the other by what else is in the batch; in float32 none was seen to. */
+function isSinglePrecision(args: readonly string[]): boolean {
+  const given = args.map((arg, i) => (arg === '--dtype' ? args[i + 1] : /^--dtype=(.*)$/.exec(arg)?.[1]));
+  const last = given.findLast((dtype) => dtype !== undefined);
+  return last === 'float32' || last === 'float';
 }

@@ -122,10 +122,10 @@ export class Node {
   }
 
   #onEngine(engine: LocalEngine): void {
-    const { phase, models, maxModelLen: contextTokens } = engine.status();
+    const { phase, models, maxModelLen: contextTokens, ability } = engine.status();
     const serves = phase === 'ready' && this.cluster.own().life.phase === 'joining';
     this.cluster.revise({
-      engine: { phase, models: [...models], contextTokens },
+      engine: { phase, models: [...models], contextTokens, ability },
       ...(serves ? { life: { phase: 'serving' } } : {}),
     });
     if (serves) this.#report({ fact: 'node.serving', afterMs: Math.round(this.#ports.clock.now()) });

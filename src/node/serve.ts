@@ -1,5 +1,6 @@
 /** Answers the gateway from what the cluster, the engine and the drain know at this instant. */
 import type { NodeRecord } from '../registry/record.ts';
+import { commonAbility, noAbility, type Ability } from '../std/ability.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 import type { ClusterPort, Known } from './cluster-port.ts';
@@ -55,29 +56,35 @@ export class NodeServing implements Serving {
   models(): readonly ServedModel[] {
     const { engine, leaving, cluster } = this.#parts;
     const found = new Map<string, Found>();
-    const enter = ({ models, phase, contextTokens }: Offer, member: () => ServingMember): void => {
+    const enter = ({ models, phase, contextTokens, ability }: Offer, member: () => ServingMember): void => {
       for (const id of models) {
-        const model = found.get(id) ?? { ready: [], starting: 0, contextTokens: null };
+        const model = found.get(id) ?? { ready: [], starting: 0, contextTokens: null, abilities: [] };
         found.set(id, model);
         model.contextTokens ??= contextTokens;
-        if (phase === 'ready') model.ready.push(member());
-        else if (phase !== 'away') model.starting++;
+        if (phase === 'ready') {
+          model.ready.push(member());
+          model.abilities.push(ability);
+        } else if (phase !== 'away') model.starting++;
       }
     };
     if (engine !== null) {
-      const { models, phase, maxModelLen: contextTokens } = engine.status();
+      const { models, phase, maxModelLen: contextTokens, ability } = engine.status();
       const open = leaving.phase() === 'open';
-      enter({ models, phase: open ? phase : 'away', contextTokens }, () => this.#ours());
+      enter({ models, phase: open ? phase : 'away', contextTokens, ability }, () => this.#ours());
     }
     for (const known of cluster.members()) {
       const { record, health } = known;
       // Who is dead or has left serves nothing: a model that only they had is unknown, not busy.
       if (record === null || (health !== 'alive' && health !== 'suspect')) continue;
       if (record.engine.phase === 'none') continue;
-      const { models, contextTokens } = record.engine;
-      enter({ models, phase: phaseOf(known, record), contextTokens }, () => this.#theirs(known));
+      const { models, contextTokens, ability = noAbility } = record.engine;
+      enter({ models, phase: phaseOf(known, record), contextTokens, ability }, () => this.#theirs(known));
     }
-    return [...found].map(([id, model]) => ({ id, ...model }));
+    return [...found].map(([id, { abilities, ...model }]) => ({
+      id,
+      ...model,
+      ability: commonAbility(abilities),
+    }));
   }
 
   admission(): Admission {
@@ -158,11 +165,17 @@ export class NodeServing implements Serving {
   }
 }
 
-type Found = { readonly ready: ServingMember[]; starting: number; contextTokens: number | null };
+type Found = {
+  readonly ready: ServingMember[];
+  readonly abilities: Ability[];
+  starting: number;
+  contextTokens: number | null;
+};
 type Offer = {
   readonly models: readonly string[];
   readonly phase: Phase;
   readonly contextTokens: number | null;
+  readonly ability: Ability;
 };
 
 /** `away`: it has the model, and takes no request just now. It is why a model is busy rather than unknown. */

@@ -2,6 +2,7 @@
  * What the gateway may ask of the node: who can serve, whether we admit, and who must be left alone from now on.
  * The node answers from what it knows at this instant; nothing here waits.
  */
+import type { Ability } from '../std/ability.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
 import type { Report } from './facts.ts';
@@ -27,6 +28,8 @@ export type ServedModel = {
   readonly starting: number;
   /** Context length in tokens, prompt and answer together; null while no engine has said. */
   readonly contextTokens: number | null;
+  /** What all of the ready engines can do. */
+  readonly ability: Ability;
 };
 
 export type MoveReason = 'drain' | 'dead' | 'suspect' | 'silence';

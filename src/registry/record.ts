@@ -27,6 +27,12 @@ const life = z.discriminatedUnion('phase', [
 ]);
 export type Life = z.infer<typeof life>;
 
+const ability = z.object({
+  scaleOut: z.boolean(),
+  keyedByPosition: z.boolean(),
+  repeatable: z.boolean(),
+});
+
 /** `none`: an edge, no engine on purpose. `down`: there should be one, and it is not usable just now. */
 const engine = z.discriminatedUnion('phase', [
   z.object({ phase: z.literal('none') }),
@@ -35,6 +41,8 @@ const engine = z.discriminatedUnion('phase', [
     models: z.array(name).max(64),
     /** Context length in tokens, prompt and answer together; null while the engine has not said. */
     contextTokens: count.nullable().default(null),
+    /** Left out by who does not know, such as an older version: it counts as none. */
+    ability: ability.optional(),
   }),
 ]);
 export type EngineStatus = z.infer<typeof engine>;

@@ -23,8 +23,12 @@ export type PlainRequest = {
   /** Prompt and answer together, tokens; null: not known, and then maxTokens is. */
   readonly maxModelLen: number | null;
   readonly frequencyPenalty: number;
+  readonly draws: Draws;
   readonly wants: { readonly usage: boolean; readonly continuousUsage: boolean; readonly tokenIds: boolean };
 };
+
+/** How tokens are chosen. `free`: at random, by no seed of the client's, so that any true sample is an answer. */
+export type Draws = 'greedy' | 'seeded' | 'free';
 
 export type WholeRequest = {
   readonly way: 'whole';
@@ -110,6 +114,7 @@ export function readRequest(
     maxTokens: maxTokensOf(endpoint, body),
     maxModelLen,
     frequencyPenalty: Number(body['frequency_penalty'] ?? 0),
+    draws: drawsOf(body),
     wants: {
       usage: options['include_usage'] === true,
       continuousUsage: options['include_usage'] === true && options['continuous_usage_stats'] === true,
@@ -124,6 +129,9 @@ function obstacleIn(endpoint: Endpoint, body: Json, maxModelLen: number | null):
   }
   return maxTokensOf(endpoint, body) === null && maxModelLen === null ? 'context' : null;
 }
+
+const drawsOf = (body: Json): Draws =>
+  body['temperature'] === 0 || body['top_k'] === 1 ? 'greedy' : absent(body['seed']) ? 'free' : 'seeded';
 
 function maxTokensOf(endpoint: Endpoint, body: Json): number | null {
   const asked =

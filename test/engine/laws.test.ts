@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Effect, Event } from '../../src/engine/orders.ts';
 import { defaults, type State } from '../../src/engine/stage.ts';
 import { init, supervision } from '../../src/engine/supervision.ts';
+import { noAbility } from '../../src/std/ability.ts';
 import { draw, type Rng } from '../../src/std/random.ts';
 import { type Instant, instant } from '../../src/std/time.ts';
 import { model, reading } from './world.ts';
@@ -25,7 +26,7 @@ const kinds: readonly ((life: number, n: number) => Event)[] = [
   (life) => ({ type: 'spawned', life, pid: 9 }),
   (life) => ({ type: 'spawn.failed', life, cause: 'x' }),
   (life, n) => ({ type: 'probed', life, healthy: n % 3 > 0, models: n % 4 > 0 ? [model] : [] }),
-  (life) => ({ type: 'warmed', life }),
+  (life) => ({ type: 'warmed', life, ability: noAbility }),
   (life) => ({ type: 'warm.failed', life, cause: 'x' }),
   (life, n) => ({ type: 'sampled', life, metrics: reading({ running: n % 3, generationTokens: n }) }),
   (life) => ({ type: 'sample.failed', life, cause: 'x' }),

@@ -4,6 +4,7 @@ import { unseen } from '../../src/engine/liveness.ts';
 import type { Event } from '../../src/engine/orders.ts';
 import { defaults, type Stage, type State } from '../../src/engine/stage.ts';
 import { init, supervision } from '../../src/engine/supervision.ts';
+import { noAbility } from '../../src/std/ability.ts';
 import { instant, never } from '../../src/std/time.ts';
 import { model, reading } from './world.ts';
 
@@ -19,7 +20,15 @@ const stages: { readonly [P in Phase]: Stage } = {
   adopting: { phase: 'adopting', until: due },
   starting: { phase: 'starting', since: instant(0), until: due, probeAt: due },
   warming: { phase: 'warming', since: instant(0), until: due, models: [model] },
-  ready: { phase: 'ready', models: [model], sampleAt: due, asked: false, load: null, liveness: unseen(due) },
+  ready: {
+    phase: 'ready',
+    models: [model],
+    ability: noAbility,
+    sampleAt: due,
+    asked: false,
+    load: null,
+    liveness: unseen(due),
+  },
   stopping: { phase: 'stopping', terminateAt: never, killAt: due, until: instant(5_000) },
   clearing: { phase: 'clearing', until: due, then: 'rest' },
   backoff: { phase: 'backoff', until: due },
@@ -35,7 +44,7 @@ const events: { readonly [T in Event['type']]: Event } = {
   spawned: { type: 'spawned', life, pid: 1 },
   'spawn.failed': { type: 'spawn.failed', life, cause: 'no such file' },
   probed: { type: 'probed', life, healthy: true, models: [model] },
-  warmed: { type: 'warmed', life },
+  warmed: { type: 'warmed', life, ability: noAbility },
   'warm.failed': { type: 'warm.failed', life, cause: '500' },
   sampled: { type: 'sampled', life, metrics: reading() },
   'sample.failed': { type: 'sample.failed', life, cause: 'timeout' },

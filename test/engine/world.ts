@@ -9,6 +9,7 @@ import { type Config, defaults, type State, status } from '../../src/engine/stag
 import { init, supervision } from '../../src/engine/supervision.ts';
 import { drive } from '../../src/node/drive.ts';
 import type { Clock } from '../../src/node/ports.ts';
+import { noAbility } from '../../src/std/ability.ts';
 import { type Instant, instant, wallTime } from '../../src/std/time.ts';
 
 export const model = { id: 'm', maxModelLen: 4_096 };
@@ -36,7 +37,7 @@ export function obliging(order: Order): Event | null {
     case 'probe':
       return { type: 'probed', life, healthy: true, models: [model] };
     case 'warm':
-      return { type: 'warmed', life };
+      return { type: 'warmed', life, ability: noAbility };
     case 'sample':
       return { type: 'sampled', life, metrics: reading() };
     case 'terminate':

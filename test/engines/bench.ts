@@ -38,7 +38,15 @@ export class Bench {
 
   spec(...flags: readonly string[]): EngineSpec {
     const args = [crooked, `--uds=${this.socket}`, ...flags];
-    return { command: process.execPath, args, env: {}, socket: this.socket, scratch: null, warmUp: true };
+    return {
+      command: process.execPath,
+      args,
+      env: {},
+      socket: this.socket,
+      scratch: null,
+      warmUp: true,
+      repeatable: false,
+    };
   }
 
   daemon(spec: EngineSpec, config: Partial<Config> = {}): Daemon {

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { isIdle } from '../../src/engine/stage.ts';
+import { noAbility } from '../../src/std/ability.ts';
 import { Bench, until } from './bench.ts';
 
 let bench: Bench;
@@ -34,12 +35,15 @@ test('an engine is spawned, warmed up, becomes ready, is asked, and stops with n
   ]);
 });
 
-test('the warm-up is one request of 64 tokens', async () => {
+test('the first request of its life is the warm-up, of 64 tokens', async () => {
   const daemon = await bench.daemon(bench.spec()).ready();
-  const asked = JSON.parse((await daemon.ask('/asked')).text) as string[];
-  equal(asked.filter((path) => path === 'POST /v1/completions').length, 1);
   const { model, prompt, max_tokens } = JSON.parse((await daemon.ask('/warmed-up-with')).text) as Warm;
   deepEqual({ model, tokens: prompt.length, max_tokens }, { model: 'crooked', tokens: 64, max_tokens: 2 });
+});
+
+test('an engine that says neither what it draws nor that it renders can do neither', async () => {
+  const daemon = await bench.daemon(bench.spec()).ready();
+  deepEqual(daemon.status().ability, noAbility);
 });
 
 test('an exit with code 0 is a failure with the cause from the log, and another engine takes over', async () => {

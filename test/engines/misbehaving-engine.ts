@@ -60,7 +60,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     case '/v1/models':
       return void response.end(JSON.stringify({ data: [{ id: flags.models, max_model_len: 2_048 }] }));
     case '/v1/completions':
-      warmedUpWith = body;
+      warmedUpWith ||= body;
       return void response.writeHead(behaviour.warmUp).end('{}');
     case '/warmed-up-with':
       return void response.end(warmedUpWith);

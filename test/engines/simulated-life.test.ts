@@ -56,6 +56,16 @@ test('it becomes ready, its load is seen, and it stops with nothing left behind'
   equal(existsSync(bench.socket), false);
 });
 
+test('what it can do beyond answering is found out before it is ready', async () => {
+  const { ability } = (await start('--token-ms=1')).status();
+  deepEqual(ability, { scaleOut: true, keyedByPosition: true, repeatable: true });
+});
+
+test('a generator that begins again with each request is found out as well', async () => {
+  const { ability } = (await start('--token-ms=1', '--rng=sequential')).status();
+  deepEqual(ability, { scaleOut: true, keyedByPosition: false, repeatable: true });
+});
+
 test('with a stream that nobody cut SIGTERM is not enough, and the stop still ends in time', async () => {
   const daemon = await start('--token-ms=20');
   const running = await stream(daemon, 5_000);

@@ -11,6 +11,7 @@ const vllm = {
   servedName: 'm',
   socket: '/d/engine.sock',
   extraArgs: [],
+  batchInvariant: false,
 };
 
 test('vLLM listens on the socket only, serves under its name, and what the operator adds comes last', () => {
@@ -31,6 +32,17 @@ test('vLLM listens on the socket only, serves under its name, and what the opera
     '--shutdown-timeout=9',
   ]);
   deepEqual([env['VLLM_NO_USAGE_STATS'], env['DO_NOT_TRACK'], warmUp], ['1', '1', true]);
+});
+
+test('vLLM computes the same again in float32, or where it is told to whatever the batch', () => {
+  const cases: readonly [readonly string[], boolean][] = [
+    [[], false],
+    [['--dtype=float32'], true],
+    [['--dtype', 'float'], true],
+    [['--dtype', 'float32', '--dtype=bfloat16'], false],
+  ];
+  for (const [extraArgs, repeatable] of cases) equal(vllmSpec({ ...vllm, extraArgs }).repeatable, repeatable);
+  equal(vllmSpec({ ...vllm, batchInvariant: true }).repeatable, true);
 });
 
 test('without a name of its own a model is served under the one it was given by', () => {

@@ -14,6 +14,7 @@ import type { Fact } from '../../src/node/facts.ts';
 import { listeners } from '../../src/node/listeners.ts';
 import type { Admission, MemberLoad, MoveReason, Serving, ServingMember } from '../../src/node/serving.ts';
 import { systemClock } from '../../src/os/clock.ts';
+import { noAbility } from '../../src/std/ability.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import type { Instant } from '../../src/std/time.ts';
 import { FakeEngine } from './fake-engine.ts';
@@ -161,7 +162,9 @@ export class FakeCluster implements AsyncDisposable {
       models: () => {
         const starting = this.nodes.filter(({ standing }) => standing === 'starting').length;
         const ready = this.nodes.filter(({ standing }) => standing === 'ready').map(memberOf);
-        return ready.length + starting === 0 ? [] : [{ id: model, ready, starting, contextTokens }];
+        return ready.length + starting === 0
+          ? []
+          : [{ id: model, ready, starting, contextTokens, ability: noAbility }];
       },
       admission,
       engineAdmission: admission,

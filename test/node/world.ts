@@ -9,6 +9,7 @@ import { wireCodec } from '../../src/node/message.ts';
 import { Node } from '../../src/node/node.ts';
 import type { Clock, Cloud, EngineHost, Network, NetworkEvents, Sighting } from '../../src/node/ports.ts';
 import type { Reading } from '../../src/spot/notices.ts';
+import { noAbility } from '../../src/std/ability.ts';
 import { Failure } from '../../src/std/failure.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import type { Seal } from '../../src/std/seal.ts';
@@ -237,7 +238,7 @@ const engineThat = ({
       case 'probe':
         return answer({ type: 'probed', life, healthy: true, models: [{ id: model, maxModelLen: 4_096 }] });
       case 'warm':
-        return answer({ type: 'warmed', life });
+        return answer({ type: 'warmed', life, ability: noAbility });
       case 'sample':
         if (engine.frozen) return;
         return answer({

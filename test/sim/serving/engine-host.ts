@@ -1,6 +1,7 @@
 /** What one life of a daemon does to the engine on its machine: the host's part, without processes. */
 import type { Event, Order } from '../../../src/engine/orders.ts';
 import type { EngineHost } from '../../../src/node/ports.ts';
+import { noAbility } from '../../../src/std/ability.ts';
 import type { Dice } from '../dice.ts';
 import type { Host } from '../terrain.ts';
 import { contextTokens, model } from './answer.ts';
@@ -66,7 +67,9 @@ export function engineHostAt(
         return ask(
           answer,
           (asked) =>
-            asked.isWell ? { type: 'warmed', life } : { type: 'warm.failed', life, cause: 'no answer' },
+            asked.isWell
+              ? { type: 'warmed', life, ability: noAbility }
+              : { type: 'warm.failed', life, cause: 'no answer' },
           { type: 'warm.failed', life, cause: 'refused' },
         );
       case 'sample':
