@@ -12,10 +12,17 @@ import { promisify } from 'node:util';
 import { freePort } from '../../src/cli/dev/ports.ts';
 import { needDevState } from '../../src/cli/dev/state.ts';
 import { connectControl } from '../../src/localcloud/control-client.ts';
+import type { Program } from '../lab/program.ts';
 
 type Operate = ReturnType<typeof connectControl>;
 
 const main = join(import.meta.dirname, '../../src/main.ts');
+const sources: Program = (args) => ({ command: process.execPath, args: [main, ...args] });
+
+/** What a node's log or the cloud said: a fact and its fields, or a line that is none as `said`. */
+export type DevFact = { readonly node: number | null; readonly fact?: string } & Readonly<
+  Record<string, unknown>
+>;
 
 export type DevNode = {
   readonly node: number;
@@ -43,13 +50,20 @@ export async function startDevCluster(options: {
   readonly readyMs: number;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** The sources, where none is named. */
+  readonly program?: Program;
+  /** Within some 100 ms of its being said. */
+  readonly onFact?: (fact: DevFact) => void;
   /** Ends the wait for it, and what has started so far. */
   readonly signal?: AbortSignal;
 }): Promise<DevCluster> {
   const dir = await mkdtemp(join(tmpdir(), 'synkti-cluster-'));
-  const basePort = await freePort(options.nodes);
+  // A replacement may come up before the number of the lost node is free again.
+  const basePort = await freePort(2 * options.nodes);
   const args = ['dev', '--json', '--nodes', `${options.nodes}`, '--base-port', `${basePort}`, '--dir', dir];
-  const child = spawn(process.execPath, [main, ...args, ...(options.args ?? [])], {
+  const program = options.program ?? sources;
+  const started = program([...args, ...(options.args ?? [])]);
+  const child = spawn(started.command, started.args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
   });
@@ -81,17 +95,23 @@ export async function startDevCluster(options: {
       reject(new Error(`synkti dev ended with ${code}:\n${talk}`));
     });
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const event = JSON.parse(line) as { ready?: { nodes: DevNode[]; readyMs: number } };
-      if (event.ready === undefined) return;
+      const { ready, event } = JSON.parse(line) as {
+        ready?: { nodes: DevNode[]; readyMs: number };
+        event?: DevFact;
+      };
+      if (event !== undefined) options.onFact?.(event);
+      if (ready === undefined) return;
       clearTimeout(late);
-      resolve(event.ready);
+      resolve(ready);
     });
   });
   try {
     const { nodes, readyMs } = await ready;
     const cloud = connectControl((await needDevState(dir)).cloud);
-    const synkti = async (...words: readonly string[]): Promise<string> =>
-      (await promisify(execFile)(process.execPath, [main, ...words, '--dir', dir])).stdout;
+    const synkti = async (...words: readonly string[]): Promise<string> => {
+      const { command, args } = program([...words, '--dir', dir]);
+      return (await promisify(execFile)(command, args)).stdout;
+    };
     return { dir, nodes, readyMs, cloud, synkti, stop };
   } catch (failure) {
     await stop();

@@ -7,12 +7,19 @@ const root = join(import.meta.dirname, '../..');
 
 export type Program = (args: readonly string[]) => Respawn;
 
-export function newestProgram(): { readonly name: string; readonly start: Program } {
+/** `built`: it is the executable. */
+export function newestProgram(): {
+  readonly name: string;
+  readonly built: boolean;
+  readonly start: Program;
+} {
   const built = join(root, 'dist/synkti');
-  if (changedAt(built) > newestSource()) return { name: built, start: (args) => ({ command: built, args }) };
+  if (changedAt(built) > newestSource())
+    return { name: built, built: true, start: (args) => ({ command: built, args }) };
   const main = join(root, 'src/main.ts');
   return {
     name: `${main} (dist/synkti is missing or older: npm run build)`,
+    built: false,
     start: (args) => ({ command: process.execPath, args: [main, ...args] }),
   };
 }

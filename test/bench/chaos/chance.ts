@@ -1,0 +1,25 @@
+/** The dice of a run: what is drawn follows from `--seed`, when it happens from the machine. */
+import { draw, type Rng } from '../../../src/std/random.ts';
+
+export class Chance {
+  #rng: Rng;
+
+  constructor(seed: number) {
+    this.#rng = { seed };
+  }
+
+  /** A whole number, both ends included. */
+  between(min: number, max: number): number {
+    const [value, next] = draw(this.#rng, max - min + 1);
+    this.#rng = next;
+    return min + value;
+  }
+
+  of<T>(some: readonly T[]): T {
+    return some[this.between(0, some.length - 1)]!;
+  }
+
+  exponential(mean: number): number {
+    return -Math.log((this.between(0, 999_999) + 1) / 1_000_000) * mean;
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * `npm run bench:chaos -- --fault kill --times 1000`: streams through real daemons of a local cloud while members are
+ * taken away at random, each token of each stream held against what it had to be. `--json` prints one object; `--seed`
+ * repeats the dice; `--facts FILE` keeps what the nodes say. Exit 1 when a bound is broken.
+ */
+import { parseArgs } from 'node:util';
+import { buildExecutable } from '../../../src/build/executable.ts';
+import { newestProgram } from '../../lab/program.ts';
+import { brokenBounds } from './bounds.ts';
+import { Chance } from './chance.ts';
+import { strike } from './faults.ts';
+import { faultNames, plans, type FaultName } from './plan.ts';
+import { inWords, reportOf, type Findings } from './report.ts';
+import { anySeed, openSite } from './site.ts';
+import { openTraffic } from './traffic.ts';
+
+/** Of streams that did not end as they should, so many are told of one by one. */
+const complaintsMax = 10;
+/** Facts are read from logs; the last ones are there by then, ms. */
+const tailMs = 500;
+
+type Wanted = {
+  readonly fault: FaultName;
+  readonly times: number;
+  readonly seed: number;
+  readonly facts: string | null;
+};
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      fault: { type: 'string', default: 'kill' },
+      times: { type: 'string' },
+      seed: { type: 'string' },
+      facts: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const fault = faultNames.find((name) => name === values.fault);
+  const times = Number(values.times ?? (fault === undefined ? 0 : plans[fault].times));
+  if (fault === undefined || !(times > 0)) {
+    say(`usage: --fault ${faultNames.join('|')} [--times N] [--seed N] [--facts FILE] [--json]`);
+    return 2;
+  }
+  const seed = Number(values.seed ?? anySeed());
+  const findings = await run({ fault, times, seed, facts: values.facts ?? null });
+  const report = reportOf(findings);
+  process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : inWords(report));
+  for (const { id, entry, cut, wrong, doubled } of findings.told.filter(isAmiss).slice(0, complaintsMax))
+    say(`stream ${id} by ${entry}: ${cut ?? 'complete'}, ${wrong} wrong, ${doubled} doubled`);
+  const broken = brokenBounds(report, findings);
+  for (const bound of broken) say(`broken: ${bound}`);
+  return broken.length === 0 ? 0 : 1;
+}
+
+async function run({ fault, times, seed, facts }: Wanted): Promise<Findings> {
+  const plan = plans[fault];
+  if (!newestProgram().built) await buildExecutable('dist/synkti', say);
+  say(`${plan.nodes} nodes, ${fault} ${times} times, --seed ${seed}`);
+  const site = await openSite(plan, newestProgram().start, facts);
+  try {
+    const chance = new Chance(seed);
+    const startedAt = performance.now();
+    const traffic = openTraffic(site.entries, new Chance(seed + 1));
+    const leaves = await strike(site, { fault, plan, times }, chance);
+    const told = await traffic.finish();
+    say(`${told.length} streams in ${Math.round((performance.now() - startedAt) / 1_000)} s`);
+    await new Promise((resolve) => setTimeout(resolve, tailMs));
+    return { fault, times, told, facts: site.facts, leaves };
+  } finally {
+    await site.close();
+  }
+}
+
+const isAmiss = ({ cut, wrong, doubled }: Findings['told'][number]): boolean =>
+  cut !== null || wrong + doubled > 0;
+
+process.exitCode = await main();

@@ -1,0 +1,87 @@
+/** What a run found, as a program reads it (`--json`) and as a person does. Times in milliseconds. */
+import { spread } from '../membership/numbers.ts';
+import type { Leave } from './faults.ts';
+import type { FaultName } from './plan.ts';
+import type { StreamFact } from './site.ts';
+import type { Told } from './stream.ts';
+
+export type Report = {
+  readonly fault: FaultName;
+  readonly times: number;
+  readonly streams: number;
+  /** Did not come to their end. */
+  readonly cut: number;
+  readonly wrongTokens: number;
+  readonly doubledTokens: number;
+  /** Continued by their client at another entry node. */
+  readonly resumed: number;
+  /** Continued by their entry node on another engine. */
+  readonly moved: number;
+  /** The longest wait of those that moved, less what is usual in them; null: none moved. */
+  readonly addedStall: { readonly p50: number; readonly p99: number; readonly max: number } | null;
+  /** From a notice; null: there was none. */
+  readonly admissionOff: { readonly max: number | null };
+  readonly empty: { readonly max: number | null };
+  /** Ended with their entry node, and their client could not go on elsewhere. */
+  readonly entryLost: number;
+};
+
+export type Findings = {
+  readonly fault: FaultName;
+  readonly times: number;
+  readonly told: readonly Told[];
+  readonly facts: readonly StreamFact[];
+  readonly leaves: readonly Leave[];
+};
+
+export function reportOf({ fault, times, told, facts, leaves }: Findings): Report {
+  const moves = new Set(facts.filter(({ fact }) => fact === 'stream.moved').map(({ request }) => request));
+  const moved = told.filter(({ id }) => moves.has(id));
+  const stalls = moved.map(({ longestMs, usualMs }) => Math.round(longestMs - usualMs));
+  return {
+    fault,
+    times,
+    streams: told.length,
+    cut: told.filter(({ cut }) => cut !== null).length,
+    wrongTokens: sum(told.map(({ wrong }) => wrong)),
+    doubledTokens: sum(told.map(({ doubled }) => doubled)),
+    resumed: 0,
+    moved: moved.length,
+    addedStall: stalls.length === 0 ? null : spread(stalls),
+    admissionOff: { max: latest(leaves.map(({ admissionOffMs }) => admissionOffMs)) },
+    empty: { max: latest(leaves.map(({ emptyMs }) => emptyMs)) },
+    entryLost: facts.filter(({ fact }) => fact === 'stream.entryLost').length,
+  };
+}
+
+/** Requests that were begun in vain on a silent member more than once. */
+export function waitedTwice({ facts }: Findings): number {
+  const waits = facts.filter(
+    ({ fact, tokens, cause }) => fact === 'stream.moved' && tokens === 0 && cause === 'silence',
+  );
+  const requests = waits.map(({ request }) => request);
+  return requests.length - new Set(requests).size;
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
+
+/** One that never came is later than any. */
+const latest = (times: readonly (number | null)[]): number | null =>
+  times.length === 0 ? null : Math.max(...times.map((ms) => ms ?? Number.MAX_SAFE_INTEGER));
+
+export function inWords(report: Report): string {
+  const { addedStall: stall, admissionOff, empty } = report;
+  const rows = [
+    [report.fault, `${report.times} times`],
+    [
+      'streams',
+      `${report.streams} started, ${report.cut} cut, ${report.entryLost} lost with their entry node`,
+    ],
+    ['tokens', `${report.wrongTokens} wrong, ${report.doubledTokens} doubled`],
+    ['hit', `${report.moved} moved to another engine, ${report.resumed} resumed at another node`],
+    ['added stall', stall === null ? 'none' : `p50 ${stall.p50}, p99 ${stall.p99}, max ${stall.max} ms`],
+    ...(admissionOff.max === null ? [] : [['notice', `admission off after ${admissionOff.max} ms at most`]]),
+    ...(empty.max === null ? [] : [['', `engine empty after ${empty.max} ms at most`]]),
+  ];
+  return rows.map(([what = '', how]) => `${what.padEnd(14)}${how}\n`).join('');
+}
