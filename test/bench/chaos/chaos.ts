@@ -64,7 +64,7 @@ async function run({ fault, times, seed, facts }: Wanted): Promise<Findings> {
     const chance = new Chance(seed);
     const startedAt = performance.now();
     const traffic = openTraffic(site.entries, new Chance(seed + 1));
-    const leaves = await strike(site, { fault, plan, times }, chance);
+    const leaves = await strike(site, { fault, plan, times, started: traffic.started }, chance);
     const told = await traffic.finish();
     say(`${told.length} streams in ${Math.round((performance.now() - startedAt) / 1_000)} s`);
     await new Promise((resolve) => setTimeout(resolve, tailMs));

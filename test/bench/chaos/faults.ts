@@ -7,7 +7,7 @@ import { unreachable } from '../../../src/std/assert.ts';
 import type { DevNode } from '../../cluster/dev-cluster.ts';
 import { isReady, statusOf, timeUntil } from '../../demo/observe.ts';
 import type { Chance } from './chance.ts';
-import { noticeMs, type FaultName, type Plan } from './plan.ts';
+import { noticeMs, perFault, type FaultName, type Plan } from './plan.ts';
 import type { Site } from './site.ts';
 
 /** Of one notice, ms; null: it never came to that. */
@@ -20,10 +20,18 @@ const lookMs = 100;
 /** A cluster that has no capacity back by then never will, ms. */
 const roomMs = 120_000;
 
+type Season = {
+  readonly fault: FaultName;
+  readonly plan: Plan;
+  readonly times: number;
+  /** Streams so far. */
+  readonly started: () => number;
+};
+
 /** Resolves when all have happened, and been taken back where they are. */
 export async function strike(
   site: Site,
-  { fault, plan, times }: { readonly fault: FaultName; readonly plan: Plan; readonly times: number },
+  { fault, plan, times, started }: Season,
   chance: Chance,
 ): Promise<readonly Leave[]> {
   const leaves: Leave[] = [];
@@ -31,6 +39,7 @@ export async function strike(
   const acts: Promise<void>[] = [];
   for (let count = 0; count < times; count++) {
     await pause(chance.exponential(plan.pauseMs));
+    while (started() < perFault.started * (count + 1)) await pause(lookMs);
     const victim = chance.of(await whenRoom(site, plan, away));
     const lastsMs = chance.between(plan.lastsMs.min, plan.lastsMs.max);
     away.add(victim.id);

@@ -86,7 +86,8 @@ function judge({ promptIds, ids, text, finishes, waits }: Heard, tokens: number,
   const expected = expectedContinuation({ promptIds, count: cut === null ? tokens : ids.length });
   const accuracy = compare(ids, expected);
   // Right ids with another text would be a splice that only the reader sees.
-  const garbled = cut === null && accuracy.wrong + accuracy.doubled === 0 && text !== textOf(ids) ? 1 : 0;
+  const garbled =
+    cut === null && accuracy.wrong + accuracy.doubled === 0 && whole(text) !== whole(textOf(ids)) ? 1 : 0;
   const sorted = [...waits].sort((a, b) => a - b);
   return {
     ...accuracy,
@@ -99,4 +100,6 @@ function judge({ promptIds, ids, text, finishes, waits }: Heard, tokens: number,
   };
 }
 
+/** Without what is left of a character that max_tokens cut through: an engine keeps it to itself. */
+const whole = (text: string): string => text.replace(/\uFFFD+$/, '');
 const textOf = (ids: readonly number[]): string => decode(ids, { skipSpecial: true });
