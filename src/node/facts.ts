@@ -120,6 +120,14 @@ export const facts = {
     level: 'debug',
     counter: { name: 'synkti_streams_abandoned_total', help: 'Answers whose client left.' },
   },
+  'stream.handedOver': {
+    level: 'info',
+    counter: {
+      name: 'synkti_streams_handed_over_total',
+      help: 'Answers that this node let go of because another entry node goes on with them, by reason.',
+      labels: ['why'],
+    },
+  },
   'stream.entryLost': {
     level: 'warn',
     counter: {

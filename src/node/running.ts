@@ -6,9 +6,9 @@ import type { Choice } from '../routing/choose.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Effect, Event, MoveCause } from '../stream/events.ts';
 import * as generation from '../stream/generation.ts';
-import type { State } from '../stream/generation.ts';
 import type { Refusal } from '../stream/refusal.ts';
 import type { GenerationRequest } from '../stream/request.ts';
+import { init, type State } from '../stream/state.ts';
 import { drive, type Driven } from './drive.ts';
 import type { Leg, LegNews, OpenLeg } from './leg.ts';
 import type { Clock } from './ports.ts';
@@ -54,7 +54,7 @@ export class Running {
     this.#client = client;
     this.#about = about;
     this.#model = request.model;
-    const initial = generation.init(request, ports.clock.now());
+    const initial = init(request, ports.clock.now());
     this.#driven = drive<State, Event, Effect>(generation, initial, ports.clock, (effect) =>
       this.#perform(effect),
     );
@@ -78,7 +78,7 @@ export class Running {
   }
 
   cut(): void {
-    this.#driven.deliver({ type: 'cut' });
+    this.#driven.deliver({ type: 'cut', resumes: false });
   }
 
   clientLeft(): void {
@@ -96,6 +96,8 @@ export class Running {
         return this.#ports.serving.doubt(effect.member);
       case 'ask-again':
         return this.move(effect.member, effect.cause);
+      case 'log':
+        return;
       case 'send':
         return this.#client.send(effect.data, this.#servedBy());
       case 'close':

@@ -7,8 +7,9 @@ import type { Item } from './chunk.ts';
 import type { LegRequest } from './continuation.ts';
 import { isContinuable, newJournal, nextLeg, rollBack, type Journal } from './journal.ts';
 import * as plain from './plain.ts';
-import type { Heard } from './plain.ts';
-import type { GenerationRequest } from './request.ts';
+import type { Heard, Said } from './plain.ts';
+import type { LogRecord } from './record.ts';
+import type { GenerationRequest, PlainRequest } from './request.ts';
 import { hearWhole, newWhole, wholeLeg, type Whole } from './whole.ts';
 
 export type Carrier =
@@ -53,14 +54,27 @@ export const tokensHeard = (carrier: Carrier): number =>
 export const tokensSafe = (carrier: Carrier): number => (carrier.type === 'plain' ? carrier.journal.safe : 0);
 
 /** What ends the answer: events that are still owed, or the whole answer of a request that is not streamed. */
-export type Ending =
-  | { readonly type: 'events'; readonly events: readonly string[] }
-  | { readonly type: 'body'; readonly body: string };
+export type Ending = { readonly records: readonly LogRecord[] } & (
+  | { readonly type: 'events'; readonly events: readonly Said[] }
+  | { readonly type: 'body'; readonly body: string }
+);
 
 export function endingOf(carrier: Carrier): Ending {
-  if (carrier.type === 'whole') return { type: 'events', events: [] };
+  if (carrier.type === 'whole') return { type: 'events', events: [], records: [] };
   const { journal } = carrier;
-  const last = journal.finish === null ? plain.finishByLength(journal) : [];
-  if (!journal.request.streamed) return { type: 'body', body: plain.answer(journal) };
-  return { type: 'events', events: [...last, ...plain.closing(journal)] };
+  const { events, records: last } =
+    journal.finish === null ? plain.finishByLength(journal) : { events: [], records: [] };
+  const records = [...last, plain.closed(journal)];
+  if (!journal.request.streamed) return { type: 'body', body: plain.answer(journal), records };
+  return { type: 'events', events: [...events, ...plain.closing(journal)], records };
+}
+
+/** As another entry node left it, with all that its client was told or will be. */
+export function restore(
+  request: PlainRequest,
+  records: readonly LogRecord[],
+): { readonly carrier: Carrier; readonly events: readonly Said[] } {
+  const journal = newJournal(request);
+  const events = records.flatMap((record) => plain.retell(journal, record));
+  return { carrier: { type: 'plain', journal }, events };
 }

@@ -3,6 +3,8 @@ import type { MemberId } from '../std/member-id.ts';
 import type { Item } from './chunk.ts';
 import type { LegRequest } from './continuation.ts';
 import type { LossCause } from './loss.ts';
+import type { Mark } from './mark.ts';
+import type { LogRecord } from './record.ts';
 import type { Refusal, Unplaced } from './refusal.ts';
 
 /**
@@ -32,8 +34,10 @@ export type Event =
       readonly elsewhere: boolean;
     }
   | { readonly type: 'client-left' }
-  /** This node goes and can relay no longer. */
-  | { readonly type: 'cut' }
+  /** This node goes and can relay no longer. `resumes`: the client goes on elsewhere by itself. */
+  | { readonly type: 'cut'; readonly resumes: boolean }
+  /** Another entry node goes on with it. */
+  | { readonly type: 'taken' }
   | { readonly type: 'tick' };
 
 export type Effect =
@@ -51,8 +55,10 @@ export type Effect =
   | { readonly type: 'doubt'; readonly member: MemberId }
   /** To be answered by `move`, with what is true by then. */
   | { readonly type: 'ask-again'; readonly member: MemberId; readonly cause: MoveCause }
-  /** The payload of one event of the client's stream. */
-  | { readonly type: 'send'; readonly data: string }
+  /** For whoever may have to go on with it in our place; before the events that it stands for. */
+  | { readonly type: 'log'; readonly records: readonly LogRecord[] }
+  /** The payload of one event of the client's stream. `mark`: where it stands; null: in no answer, it is an error. */
+  | { readonly type: 'send'; readonly data: string; readonly mark: Mark | null }
   /** The client's stream is complete. */
   | { readonly type: 'close' }
   /** The whole answer: nothing was sent before it and nothing follows. */
@@ -74,6 +80,8 @@ export type StreamFact =
   | ({ readonly fact: 'stream.finished'; readonly durationMs: number } & Account)
   | ({ readonly fact: 'stream.failed'; readonly cause: LossCause | 'no-place' } & Account)
   | ({ readonly fact: 'stream.abandoned' } & Account)
+  /** Its client goes on with it at another node, or has begun to. */
+  | ({ readonly fact: 'stream.handedOver'; readonly why: 'drain' | 'taken' } & Account)
   | ({ readonly fact: 'stream.entryLost' } & Account);
 
 /** `tokens`: of the answer as far as it got; 0 for what is passed on untouched, whose tokens nobody counts. */

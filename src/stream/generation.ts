@@ -16,7 +16,6 @@ import { after, earliest, never, type Instant } from '../std/time.ts';
 import { complaintJson, done } from './answer.ts';
 import {
   asWhole,
-  carry,
   endingOf,
   hearItem,
   isMovable,
@@ -25,13 +24,14 @@ import {
   nextLegOf,
   tokensHeard,
   tokensSafe,
-  type Carrier,
 } from './carrier.ts';
-import type { Account, Effect, Event, MoveCause, StreamFact } from './events.ts';
+import type { Effect, Event, StreamFact } from './events.ts';
 import type { LossCause } from './loss.ts';
-import { brokenOff, entryLeaves, notPlaced, type Refusal } from './refusal.ts';
-import type { GenerationRequest } from './request.ts';
+import type { Said } from './plain.ts';
+import type { LogRecord } from './record.ts';
+import { brokenOff, entryLeaves, notPlaced, takenOver, type Refusal } from './refusal.ts';
 import * as rhythm from './rhythm.ts';
+import { account, memberOf, type Phase, type State } from './state.ts';
 import { isAborted } from './whole.ts';
 
 /** Moves in a row that bring no new token: the third engine that a request breaks is the last. */
@@ -42,84 +42,7 @@ const seekAgainMs = 250;
 /** An engine's answers that another engine may not give. */
 const passingStatuses = new Set([429, 500, 502, 503, 504]);
 
-type Phase =
-  | { readonly phase: 'seeking'; readonly until: Instant }
-  /** `member` is null only until the shell has answered `open`. */
-  | {
-      readonly phase: 'reaching';
-      readonly member: MemberId | null;
-      /** false: it has no word for us before the answer is complete. */
-      readonly streamed: boolean;
-      readonly answered: boolean;
-      readonly judgeAt: Instant;
-    }
-  | {
-      readonly phase: 'flowing';
-      readonly member: MemberId;
-      readonly heardAt: Instant;
-      /** Not moved by every chunk: when it is reached, the silence so far is looked at. */
-      readonly judgeAt: Instant;
-    }
-  | { readonly phase: 'closing'; readonly judgeAt: Instant }
-  | { readonly phase: 'over' };
-
-/** Where the answer broke off, until another engine goes on with it. */
-type Break = {
-  readonly from: MemberId;
-  readonly cause: LossCause;
-  readonly since: Instant;
-  readonly tokens: number;
-};
-
-export type State = {
-  readonly model: string;
-  readonly begunAt: Instant;
-  carrier: Carrier;
-  phase: Phase;
-  /**
-   * The stream's rhythm, ms. Kept over moves: a stream that is slow everywhere would else be taken from every engine
-   * in turn.
-   */
-  gapMs: number;
-  /** The newest leg; 0 before the first. */
-  leg: number;
-  /** Tokens that were safe when it began. */
-  carried: number;
-  /** Members that failed this generation since its last new token. */
-  avoid: readonly MemberId[];
-  broken: Break | null;
-  /** Since when a member is looked for. */
-  soughtSince: Instant;
-  /** An order to move that could not be followed yet. */
-  ordered: { readonly member: MemberId; readonly cause: MoveCause; readonly againAt: Instant } | null;
-  /** Legs that ended before the answer did, for whatever reason. */
-  losses: number;
-  /** Moves that another engine really went on with. */
-  moves: number;
-  fruitlessMoves: number;
-  /** The last refusal in an engine's own words. */
-  lastAnswer: { readonly status: number; readonly body: string } | null;
-};
-
 type Step = readonly [State, readonly Effect[]];
-
-export const init = (request: GenerationRequest, now: Instant): State => ({
-  model: request.model,
-  begunAt: now,
-  carrier: carry(request),
-  phase: { phase: 'seeking', until: never },
-  gapMs: rhythm.gapMsUnseen,
-  leg: 0,
-  carried: 0,
-  avoid: [],
-  broken: null,
-  soughtSince: now,
-  ordered: null,
-  losses: 0,
-  moves: 0,
-  fruitlessMoves: 0,
-  lastAnswer: null,
-});
 
 export const wake: Event = { type: 'tick' };
 
@@ -158,7 +81,9 @@ export function step(state: State, event: Event, now: Instant): Step {
     case 'client-left':
       return over(state, [abort(state), fact({ fact: 'stream.abandoned', ...account(state) })]);
     case 'cut':
-      return onCut(state);
+      return onCut(state, event.resumes);
+    case 'taken':
+      return handOver(state, 'taken', tell(state, takenOver));
     case 'tick':
       return onTick(state, now);
     default:
@@ -196,8 +121,8 @@ function onUnreached(state: State, now: Instant): Step {
 }
 
 function onItem(state: State, { item }: Extract<Event, { type: 'item' }>, now: Instant): Step {
-  const { events, verdict } = hearItem(state.carrier, item);
-  const sends = events.map((data): Effect => ({ type: 'send', data }));
+  const { events, records, verdict } = hearItem(state.carrier, item);
+  const sends = says(events);
   if (verdict.type === 'lost') return onLost(state, verdict.cause, now);
   if (verdict.type === 'unfit') {
     const cut = abort(state);
@@ -205,7 +130,7 @@ function onItem(state: State, { item }: Extract<Event, { type: 'item' }>, now: I
     const [opened, effects] = open(state, now);
     return [opened, [cut, ...effects]];
   }
-  const effects = [...noteRhythm(state, now), ...sends];
+  const effects = [...noteRhythm(state, now), ...logs(records), ...sends];
   if (verdict.type === 'closing') state.phase = { phase: 'closing', judgeAt: after(now, rhythm.closingMs) };
   if (verdict.type !== 'complete') return [state, effects];
   const engineGoesOn = item.type !== 'done';
@@ -352,8 +277,8 @@ function complete(state: State, now: Instant, before: readonly Effect[]): Step {
   const last: readonly Effect[] =
     ending.type === 'body'
       ? [{ type: 'answer', status: 200, body: ending.body }]
-      : [...ending.events.map((data): Effect => ({ type: 'send', data })), { type: 'close' }];
-  return over(state, [...before, ...last, finished(state, now)]);
+      : [...says(ending.events), { type: 'close' }];
+  return over(state, [...before, ...logs(ending.records), ...last, finished(state, now)]);
 }
 
 function fail(state: State, cause: LossCause | 'no-place'): Step {
@@ -364,17 +289,24 @@ function fail(state: State, cause: LossCause | 'no-place'): Step {
   return over(state, [abort(state), ...told, fact({ fact: 'stream.failed', cause, ...account(state) })]);
 }
 
-function onCut(state: State): Step {
+function onCut(state: State, resumes: boolean): Step {
+  if (resumes && isMovable(state.carrier)) {
+    const owed: readonly Effect[] = isOut(state.carrier) ? [{ type: 'close' }] : tell(state, entryLeaves);
+    return handOver(state, 'drain', owed);
+  }
   const lost = fact({ fact: 'stream.entryLost', ...account(state) });
   return over(state, [abort(state), ...tell(state, entryLeaves), lost]);
 }
+
+const handOver = (state: State, why: 'drain' | 'taken', told: readonly Effect[]): Step =>
+  over(state, [abort(state), ...told, fact({ fact: 'stream.handedOver', why, ...account(state) })]);
 
 /** An error in the client's stream, or instead of it. */
 const tell = (state: State, refusal: Refusal): readonly Effect[] =>
   isOut(state.carrier)
     ? [
-        { type: 'send', data: complaintJson(refusal.complaint) },
-        { type: 'send', data: done },
+        { type: 'send', data: complaintJson(refusal.complaint), mark: null },
+        { type: 'send', data: done, mark: null },
         { type: 'close' },
       ]
     : [{ type: 'refuse', refusal }];
@@ -384,15 +316,12 @@ function over(state: State, effects: readonly Effect[]): Step {
   return [state, effects];
 }
 
+const says = (events: readonly Said[]): readonly Effect[] =>
+  events.map((said): Effect => ({ type: 'send', ...said }));
+const logs = (records: readonly LogRecord[]): readonly Effect[] =>
+  records.length === 0 ? [] : [{ type: 'log', records }];
 const abort = (state: State): Effect => ({ type: 'abort', leg: state.leg });
 const fact = (said: StreamFact): Effect => ({ type: 'fact', fact: said });
-const memberOf = ({ phase }: State): MemberId | null => ('member' in phase ? phase.member : null);
-
-const account = ({ model, carrier, moves }: State): Account => ({
-  model,
-  tokens: tokensHeard(carrier),
-  moves,
-});
 
 const finished = (state: State, now: Instant): Effect =>
   fact({ fact: 'stream.finished', durationMs: Math.round(now - state.begunAt), ...account(state) });

@@ -13,6 +13,7 @@ import { assert } from '../std/assert.ts';
 import type { Finish, Head } from './answer.ts';
 import type { Choice, Json } from './chunk.ts';
 import { continuationLeg, firstLeg, remainingTokens, type LegRequest } from './continuation.ts';
+import { start, type Mark } from './mark.ts';
 import type { PlainRequest } from './request.ts';
 import { cutPoint, findStop, heldBackMax } from './stop.ts';
 
@@ -35,8 +36,11 @@ export type Journal = {
   unfit: boolean;
   recent: string;
   pending: string;
-  /** How many of `ids` the client was given, or would have been. */
+  /** How many of `ids` the client was given, or would have been, and where that is. */
   idsOut: number;
+  mark: Mark;
+  /** How many of them were written down for other nodes; null: not even that it was born; Infinity: no more. */
+  noted: number | null;
   /** Something of the answer has left; from then on `head` stands. Never true of an answer that is not streamed. */
   out: boolean;
   /** Text kept for an answer that is given as a whole. */
@@ -60,6 +64,8 @@ export const newJournal = (request: PlainRequest): Journal => ({
   recent: '',
   pending: '',
   idsOut: 0,
+  mark: start,
+  noted: null,
   out: false,
   said: [],
   continued: false,
@@ -97,6 +103,8 @@ export function nextLeg(journal: Journal): LegRequest | null {
 type Gain = {
   /** For the client, now: text is past any stop string that may still come. Null: nothing to say yet. */
   readonly text: string | null;
+  /** What the chunk added to the answer's text, an echo taken off. */
+  readonly added: string;
   /** The machine saw a stop string that the engine did not: it is to be cut off. */
   readonly cutOff: boolean;
 };
@@ -117,7 +125,7 @@ export function take(journal: Journal, choice: Choice): Gain {
     stopped ?? (choice.finish === null ? null : { reason: choice.finish, stopReason: choice.stopReason });
   const cutOff = stopped !== null && choice.finish === null;
   const silent = choice.text === '' && choice.foreign === null && journal.finish === null;
-  return { text: silent ? null : release(journal), cutOff };
+  return { text: silent ? null : release(journal), added, cutOff };
 }
 
 /** Appends to the text; at a match it ends there, and the finish is returned. */

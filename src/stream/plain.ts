@@ -1,9 +1,11 @@
 /** A plain generation as its client sees it: what the journal lets go of, in the shapes and amounts asked for. */
 import { assert } from '../std/assert.ts';
 import { done, partChunk, roleChunk, usageChunk, wholeAnswer } from './answer.ts';
-import type { Chunk, Item, Json } from './chunk.ts';
+import type { Choice, Chunk, Item, Json } from './chunk.ts';
 import { take, type Journal } from './journal.ts';
 import type { LossCause } from './loss.ts';
+import { pass, start, turn, type Mark } from './mark.ts';
+import type { LogRecord } from './record.ts';
 
 export type Verdict =
   | { readonly type: 'going' }
@@ -14,19 +16,29 @@ export type Verdict =
   /** Cannot be told from ids after all, and nothing was delivered: ask again, untouched. */
   | { readonly type: 'unfit' };
 
-export type Heard = { readonly events: readonly string[]; readonly verdict: Verdict };
+/** One event for the client. */
+export type Said = { readonly data: string; readonly mark: Mark };
 
-const going: Heard = { events: [], verdict: { type: 'going' } };
-const lost = (cause: LossCause): Heard => ({ events: [], verdict: { type: 'lost', cause } });
+/** `records`: what another entry node would need to know of it. */
+export type Heard = {
+  readonly events: readonly Said[];
+  readonly records: readonly LogRecord[];
+  readonly verdict: Verdict;
+};
+
+export const heard = (verdict: Verdict): Heard => ({ events: [], records: [], verdict });
+
+const going = heard({ type: 'going' });
+const lost = (cause: LossCause): Heard => heard({ type: 'lost', cause });
 
 export function hear(journal: Journal, item: Item): Heard {
   switch (item.type) {
     case 'chunk':
       return hearChunk(journal, item.chunk);
     case 'done':
-      return journal.finish === null ? lost('bare-done') : { events: [], verdict: { type: 'complete' } };
+      return journal.finish === null ? lost('bare-done') : heard({ type: 'complete' });
     case 'error':
-      return journal.finish === null ? lost('error') : { events: [], verdict: { type: 'complete' } };
+      return journal.finish === null ? lost('error') : heard({ type: 'complete' });
     case 'nonsense':
       return lost('nonsense');
   }
@@ -42,18 +54,74 @@ function hearChunk(journal: Journal, chunk: Chunk): Heard {
   }
   if (journal.finish !== null) return going;
   if (choice.finish === 'abort' || choice.finish === 'error') return lost(choice.finish);
-  if (choice.foreign !== null && mustBeWhole(journal)) return { events: [], verdict: { type: 'unfit' } };
-  const { text, cutOff } = take(journal, choice);
+  if (choice.foreign !== null && mustBeWhole(journal)) return heard({ type: 'unfit' });
+  const { text, added, cutOff } = take(journal, choice);
+  const records = note(journal, { added, single: choice.ids?.length === 1 });
   const events = text === null ? [] : tell(journal, text, choice.foreign);
-  if (cutOff) return { events, verdict: { type: 'complete' } };
-  return { events, verdict: { type: journal.finish === null ? 'going' : 'closing' } };
+  if (cutOff) return { events, records, verdict: { type: 'complete' } };
+  return { events, records, verdict: { type: journal.finish === null ? 'going' : 'closing' } };
+}
+
+/** What is kept from the client is not written down either: another entry node makes it again. */
+function note(
+  journal: Journal,
+  { added, single }: { readonly added: string; readonly single: boolean },
+): readonly LogRecord[] {
+  const { ids, noted, head, fingerprint, promptIds, finish } = journal;
+  if (journal.unfit) return noteUnfit(journal);
+  if (journal.safe < ids.length && finish === null) return [];
+  assert(head !== null, 'a chunk was heard');
+  const said: LogRecord = { type: 'said', ids: ids.slice(noted ?? 0), text: added, single, finish };
+  journal.noted = ids.length;
+  if (noted !== null || promptIds === null) return [said];
+  return [{ type: 'born', head, fingerprint, promptIds }, said];
+}
+
+function noteUnfit(journal: Journal): readonly LogRecord[] {
+  if (journal.noted === Infinity) return [];
+  journal.noted = Infinity;
+  return [{ type: 'unfit' }];
+}
+
+/** The same words once more, from what was written down. */
+export function retell(journal: Journal, record: LogRecord): readonly Said[] {
+  switch (record.type) {
+    case 'born':
+      journal.head = record.head;
+      journal.fingerprint = record.fingerprint;
+      journal.promptIds = record.promptIds;
+      journal.noted = 0;
+      return [];
+    case 'said':
+      return choicesOf(record).flatMap((choice) => {
+        const { text } = take(journal, choice);
+        journal.noted = journal.ids.length;
+        return text === null ? [] : tell(journal, text, null);
+      });
+    case 'closed':
+      journal.fingerprint ??= record.fingerprint;
+      journal.counted = record.counted;
+      return [];
+    case 'unfit':
+      journal.unfit = true;
+      return [];
+  }
+}
+
+/** Tokens that had no text of their own came one by one, before the one that completed the character. */
+function choicesOf({ ids, text, single, finish }: Extract<LogRecord, { type: 'said' }>): readonly Choice[] {
+  const last = single ? ids.length - 1 : 0;
+  const rest = { promptIds: null, foreign: null, stopReason: null, finish: null };
+  const silent = ids.slice(0, Math.max(0, last)).map((id): Choice => ({ ...rest, ids: [id], text: '' }));
+  const ending = finish === null ? {} : { finish: finish.reason, stopReason: finish.stopReason };
+  return [...silent, { ...rest, ids: ids.slice(Math.max(0, last)), text, ...ending }];
 }
 
 /** Reasoning and calls are put together, and searched for stop strings, by the engine only. */
 const mustBeWhole = ({ request, out }: Journal): boolean =>
   !request.streamed || (!out && request.stops.length > 0);
 
-function tell(journal: Journal, text: string, foreign: Json | null): readonly string[] {
+function tell(journal: Journal, text: string, foreign: Json | null): readonly Said[] {
   const { request, head } = journal;
   if (!request.streamed) {
     journal.said.push(text);
@@ -74,20 +142,29 @@ function tell(journal: Journal, text: string, foreign: Json | null): readonly st
     fingerprint: journal.finish !== null && !wants.usage ? journal.fingerprint : null,
     usage: wants.continuousUsage ? usage(journal, journal.ids.length) : null,
   });
+  const added = journal.ids.slice(journal.idsOut);
+  journal.mark = added.length > 0 ? pass(journal.mark, added) : turn(journal.mark, 'finish');
   journal.idsOut = journal.ids.length;
   journal.out = true;
-  return first && endpoint === 'chat' ? [role, part] : [part];
+  const said = { data: part, mark: journal.mark };
+  return first && endpoint === 'chat' ? [{ data: role, mark: start }, said] : [said];
 }
 
 /** What is still owed to a streaming client once the last token is out. */
-export function closing(journal: Journal): readonly string[] {
-  const { request, head, fingerprint } = journal;
-  if (!request.wants.usage || head === null) return [done];
-  return [
-    usageChunk(request.endpoint, head, { usage: usage(journal, journal.ids.length), fingerprint }),
-    done,
-  ];
+export function closing(journal: Journal): readonly Said[] {
+  const { request, head, fingerprint, mark } = journal;
+  const last = { data: done, mark: turn(mark, 'done') };
+  if (!request.wants.usage || head === null) return [last];
+  const counted = { usage: usage(journal, journal.ids.length), fingerprint };
+  return [{ data: usageChunk(request.endpoint, head, counted), mark: turn(mark, 'usage') }, last];
 }
+
+/** What only the end of the engine's stream told. */
+export const closed = ({ fingerprint, counted, continued }: Journal): LogRecord => ({
+  type: 'closed',
+  fingerprint,
+  counted: continued ? null : counted,
+});
 
 export function answer(journal: Journal): string {
   const { request, head, finish, fingerprint, ids, promptIds } = journal;
@@ -111,9 +188,10 @@ function usage(journal: Journal, completion: number): Json {
 }
 
 /** The last token is out, but the engine died before it could say so: the answer had its full length. */
-export function finishByLength(journal: Journal): readonly string[] {
+export function finishByLength(journal: Journal): Heard {
   journal.finish = { reason: 'length', stopReason: null };
   const text = journal.pending;
   journal.pending = '';
-  return tell(journal, text, null);
+  const records = journal.head === null ? [] : note(journal, { added: '', single: false });
+  return { events: tell(journal, text, null), records, verdict: { type: 'complete' } };
 }

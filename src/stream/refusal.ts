@@ -3,7 +3,7 @@ import type { Complaint } from './answer.ts';
 import type { LossCause } from './loss.ts';
 
 export type Refusal = {
-  readonly status: 404 | 429 | 502 | 503;
+  readonly status: 404 | 409 | 410 | 429 | 502 | 503;
   readonly complaint: Complaint;
   /** When to come back; null: coming back does not help. */
   readonly retryAfterMs: number | null;
@@ -55,6 +55,17 @@ export const brokenOff = (cause: LossCause): Refusal => ({
   ),
   retryAfterMs: null,
 });
+
+export const takenOver: Refusal = {
+  status: 409,
+  complaint: {
+    message: 'This answer goes on in another connection.',
+    type: 'invalid_request_error',
+    param: null,
+    code: 'stream_taken',
+  },
+  retryAfterMs: null,
+};
 
 export const entryLeaves: Refusal = {
   status: 503,

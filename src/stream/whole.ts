@@ -6,7 +6,8 @@
 import { done } from './answer.ts';
 import type { Item } from './chunk.ts';
 import { pathOf, type LegRequest } from './continuation.ts';
-import type { Heard } from './plain.ts';
+import { passText, start, turn, type Mark } from './mark.ts';
+import { heard, type Heard, type Said } from './plain.ts';
 import type { WholeRequest } from './request.ts';
 
 /** Opening chunks that are kept back: one a choice, and vLLM takes no more choices than this. */
@@ -18,6 +19,7 @@ export type Whole = {
   opening: string[];
   finished: boolean;
   out: boolean;
+  mark: Mark;
 };
 
 export const newWhole = (request: WholeRequest): Whole => ({
@@ -25,6 +27,7 @@ export const newWhole = (request: WholeRequest): Whole => ({
   opening: [],
   finished: false,
   out: false,
+  mark: start,
 });
 
 export const wholeLeg = ({ endpoint, raw, streamed }: WholeRequest): LegRequest => ({
@@ -37,12 +40,12 @@ export function hearWhole(whole: Whole, item: Item): Heard {
   switch (item.type) {
     case 'done':
       return whole.finished
-        ? { events: [...flush(whole), done], verdict: { type: 'complete' } }
-        : { events: [], verdict: { type: 'lost', cause: 'bare-done' } };
+        ? { ...heard({ type: 'complete' }), events: [...flush(whole), say(whole, done)] }
+        : heard({ type: 'lost', cause: 'bare-done' });
     case 'error':
-      return { events: [], verdict: { type: 'lost', cause: 'error' } };
+      return heard({ type: 'lost', cause: 'error' });
     case 'nonsense':
-      return { events: [], verdict: { type: 'lost', cause: 'nonsense' } };
+      return heard({ type: 'lost', cause: 'nonsense' });
     case 'chunk':
       return hearChunk(whole, item);
   }
@@ -51,7 +54,7 @@ export function hearWhole(whole: Whole, item: Item): Heard {
 function hearChunk(whole: Whole, { chunk, raw }: Extract<Item, { type: 'chunk' }>): Heard {
   const reasons = chunk.choices.map(({ finish }) => finish);
   for (const cause of ['abort', 'error'] as const) {
-    if (reasons.includes(cause)) return { events: [], verdict: { type: 'lost', cause } };
+    if (reasons.includes(cause)) return heard({ type: 'lost', cause });
   }
   whole.finished ||= reasons.some((reason) => reason !== null);
   const isOpening =
@@ -59,16 +62,22 @@ function hearChunk(whole: Whole, { chunk, raw }: Extract<Item, { type: 'chunk' }
     chunk.choices.every((c) => c.text === '' && c.foreign === null && c.finish === null && c.ids === null);
   if (isOpening && !whole.out && whole.opening.length < openingMax) {
     whole.opening.push(raw);
-    return { events: [], verdict: { type: 'going' } };
+    return heard({ type: 'going' });
   }
-  return { events: [...flush(whole), raw], verdict: { type: 'going' } };
+  return { ...heard({ type: 'going' }), events: [...flush(whole), say(whole, raw)] };
 }
 
-function flush(whole: Whole): readonly string[] {
+function flush(whole: Whole): readonly Said[] {
   const held = whole.opening;
   whole.opening = [];
   whole.out = true;
-  return held;
+  return held.map((raw) => say(whole, raw));
+}
+
+/** Its tokens are not known, so its events are counted. */
+function say(whole: Whole, data: string): Said {
+  whole.mark = data === done ? turn(whole.mark, 'done') : passText(whole.mark, data);
+  return { data, mark: whole.mark };
 }
 
 /** A whole JSON answer can be broken too: a stopping vLLM gives 200, a cut text and the finish reason `abort`. */

@@ -2,9 +2,12 @@
 import { readItem } from '../../src/stream/chunk.ts';
 import type { LegRequest } from '../../src/stream/continuation.ts';
 import type { Effect, Event, StreamFact } from '../../src/stream/events.ts';
-import { deadline, init, step, type State } from '../../src/stream/generation.ts';
+import { deadline, step } from '../../src/stream/generation.ts';
+import type { Said } from '../../src/stream/plain.ts';
+import type { LogRecord } from '../../src/stream/record.ts';
 import type { Refusal } from '../../src/stream/refusal.ts';
 import { readRequest, type GenerationRequest } from '../../src/stream/request.ts';
+import { init, type State } from '../../src/stream/state.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { instant, type Instant } from '../../src/std/time.ts';
 import { respond, type Script } from './scripted-engine.ts';
@@ -18,6 +21,9 @@ export type Cut = {
 
 export type Told = {
   readonly sent: readonly string[];
+  /** The same with their places, and how many records there were by then. */
+  readonly said: readonly (Said & { readonly records: number })[];
+  readonly records: readonly LogRecord[];
   readonly closed: boolean;
   readonly answer: { readonly status: number; readonly body: string } | null;
   readonly refusal: Refusal | null;
@@ -36,11 +42,18 @@ export const errorEvent =
   '{"error":{"message":"EngineCore encountered an issue.","type":"InternalServerError","param":null,"code":500}}';
 
 /** `sequence`: what became of each leg, in order; later legs run to their end. */
-export function converse(request: GenerationRequest, script: Script, cuts: readonly Cut[]): Told {
-  let state = init(request, instant(0));
+export function converse(
+  request: GenerationRequest,
+  script: Script,
+  cuts: readonly Cut[],
+  from: State = init(request, instant(0)),
+): Told {
+  let state = from;
   let now = instant(0);
   const told = {
     sent: [] as string[],
+    said: [] as (Said & { records: number })[],
+    records: [] as LogRecord[],
     closed: false,
     answer: null as Told['answer'],
     refusal: null as Refusal | null,
@@ -51,7 +64,11 @@ export function converse(request: GenerationRequest, script: Script, cuts: reado
   const events: Event[] = [{ type: 'begin' }];
 
   function perform(effect: Effect): void {
-    if (effect.type === 'send') told.sent.push(effect.data);
+    if (effect.type === 'send') {
+      const { data, mark } = effect;
+      told.sent.push(data);
+      if (mark !== null) told.said.push({ data, mark, records: told.records.length });
+    } else if (effect.type === 'log') told.records.push(...effect.records);
     else if (effect.type === 'close') told.closed = true;
     else if (effect.type === 'answer') told.answer = { status: effect.status, body: effect.body };
     else if (effect.type === 'refuse') told.refusal = effect.refusal;

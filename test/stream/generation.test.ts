@@ -305,7 +305,7 @@ test('[S14] what an earlier leg still says changes nothing, and after the end no
   led.at(220, { type: 'client-left' });
   deepEqual(led.at(221, { type: 'placed', leg: 2, member: memberId('b') }), []);
   deepEqual(led.at(222, { type: 'tick' }), []);
-  deepEqual(led.at(223, { type: 'cut' }), []);
+  deepEqual(led.at(223, { type: 'cut', resumes: false }), []);
   equal(led.deadline(), Infinity);
 });
 
@@ -314,9 +314,21 @@ test('[S15] a client that leaves aborts the engine', () => {
 });
 
 test('[S15] a node that goes ends its streams by an error event, and counts them', () => {
-  const effects = flowing().at(200, { type: 'cut' });
+  const effects = flowing().at(200, { type: 'cut', resumes: false });
   deepEqual(types(effects), ['abort', 'send', 'send', 'close', 'fact']);
   ok(effects.some((effect) => effect.type === 'fact' && effect.fact.fact === 'stream.entryLost'));
+});
+
+test('[S15] a client that goes on elsewhere by itself gets no error, only the end of its connection', () => {
+  const effects = flowing().at(200, { type: 'cut', resumes: true });
+  deepEqual(types(effects), ['abort', 'close', 'fact']);
+  ok(effects.some((effect) => effect.type === 'fact' && effect.fact.fact === 'stream.handedOver'));
+});
+
+test('[S31] an answer that another entry node goes on with ends here by an error event', () => {
+  const effects = flowing().at(200, { type: 'taken' });
+  deepEqual(types(effects), ['abort', 'send', 'send', 'close', 'fact']);
+  ok(effects.some((effect) => effect.type === 'send' && effect.data.includes('stream_taken')));
 });
 
 test('[S16] a request that nobody can take is refused at once, with the status that fits', () => {

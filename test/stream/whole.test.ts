@@ -54,7 +54,8 @@ test('[S12] reasoning is passed on, and cannot be continued from there', () => {
     id: 'c',
     choices: [{ index: 0, delta: { reasoning: 'hm' }, finish_reason: null, token_ids: [5] }],
   });
-  const [sent] = led.item(120, 1, thought);
+  const [logged, sent] = led.item(120, 1, thought);
+  ok(logged?.type === 'log' && logged.records[0]?.type === 'unfit');
   ok(sent?.type === 'send' && sent.data.includes('"reasoning":"hm"'));
   deepEqual(types(led.at(130, { type: 'ended', leg: 1, cause: 'reset' })), [
     'abort',

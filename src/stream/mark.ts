@@ -1,0 +1,58 @@
+/**
+ * Where in an answer one event stands: how many tokens a client has with it, and a hash over all of them. The hash does
+ * not depend on how tokens were cut into events, so an answer that is made again elsewhere can be held against it.
+ * Events that bring no token turn the hash, so that no two events of an answer have one mark.
+ *
+ * In a client's stream it is the event's id, `<stream>.<tokens>.<hash>`: what a client says to go on from there.
+ */
+export type Mark = { readonly tokens: number; readonly hash: number };
+
+/** A place in a stream that this cluster numbered. */
+export type Place = { readonly stream: string; readonly mark: Mark };
+
+export const start: Mark = { tokens: 0, hash: 0x811c9dc5 };
+
+/** No token: only its name is hashed. */
+type Turn = 'opening' | 'finish' | 'usage' | 'done';
+/** Beyond any token id. */
+const turns: Readonly<Record<Turn, number>> = {
+  opening: 0xffff_fff0,
+  finish: 0xffff_fff1,
+  usage: 0xffff_fff2,
+  done: 0xffff_fff3,
+};
+
+export function pass({ tokens, hash }: Mark, ids: readonly number[]): Mark {
+  let mixed = hash;
+  for (const id of ids) mixed = mix(mixed, id);
+  return { tokens: tokens + ids.length, hash: mixed };
+}
+
+export const turn = ({ tokens, hash }: Mark, by: Turn): Mark => ({ tokens, hash: mix(hash, turns[by]) });
+
+/** For what is passed on without ids: each event counts as one, by its text. */
+export function passText({ tokens, hash }: Mark, text: string): Mark {
+  let mixed = hash;
+  for (let i = 0; i < text.length; i++) mixed = mix(mixed, text.charCodeAt(i));
+  return { tokens: tokens + 1, hash: mixed };
+}
+
+export const isSame = (a: Mark, b: Mark): boolean => a.tokens === b.tokens && a.hash === b.hash;
+
+export const eventId = (stream: string, { tokens, hash }: Mark): string =>
+  `${stream}.${tokens}.${hash.toString(16)}`;
+
+/** null: no id of ours. */
+export function placeFrom(eventId: string): Place | null {
+  const match = /^([\w-]{22,64})\.(\d{1,9})\.([0-9a-f]{1,8})$/.exec(eventId);
+  if (match === null) return null;
+  return { stream: match[1]!, mark: { tokens: Number(match[2]), hash: Number.parseInt(match[3]!, 16) } };
+}
+
+/** One round of murmur3's finalizer: every bit of the hash depends on every token before it. */
+function mix(hash: number, value: number): number {
+  let mixed = Math.imul((hash ^ value) + 0x9e3779b9, 0x85ebca6b);
+  mixed ^= mixed >>> 13;
+  mixed = Math.imul(mixed, 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
+}

@@ -1,0 +1,197 @@
+/**
+ * What is written down of one answer, so that another entry node can go on with it: the request as it came, and what
+ * the engines said to it, chunk by chunk as far as it is safe. Read again through the same functions that heard it
+ * first, it gives the same events and the same state.
+ *
+ * As bytes each record is its kind, its length and its body. A reader passes over kinds that it does not know, and a
+ * body in JSON may have fields that it does not know: nodes of two versions share their streams.
+ */
+import { ByteReader, ByteWriter } from '../std/bytes.ts';
+import type { Finish, Head } from './answer.ts';
+import type { Endpoint, Json } from './chunk.ts';
+
+/** The request, and whose it is. */
+export type Opening = {
+  readonly endpoint: Endpoint;
+  readonly model: string;
+  /** The body as it came. */
+  readonly raw: string;
+  /** Context of the model as the first entry node knew it: what the request was read with. */
+  readonly maxModelLen: number | null;
+  /** Hash of what the client proved itself by. */
+  readonly owner: string;
+  /** Hash of method, path and body. */
+  readonly digest: string;
+};
+
+export type LogRecord =
+  | {
+      readonly type: 'born';
+      readonly head: Head;
+      readonly fingerprint: string | null;
+      readonly promptIds: readonly number[];
+    }
+  | {
+      readonly type: 'said';
+      readonly ids: readonly number[];
+      readonly text: string;
+      /** The text came with the last id alone. */
+      readonly single: boolean;
+      readonly finish: Finish | null;
+    }
+  | { readonly type: 'closed'; readonly fingerprint: string | null; readonly counted: Json | null }
+  /** From here on the client was told what cannot be told again. */
+  | { readonly type: 'unfit' };
+
+/** Kinds of records; a number is never used again for something else. */
+const kinds = { opening: 1, born: 2, said: 3, closed: 4, unfit: 5, answer: 6 } as const;
+
+/** An answer that was given as a whole. */
+type WholeRecord = { readonly type: 'answer'; readonly status: number; readonly body: string };
+
+export type Log = {
+  readonly opening: Opening;
+  readonly records: readonly LogRecord[];
+  readonly answer: WholeRecord | null;
+};
+
+export function openingBytes({ raw, ...rest }: Opening): Uint8Array {
+  return record(kinds.opening, (body) => body.text(JSON.stringify(rest)).tail(raw));
+}
+
+export const answerBytes = ({ status, body }: WholeRecord): Uint8Array =>
+  record(kinds.answer, (into) => into.varint(status).tail(body));
+
+export function recordBytes(said: LogRecord): Uint8Array {
+  switch (said.type) {
+    case 'born': {
+      const { head, fingerprint, promptIds } = said;
+      return record(kinds.born, (body) => {
+        body.text(JSON.stringify({ ...head, fingerprint })).varint(promptIds.length);
+        for (const id of promptIds) body.varint(id);
+      });
+    }
+    case 'said':
+      return record(kinds.said, (body) => writeSaid(body, said));
+    case 'closed': {
+      const { fingerprint, counted } = said;
+      return record(kinds.closed, (body) => body.text(JSON.stringify({ fingerprint, counted })));
+    }
+    case 'unfit':
+      return record(kinds.unfit, () => {});
+  }
+}
+
+const flags = { single: 1, finish: 2, all: 4 };
+
+function writeSaid(
+  body: ByteWriter,
+  { ids, text, single, finish }: Extract<LogRecord, { type: 'said' }>,
+): void {
+  const flag = (single ? flags.single : 0) + (finish === null ? 0 : flags.finish);
+  body.varint(ids.length * flags.all + flag);
+  for (const id of ids) body.varint(id);
+  if (finish !== null) body.text(JSON.stringify(finish));
+  body.tail(text);
+}
+
+function record(kind: number, write: (body: ByteWriter) => void): Uint8Array {
+  const body = new ByteWriter(32);
+  write(body);
+  return new ByteWriter(body.length + 8).varint(kind).sized(body.bytes()).bytes();
+}
+
+/** null: not a log. One that breaks off in the middle of a record is read up to there. */
+export function readLog(bytes: Uint8Array): Log | null {
+  const reader = new ByteReader(bytes);
+  let opening: Opening | null = null;
+  let answer: WholeRecord | null = null;
+  const records: LogRecord[] = [];
+  while (!reader.isAtEnd) {
+    const kind = reader.varint();
+    const body = new ByteReader(reader.sized());
+    if (reader.broken) break;
+    if (kind === kinds.opening) opening = readOpening(body);
+    else if (kind === kinds.answer) answer = { type: 'answer', status: body.varint(), body: body.tail() };
+    else {
+      const read = readRecord(kind, body);
+      if (read === 'broken' || body.broken) break;
+      if (read !== null) records.push(read);
+    }
+  }
+  return opening === null ? null : { opening, records, answer };
+}
+
+/** null: of a later version, and not needed to go on. */
+function readRecord(kind: number, body: ByteReader): LogRecord | 'broken' | null {
+  switch (kind) {
+    case kinds.born: {
+      const json = parse(body.text());
+      if (json === null) return 'broken';
+      const { id, created, model, fingerprint } = json;
+      const promptIds = readIds(body, body.varint());
+      const head = { id: String(id), created: Number(created), model: String(model) };
+      return { type: 'born', head, fingerprint: textOrNull(fingerprint), promptIds };
+    }
+    case kinds.said:
+      return readSaid(body);
+    case kinds.closed: {
+      const json = parse(body.text());
+      if (json === null) return 'broken';
+      const { fingerprint, counted } = json;
+      return {
+        type: 'closed',
+        fingerprint: textOrNull(fingerprint),
+        counted: (counted ?? null) as Json | null,
+      };
+    }
+    case kinds.unfit:
+      return { type: 'unfit' };
+    default:
+      return null;
+  }
+}
+
+function readSaid(body: ByteReader): LogRecord | 'broken' {
+  const packed = body.varint();
+  const ids = readIds(body, Math.floor(packed / flags.all));
+  const finish = packed & flags.finish ? parse(body.text()) : null;
+  if (packed & flags.finish && finish === null) return 'broken';
+  return {
+    ...{ type: 'said', ids, text: body.tail(), single: (packed & flags.single) !== 0 },
+    finish: finish === null ? null : finishOf(finish),
+  };
+}
+
+function finishOf({ reason, stopReason }: Json): Finish {
+  const known = typeof stopReason === 'string' || typeof stopReason === 'number';
+  return { reason: String(reason), stopReason: known ? stopReason : null };
+}
+
+function readIds(body: ByteReader, count: number): number[] {
+  const ids: number[] = [];
+  for (let i = 0; i < count && !body.broken; i++) ids.push(body.varint());
+  return ids;
+}
+
+function readOpening(body: ByteReader): Opening | null {
+  const json = parse(body.text());
+  if (json === null || body.broken) return null;
+  const { endpoint, model, maxModelLen, owner, digest } = json;
+  if (endpoint !== 'chat' && endpoint !== 'completions') return null;
+  return {
+    ...{ endpoint, model: String(model), raw: body.tail(), owner: String(owner), digest: String(digest) },
+    maxModelLen: typeof maxModelLen === 'number' ? maxModelLen : null,
+  };
+}
+
+const textOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+
+function parse(text: string): Json | null {
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === 'object' && json !== null ? (json as Json) : null;
+  } catch {
+    return null; // A version that writes something else here wrote a log that cannot be read: the caller says so.
+  }
+}

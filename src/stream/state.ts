@@ -1,0 +1,100 @@
+/** What a generation machine holds from one event to the next. */
+import type { MemberId } from '../std/member-id.ts';
+import { never, type Instant } from '../std/time.ts';
+import { carry, tokensHeard, type Carrier } from './carrier.ts';
+import type { Account, MoveCause } from './events.ts';
+import type { LossCause } from './loss.ts';
+import type { GenerationRequest } from './request.ts';
+import { gapMsUnseen } from './rhythm.ts';
+
+export type Phase =
+  | { readonly phase: 'seeking'; readonly until: Instant }
+  /** `member` is null only until the shell has answered `open`. */
+  | {
+      readonly phase: 'reaching';
+      readonly member: MemberId | null;
+      /** false: it has no word for us before the answer is complete. */
+      readonly streamed: boolean;
+      readonly answered: boolean;
+      readonly judgeAt: Instant;
+    }
+  | {
+      readonly phase: 'flowing';
+      readonly member: MemberId;
+      readonly heardAt: Instant;
+      /** Not moved by every chunk: when it is reached, the silence so far is looked at. */
+      readonly judgeAt: Instant;
+    }
+  | { readonly phase: 'closing'; readonly judgeAt: Instant }
+  | { readonly phase: 'over' };
+
+/** Where the answer broke off, until another engine goes on with it. */
+type Break = {
+  readonly from: MemberId;
+  readonly cause: LossCause;
+  readonly since: Instant;
+  readonly tokens: number;
+};
+
+export type State = {
+  readonly model: string;
+  readonly begunAt: Instant;
+  carrier: Carrier;
+  phase: Phase;
+  /**
+   * The stream's rhythm, ms. Kept over moves: a stream that is slow everywhere would else be taken from every engine
+   * in turn.
+   */
+  gapMs: number;
+  /** The newest leg; 0 before the first. */
+  leg: number;
+  /** Tokens that were safe when it began. */
+  carried: number;
+  /** Members that failed this generation since its last new token. */
+  avoid: readonly MemberId[];
+  broken: Break | null;
+  /** Since when a member is looked for. */
+  soughtSince: Instant;
+  /** An order to move that could not be followed yet. */
+  ordered: { readonly member: MemberId; readonly cause: MoveCause; readonly againAt: Instant } | null;
+  /** Legs that ended before the answer did, for whatever reason. */
+  losses: number;
+  /** Moves that another engine really went on with. */
+  moves: number;
+  fruitlessMoves: number;
+  /** The last refusal in an engine's own words. */
+  lastAnswer: { readonly status: number; readonly body: string } | null;
+};
+
+export const init = (request: GenerationRequest, now: Instant): State => ({
+  model: request.model,
+  begunAt: now,
+  carrier: carry(request),
+  phase: { phase: 'seeking', until: never },
+  gapMs: gapMsUnseen,
+  leg: 0,
+  carried: 0,
+  avoid: [],
+  broken: null,
+  soughtSince: now,
+  ordered: null,
+  losses: 0,
+  moves: 0,
+  fruitlessMoves: 0,
+  lastAnswer: null,
+});
+
+/** `losses`: its engine was lost with the entry node that held it. */
+export const resumed = (request: GenerationRequest, carrier: Carrier, now: Instant): State => ({
+  ...init(request, now),
+  carrier,
+  losses: 1,
+});
+
+export const memberOf = ({ phase }: State): MemberId | null => ('member' in phase ? phase.member : null);
+
+export const account = ({ model, carrier, moves }: State): Account => ({
+  model,
+  tokens: tokensHeard(carrier),
+  moves,
+});
