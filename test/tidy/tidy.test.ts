@@ -29,6 +29,7 @@ const floors: Readonly<Record<string, number>> = {
   localcloud: 3,
   telemetry: 3,
   thread: 3,
+  client: 3,
   config: 4,
   cli: 5,
   build: 5,
@@ -97,6 +98,16 @@ test('imports go down, never sideways or up', () => {
     relativeImports(source)
       .filter((target) => folderOf(target) !== folderOf(source.path))
       .filter((target) => !(floorOf(target) < floorOf(source.path)))
+      .map((target) => `${source.path} imports ${target}`),
+  );
+  deepEqual(wrong, []);
+});
+
+test('the client, which others carry into browsers, imports nothing but itself', () => {
+  const client = src.filter((source) => folderOf(source.path) === 'client');
+  const wrong = client.flatMap((source) =>
+    specifiers(source)
+      .filter((target) => !/^\.\/[\w-]+\.ts$/.test(target))
       .map((target) => `${source.path} imports ${target}`),
   );
   deepEqual(wrong, []);

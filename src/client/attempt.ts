@@ -1,0 +1,84 @@
+/** One request to one node, bounded in time, and ended when its caller has had enough. */
+import { targetOf, type Asked } from './asked.ts';
+import type { Settings } from './settings.ts';
+
+export type Attempt = {
+  readonly entry: string;
+  readonly response: Response;
+  /** Ends the connection, or what is left of it. */
+  readonly close: () => void;
+};
+
+/** `lastEventId`: null for a new request. Rejects with the caller's reason when that one aborts. */
+export async function attempt(
+  asked: Asked,
+  to: { readonly entry: string; readonly lastEventId: string | null; readonly withinMs: number },
+  settings: Pick<Settings, 'fetch' | 'entries'>,
+): Promise<Attempt> {
+  const { entry, lastEventId, withinMs } = to;
+  const ending = new AbortController();
+  const onAbort = (): void => ending.abort(asked.signal?.reason);
+  asked.signal?.throwIfAborted();
+  asked.signal?.addEventListener('abort', onAbort, { once: true });
+  const late = setTimeout(
+    () => ending.abort(new Error(`${entry}: no answer within ${withinMs} ms`)),
+    withinMs,
+  );
+  const close = (): void => {
+    asked.signal?.removeEventListener('abort', onAbort);
+    ending.abort();
+  };
+  const headers = new Headers(asked.headers);
+  if (lastEventId !== null) headers.set('last-event-id', lastEventId);
+  try {
+    const url = targetOf(asked, entry, settings.entries.urls);
+    const sent = await settings.fetch(url, { ...asked.init, headers, signal: ending.signal });
+    const response = isWhole(sent) && !asked.wantsStream ? await wholeOf(sent) : sent;
+    settings.entries.answered(entry);
+    return { entry, response, close };
+  } catch (error) {
+    close();
+    asked.signal?.throwIfAborted();
+    settings.entries.failed(entry);
+    throw error;
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+const isWhole = ({ ok, body, headers }: Response): boolean =>
+  ok && body !== null && !(headers.get('content-type') ?? '').startsWith('text/event-stream');
+
+/** Read to its end here: when the node dies in the middle of it, another one can be asked. */
+async function wholeOf(sent: Response): Promise<Response> {
+  const bytes = await sent.arrayBuffer();
+  const headers = new Headers(sent.headers);
+  // It is no longer as it was on the wire.
+  for (const name of ['content-encoding', 'content-length', 'transfer-encoding']) headers.delete(name);
+  return new Response(bytes, { status: sent.status, statusText: sent.statusText, headers });
+}
+
+/** Waits, unless the caller aborts. */
+export function pause(ms: number, signal: AbortSignal | null): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+const againMs = { min: 250, max: 5_000 };
+
+/** When a node that turned us away wants to be asked again, within reason. */
+export function againAfterMs(response: Response | null): number {
+  const seconds = Number(response?.headers.get('retry-after') ?? Number.NaN);
+  return Number.isFinite(seconds)
+    ? Math.min(againMs.max, Math.max(againMs.min, seconds * 1_000))
+    : againMs.min;
+}

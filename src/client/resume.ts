@@ -1,0 +1,58 @@
+/** Finds a node that goes on with an answer whose stream broke off. */
+import { AnswerLost } from './answer-lost.ts';
+import type { Asked } from './asked.ts';
+import { againAfterMs, attempt, pause, type Attempt } from './attempt.ts';
+import type { Settings } from './settings.ts';
+
+/** A node that says one of these may find, or be, somebody who knows better in a moment. */
+const passing = new Set([429, 500, 502, 503, 504]);
+/** It knows of no such answer; another one may. */
+const unknown = new Set([404, 410]);
+
+/** Rejects with AnswerLost, or with the caller's reason. */
+export async function resumeAnswer(asked: Asked, lastEventId: string, settings: Settings): Promise<Attempt> {
+  const { entries, headMs, seekMs } = settings;
+  const until = performance.now() + seekMs;
+  const ignorant = new Map<string, number>();
+  let error: unknown = null;
+  for (;;) {
+    let waitMs = againAfterMs(null);
+    for (const entry of entries.inTurn()) {
+      if (ignorant.has(entry)) continue;
+      try {
+        const made = await attempt(asked, { entry, lastEventId, withinMs: headMs }, settings);
+        const { status } = made.response;
+        if (status === 200) return made;
+        if (passing.has(status)) waitMs = Math.max(waitMs, againAfterMs(made.response));
+        else if (unknown.has(status)) ignorant.set(entry, status);
+        else throw new AnswerLost(await reasonOf(made.response), status);
+        made.close();
+      } catch (failure) {
+        asked.signal?.throwIfAborted();
+        if (failure instanceof AnswerLost) throw failure;
+        error = failure;
+      }
+    }
+    const isLate = performance.now() + waitMs > until;
+    if (isLate || ignorant.size === entries.urls.length) throw lost([...ignorant.values()], error);
+    await pause(waitMs, asked.signal);
+  }
+}
+
+function lost(statuses: readonly number[], error: unknown): AnswerLost {
+  const status = statuses.find((one) => one === 410) ?? statuses[0] ?? null;
+  const why = {
+    410: 'the cluster has no journal of it any more',
+    404: 'no node knows of it under this key',
+  }[status ?? 0];
+  return new AnswerLost(
+    `the answer broke off: ${why ?? 'no node goes on with it'}`,
+    status,
+    error ?? undefined,
+  );
+}
+
+async function reasonOf(response: Response): Promise<string> {
+  const body = (await response.text()).slice(0, 500);
+  return `the answer broke off, and was refused to go on: status ${response.status}: ${body}`;
+}

@@ -1,0 +1,211 @@
+import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import { AnswerLost, durableFetch, type DurableOptions, type Resumption } from '../../src/client/index.ts';
+import { openNodes, wholeText, words, type FakeNodes, type Mood } from './fake-nodes.ts';
+
+const bounded = { timeout: 20_000 };
+const quick: DurableOptions = { seekMs: 1_000, silenceMs: 100 };
+
+let nodes: FakeNodes | null = null;
+afterEach(async () => {
+  await nodes?.close();
+  nodes = null;
+});
+
+async function ask(
+  moods: readonly Mood[],
+  given: { readonly count?: number; readonly stream?: boolean; readonly init?: RequestInit } = {},
+) {
+  nodes = await openNodes(given.count ?? 3, moods);
+  const resumptions: Resumption[] = [];
+  const durable = durableFetch(nodes.urls, {
+    ...quick,
+    onResume: (resumption) => resumptions.push(resumption),
+  });
+  const response = await durable(`${nodes.urls[0]}/chat/completions?trace=1`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: 'Bearer secret' },
+    body: JSON.stringify({ model: 'm', stream: given.stream ?? true }),
+    ...given.init,
+  });
+  return { response, resumptions, nodes };
+}
+
+/** The text of a stream, which must have each event once and in order. */
+function textOf(stream: string): string {
+  const lines = stream.split('\n').filter((line) => line.startsWith('data: '));
+  equal(lines.pop(), 'data: [DONE]');
+  const chunks = lines.map(
+    (line) => JSON.parse(line.slice(6)) as { choices: [{ delta: { content: string } }] },
+  );
+  return chunks.map(({ choices }) => choices[0].delta.content).join('');
+}
+
+const breaks: Readonly<Record<string, Mood>> = {
+  'a connection that breaks in the middle of an event': { type: 'break', after: 5 },
+  'an end without [DONE]': { type: 'end', after: 5 },
+  'an error event by which the node says that it leaves': { type: 'farewell', after: 5 },
+  'a silence': { type: 'hang', after: 5 },
+};
+for (const [what, mood] of Object.entries(breaks))
+  test(
+    `after ${what} the stream goes on at the next node, and its reader sees no seam`,
+    bounded,
+    async () => {
+      const { response, resumptions, nodes } = await ask([mood]);
+      equal(textOf(await response.text()), wholeText);
+      const [first, second] = nodes.heard;
+      ok(first !== undefined && second !== undefined && first.node !== second.node);
+      deepEqual([second.url, second.body], [first.url, first.body]);
+      equal(second.headers['last-event-id'], 's1.4.h4');
+      equal(second.headers.authorization, 'Bearer secret');
+      equal(second.headers['x-synkti-client'], '1');
+      deepEqual(
+        resumptions.map(({ from, to, lastEventId }) => [
+          nodes.urls.indexOf(from),
+          nodes.urls.indexOf(to),
+          lastEventId,
+        ]),
+        [[first.node, second.node, 's1.4.h4']],
+      );
+    },
+  );
+
+test('a stream that breaks again and again goes on as long as something comes of it', bounded, async () => {
+  const { response, nodes } = await ask(words.map((): Mood => ({ type: 'break', after: 1 })));
+  equal(textOf(await response.text()), wholeText);
+  equal(nodes.heard.length, words.length + 1);
+});
+
+test('a stream of which nothing more ever comes ends in an error', bounded, async () => {
+  const { response, nodes } = await ask([
+    { type: 'end', after: 3 },
+    ...words.map((): Mood => ({ type: 'end', after: 0 })),
+  ]);
+  await rejects(response.text(), AnswerLost);
+  ok(nodes.heard.length < words.length);
+});
+
+test('a journal that no node has any more is an error, and never a second beginning', bounded, async () => {
+  const gone: Mood = { type: 'refuse', status: 410 };
+  const { response, nodes } = await ask([{ type: 'break', after: 3 }, gone, gone, gone]);
+  await rejects(response.text(), (error: unknown) => error instanceof AnswerLost && error.status === 410);
+  equal(nodes.heard.filter(({ headers }) => headers['last-event-id'] === undefined).length, 1);
+});
+
+test(
+  'a node that knows nothing of an answer is not the last word while another one does',
+  bounded,
+  async () => {
+    const { response } = await ask([
+      { type: 'break', after: 3 },
+      { type: 'refuse', status: 410 },
+      { type: 'refuse', status: 503, retryAfter: 0 },
+    ]);
+    equal(textOf(await response.text()), wholeText);
+  },
+);
+
+test('a refusal to go on that no other node would give otherwise is told at once', bounded, async () => {
+  const { response, nodes } = await ask([
+    { type: 'break', after: 3 },
+    { type: 'refuse', status: 400 },
+  ]);
+  await rejects(response.text(), /status 400/);
+  equal(nodes.heard.length, 2);
+});
+
+test(
+  'before the first byte another node is asked, when one turns us away or is not there',
+  bounded,
+  async () => {
+    const { response, nodes } = await ask([{ type: 'refuse', status: 503, retryAfter: 1 }]);
+    equal(textOf(await response.text()), wholeText);
+    equal(nodes.heard.length, 2);
+    const dead = await openNodes(1);
+    await dead.close();
+    const durable = durableFetch([...dead.urls, nodes.urls[0]!], quick);
+    for (let i = 0; i < 3; i++) equal((await durable(`${dead.urls[0]}/models`)).status, 200);
+  },
+);
+
+test('a head without an event is a broken stream that may begin again', bounded, async () => {
+  const { response, nodes } = await ask([{ type: 'end', after: 0 }]);
+  equal(textOf(await response.text()), wholeText);
+  equal(nodes.heard[1]?.headers['last-event-id'], undefined);
+});
+
+test(
+  'when all turn us away for good the caller gets the last refusal, within its bound',
+  bounded,
+  async () => {
+    const busy: Mood = { type: 'refuse', status: 503, retryAfter: 0 };
+    const { response } = await ask(Array<Mood>(40).fill(busy));
+    equal(response.status, 503);
+    match(await response.text(), /status 503/);
+  },
+);
+
+test('a limit holds everywhere: its refusal is not waited out', bounded, async () => {
+  const { response, nodes } = await ask(Array<Mood>(9).fill({ type: 'refuse', status: 429, retryAfter: 1 }));
+  equal(response.status, 429);
+  equal(response.headers.get('retry-after'), '1');
+  equal(nodes.heard.length, 3);
+});
+
+test('what is not streamed is asked again with the key under which it was asked first', bounded, async () => {
+  const { response, nodes } = await ask([{ type: 'break', after: 0 }], { stream: false });
+  const answer = (await response.json()) as { choices: [{ message: { content: string } }] };
+  equal(answer.choices[0].message.content, wholeText);
+  const keys = nodes.heard.map(({ headers }) => headers['idempotency-key']);
+  equal(keys.length, 2);
+  match(String(keys[0]), /^[\da-f-]{32,36}$/);
+  equal(keys[0], keys[1]);
+});
+
+test('a caller that aborts hears its own reason, and the node sees it leave', bounded, async () => {
+  const abort = new AbortController();
+  const { response, nodes } = await ask([{ type: 'hang', after: 2 }], { init: { signal: abort.signal } });
+  const reading = response.text();
+  const reason = new Error('enough');
+  abort.abort(reason);
+  await rejects(reading, (error: unknown) => error === reason);
+  while (nodes.left() === 0) await new Promise((resolve) => setImmediate(resolve));
+  equal(nodes.heard.length, 1);
+});
+
+test('a reader that stops reading closes the connection', bounded, async () => {
+  const { response, nodes } = await ask([{ type: 'hang', after: 2 }]);
+  const reader = response.body!.getReader();
+  await reader.read();
+  await reader.cancel();
+  while (nodes.left() === 0) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('events without ids are passed on as they are', bounded, async () => {
+  nodes = await openNodes(2, [{ type: 'end', after: 4 }], false);
+  const durable = durableFetch(nodes.urls, quick);
+  const body = '{"stream":true}';
+  const response = await durable(`${nodes.urls[0]}/chat/completions`, { method: 'POST', body });
+  equal((await response.text()).match(/data: /g)?.length, 4);
+});
+
+test('a Request is as good as a URL with its options', bounded, async () => {
+  nodes = await openNodes(2, [{ type: 'break', after: 2 }]);
+  const durable = durableFetch(nodes.urls, quick);
+  const request = new Request(`${nodes.urls[1]}/chat/completions`, {
+    method: 'POST',
+    body: '{"stream":true}',
+  });
+  equal(textOf(await (await durable(request)).text()), wholeText);
+});
+
+test('without a single URL there is nothing to ask', () => {
+  let error: unknown;
+  try {
+    durableFetch([]);
+  } catch (thrown) {
+    error = thrown;
+  }
+  ok(error instanceof TypeError);
+});

@@ -1,0 +1,124 @@
+/** Nodes that share one answer, as far as a client can tell: HTTP servers that may be told how to fail. */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+
+/** What one request meets. `after`: so many events come first. */
+export type Mood =
+  | { readonly type: 'well' }
+  /** The connection breaks in the middle of an event. */
+  | { readonly type: 'break'; readonly after: number }
+  /** It ends in order, and too early. */
+  | { readonly type: 'end'; readonly after: number }
+  | { readonly type: 'farewell'; readonly after: number }
+  | { readonly type: 'hang'; readonly after: number }
+  | { readonly type: 'refuse'; readonly status: number; readonly retryAfter?: number };
+
+export type Heard = {
+  readonly node: number;
+  readonly url: string;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+};
+
+export type FakeNodes = {
+  /** Base URLs, as OpenAI's clients want them. */
+  readonly urls: readonly string[];
+  readonly heard: readonly Heard[];
+  /** Resolves when so many connections have ended before their answer did. */
+  readonly left: () => number;
+  close(): Promise<void>;
+};
+
+export const words = Array.from({ length: 12 }, (_, i) => `word${i}☕ `);
+export const wholeText = words.join('');
+
+const events: readonly string[] = [
+  ...words.map((content, i) => {
+    const choice = { index: 0, delta: { content }, finish_reason: i === words.length - 1 ? 'stop' : null };
+    const chunk = { id: 'c1', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [choice] };
+    return `id: s1.${i}.h${i}\ndata: ${JSON.stringify(chunk)}\n\n`;
+  }),
+  `id: s1.${words.length}.end\ndata: [DONE]\n\n`,
+];
+const farewell = `data: ${JSON.stringify({ error: { message: 'gone', type: 'server_error', code: 'node_leaving' } })}\n\n`;
+
+/** `moods`: what the first, second, … request meets, whatever node it goes to; after these all is well. */
+export async function openNodes(count: number, moods: readonly Mood[] = [], ids = true): Promise<FakeNodes> {
+  const heard: Heard[] = [];
+  let left = 0;
+  const servers = await Promise.all(Array.from({ length: count }, (_, node) => listen(node)));
+
+  async function listen(node: number) {
+    const server = createServer((request, response) => void answer(node, request, response));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return server;
+  }
+
+  async function answer(node: number, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // As a gateway does for pages of other origins.
+    response.setHeader('access-control-allow-origin', '*');
+    response.setHeader(
+      'access-control-allow-headers',
+      String(request.headers['access-control-request-headers'] ?? '*'),
+    );
+    if (request.method === 'OPTIONS') return void response.end();
+    const mood = moods[heard.length] ?? { type: 'well' };
+    const { url = '', headers } = request;
+    const seen = { node, url, headers, body: '' };
+    heard.push(seen);
+    seen.body = await text(request);
+    response.on('close', () => (left += response.writableFinished ? 0 : 1));
+    if (mood.type === 'refuse') return refuse(response, mood);
+    if (!seen.body.includes('"stream":true')) return whole(response, mood);
+    const last = headers['last-event-id'];
+    const from = last === undefined ? 0 : Number(String(last).split('.')[1]) + 1;
+    await stream(response, mood, events.slice(from));
+  }
+
+  async function stream(response: ServerResponse, mood: Mood, rest: readonly string[]): Promise<void> {
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+    response.flushHeaders();
+    const sent = 'after' in mood ? rest.slice(0, mood.after) : rest;
+    for (const event of sent) {
+      response.write(ids ? event : event.replace(/^id: .*\n/, ''));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    if (mood.type === 'hang') return;
+    if (mood.type === 'break') {
+      response.write('id: s1.99.half\ndata: {"cho');
+      setImmediate(() => response.destroy());
+      return;
+    }
+    response.end(mood.type === 'farewell' ? `${farewell}data: [DONE]\n\n` : '');
+  }
+
+  return {
+    urls: servers.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`),
+    heard,
+    left: () => left,
+    close: async () => {
+      for (const server of servers) {
+        server.closeAllConnections();
+        server.close();
+        await once(server, 'close');
+      }
+    },
+  };
+}
+
+function refuse(response: ServerResponse, { status, retryAfter }: Extract<Mood, { type: 'refuse' }>): void {
+  const headers = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) };
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(JSON.stringify({ error: { message: `status ${status}`, type: 'server_error', code: null } }));
+}
+
+function whole(response: ServerResponse, mood: Mood): void {
+  const body = JSON.stringify({ id: 'c1', choices: [{ message: { content: wholeText } }] });
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+  if (mood.type === 'well') return void response.end(body);
+  response.write(body.slice(0, 20));
+  setImmediate(() => response.destroy());
+}
