@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { MemberLoad } from '../node/serving.ts';
 
-/** On every answer of a node's engine: `running/waiting`. */
+/** On every answer of a node's engine: `running/waiting`, and `/percent` of its KV cache where that is known. */
 export const loadHeader = 'x-synkti-load';
 /** On a 503: this node does not admit, and nothing was begun. */
 export const refusedHeader = 'x-synkti-refused';
@@ -15,12 +15,16 @@ const forwarded = ['traceparent', 'tracestate'] as const;
 const requestId = /^[\x21-\x7e]{1,128}$/;
 const traceContext = /^[\x20-\x7e]{1,512}$/;
 
-export const loadToHeader = ({ running, waiting }: MemberLoad): string => `${running}/${waiting}`;
+export const loadToHeader = ({ running, waiting, kvUsage }: MemberLoad): string =>
+  `${running}/${waiting}${kvUsage === undefined ? '' : `/${Math.round(kvUsage * 100)}`}`;
 
 /** null: none, or none that makes sense. */
 export function loadFromHeader(value: unknown): MemberLoad | null {
-  const match = typeof value === 'string' ? /^(\d{1,7})\/(\d{1,7})$/.exec(value) : null;
-  return match === null ? null : { running: Number(match[1]), waiting: Number(match[2]) };
+  const match = typeof value === 'string' ? /^(\d{1,7})\/(\d{1,7})(?:\/(\d{1,3}))?$/.exec(value) : null;
+  if (match === null) return null;
+  const [, running, waiting, percent] = match;
+  const kvUsage = percent === undefined ? {} : { kvUsage: Math.min(1, Number(percent) / 100) };
+  return { running: Number(running), waiting: Number(waiting), ...kvUsage };
 }
 
 /** The client's own id where it is fit to be logged and passed on, else a new one. */

@@ -28,6 +28,13 @@ export const facts = {
   'membership.unclosed': { level: 'warn' },
   'membership.unheard': { level: 'warn' },
   'member.failing': { level: 'debug' },
+  'member.ejected': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_members_ejected_total',
+      help: 'Times that routing left a member out for a while, because most of its answers were failures.',
+    },
+  },
   'member.joined': { level: 'info' },
   'member.suspected': {
     level: 'warn',

@@ -2,13 +2,15 @@
  * Every generation whose client is connected here. What happens to many at once comes in by this way: a member that
  * drains or dies, our own engine about to stop, the end of this node's relaying.
  */
-import { choose } from '../routing/choose.ts';
+import type { Blocks } from '../routing/blocks.ts';
+import * as routing from '../routing/router.ts';
 import type { Rng } from '../std/random.ts';
 import type { Instant } from '../std/time.ts';
 import type { Endpoint, Json } from '../stream/chunk.ts';
 import { readRequest } from '../stream/request.ts';
 import type { OpenLeg } from './leg.ts';
 import type { Clock } from './ports.ts';
+import { promptOf } from './prompt.ts';
 import { Running, type About, type ClientEnd, type RunningPorts } from './running.ts';
 import type { Admission, Serving } from './serving.ts';
 
@@ -44,17 +46,21 @@ export type Generations = {
   close(): void;
 };
 
-export function openGenerations({ serving, openLeg, clock, rng: seed }: GenerationsPorts): Generations {
+export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPorts): Generations {
   const all = new Set<Running>();
-  let rng = seed;
+  const router = routing.init(serving.zone, rng);
   let disarm = (): void => {};
 
   const standingOf = (model: string) => serving.models().find(({ id }) => id === model) ?? null;
 
-  const place: RunningPorts['place'] = (model, wish) => {
-    const [choice, next] = choose(standingOf(model), wish, rng);
-    rng = next;
-    return choice;
+  const placeBy =
+    (prompt: Blocks): RunningPorts['place'] =>
+    (model, wish) =>
+      routing.place(router, { model, standing: standingOf(model), wish, prompt }, clock.now());
+
+  const judge: RunningPorts['judge'] = (outcome) => {
+    const forMs = routing.heard(router, outcome, clock.now());
+    if (forMs !== null) serving.report({ fact: 'member.ejected', member: outcome.member, forMs });
   };
 
   function each(act: (running: Running) => void): void {
@@ -84,7 +90,8 @@ export function openGenerations({ serving, openLeg, clock, rng: seed }: Generati
     },
     begin: ({ endpoint, model, body, raw }, client, about) => {
       const request = readRequest(endpoint, { body, raw }, standingOf(model)?.contextTokens ?? null);
-      const running = new Running(request, client, about, { serving, openLeg, clock, place });
+      const place = placeBy(promptOf(body));
+      const running = new Running(request, client, about, { serving, openLeg, clock, place, judge });
       const left = serving.entered();
       all.add(running);
       running.begin();

@@ -24,8 +24,8 @@ export class Loads {
     return this.#own === null ? null : { type: 'load', ...this.#own };
   }
 
-  heard(id: MemberId, { running, waiting }: MemberLoad, at: Instant): void {
-    this.#heard.set(id, { running, waiting, at });
+  heard(id: MemberId, { running, waiting, kvUsage }: MemberLoad, at: Instant): void {
+    this.#heard.set(id, { running, waiting, kvUsage, at });
   }
 
   /** False: it told none before either. */

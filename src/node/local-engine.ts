@@ -64,7 +64,8 @@ export class LocalEngine {
     if (askedAt !== null && this.#options.clock.now() - askedAt >= answerMsMax) return null;
     const total = Math.max(this.#generations, load.running + load.waiting);
     const waiting = Math.min(load.waiting, total);
-    return { running: total - waiting, waiting };
+    const { kvUsage } = load;
+    return { running: total - waiting, waiting, ...(kvUsage === null ? {} : { kvUsage }) };
   }
 
   generations(): number {

@@ -14,6 +14,7 @@ import { wantMax } from '../registry/sync.ts';
 import { bucketCount, type ViewHash } from '../registry/view-hash.ts';
 import { memberId } from '../std/member-id.ts';
 import type { Sealed } from '../std/seal.ts';
+import type { MemberLoad } from './serving.ts';
 import { openVote, type SealedVote } from './sealed-vote.ts';
 
 /** The frame of a direct stream holds no more. */
@@ -35,7 +36,7 @@ export type Message =
   | { readonly type: 'beat'; readonly hash: ViewHash; readonly stamp: number }
   /** The first message on every direct stream. */
   | { readonly type: 'hello'; readonly protocol: ProtocolRange; readonly version: string }
-  | { readonly type: 'load'; readonly running: number; readonly waiting: number }
+  | ({ readonly type: 'load' } & MemberLoad)
   /** The engine stands still: the load told before holds no more. */
   | { readonly type: 'mute' }
   /** The sender wants beats from us, or no more of them. */
@@ -104,7 +105,10 @@ const wire = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('record'), ...sealed }),
   z.object({ type: z.literal('records'), records: z.array(z.object(sealed)).max(wantMax) }),
-  z.object({ type: z.literal('load'), running: count, waiting: count }),
+  z.object({
+    type: z.literal('load'),
+    ...{ running: count, waiting: count, kvUsage: z.number().min(0).max(1).exactOptional() },
+  }),
   z.object({ type: z.literal('mute') }),
   z.object({ type: z.literal('watch'), on: z.boolean() }),
   z.object({ type: z.literal('vote'), ...sealed }),

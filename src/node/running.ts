@@ -3,7 +3,9 @@
  * other. A class because it owns both for as long as the client stays.
  */
 import type { Choice } from '../routing/choose.ts';
+import type { Outcome } from '../routing/outliers.ts';
 import type { MemberId } from '../std/member-id.ts';
+import type { Instant } from '../std/time.ts';
 import type { Effect, Event, MoveCause } from '../stream/events.ts';
 import * as generation from '../stream/generation.ts';
 import type { Refusal } from '../stream/refusal.ts';
@@ -35,6 +37,8 @@ export type RunningPorts = {
     model: string,
     wish: { readonly avoid: readonly MemberId[]; readonly urgent: boolean },
   ) => Choice;
+  /** How what was sent to this member ended. */
+  readonly judge: (outcome: Outcome) => void;
 };
 
 /** `id`: for the log. `headers`: what the engine gets to see. */
@@ -93,6 +97,7 @@ export class Running {
       case 'abort':
         return this.#leg?.end();
       case 'doubt':
+        this.#judge(true);
         return this.#ports.serving.doubt(effect.member);
       case 'ask-again':
         return this.move(effect.member, effect.cause);
@@ -107,6 +112,7 @@ export class Running {
       case 'refuse':
         return this.#client.refuse(effect.refusal);
       case 'fact':
+        if (effect.fact.fact === 'stream.finished') this.#judge(false);
         return this.#ports.serving.report({ ...effect.fact, request: this.#about.id });
     }
   }
@@ -114,10 +120,10 @@ export class Running {
   #open({ leg, request, avoid, urgent }: Open): void {
     const choice = this.#ports.place(this.#model, { avoid, urgent });
     if (choice.type === 'none') return this.#driven.deliver({ type: 'unplaced', leg, why: choice.why });
-    const { serving, openLeg } = this.#ports;
+    const { serving, openLeg, clock } = this.#ports;
     const { member } = choice;
     this.#driven.deliver({ type: 'placed', leg, member });
-    const opened = new OpenedLeg(member, serving);
+    const opened = new OpenedLeg(member, serving, clock.now());
     this.#leg = opened;
     const news = (heard: LegNews): void => this.#onNews(heard, leg, opened);
     const to = { member, headers: this.#about.headers };
@@ -129,12 +135,34 @@ export class Running {
   #onNews(news: LegNews, leg: number, opened: OpenedLeg): void {
     const broken = news.type === 'unreached' ? news.blame : news.type === 'ended' && news.cause === 'reset';
     if (broken) this.#ports.serving.suspect(opened.member, 'why' in news ? news.why : '');
+    if (isFailure(news)) this.#ports.judge({ member: opened.member, failed: true, begunAt: opened.begunAt });
     if (news.type !== 'item' && news.type !== 'answered') opened.end();
     this.#driven.deliver(eventOf(news, leg));
   }
 
+  #judge(failed: boolean): void {
+    if (this.#leg !== null)
+      this.#ports.judge({ member: this.#leg.member, failed, begunAt: this.#leg.begunAt });
+  }
+
   #servedBy(): MemberId | null {
     return this.#leg?.member ?? null;
+  }
+}
+
+/** Of the member or its engine; what the request itself has earned is none. */
+function isFailure(news: LegNews): boolean {
+  switch (news.type) {
+    case 'unreached':
+      return true;
+    case 'answered':
+      return false;
+    case 'item':
+      return news.item.type === 'error' || news.item.type === 'nonsense';
+    case 'answer':
+      return news.status >= 500;
+    case 'ended':
+      return news.cause !== 'eof';
   }
 }
 
@@ -154,12 +182,14 @@ function eventOf(news: LegNews, leg: number): Event {
 /** One leg's place in the accounts: what was sent where, and whether it runs on our own engine. */
 class OpenedLeg {
   readonly member: MemberId;
+  readonly begunAt: Instant;
   ended = false;
   readonly #accounts: readonly (() => void)[];
   #leg: Leg | null = null;
 
-  constructor(member: MemberId, serving: Serving) {
+  constructor(member: MemberId, serving: Serving, begunAt: Instant) {
     this.member = member;
+    this.begunAt = begunAt;
     const own = member === serving.self ? [serving.generating()] : [];
     this.#accounts = [serving.sent(member), ...own];
   }

@@ -34,6 +34,7 @@ type Parts = {
 
 export class NodeServing implements Serving {
   readonly self: MemberId;
+  readonly zone: string;
   readonly report: Report;
   readonly sent: Serving['sent'];
   readonly onMove: Serving['onMove'];
@@ -47,6 +48,7 @@ export class NodeServing implements Serving {
     this.#parts = parts;
     this.#sent = sentRequests(parts.clock);
     this.self = parts.self;
+    this.zone = parts.cluster.own().zone;
     this.report = parts.report;
     this.sent = this.#sent.begin;
     this.onMove = parts.moves.add;

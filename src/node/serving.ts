@@ -8,7 +8,12 @@ import type { Instant } from '../std/time.ts';
 import type { Report } from './facts.ts';
 
 /** What a member last said of its engine's queue; its own requests are in it. */
-export type MemberLoad = { readonly running: number; readonly waiting: number };
+export type MemberLoad = {
+  readonly running: number;
+  readonly waiting: number;
+  /** Share of the engine's KV cache in use, 0 to 1; absent: not told. */
+  readonly kvUsage?: number | undefined;
+};
 
 /** A member whose engine is ready for a model, alive as far as we know, and not leaving. */
 export type ServingMember = {
@@ -41,6 +46,8 @@ export type Admission =
 
 export type Serving = {
   readonly self: MemberId;
+  /** Where this node stands. */
+  readonly zone: string;
   /** Every model that some live member serves or is about to serve. */
   models(): readonly ServedModel[];
   /** Whether this node takes new requests from clients. */

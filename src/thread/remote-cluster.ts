@@ -94,8 +94,8 @@ export class RemoteCluster implements ClusterPort {
   }
 
   /** Routing reads it here, and the other thread has no use for it: a load says nothing of who lives. */
-  heardLoad(id: MemberId, { running, waiting }: MemberLoad): void {
-    this.#mirror.heardLoad(id, { running, waiting, at: this.#parts.clock.now() });
+  heardLoad(id: MemberId, load: MemberLoad): void {
+    this.#mirror.heardLoad(id, { ...load, at: this.#parts.clock.now() });
   }
 
   suspect(id: MemberId): void {

@@ -159,6 +159,7 @@ export class FakeCluster implements AsyncDisposable {
     });
     return {
       self: node.id,
+      zone: 'a',
       models: () => {
         const starting = this.nodes.filter(({ standing }) => standing === 'starting').length;
         const ready = this.nodes.filter(({ standing }) => standing === 'ready').map(memberOf);

@@ -1,30 +1,19 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from 'node:test';
 import OpenAI from 'openai';
 import { after as later } from '../../src/std/time.ts';
 import { systemClock } from '../../src/os/clock.ts';
 import { FakeCluster, until } from './fake-cluster.ts';
-import { countedText, counting } from './fake-engine.ts';
+import { countedText } from './fake-engine.ts';
 
 const messages = [{ role: 'user' as const, content: 'count' }];
 const body = { model: 'tiny', messages, stream: true };
 
 let cluster: FakeCluster;
-before(async () => {
+beforeEach(async () => {
   cluster = await FakeCluster.of(3);
 });
-after(() => cluster[Symbol.asyncDispose]());
-beforeEach(() => {
-  for (const node of cluster.nodes) {
-    node.standing = 'ready';
-    node.heard.clear();
-    node.facts.length = 0;
-    node.suspected.length = 0;
-    node.load = null;
-    Object.assign(node.engine, { mode: 'well', paceMs: 1, script: counting(20) });
-    node.engine.asked.length = 0;
-  }
-});
+afterEach(() => cluster[Symbol.asyncDispose]());
 
 /** Makes the entry send everything to this node for as long as nothing else is heard. */
 function prefer(entry: number, serving: number): void {

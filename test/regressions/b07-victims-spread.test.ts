@@ -4,11 +4,13 @@
  */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { choose } from '../../src/routing/choose.ts';
+import type { Wish } from '../../src/routing/choose.ts';
+import * as routing from '../../src/routing/router.ts';
 import type { MemberId } from '../../src/std/member-id.ts';
-import type { Rng } from '../../src/std/random.ts';
+import { instant } from '../../src/std/time.ts';
 import { World } from '../node/world.ts';
 
+const wish: Wish = { avoid: [], urgent: true };
 const names = ['i-1', 'i-2', 'i-3', 'i-4', 'i-5', 'i-6'];
 
 async function sixNodes(): Promise<World> {
@@ -21,11 +23,10 @@ async function sixNodes(): Promise<World> {
 /** What one entry node chooses for `count` generations in a row, each of which then runs there. */
 function placeAll(world: World, entry: string, count: number): readonly MemberId[] {
   const { serving } = world.hosts.get(entry)!.node;
-  let rng: Rng = { seed: names.indexOf(entry) + 1 };
+  const router = routing.init(serving.zone, { seed: names.indexOf(entry) + 1 });
   return Array.from({ length: count }, () => {
     const standing = serving.models().find(({ id }) => id === 'm') ?? null;
-    const [choice, next] = choose(standing, { avoid: [], urgent: true }, rng);
-    rng = next;
+    const choice = routing.place(router, { model: 'm', standing, wish, prompt: [] }, instant(0));
     if (choice.type === 'none') throw new Error(choice.why);
     serving.sent(choice.member);
     return choice.member;
@@ -73,9 +74,11 @@ test('a member that has said nothing of its load is not the first choice', () =>
   const candidate = (name: string, running: number | null) => ({
     member: name as MemberId,
     load: running === null ? null : { running, waiting: 0 },
-    unreported: 0,
+    ...{ unreported: 0, zone: 'a' },
   });
   const ready = [candidate('silent', null), candidate('busy', 30), candidate('idle', 2)];
-  const [choice] = choose({ ready, starting: 0 }, { avoid: [], urgent: false }, { seed: 1 });
+  const router = routing.init('a', { seed: 1 });
+  const standing = { ready, starting: 0 };
+  const choice = routing.place(router, { model: 'm', standing, wish, prompt: [] }, instant(0));
   deepEqual(choice, { type: 'chosen', member: 'idle' });
 });

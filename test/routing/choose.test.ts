@@ -1,6 +1,12 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { choose, type Candidate, type Standing, type Wish } from '../../src/routing/choose.ts';
+import {
+  choose as chooseAt,
+  type Candidate,
+  type Choice,
+  type Standing,
+  type Wish,
+} from '../../src/routing/choose.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import type { Rng } from '../../src/std/random.ts';
 
@@ -9,10 +15,14 @@ const relaxed: Wish = { avoid: [], urgent: false };
 const candidate = (name: string, running: number | null, rest: Partial<Candidate> = {}): Candidate => ({
   member: memberId(name),
   load: running === null ? null : { running, waiting: 0 },
-  unreported: 0,
+  ...{ unreported: 0, near: true, weight: 1 },
   ...rest,
 });
 const standing = (...ready: Candidate[]): Standing => ({ ready, starting: 0 });
+
+/** Without a prefix to go by. */
+const choose = (among: Standing | null, wish: Wish, rng: Rng): [Choice, Rng] =>
+  chooseAt(among, { ...wish, home: null }, rng);
 
 function chosen(among: Standing, wish = relaxed, rng: Rng = { seed: 1 }): string {
   const [choice] = choose(among, wish, rng);
@@ -42,6 +52,12 @@ test('[R2] equals share by lot, and the same seed draws the same lot', () => {
   const count = shares(equals, 3_000);
   for (const share of Object.values(count)) ok(Math.abs(share - 1_000) < 150, JSON.stringify(count));
   deepEqual(shares(equals, 50), shares(equals, 50));
+});
+
+test('[R2] among equals those in the own zone come first', () => {
+  const far = ['a', 'b', 'c'].map((name) => candidate(name, 1, { near: false }));
+  equal(chosen(standing(...far, candidate('d', 1))), 'd');
+  equal(chosen(standing(candidate('far', 1, { near: false }), candidate('near', 2))), 'far');
 });
 
 test('[R3] a member that has said nothing comes after all that have, and before nobody', () => {
@@ -76,6 +92,12 @@ test('[R5] a full member takes no new request, but goes on with one that has beg
   equal(chosen(standing(full), { avoid: [], urgent: true }), 'full');
   equal(choose(standing(full), { avoid: [], urgent: true }, { seed: 1 })[0].type, 'chosen');
   equal(chosen(standing(full, candidate('roomy', 400))), 'roomy');
+});
+
+test('[R5] a member whose KV cache is nearly full comes after all that have room', () => {
+  const pressed = candidate('pressed', 0, { load: { running: 2, waiting: 0, kvUsage: 0.97 } });
+  equal(chosen(standing(pressed, candidate('busy', 40))), 'busy');
+  equal(chosen(standing(pressed)), 'pressed');
 });
 
 test('[R6] who cannot be served is told why', () => {

@@ -68,6 +68,7 @@ function everybody({ cluster }: Node, ready: readonly ServingMember[]): readonly
 /** The same by plain properties, which can be replaced. */
 const plain = (serving: Serving): Serving => ({
   self: serving.self,
+  zone: serving.zone,
   models: () => serving.models(),
   admission: () => serving.admission(),
   engineAdmission: () => serving.engineAdmission(),

@@ -1,0 +1,58 @@
+/**
+ * Outlier ejection (as in Envoy, by a moving average instead of a window): a member that answers most of what this node
+ * sends it with failures is left out for a while, twice as long each time, whatever membership thinks of it. Its engine
+ * may be broken in a way that neither its health nor its token counters show.
+ *
+ * When it is more than half of them, it is not they who are odd: everybody is asked again.
+ */
+import type { MemberId } from '../std/member-id.ts';
+import { after, type Instant } from '../std/time.ts';
+
+/** Of a new outcome in the share of failures: three failures in a row are enough, every fourth is not. */
+const alpha = 0.25;
+const shareMax = 0.5;
+/** With which share a member comes back: one failure more, and it is out again. */
+const shareBack = 0.4;
+/** Below it the past is forgiven. */
+const shareGood = 0.05;
+const ejectMs = 5_000;
+const ejectMsMax = 300_000;
+const membersMax = 1_000;
+
+type Outlier = { share: number; failedAt: Instant; until: Instant; times: number };
+export type Outliers = Map<MemberId, Outlier>;
+
+/** How a request ended, and when it was sent. */
+export type Outcome = { readonly member: MemberId; readonly failed: boolean; readonly begunAt: Instant };
+
+export const noOutliers = (): Outliers => new Map();
+
+/** How long this member is out from now on, ms; null: nothing changes. */
+export function judge(outliers: Outliers, { member, failed, begunAt }: Outcome, now: Instant): number | null {
+  const known = outliers.get(member);
+  if (known === undefined && (!failed || outliers.size >= membersMax)) return null;
+  // A crash ends a hundred requests at once, and is one failure.
+  if (failed && known !== undefined && begunAt <= known.failedAt) return null;
+  const outlier = known ?? { share: 0, failedAt: now, until: now, times: 0 };
+  if (failed) outlier.failedAt = now;
+  outlier.share += alpha * ((failed ? 1 : 0) - outlier.share);
+  if (outlier.share < shareGood) outliers.delete(member);
+  else outliers.set(member, outlier);
+  if (outlier.share <= shareMax || now < outlier.until) return null;
+  const forMs = Math.min(ejectMsMax, ejectMs * 2 ** outlier.times);
+  outlier.times += 1;
+  outlier.until = after(now, forMs);
+  outlier.share = shareBack;
+  return forMs;
+}
+
+/** Those that are not left out just now. */
+export function withoutOutliers<C extends { readonly member: MemberId }>(
+  outliers: Outliers,
+  ready: readonly C[],
+  now: Instant,
+): readonly C[] {
+  if (outliers.size === 0) return ready;
+  const kept = ready.filter(({ member }) => now >= (outliers.get(member)?.until ?? now));
+  return kept.length * 2 < ready.length ? ready : kept;
+}
