@@ -19,6 +19,11 @@ export class Chance {
     return some[this.between(0, some.length - 1)]!;
   }
 
+  /** Takes it out. */
+  take<T>(some: T[]): T {
+    return some.splice(this.between(0, some.length - 1), 1)[0]!;
+  }
+
   exponential(mean: number): number {
     return -Math.log((this.between(0, 999_999) + 1) / 1_000_000) * mean;
   }

@@ -3,15 +3,17 @@
  * taken away at random, each token of each stream held against what it had to be. `--json` prints one object; `--seed`
  * repeats the dice; `--facts FILE` keeps what the nodes say. Exit 1 when a bound is broken.
  */
+import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { buildExecutable } from '../../../src/build/executable.ts';
+import { runTrial, type Ground } from '../../lab/enclosure.ts';
 import { newestProgram } from '../../lab/program.ts';
 import { brokenBounds } from './bounds.ts';
 import { Chance } from './chance.ts';
 import { strike } from './faults.ts';
 import { faultNames, plans, type FaultName } from './plan.ts';
 import { inWords, reportOf, type Findings } from './report.ts';
-import { anySeed, openSite } from './site.ts';
+import { openDevSite, openLabSite } from './site.ts';
 import { openTraffic } from './traffic.ts';
 
 /** Of streams that did not end as they should, so many are told of one by one. */
@@ -19,11 +21,15 @@ const complaintsMax = 10;
 /** Facts are read from logs; the last ones are there by then, ms. */
 const tailMs = 500;
 
+/** A thousand kills take half an hour on two cores. ms */
+const runMsMax = 60 * 60_000;
+
 type Wanted = {
   readonly fault: FaultName;
   readonly times: number;
   readonly seed: number;
   readonly facts: string | null;
+  readonly json: boolean;
 };
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -40,14 +46,21 @@ async function main(): Promise<number> {
   });
   const fault = faultNames.find((name) => name === values.fault);
   const times = Number(values.times ?? (fault === undefined ? 0 : plans[fault].times));
-  if (fault === undefined || !(times > 0)) {
+  if (fault === undefined || !Number.isInteger(times) || times < 1) {
     say(`usage: --fault ${faultNames.join('|')} [--times N] [--seed N] [--facts FILE] [--json]`);
     return 2;
   }
-  const seed = Number(values.seed ?? anySeed());
-  const findings = await run({ fault, times, seed, facts: values.facts ?? null });
+  const seed = Number(values.seed ?? randomInt(2 ** 31));
+  const wanted = { fault, times, seed, facts: values.facts ?? null, json: values.json };
+  if (!newestProgram().built) await buildExecutable('dist/synkti', say);
+  // Only there can packets be made to vanish.
+  return fault === 'drop' ? runTrial((ground) => judge(wanted, ground), runMsMax) : judge(wanted, null);
+}
+
+async function judge(wanted: Wanted, ground: Ground | null): Promise<number> {
+  const findings = await run(wanted, ground);
   const report = reportOf(findings);
-  process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : inWords(report));
+  process.stdout.write(wanted.json ? `${JSON.stringify(report)}\n` : inWords(report));
   for (const { id, entry, cut, wrong, doubled } of findings.told.filter(isAmiss).slice(0, complaintsMax))
     say(`stream ${id} by ${entry}: ${cut ?? 'complete'}, ${wrong} wrong, ${doubled} doubled`);
   const broken = brokenBounds(report, findings);
@@ -55,16 +68,16 @@ async function main(): Promise<number> {
   return broken.length === 0 ? 0 : 1;
 }
 
-async function run({ fault, times, seed, facts }: Wanted): Promise<Findings> {
+async function run({ fault, times, seed, facts }: Wanted, ground: Ground | null): Promise<Findings> {
   const plan = plans[fault];
-  if (!newestProgram().built) await buildExecutable('dist/synkti', say);
   say(`${plan.nodes} nodes, ${fault} ${times} times, --seed ${seed}`);
-  const site = await openSite(plan, newestProgram().start, facts);
+  const options = { plan, program: newestProgram().start, factsFile: facts };
+  const site = await (ground === null ? openDevSite(options) : openLabSite(options, ground));
   try {
-    const chance = new Chance(seed);
     const startedAt = performance.now();
-    const traffic = openTraffic(site.entries, new Chance(seed + 1));
-    const leaves = await strike(site, { fault, plan, times, started: traffic.started }, chance);
+    const clients = { entries: site.entries, durable: plan.spared === 0 };
+    const traffic = openTraffic(clients, new Chance(seed + 1));
+    const leaves = await strike(site, { fault, plan, times, started: traffic.started }, new Chance(seed));
     const told = await traffic.finish();
     say(`${told.length} streams in ${Math.round((performance.now() - startedAt) / 1_000)} s`);
     await new Promise((resolve) => setTimeout(resolve, tailMs));

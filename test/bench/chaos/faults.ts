@@ -4,21 +4,13 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { unreachable } from '../../../src/std/assert.ts';
-import type { DevNode } from '../../cluster/dev-cluster.ts';
 import { isReady, statusOf, timeUntil } from '../../demo/observe.ts';
 import type { Chance } from './chance.ts';
 import { noticeMs, perFault, type FaultName, type Plan } from './plan.ts';
-import type { Site } from './site.ts';
+import type { Member, Site } from './site.ts';
 
 /** Of one notice, ms; null: it never came to that. */
 export type Leave = { readonly admissionOffMs: number | null; readonly emptyMs: number | null };
-
-/** The local cloud's own answer, ms; what it ordered may go on after that. */
-const orderMs = 10_000;
-/** How often to look whether there is a member to hit, ms. */
-const lookMs = 100;
-/** A cluster that has no capacity back by then never will, ms. */
-const roomMs = 120_000;
 
 type Season = {
   readonly fault: FaultName;
@@ -27,6 +19,11 @@ type Season = {
   /** Streams so far. */
   readonly started: () => number;
 };
+
+/** How often to look whether there is a member to hit, ms. */
+const lookMs = 100;
+/** A cluster that has no capacity back by then never will, ms. */
+const roomMs = 120_000;
 
 /** Resolves when all have happened, and been taken back where they are. */
 export async function strike(
@@ -40,21 +37,25 @@ export async function strike(
   for (let count = 0; count < times; count++) {
     await pause(chance.exponential(plan.pauseMs));
     while (started() < perFault.started * (count + 1)) await pause(lookMs);
-    const victim = chance.of(await whenRoom(site, plan, away));
+    const there = [...(await whenRoom(site, plan, away))];
+    const victims = Array.from({ length: plan.victims }, () => chance.take(there));
     const lastsMs = chance.between(plan.lastsMs.min, plan.lastsMs.max);
-    away.add(victim.id);
-    acts.push(act(site, { fault, victim, lastsMs }, leaves).finally(() => away.delete(victim.id)));
-    if (fault === 'kill') await acts.at(-1);
+    for (const victim of victims) {
+      away.add(victim.id);
+      const done = act(site, { fault, victim, lastsMs }, leaves);
+      acts.push(done.finally(() => away.delete(victim.id)));
+    }
   }
   await Promise.all(acts);
   return leaves;
 }
 
-async function whenRoom(site: Site, plan: Plan, away: ReadonlySet<string>): Promise<readonly DevNode[]> {
+async function whenRoom(site: Site, plan: Plan, away: ReadonlySet<string>): Promise<readonly Member[]> {
   const since = performance.now();
   for (;;) {
     const victims = (await site.victims()).filter(({ id }) => !away.has(id));
-    if (victims.length > plan.nodes - plan.spared - plan.awayMax) return victims;
+    const room = plan.awayMax - (plan.nodes - plan.spared - victims.length);
+    if (room >= plan.victims) return victims;
     if (performance.now() - since > roomMs) throw new Error(`no capacity came back within ${roomMs} ms`);
     await pause(lookMs);
   }
@@ -62,28 +63,31 @@ async function whenRoom(site: Site, plan: Plan, away: ReadonlySet<string>): Prom
 
 /** Resolves when it is over, as far as it ever is. */
 async function act(
-  { cluster }: Site,
+  site: Site,
   {
     fault,
     victim,
     lastsMs,
-  }: { readonly fault: FaultName; readonly victim: DevNode; readonly lastsMs: number },
+  }: { readonly fault: FaultName; readonly victim: Member; readonly lastsMs: number },
   leaves: Leave[],
 ): Promise<void> {
-  const instance = victim.id;
-  const signal = (): AbortSignal => AbortSignal.timeout(orderMs);
   switch (fault) {
     case 'kill':
-      await cluster.cloud('kill', { instance }, signal());
-      return;
+    case 'entry':
+    case 'pair':
+      await site.order('kill', victim);
+      return untilGone(victim);
     case 'freeze':
-      await cluster.cloud('freeze', { instance }, signal());
+      await site.order('freeze', victim);
       await pause(lastsMs);
-      await cluster.cloud('thaw', { instance }, signal());
-      return;
+      return site.order('thaw', victim);
+    case 'drop':
+      await site.order('off', victim);
+      await pause(lastsMs);
+      return site.order('on', victim);
     case 'notice': {
       const since = performance.now();
-      await cluster.cloud('interrupt', { instance, noticeMs }, signal());
+      await site.order('interrupt', victim);
       leaves.push(await leaveOf(victim, since));
       return;
     }
@@ -92,7 +96,17 @@ async function act(
   }
 }
 
-async function leaveOf(victim: DevNode, since: number): Promise<Leave> {
+/** Its own view, and others' of it, may be read until then. */
+async function untilGone(victim: Member): Promise<void> {
+  const isGone = (): Promise<boolean> =>
+    statusOf(victim).then(
+      () => false,
+      () => true,
+    );
+  await timeUntil(isGone, { since: performance.now(), withinMs: noticeMs });
+}
+
+async function leaveOf(victim: Member, since: number): Promise<Leave> {
   const within = { since, withinMs: noticeMs };
   const [admissionOffMs, emptyMs] = await Promise.all([
     timeUntil(async () => !(await isReady(victim)), within),
@@ -102,7 +116,7 @@ async function leaveOf(victim: DevNode, since: number): Promise<Leave> {
 }
 
 /** An idle moment before the drain is none that counts. */
-async function isEmpty(victim: DevNode): Promise<boolean> {
+async function isEmpty(victim: Member): Promise<boolean> {
   try {
     const { life, streams } = await statusOf(victim);
     return (life.phase === 'draining' || life.phase === 'left') && streams.serving === 0;

@@ -1,30 +1,39 @@
 /** What can happen in a run, and how a run is laid out so that it means something and ends within ten minutes. */
 
-export const faultNames = ['kill', 'freeze', 'notice'] as const;
+export const faultNames = ['kill', 'freeze', 'drop', 'entry', 'pair', 'notice'] as const;
 export type FaultName = (typeof faultNames)[number];
 
 export type Plan = {
+  /** Two in each of three zones. */
   readonly nodes: number;
-  /** The first so many are never hit: clients that cannot resume are connected there. */
+  /** The first so many are never hit: there clients are connected that know one node only. 0: all clients know all nodes. */
   readonly spared: number;
   /** How often it happens, unless `--times` says otherwise. */
   readonly times: number;
   /** The next one waits while so many nodes are away: capacity comes back before it is taken again. */
   readonly awayMax: number;
+  /** Hit at once. */
+  readonly victims: number;
   /** Between two of them, once there is room, ms: the mean of an exponential distribution. */
   readonly pauseMs: number;
   /** How long it lasts where it is taken back, ms. */
   readonly lastsMs: { readonly min: number; readonly max: number };
 };
 
-/** Six nodes are two in each zone of the local cloud; two away leave one for each zone at least once in a while. */
-const usual = { nodes: 6, spared: 1, awayMax: 2, pauseMs: 400, lastsMs: { min: 0, max: 0 } };
+const usual = {
+  ...{ nodes: 6, spared: 1, times: 100, awayMax: 2, victims: 1, pauseMs: 400 },
+  lastsMs: { min: 0, max: 0 },
+};
+/** Longer than the silence after which a stream is moved, and long enough for membership to see both ends of it. */
+const passing = { min: 2_500, max: 4_500 };
 
 export const plans: Readonly<Record<FaultName, Plan>> = {
-  kill: { ...usual, times: 120 },
-  // Longer than the silence after which a stream is moved, and long enough for membership to see both ends of it.
-  freeze: { ...usual, times: 100, lastsMs: { min: 2_500, max: 4_500 } },
-  notice: { ...usual, times: 100 },
+  kill: usual,
+  freeze: { ...usual, lastsMs: passing },
+  drop: { ...usual, lastsMs: passing },
+  entry: { ...usual, spared: 0 },
+  pair: { ...usual, spared: 0, victims: 2 },
+  notice: usual,
 };
 
 /** Streams begin as a Poisson process; three seconds long, some fifteen run at a time, three on each node. */

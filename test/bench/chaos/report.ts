@@ -17,7 +17,7 @@ export type Report = {
   readonly resumed: number;
   /** Continued by their entry node on another engine. */
   readonly moved: number;
-  /** The longest wait of those that moved, less what is usual in them; null: none moved. */
+  /** The longest wait of those that moved or resumed, less what is usual in them; null: none did. */
   readonly addedStall: { readonly p50: number; readonly p99: number; readonly max: number } | null;
   /** From a notice; null: there was none. */
   readonly admissionOff: { readonly max: number | null };
@@ -37,7 +37,10 @@ export type Findings = {
 export function reportOf({ fault, times, told, facts, leaves }: Findings): Report {
   const moves = new Set(facts.filter(({ fact }) => fact === 'stream.moved').map(({ request }) => request));
   const moved = told.filter(({ id }) => moves.has(id));
-  const stalls = moved.map(({ longestMs, usualMs }) => Math.round(longestMs - usualMs));
+  const resumed = told.filter((stream) => stream.resumed > 0);
+  const stalls = [...new Set([...moved, ...resumed])].map(({ longestMs, usualMs }) =>
+    Math.round(longestMs - usualMs),
+  );
   return {
     fault,
     times,
@@ -45,7 +48,7 @@ export function reportOf({ fault, times, told, facts, leaves }: Findings): Repor
     cut: told.filter(({ cut }) => cut !== null).length,
     wrongTokens: sum(told.map(({ wrong }) => wrong)),
     doubledTokens: sum(told.map(({ doubled }) => doubled)),
-    resumed: 0,
+    resumed: resumed.length,
     moved: moved.length,
     addedStall: stalls.length === 0 ? null : spread(stalls),
     admissionOff: { max: latest(leaves.map(({ admissionOffMs }) => admissionOffMs)) },

@@ -1,20 +1,29 @@
-/** The cluster of a run as the faults and the clients see it: who is there, who serves, and what was said. */
-import { randomInt } from 'node:crypto';
+/**
+ * The cluster of a run as the faults and the clients see it: who is there, who serves, what was said, what can be done
+ * to a member. Either a development cluster, whose Auto Scaling replaces what is lost, or, for packets that vanish,
+ * daemons in network namespaces.
+ */
 import { appendFileSync } from 'node:fs';
 import { needDevState } from '../../../src/cli/dev/state.ts';
-import { startDevCluster, type DevCluster, type DevFact, type DevNode } from '../../cluster/dev-cluster.ts';
+import { startDevCluster, type DevFact, type DevNode } from '../../cluster/dev-cluster.ts';
 import { membersOf } from '../../demo/observe.ts';
+import type { Ground } from '../../lab/enclosure.ts';
+import { openLab } from '../../lab/lab.ts';
 import type { Program } from '../../lab/program.ts';
-import { load, type Plan } from './plan.ts';
+import { load, noticeMs, type Plan } from './plan.ts';
+
+export type Order = 'kill' | 'freeze' | 'thaw' | 'interrupt' | 'off' | 'on';
+export type Member = Pick<DevNode, 'node' | 'id' | 'api' | 'control' | 'pid'>;
 
 export type Site = {
-  readonly cluster: DevCluster;
-  /** Base URLs of those that are never hit. */
+  /** Base URLs of the nodes that clients know. */
   readonly entries: readonly string[];
-  /** Facts that streams were told by, of all nodes. */
+  /** What was said of streams, by all nodes. */
   readonly facts: readonly StreamFact[];
-  /** Who may be hit, and takes requests as every spared node sees it. */
-  victims(): Promise<readonly DevNode[]>;
+  /** Who may be hit, and takes requests as every node sees it that is asked. */
+  victims(): Promise<readonly Member[]>;
+  /** Resolves when it is ordered; what was ordered may go on after that. */
+  order(what: Order, victim: Member): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -26,43 +35,108 @@ export type StreamFact = {
   readonly tokens: number;
 };
 
+type Options = {
+  readonly plan: Plan;
+  readonly program: Program;
+  /** Everything that nodes say goes there as well; null: nowhere. */
+  readonly factsFile: string | null;
+};
+
 /** Until every node knows every other one, ms: starting six processes on two busy cores. */
 const readyMs = 90_000;
 /** Until Auto Scaling replaces what is lost, ms: long enough for the number of the lost one to be free again. */
 const replaceAfterMs = 500;
+/** The local cloud's own answer, ms. */
+const orderMs = 10_000;
 
-/** `factsFile`: everything that nodes say goes there as well; null: nowhere. */
-export async function openSite(plan: Plan, program: Program, factsFile: string | null): Promise<Site> {
-  const facts: StreamFact[] = [];
-  const onFact = (said: DevFact): void => {
-    if (factsFile !== null) appendFileSync(factsFile, `${JSON.stringify(said)}\n`);
-    if (said.fact === 'stream.moved' || said.fact === 'stream.failed' || said.fact === 'stream.entryLost')
-      facts.push(said as unknown as StreamFact);
-  };
+export async function openDevSite({ plan, program, factsFile }: Options): Promise<Site> {
+  const { facts, hear } = hearing(factsFile);
   const engine = ['--engine-args', `--token-ms ${load.tokenMs}`];
   const cluster = await startDevCluster({
-    ...{ nodes: plan.nodes, readyMs, program, onFact },
+    ...{ nodes: plan.nodes, readyMs, program, onFact: hear },
     args: ['--replace-after', `${replaceAfterMs}ms`, '--', ...engine],
   });
-  const spared = cluster.nodes.slice(0, plan.spared);
   return {
-    cluster,
-    entries: spared.map(({ api }) => `${api}/v1`),
+    entries: entriesOf(cluster.nodes, plan),
     facts,
-    victims: async () => {
-      const views = await Promise.all(spared.map(membersOf));
-      const { nodes } = await needDevState(cluster.dir);
-      const serves = (view: (typeof views)[number], place: DevNode): boolean =>
-        view.some(
-          ({ id, health, phase, engine }) =>
-            id === place.id && health === 'alive' && phase === 'serving' && engine === 'ready',
-        );
-      return nodes.filter(
-        (place) => !spared.some(({ id }) => id === place.id) && views.every((view) => serves(view, place)),
-      );
+    victims: async () => serving((await needDevState(cluster.dir)).nodes, plan),
+    order: async (what, { id: instance }) => {
+      if (what === 'off' || what === 'on') throw new Error(`${what}: there are no wires here`);
+      const request = what === 'interrupt' ? { instance, noticeMs } : { instance };
+      await cluster.cloud(what, request, AbortSignal.timeout(orderMs));
     },
     close: cluster.stop,
   };
 }
 
-export const anySeed = (): number => randomInt(2 ** 31);
+/** Only in an enclosure. */
+export async function openLabSite({ plan, program, factsFile }: Options, ground: Ground): Promise<Site> {
+  if (!ground.isEnclosed) throw new Error(`no packet can be made to vanish: ${ground.why}`);
+  const engine = ['--engine', 'simulated', '--engine-args', `--token-ms ${load.tokenMs}`];
+  const flags = (): readonly string[] => [...engine, '--discovery', '2s'];
+  const lab = await openLab({ nodes: plan.nodes, ground, program, flags, logs: null });
+  const { facts, hear } = hearing(factsFile);
+  let read = 0;
+  const catchUp = (): void => {
+    for (; read < lab.witness.said.length; read++) {
+      const { by, line } = lab.witness.said[read]!;
+      hear({ node: by, ...(JSON.parse(line) as object) });
+    }
+  };
+  const { wires } = lab;
+  return {
+    entries: entriesOf(lab.daemons, plan),
+    get facts() {
+      catchUp();
+      return facts;
+    },
+    victims: () => serving(lab.daemons, plan),
+    order: async (what, { node }) => {
+      if (wires === null || (what !== 'off' && what !== 'on'))
+        throw new Error(`${what}: only wires are cut here`);
+      await wires.host(node, what);
+    },
+    close: lab.close,
+  };
+}
+
+function hearing(factsFile: string | null) {
+  const facts: StreamFact[] = [];
+  const hear = (said: DevFact): void => {
+    if (factsFile !== null) appendFileSync(factsFile, `${JSON.stringify(said)}\n`);
+    if (said.fact === 'stream.moved' || said.fact === 'stream.failed' || said.fact === 'stream.entryLost')
+      facts.push(said as unknown as StreamFact);
+  };
+  return { facts, hear };
+}
+
+const sparedOf = (nodes: readonly Member[], { spared }: Plan): readonly Member[] => nodes.slice(0, spared);
+
+function entriesOf(nodes: readonly Member[], plan: Plan): readonly string[] {
+  const known = plan.spared === 0 ? nodes : sparedOf(nodes, plan);
+  return known.map(({ api }) => `${api}/v1`);
+}
+
+/** Those that everybody takes for serving who serves itself and is asked: who is never hit, else all. */
+async function serving(nodes: readonly Member[], plan: Plan): Promise<readonly Member[]> {
+  const spared = sparedOf(nodes, plan);
+  const asked = plan.spared === 0 ? nodes : spared;
+  const views = (await Promise.all(asked.map(viewOf))).filter((view) => view !== null);
+  if (views.length < asked.length - plan.awayMax) return [];
+  return nodes.filter(
+    ({ id }) => !spared.some((one) => one.id === id) && views.every((view) => view.has(id)),
+  );
+}
+
+/** Whom it takes for serving; null: it does not answer, or does not serve itself. */
+async function viewOf(member: Member): Promise<ReadonlySet<string> | null> {
+  try {
+    const view = new Set((await membersOf(member)).filter(isServing).map(({ id }) => id));
+    return view.has(member.id) ? view : null;
+  } catch {
+    return null; // Killed, or not yet there.
+  }
+}
+
+const isServing = ({ health, phase, engine }: Awaited<ReturnType<typeof membersOf>>[number]): boolean =>
+  health === 'alive' && phase === 'serving' && engine === 'ready';

@@ -16,6 +16,8 @@ export type Told = Accuracy & {
   readonly usualMs: number;
   readonly firstMs: number;
   readonly tokens: number;
+  /** How often its client went on at another node. */
+  readonly resumed: number;
 };
 
 type Chunk = {
@@ -43,7 +45,7 @@ const streamMs = 90_000;
 export async function converse(
   client: OpenAI,
   asked: { readonly id: string; readonly topic: string; readonly tokens: number },
-): Promise<Told> {
+): Promise<Omit<Told, 'resumed'>> {
   const { id, topic, tokens } = asked;
   const heard: Heard = { promptIds: [], ids: [], text: '', finishes: [], waits: [] };
   const startedAt = performance.now();
