@@ -7,7 +7,7 @@ const encoder = new TextEncoder();
 /** A byte order mark is a character like any other here. */
 const decoder = new TextDecoder('utf8', { ignoreBOM: true });
 
-/** Bytes that grow at their end; what was handed out by `bytes` stays valid and unchanged. */
+/** Bytes that grow at their end; what was handed out by `bytes` stays as it is. */
 export class ByteWriter {
   #buffer: Uint8Array;
   #length = 0;
@@ -18,6 +18,12 @@ export class ByteWriter {
 
   get length(): number {
     return this.#length;
+  }
+
+  /** To write something else; views of what was written are void. */
+  clear(): this {
+    this.#length = 0;
+    return this;
   }
 
   /** A view, from `from` to the end as it is now. */

@@ -14,6 +14,7 @@ const floors: Readonly<Record<string, number>> = {
   engine: 1,
   routing: 1,
   stream: 1,
+  journal: 1,
   drain: 1,
   spot: 1,
   lease: 1,

@@ -1,0 +1,84 @@
+/** What an entry node keeps of its streams' logs and of the members that hold copies of them. */
+import type { ByteWriter } from '../std/bytes.ts';
+import type { MemberId } from '../std/member-id.ts';
+import type { Instant } from '../std/time.ts';
+import type { Fence } from './fence.ts';
+import type { Candidate } from './rendezvous.ts';
+import type { Update } from './wire.ts';
+
+export type Copy = {
+  readonly member: MemberId;
+  readonly zone: string;
+  /** Bytes that it has; -1: it knows nothing. */
+  acked: number;
+  ended: boolean;
+  touchedAt: Instant;
+};
+
+export type Kept = {
+  readonly number: number;
+  readonly id: string;
+  readonly fence: Fence;
+  readonly log: ByteWriter;
+  copies: Copy[];
+  readonly full: Set<MemberId>;
+  /** null: it grows. */
+  ended: { readonly freeAt: Instant; readonly lingerMs: number } | null;
+  told: { bytes: number; copies: number };
+};
+
+export type Sent = { readonly number: number; readonly bytes: number; readonly ended: boolean };
+
+export type Peer = {
+  /** Streams with something new for it. */
+  readonly dirty: Set<number>;
+  dirtyBytes: number;
+  urgent: boolean;
+  sentAt: Instant;
+  underWay: { readonly batch: number; readonly sent: readonly Sent[] } | null;
+  shunnedUntil: Instant;
+};
+
+export type State = {
+  readonly session: number;
+  readonly zone: string;
+  candidates: readonly Candidate[];
+  readonly kept: Map<number, Kept>;
+  readonly numberById: Map<string, number>;
+  readonly peers: Map<MemberId, Peer>;
+  /** Streams that have fewer copies than they want. */
+  readonly lacking: Set<number>;
+  endedBytes: number;
+  nextNumber: number;
+  nextBatch: number;
+  lookAt: Instant;
+  /** When the next batch is due, or earlier. */
+  postAt: Instant;
+};
+
+export type Effect =
+  /** To be answered by `answered` or `failed`. */
+  | {
+      readonly type: 'post';
+      readonly member: MemberId;
+      readonly batch: number;
+      readonly updates: readonly Update[];
+    }
+  /** What the best copy has, and how many copies have anything. */
+  | { readonly type: 'copied'; readonly id: string; readonly bytes: number; readonly copies: number }
+  /** It was ended here, because it is another entry node's. */
+  | { readonly type: 'fenced'; readonly id: string };
+
+export function find({ numberById, kept }: State, id: string): Kept | null {
+  const number = numberById.get(id);
+  return number === undefined ? null : (kept.get(number) ?? null);
+}
+
+/** Only what changed. */
+export function tell(kept: Kept): readonly Effect[] {
+  const having = kept.copies.filter(({ acked }) => acked >= 0);
+  const bytes = having.reduce((most, { acked }) => Math.max(most, acked), -1);
+  if (bytes === kept.told.bytes && having.length === kept.told.copies) return [];
+  kept.told = { bytes, copies: having.length };
+  return [{ type: 'copied', id: kept.id, bytes, copies: having.length }];
+}

@@ -1,0 +1,86 @@
+/** When a batch goes to a member, and what is in it. */
+import type { MemberId } from '../std/member-id.ts';
+import { after, earliest, instant, never, type Instant } from '../std/time.ts';
+import type { Copy, Effect, Kept, Peer, Sent, State } from './kept.ts';
+import type { Update } from './wire.ts';
+
+/** Between two batches to a member, ms: a token of a usual stream a batch and stream; for those who wait for it. */
+const batchMs = 25;
+const urgentMs = 3;
+/** Goes at once, bytes. */
+const filled = 64 * 1_024;
+/** Of one batch, bytes; a log as a whole may be larger. */
+const batchBytesMax = 1_024 ** 2;
+/** Something new of a stream for a member that holds a copy. */
+export function mark(
+  state: State,
+  member: MemberId,
+  number: number,
+  { bytes, urgent }: { readonly bytes: number; readonly urgent: boolean },
+): void {
+  let peer = state.peers.get(member);
+  if (peer === undefined) {
+    peer = {
+      ...{ dirty: new Set<number>(), dirtyBytes: 0, urgent: false, underWay: null },
+      ...{ sentAt: instant(-Infinity), shunnedUntil: instant(-Infinity) },
+    };
+    state.peers.set(member, peer);
+  }
+  peer.dirty.add(number);
+  peer.dirtyBytes += bytes;
+  peer.urgent ||= urgent;
+  state.postAt = earliest(state.postAt, dueAt(peer));
+}
+
+function dueAt({ dirty, dirtyBytes, urgent, sentAt, underWay }: Peer): Instant {
+  if (dirty.size === 0 || underWay !== null) return never;
+  return after(sentAt, urgent || dirtyBytes >= filled ? urgentMs : batchMs);
+}
+
+/** Sends what is due. */
+export function post(state: State, now: Instant): readonly Effect[] {
+  if (now < state.postAt) return [];
+  const effects: Effect[] = [];
+  state.postAt = never;
+  for (const [member, peer] of state.peers) {
+    if (dueAt(peer) <= now) {
+      const { updates, sent } = fill(state, member, peer);
+      if (updates.length > 0) {
+        const batch = state.nextBatch++;
+        peer.underWay = { batch, sent };
+        peer.sentAt = now;
+        effects.push({ type: 'post', member, batch, updates });
+      }
+    }
+    state.postAt = earliest(state.postAt, dueAt(peer));
+  }
+  return effects;
+}
+
+function fill(state: State, member: MemberId, peer: Peer): { updates: Update[]; sent: Sent[] } {
+  const updates: Update[] = [];
+  const sent: Sent[] = [];
+  let bytes = 0;
+  for (const number of peer.dirty) {
+    if (bytes > batchBytesMax) break;
+    peer.dirty.delete(number);
+    const kept = state.kept.get(number);
+    const copy = kept?.copies.find((one) => one.member === member);
+    if (kept === undefined || copy === undefined) continue;
+    updates.push(...newsFor(kept, copy));
+    bytes += kept.log.length - Math.max(0, copy.acked);
+    sent.push({ number, bytes: kept.log.length, ended: kept.ended !== null });
+  }
+  peer.dirtyBytes = 0;
+  peer.urgent &&= peer.dirty.size > 0;
+  return { updates, sent };
+}
+
+function newsFor({ number, id, fence, log, ended }: Kept, copy: Copy): readonly Update[] {
+  const updates: Update[] = [];
+  if (copy.acked < 0) updates.push({ type: 'open', number, id, fence, bytes: log.bytes() });
+  else if (copy.acked < log.length)
+    updates.push({ type: 'grow', number, offset: copy.acked, bytes: log.bytes(copy.acked) });
+  if (ended !== null && !copy.ended) updates.push({ type: 'end', number, lingerMs: ended.lingerMs });
+  return updates.length > 0 ? updates : [{ type: 'touch', number }];
+}

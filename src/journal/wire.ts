@@ -1,0 +1,178 @@
+/**
+ * What an entry node and the holders of its copies say to one another, as bytes. A message is a version, a kind and a
+ * body; a batch is a list of updates, each with its kind and its length. Who reads passes over kinds of updates that it
+ * does not know and over what follows the fields it knows, so a later version may add to both, and nodes of two
+ * versions hold each other's logs. A version is therefore only told, for people; nothing depends on it.
+ *
+ * A token costs its place here besides its own bytes: kind, length, number of the stream and offset, about six.
+ */
+import { ByteReader, ByteWriter } from '../std/bytes.ts';
+import { memberId } from '../std/member-id.ts';
+import { type Fence } from './fence.ts';
+
+const version = 1;
+const kinds = { batch: 1, peek: 2, fence: 3 } as const;
+const updateKinds = { open: 1, grow: 2, end: 3, touch: 4 } as const;
+
+/** `number`: short for the stream's id, from its `open` on, for one session of one entry node. */
+export type Update =
+  | {
+      readonly type: 'open';
+      readonly number: number;
+      readonly id: string;
+      readonly fence: Fence;
+      /** All of the log so far. */
+      readonly bytes: Uint8Array;
+    }
+  | {
+      readonly type: 'grow';
+      readonly number: number;
+      /** Where `bytes` belong in the log. */
+      readonly offset: number;
+      readonly bytes: Uint8Array;
+    }
+  /** It is complete, or nobody goes on with it here. `lingerMs`: how long it may still be asked for. */
+  | { readonly type: 'end'; readonly number: number; readonly lingerMs: number }
+  /** Nothing new, and it still runs. */
+  | { readonly type: 'touch'; readonly number: number };
+
+export type Batch = { readonly type: 'batch'; readonly session: number; readonly updates: readonly Update[] };
+
+export type Message =
+  | Batch
+  /** Gives the log as it is held. */
+  | { readonly type: 'peek'; readonly id: string }
+  /** Whoever wrote it with less than this fence does so no more. */
+  | { readonly type: 'fence'; readonly id: string; readonly fence: Fence };
+
+/** Why an update was not taken; all that a holder does not mention it has. */
+export type Verdict = {
+  readonly number: number;
+  /** unknown: the whole log is wanted. full: no room. fenced: it is another entry node's by now. */
+  readonly why: 'unknown' | 'full' | 'fenced';
+};
+const verdicts = ['unknown', 'full', 'fenced'] as const;
+
+/** A log as somebody holds it. */
+export type HeldLog = {
+  readonly bytes: Uint8Array;
+  readonly fence: Fence;
+  /** Its entry node said that it will not grow. */
+  readonly ended: boolean;
+};
+
+export function messageBytes(message: Message): Uint8Array {
+  const into = new ByteWriter(256).varint(version).varint(kinds[message.type]);
+  switch (message.type) {
+    case 'batch':
+      into.varint(message.session);
+      for (const update of message.updates) writeUpdate(into, update);
+      return into.bytes();
+    case 'peek':
+      return into.text(message.id).bytes();
+    case 'fence':
+      return writeFence(into.text(message.id), message.fence).bytes();
+  }
+}
+
+/** null: not a message that this version knows. */
+export function readMessage(bytes: Uint8Array): Message | null {
+  const reader = new ByteReader(bytes);
+  reader.varint();
+  const message = readKind(reader.varint(), reader);
+  return reader.broken ? null : message;
+}
+
+function readKind(kind: number, reader: ByteReader): Message | null {
+  if (kind === kinds.peek) return { type: 'peek', id: reader.text() };
+  if (kind === kinds.fence) return { type: 'fence', id: reader.text(), fence: readFence(reader) };
+  if (kind !== kinds.batch) return null;
+  const session = reader.varint();
+  const updates: Update[] = [];
+  while (!reader.isAtEnd) {
+    const read = readUpdate(reader.varint(), new ByteReader(reader.sized()));
+    if (read !== null) updates.push(read);
+  }
+  return { type: 'batch', session, updates };
+}
+
+const scratch = new ByteWriter(4_096);
+
+function writeUpdate(into: ByteWriter, update: Update): void {
+  const body = scratch.clear().varint(update.number);
+  switch (update.type) {
+    case 'open':
+      writeFence(body.text(update.id), update.fence).sized(update.bytes);
+      break;
+    case 'grow':
+      body.varint(update.offset).raw(update.bytes);
+      break;
+    case 'end':
+      body.varint(update.lingerMs);
+      break;
+    case 'touch':
+      break;
+  }
+  into.varint(updateKinds[update.type]).sized(body.bytes());
+}
+
+/** null: of a later version, or broken. */
+function readUpdate(kind: number, body: ByteReader): Update | null {
+  const number = body.varint();
+  const update = readBody(kind, number, body);
+  return body.broken ? null : update;
+}
+
+function readBody(kind: number, number: number, body: ByteReader): Update | null {
+  switch (kind) {
+    case updateKinds.open: {
+      const id = body.text();
+      const fence = readFence(body);
+      return { type: 'open', number, id, fence, bytes: body.sized() };
+    }
+    case updateKinds.grow:
+      return { type: 'grow', number, offset: body.varint(), bytes: body.rest() };
+    case updateKinds.end:
+      return { type: 'end', number, lingerMs: body.varint() };
+    case updateKinds.touch:
+      return { type: 'touch', number };
+    default:
+      return null;
+  }
+}
+
+export function verdictBytes(said: readonly Verdict[]): Uint8Array {
+  const into = new ByteWriter().varint(version);
+  for (const { number, why } of said) into.varint(number).varint(verdicts.indexOf(why));
+  return into.bytes();
+}
+
+/** null: not an answer. A word that is not known asks for the whole log: that is always right. */
+export function readVerdicts(bytes: Uint8Array): readonly Verdict[] | null {
+  const reader = new ByteReader(bytes);
+  const said: Verdict[] = [];
+  reader.varint();
+  while (!reader.isAtEnd) said.push({ number: reader.varint(), why: verdicts[reader.varint()] ?? 'unknown' });
+  return reader.broken ? null : said;
+}
+
+/** null: it is not held. */
+export function heldBytes(held: HeldLog | null): Uint8Array {
+  const into = new ByteWriter((held?.bytes.length ?? 0) + 128).varint(version).varint(held === null ? 0 : 1);
+  if (held === null) return into.bytes();
+  return writeFence(into, held.fence)
+    .varint(held.ended ? 1 : 0)
+    .sized(held.bytes)
+    .bytes();
+}
+
+export function readHeld(bytes: Uint8Array): HeldLog | null {
+  const reader = new ByteReader(bytes);
+  reader.varint();
+  if (reader.varint() === 0) return null;
+  const held = { fence: readFence(reader), ended: reader.varint() !== 0, bytes: reader.sized() };
+  return reader.broken ? null : held;
+}
+
+const writeFence = (into: ByteWriter, { epoch, by }: Fence): ByteWriter => into.varint(epoch).text(by);
+const readFence = (reader: ByteReader): Fence => ({ epoch: reader.varint(), by: memberId(reader.text()) });

@@ -1,0 +1,262 @@
+/** The journal's rules, over a network that loses, doubles and delays, and one that does not. */
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { holdersOf, logOf } from '../../src/journal/entry.ts';
+import { heldOf, silentMs } from '../../src/journal/holder.ts';
+import { nextPlace, ranked } from '../../src/journal/rendezvous.ts';
+import {
+  heldBytes,
+  messageBytes,
+  readHeld,
+  readMessage,
+  readVerdicts,
+  type Message,
+} from '../../src/journal/wire.ts';
+import { ByteWriter } from '../../src/std/bytes.ts';
+import { memberId, type MemberId } from '../../src/std/member-id.ts';
+import { recordBytes } from '../../src/stream/record.ts';
+import { Net } from './net.ts';
+
+const six = ['a1 a', 'a2 a', 'b1 b', 'b2 b', 'c1 c', 'c2 c'].map((m) => m.split(' ') as [string, string]);
+const at = memberId('a1');
+const fence = { epoch: 1, by: at };
+const text = (words: string): Uint8Array => new TextEncoder().encode(words);
+const open = (net: Net, id: string, by: MemberId = at, epoch = 1): void =>
+  net.tell(by, { type: 'open', id, fence: { epoch, by }, bytes: text(`${id}:`) });
+const append = (net: Net, id: string, words: string, urgent = false): void =>
+  net.tell(at, { type: 'append', id, bytes: text(words), urgent });
+const ours = (net: Net, id: string, by: MemberId = at): string =>
+  Buffer.from(logOf(net.entries.get(by)!, id)!.bytes).toString();
+const copiesOf = (net: Net, id: string): readonly string[] =>
+  net.held(id).map((member) => Buffer.from(heldOf(net.holders.get(member)!, id)!.bytes).toString());
+
+test('[J1] a copy is the beginning of the log at every moment, and all of it soon after', () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const net = new Net(six, seed);
+    net.lossPercent = 25;
+    const ids = Array.from({ length: 5 }, (_, i) => `stream${i}`);
+    for (const id of ids) open(net, id);
+    for (let i = 0; i < 120; i++) {
+      append(net, ids[net.below(5)]!, `<${i}>`, net.below(4) === 0);
+      net.pass(net.below(60));
+      if (i === 60) net.restart([...net.zones.keys()][1 + net.below(5)]!);
+      if (i === 80) net.kill([...net.zones.keys()][1 + net.below(5)]!);
+      for (const id of ids) for (const copy of copiesOf(net, id)) ok(ours(net, id).startsWith(copy));
+    }
+    net.lossPercent = 0;
+    net.pass(10_000);
+    for (const id of ids) {
+      const whole = copiesOf(net, id).filter((copy) => copy === ours(net, id));
+      ok(whole.length >= 2, `seed ${seed}: ${whole.length} whole copies of ${id}`);
+    }
+  }
+});
+
+test('[J2] copies stand in other zones than the entry node, and in different ones', () => {
+  for (let i = 0; i < 50; i++) {
+    const net = new Net(six, i);
+    open(net, `stream ${i}`);
+    net.pass(100);
+    deepEqual(new Set(net.held(`stream ${i}`).map((member) => net.zones.get(member))), new Set(['b', 'c']));
+  }
+});
+
+test('[J2] a copy that is lost is made anew elsewhere, whole, and the count says how many there are', () => {
+  const net = new Net(six.slice(0, 4), 7);
+  open(net, 's');
+  append(net, 's', 'one two');
+  net.pass(100);
+  const [lost] = net.held('s');
+  net.kill(lost!);
+  net.pass(100);
+  equal(net.held('s').length, 2);
+  for (const copy of copiesOf(net, 's')) equal(copy, 's:one two');
+  for (const member of [...net.held('s')]) net.kill(member);
+  net.pass(100);
+  const counts = net.effects.flatMap(({ effect }) => (effect.type === 'copied' ? [effect.copies] : []));
+  equal(Math.max(...counts), 2);
+  equal(counts.at(-1), 0);
+});
+
+test('[J2] everybody looks for a stream in the same order, and who comes changes nothing among the others', () => {
+  const members = six.map(([id, zone]) => ({ id: memberId(id), zone, isFit: true }));
+  for (let i = 0; i < 50; i++) {
+    const order = ranked(`s${i}`, members).map(({ id }) => id);
+    deepEqual(
+      ranked(`s${i}`, members.toReversed()).map(({ id }) => id),
+      order,
+    );
+    const fewer = members.filter(({ id }) => id !== order[2]);
+    deepEqual(
+      ranked(`s${i}`, fewer).map(({ id }) => id),
+      order.toSpliced(2, 1),
+    );
+    const place = nextPlace(`s${i}`, members, ['a']);
+    equal(
+      place?.id,
+      order.find((id) => !id.startsWith('a')),
+    );
+  }
+  equal(
+    nextPlace(
+      's',
+      members.map((one) => ({ ...one, isFit: false })),
+      ['a'],
+    ),
+    null,
+  );
+});
+
+test('[J3] at twenty streams a token costs a copy at most 16 bytes', () => {
+  const net = new Net(six.slice(0, 3), 3);
+  const [streams, tokens] = [20, 250];
+  for (let i = 0; i < streams; i++) open(net, `stream-with-an-id-${i}`);
+  net.pass(200);
+  net.batchBytes = 0;
+  const words = [' the', ' of', ' and', ' instance', ' a', ' fears', ',', ' noth', 'ing'];
+  for (let token = 0; token < tokens; token++) {
+    for (let i = 0; i < streams; i++) {
+      const word = words[(token * 7 + i) % words.length]!;
+      // Ids of a vocabulary of 150,000: three bytes.
+      const ids = [20_000 + net.below(130_000)];
+      const bytes = recordBytes({ type: 'said', ids, text: word, single: true, finish: null });
+      net.tell(at, { type: 'append', id: `stream-with-an-id-${i}`, bytes, urgent: false });
+      net.pass(1);
+    }
+  }
+  net.pass(1_000);
+  const perToken = net.batchBytes / (streams * tokens * 2);
+  ok(perToken <= 16, `${perToken.toFixed(1)} bytes a token and copy`);
+});
+
+test('[J3] batches to a member are one at a time and apart, nearer when somebody waits', () => {
+  for (const [urgent, least, most] of [
+    [false, 8, 13],
+    [true, 20, 90],
+  ] as const) {
+    const net = new Net(six.slice(0, 2), 5);
+    open(net, 's');
+    net.pass(100);
+    net.batches = 0;
+    for (let ms = 0; ms < 250; ms++) {
+      append(net, 's', 'x', urgent);
+      net.pass(1);
+    }
+    ok(net.batches >= least && net.batches <= most, `${net.batches} batches, urgent: ${urgent}`);
+  }
+});
+
+test('[J4] of two entry nodes the one with the higher fence writes, and the other ends its stream', () => {
+  const net = new Net(six, 11);
+  const other = memberId('b1');
+  open(net, 's');
+  append(net, 's', 'one');
+  net.pass(100);
+  open(net, 's', other, 2);
+  net.pass(100);
+  append(net, 's', 'two');
+  net.pass(2_000);
+  deepEqual(
+    net.effects.filter(({ effect }) => effect.type === 'fenced').map(({ at: node }) => node),
+    [at],
+  );
+  equal(logOf(net.entries.get(at)!, 's'), null);
+  const fresh = net
+    .held('s')
+    .filter((member) => net.holders.get(member)!.streams.get('s')?.fence.epoch === 2);
+  equal(fresh.length, 2);
+  for (const member of fresh)
+    equal(Buffer.from(heldOf(net.holders.get(member)!, 's')!.bytes).toString(), ours(net, 's', other));
+  // An old message that comes late changes nothing.
+  const [holder] = fresh;
+  const late = { type: 'open', number: 9, id: 's', fence, bytes: text('late') } as const;
+  const [answer] = net.hold(holder!, {
+    type: 'batch',
+    from: at,
+    batch: { type: 'batch', session: 1, updates: [late] },
+  });
+  deepEqual(answer?.verdicts, [{ number: 9, why: 'fenced' }]);
+});
+
+test('[J4] a fence that is told first keeps the old entry node from writing', () => {
+  const net = new Net(six, 12);
+  open(net, 's');
+  net.pass(100);
+  const by = memberId('c1');
+  for (const member of net.held('s')) net.hold(member, { type: 'fence', id: 's', fence: { epoch: 2, by } });
+  append(net, 's', 'more');
+  net.pass(100);
+  deepEqual(net.effects.filter(({ effect }) => effect.type === 'fenced').length, 1);
+  for (const copy of copiesOf(net, 's')) equal(copy, 's:');
+});
+
+test('[J5] an ended stream lingers, and then nothing is left of it anywhere', () => {
+  const net = new Net(six, 13);
+  net.lossPercent = 20;
+  for (let i = 0; i < 20; i++) open(net, `s${i}`);
+  net.pass(500);
+  for (let i = 0; i < 20; i++) net.tell(at, { type: 'end', id: `s${i}`, lingerMs: i % 2 ? 60_000 : 0 });
+  net.pass(20_000);
+  ok(net.held('s1').length > 0, 'may still be asked for');
+  ok(logOf(net.entries.get(at)!, 's1') !== null);
+  net.lossPercent = 0;
+  net.pass(silentMs + 60_000);
+  for (const state of net.holders.values()) {
+    deepEqual([state.streams.size, state.bytes], [0, 0]);
+    for (const { idByNumber } of state.sessions.values()) equal(idByNumber.size, 0);
+  }
+  const { kept, numberById, lacking, endedBytes } = net.entries.get(at)!;
+  deepEqual([kept.size, numberById.size, lacking.size, endedBytes], [0, 0, 0, 0]);
+});
+
+test('[J5] a copy outlives a silent entry node by five minutes, and a quiet stream for as long as it runs', () => {
+  const net = new Net(six, 14);
+  open(net, 's');
+  net.pass(3 * silentMs);
+  equal(net.held('s').length, 2);
+  net.kill(at);
+  net.pass(silentMs - 70_000);
+  equal(net.held('s').length, 2);
+  net.pass(80_000);
+  equal(net.held('s').length, 0);
+});
+
+test('[J5] a holder that is full turns newcomers away, and another member takes the copy', () => {
+  const net = new Net(six.slice(0, 4), 15);
+  const order = holdersAfterOpening(net);
+  const full = net.holders.get(order)!;
+  full.bytes = 256 * 1_024 ** 2;
+  open(net, 's');
+  net.pass(200);
+  ok(!net.held('s').includes(order));
+  equal(net.held('s').length, 2);
+});
+
+function holdersAfterOpening(net: Net): MemberId {
+  open(net, 's');
+  const [first] = holdersOf(net.entries.get(at)!, 's');
+  net.tell(at, { type: 'end', id: 's', lingerMs: 0 });
+  net.pass(2_000);
+  return first!;
+}
+
+test('[J6] what a later version adds is passed over', () => {
+  const update = { type: 'open', number: 3, id: 's', fence, bytes: text('log') } as const;
+  const known: Message = { type: 'batch', session: 5, updates: [update, { type: 'touch', number: 3 }] };
+  const bytes = messageBytes(known).slice();
+  deepEqual(readMessage(bytes), known);
+  // A kind of update that is not known, and fields behind those that are.
+  const later = new ByteWriter().raw(bytes).varint(99).text('something new');
+  later.varint(3).sized(new ByteWriter().varint(8).varint(60_000).text('and more').bytes());
+  deepEqual(readMessage(later.bytes()), {
+    ...known,
+    updates: [...known.updates, { type: 'end', number: 8, lingerMs: 60_000 }],
+  });
+  equal(readMessage(new ByteWriter().varint(2).varint(77).text('?').bytes()), null);
+  const held = { bytes: text('log'), fence, ended: true };
+  deepEqual(readHeld(new ByteWriter().raw(heldBytes(held)).text('later').bytes()), held);
+  deepEqual(readVerdicts(new ByteWriter().varint(2).varint(4).varint(9).bytes()), [
+    { number: 4, why: 'unknown' },
+  ]);
+  for (let end = 0; end < bytes.length; end++) readMessage(bytes.subarray(0, end));
+});
