@@ -4,10 +4,11 @@
  */
 import type { Blocks } from '../routing/blocks.ts';
 import * as routing from '../routing/router.ts';
-import type { Rng } from '../std/random.ts';
+import { noAbility } from '../std/ability.ts';
+import { draw, type Rng } from '../std/random.ts';
 import type { Instant } from '../std/time.ts';
 import type { Endpoint, Json } from '../stream/chunk.ts';
-import { readRequest } from '../stream/request.ts';
+import { readRequest, type Engines } from '../stream/request.ts';
 import type { OpenLeg } from './leg.ts';
 import type { Clock } from './ports.ts';
 import { promptOf } from './prompt.ts';
@@ -17,6 +18,8 @@ import type { Admission, Serving } from './serving.ts';
 /** Each costs some 50 kB at both ends together. */
 const generationsMax = 4_000;
 const overloadedMs = 1_000;
+/** Seeds that every engine takes. */
+const seedMax = 2 ** 31;
 
 type GenerationsPorts = {
   readonly serving: Serving;
@@ -49,9 +52,15 @@ export type Generations = {
 export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPorts): Generations {
   const all = new Set<Running>();
   const router = routing.init(serving.zone, rng);
+  const nextSeed = seedsFrom(rng);
   let disarm = (): void => {};
 
   const standingOf = (model: string) => serving.models().find(({ id }) => id === model) ?? null;
+
+  function enginesOf(model: string): Engines {
+    const { contextTokens: maxModelLen = null, ability = noAbility } = standingOf(model) ?? {};
+    return { maxModelLen, ability, seed: nextSeed() };
+  }
 
   const placeBy =
     (prompt: Blocks): RunningPorts['place'] =>
@@ -89,7 +98,7 @@ export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPor
       return { open: false, reason: 'overloaded', retryAfterMs: overloadedMs };
     },
     begin: ({ endpoint, model, body, raw }, client, about) => {
-      const request = readRequest(endpoint, { body, raw }, standingOf(model)?.contextTokens ?? null);
+      const request = readRequest(endpoint, { body, raw }, enginesOf(model));
       const place = placeBy(promptOf(body));
       const running = new Running(request, client, about, { serving, openLeg, clock, place, judge });
       const left = serving.entered();
@@ -107,5 +116,15 @@ export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPor
       disarm();
       for (const stop of unsubscribe) stop();
     },
+  };
+}
+
+/** Its own stream of chance: where requests go must not depend on how many drew a seed. */
+function seedsFrom(rng: Rng): () => number {
+  let now = rng;
+  return () => {
+    const [seed, next] = draw(now, seedMax);
+    now = next;
+    return seed;
   };
 }

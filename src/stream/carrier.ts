@@ -1,54 +1,103 @@
 /**
  * How an answer is carried from engine to client, and what happens to it when the engine is lost: `plain` continues
- * from ids, `whole` begins again or not at all. The generation machine knows a carrier by these functions only; a
- * further way of continuing an answer is a further arm here.
+ * from ids, `replay` asks the same again and compares, `whole` begins again or not at all. The generation machine knows
+ * a carrier by these functions only; a further way of continuing an answer is a further arm here.
  */
+import { unreachable } from '../std/assert.ts';
 import type { Item } from './chunk.ts';
 import type { LegRequest } from './continuation.ts';
+import type { Way } from './events.ts';
 import { isContinuable, newJournal, nextLeg, rollBack, type Journal } from './journal.ts';
 import * as plain from './plain.ts';
 import type { Heard, Said } from './plain.ts';
 import type { LogRecord } from './record.ts';
+import { closingAgain, hearAgain, isOutOf, newReplay, replayLeg, rewind, type Replay } from './replay.ts';
 import type { GenerationRequest, PlainRequest } from './request.ts';
 import { hearWhole, newWhole, wholeLeg, type Whole } from './whole.ts';
 
 export type Carrier =
-  { readonly type: 'plain'; readonly journal: Journal } | { readonly type: 'whole'; readonly whole: Whole };
+  | { readonly type: 'plain'; readonly journal: Journal }
+  | { readonly type: 'replay'; readonly replay: Replay }
+  | { readonly type: 'whole'; readonly whole: Whole };
 
-export const carry = (request: GenerationRequest): Carrier =>
-  request.way === 'ids'
-    ? { type: 'plain', journal: newJournal(request) }
-    : { type: 'whole', whole: newWhole(request) };
-
-/** Asks the engine for the answer itself from now on. Only while nothing is out. */
-export function asWhole(carrier: Carrier): Carrier {
-  if (carrier.type === 'whole') return carrier;
-  const { endpoint, model, raw, streamed } = carrier.journal.request;
-  return carry({ way: 'whole', endpoint, model, raw, streamed, because: 'foreign' });
+export function carry(request: GenerationRequest): Carrier {
+  switch (request.way) {
+    case 'ids':
+      return { type: 'plain', journal: newJournal(request) };
+    case 'replay':
+      return { type: 'replay', replay: newReplay(request) };
+    case 'whole':
+      return { type: 'whole', whole: newWhole(request) };
+    default:
+      return unreachable(request);
+  }
 }
 
-/** The next request to an engine; null: nothing is left to ask for. */
-export const nextLegOf = (carrier: Carrier): LegRequest | null =>
-  carrier.type === 'plain' ? nextLeg(carrier.journal) : wholeLeg(carrier.whole.request);
+export const wayOf = ({ type }: Carrier): Way => (type === 'plain' ? 'ids' : type);
 
-export const hearItem = (carrier: Carrier, item: Item): Heard =>
-  carrier.type === 'plain' ? plain.hear(carrier.journal, item) : hearWhole(carrier.whole, item);
+/** Asks the engine for the answer itself from now on. Only while nothing is out. */
+export const asUntouched = (carrier: Carrier): Carrier =>
+  carrier.type === 'plain' ? carry(carrier.journal.request.untouched) : carrier;
+
+/** The next request to an engine; null: nothing is left to ask for. */
+export function nextLegOf(carrier: Carrier): LegRequest | null {
+  switch (carrier.type) {
+    case 'plain':
+      return nextLeg(carrier.journal);
+    case 'replay':
+      return replayLeg(carrier.replay);
+    case 'whole':
+      return wholeLeg(carrier.whole.request);
+    default:
+      return unreachable(carrier);
+  }
+}
+
+export function hearItem(carrier: Carrier, item: Item): Heard {
+  switch (carrier.type) {
+    case 'plain':
+      return plain.hear(carrier.journal, item);
+    case 'replay':
+      return hearAgain(carrier.replay, item);
+    case 'whole':
+      return hearWhole(carrier.whole, item);
+    default:
+      return unreachable(carrier);
+  }
+}
 
 /** Whether losing the engine now would not be noticed by the client. */
-export const isMovable = (carrier: Carrier): boolean =>
-  carrier.type === 'plain' ? isContinuable(carrier.journal) : !carrier.whole.out;
+export function isMovable(carrier: Carrier): boolean {
+  if (carrier.type === 'plain') return isContinuable(carrier.journal);
+  return carrier.type === 'replay' || !carrier.whole.out;
+}
 
 /** Prepares for another engine: forgets what this one said and no client saw. */
 export function letGo(carrier: Carrier): void {
   if (carrier.type === 'plain') rollBack(carrier.journal);
+  else if (carrier.type === 'replay') rewind(carrier.replay);
   else carrier.whole.opening = [];
 }
 
 /** Whether anything has left for the client. */
-export const isOut = (carrier: Carrier): boolean =>
-  carrier.type === 'plain' ? carrier.journal.out : carrier.whole.out;
+export function isOut(carrier: Carrier): boolean {
+  if (carrier.type === 'plain') return carrier.journal.out;
+  return carrier.type === 'replay' ? isOutOf(carrier.replay) : carrier.whole.out;
+}
 
-/** Tokens heard, and how many of them a loss would not take away. Not known of what is passed on untouched. */
+/** How much of the answer was heard, and how much of that a loss would not take away: in no unit, but it only grows. */
+export function heardOf(carrier: Carrier): number {
+  if (carrier.type === 'plain') return carrier.journal.ids.length;
+  return carrier.type === 'replay' ? carrier.replay.units : Number(carrier.whole.out);
+}
+export const safeOf = (carrier: Carrier): number =>
+  carrier.type === 'plain' ? carrier.journal.safe : heardOf(carrier);
+
+/** Whether the engine of now has begun to speak; what it says may be old news. `carried`: `safeOf` when it began. */
+export const speaks = (carrier: Carrier, carried: number): boolean =>
+  carrier.type === 'replay' ? carrier.replay.speaks : heardOf(carrier) > carried;
+
+/** Tokens heard. 0 where nobody counts them, because the chunks are passed on. */
 export const tokensHeard = (carrier: Carrier): number =>
   carrier.type === 'plain' ? carrier.journal.ids.length : 0;
 export const tokensSafe = (carrier: Carrier): number => (carrier.type === 'plain' ? carrier.journal.safe : 0);
@@ -61,6 +110,7 @@ export type Ending = { readonly records: readonly LogRecord[] } & (
 
 export function endingOf(carrier: Carrier): Ending {
   if (carrier.type === 'whole') return { type: 'events', events: [], records: [] };
+  if (carrier.type === 'replay') return { type: 'events', events: closingAgain(carrier.replay), records: [] };
   const { journal } = carrier;
   const { events, records: last } =
     journal.finish === null ? plain.finishByLength(journal) : { events: [], records: [] };

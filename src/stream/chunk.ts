@@ -24,6 +24,8 @@ export type Chunk = {
   readonly fingerprint: string | null;
   readonly usage: Json | null;
   readonly choices: readonly Choice[];
+  /** All of it, as it came. */
+  readonly json: Json;
 };
 
 export type Item =
@@ -59,6 +61,7 @@ export function readItem(data: string): Item {
       fingerprint: textOf(json['system_fingerprint']),
       usage: objectOf(json['usage']),
       choices: choices.map((choice) => readChoice(choice, json)),
+      json,
     },
   };
 }

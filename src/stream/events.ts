@@ -7,6 +7,9 @@ import type { Mark } from './mark.ts';
 import type { LogRecord } from './record.ts';
 import type { Refusal, Unplaced } from './refusal.ts';
 
+/** How an answer goes on when its engine is lost. */
+export type Way = 'ids' | 'replay' | 'whole';
+
 /**
  * Reasons of an order to move: the member leaves, or membership knows that it is gone or doubts that it is there, or a
  * stream from it fell silent.
@@ -71,6 +74,7 @@ export type StreamFact =
       readonly fact: 'stream.moved';
       readonly from: MemberId;
       readonly to: MemberId;
+      readonly way: Way;
       /** Carried over; 0: the request began again. */
       readonly tokens: number;
       /** From the last word of the old engine to the first of the new one. */

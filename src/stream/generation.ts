@@ -15,15 +15,18 @@ import type { MemberId } from '../std/member-id.ts';
 import { after, earliest, never, type Instant } from '../std/time.ts';
 import { complaintJson, done } from './answer.ts';
 import {
-  asWhole,
+  asUntouched,
   endingOf,
+  heardOf,
   hearItem,
   isMovable,
   isOut,
   letGo,
   nextLegOf,
-  tokensHeard,
+  safeOf,
+  speaks,
   tokensSafe,
+  wayOf,
 } from './carrier.ts';
 import type { Effect, Event, StreamFact } from './events.ts';
 import type { LossCause } from './loss.ts';
@@ -95,7 +98,7 @@ function open(state: State, now: Instant): Step {
   const request = nextLegOf(state.carrier);
   if (request === null) return complete(state, now, []);
   state.leg += 1;
-  state.carried = tokensSafe(state.carrier);
+  state.carried = safeOf(state.carrier);
   const { streamed } = request;
   const judgeAt = after(now, streamed ? rhythm.headMs : rhythm.wholeAnswerMs);
   state.phase = { phase: 'reaching', member: null, streamed, answered: false, judgeAt };
@@ -126,7 +129,7 @@ function onItem(state: State, { item }: Extract<Event, { type: 'item' }>, now: I
   if (verdict.type === 'lost') return onLost(state, verdict.cause, now);
   if (verdict.type === 'unfit') {
     const cut = abort(state);
-    state.carrier = asWhole(state.carrier);
+    state.carrier = asUntouched(state.carrier);
     const [opened, effects] = open(state, now);
     return [opened, [cut, ...effects]];
   }
@@ -143,15 +146,14 @@ function noteRhythm(state: State, now: Instant): readonly Effect[] {
   if (phase.phase === 'flowing') {
     state.gapMs = rhythm.nextGapMs(state.gapMs, now - phase.heardAt);
     state.phase = { ...phase, heardAt: now };
-    return [];
+    return heardOf(carrier) > state.carried ? mend(state, phase.member, now) : [];
   }
-  const begun = carrier.type === 'whole' ? isOut(carrier) : tokensHeard(carrier) > state.carried;
-  if (phase.phase !== 'reaching' || !begun) return [];
+  if (phase.phase !== 'reaching' || !speaks(carrier, state.carried)) return [];
   assert(phase.member !== null, 'what was heard was said by a member');
   const judgeAt = after(now, rhythm.lookMs);
   state.phase = { phase: 'flowing', member: phase.member, heardAt: now, judgeAt };
   state.lastAnswer = null;
-  return mend(state, phase.member, now);
+  return heardOf(carrier) > state.carried ? mend(state, phase.member, now) : [];
 }
 
 function mend(state: State, to: MemberId, now: Instant): readonly Effect[] {
@@ -159,13 +161,14 @@ function mend(state: State, to: MemberId, now: Instant): readonly Effect[] {
   const { from, cause, since, tokens } = state.broken;
   state.broken = null;
   state.moves += 1;
-  return [fact({ fact: 'stream.moved', from, to, tokens, stallMs: Math.round(now - since), cause })];
+  const [stallMs, way] = [Math.round(now - since), wayOf(state.carrier)];
+  return [fact({ fact: 'stream.moved', from, to, way, tokens, stallMs, cause })];
 }
 
 function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer' }>, now: Instant): Step {
-  const first = tokensSafe(state.carrier) === 0 && !isOut(state.carrier);
+  const first = safeOf(state.carrier) === 0 && !isOut(state.carrier);
   if (status < 300) {
-    if (state.carrier.type === 'plain' || !first) return onLost(state, 'nonsense', now);
+    if (state.carrier.type !== 'whole' || !first) return onLost(state, 'nonsense', now);
     if (isAborted(body)) return onLost(state, 'abort', now);
     const member = memberOf(state);
     const mended = member === null ? [] : mend(state, member, now);
@@ -178,13 +181,14 @@ function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer
 
 function onLost(state: State, cause: LossCause, now: Instant): Step {
   const isMove = state.losses > 0;
-  if (tokensSafe(state.carrier) > state.carried) {
+  if (safeOf(state.carrier) > state.carried) {
     state.fruitlessMoves = 0;
     state.avoid = [];
   } else if (isMove) state.fruitlessMoves += 1;
   const member = memberOf(state);
   if (member !== null) state.avoid = [...state.avoid, member];
-  if (state.fruitlessMoves >= fruitlessMovesMax || !isMovable(state.carrier)) return fail(state, cause);
+  const isLast = state.fruitlessMoves >= fruitlessMovesMax || cause === 'mismatch';
+  if (isLast || !isMovable(state.carrier)) return fail(state, cause);
   return moveOn(state, cause, now);
 }
 
@@ -226,7 +230,7 @@ function onMove(
     state.ordered = { member, cause, againAt: after(now, seekAgainMs) };
     return [state, []];
   }
-  if (tokensSafe(state.carrier) > state.carried) state.fruitlessMoves = 0;
+  if (safeOf(state.carrier) > state.carried) state.fruitlessMoves = 0;
   return moveOn(state, cause, now);
 }
 
@@ -322,6 +326,5 @@ const logs = (records: readonly LogRecord[]): readonly Effect[] =>
   records.length === 0 ? [] : [{ type: 'log', records }];
 const abort = (state: State): Effect => ({ type: 'abort', leg: state.leg });
 const fact = (said: StreamFact): Effect => ({ type: 'fact', fact: said });
-
 const finished = (state: State, now: Instant): Effect =>
   fact({ fact: 'stream.finished', durationMs: Math.round(now - state.begunAt), ...account(state) });

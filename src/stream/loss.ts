@@ -18,6 +18,8 @@ export type LossCause =
   | 'bare-done'
   /** HTTP 500, 502, 503 or 504. */
   | 'status'
+  /** Asked the same again, another engine said something else than what the client has. */
+  | 'mismatch'
   /** Not what an engine says. */
   | 'nonsense'
   /** Refused before anything began. */

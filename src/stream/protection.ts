@@ -17,6 +17,7 @@ type Protection = 'exact' | 'best-effort' | 'none';
 export function protectionOf(request: GenerationRequest, ability: Ability): Protection {
   // What is told as a whole was not delivered before it was complete, so it is asked again from its beginning.
   if (request.way === 'whole') return request.streamed ? 'none' : 'exact';
+  if (request.way === 'replay') return ability.repeatable ? 'exact' : 'best-effort';
   // Without scale-out an answer that turns out to carry reasoning cannot be continued from there on.
   if (request.endpoint === 'chat' && request.streamed && !ability.scaleOut) return 'best-effort';
   if (request.draws === 'free') return 'exact';

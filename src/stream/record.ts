@@ -6,9 +6,11 @@
  * As bytes each record is its kind, its length and its body. A reader passes over kinds that it does not know, and a
  * body in JSON may have fields that it does not know: nodes of two versions share their streams.
  */
+import { noAbility, type Ability } from '../std/ability.ts';
 import { ByteReader, ByteWriter } from '../std/bytes.ts';
 import type { Finish, Head } from './answer.ts';
 import type { Endpoint, Json } from './chunk.ts';
+import type { Engines } from './request.ts';
 
 /** The request, and whose it is. */
 export type Opening = {
@@ -16,8 +18,8 @@ export type Opening = {
   readonly model: string;
   /** The body as it came. */
   readonly raw: string;
-  /** Context of the model as the first entry node knew it: what the request was read with. */
-  readonly maxModelLen: number | null;
+  /** As the first entry node knew them: what the request was read with, and is read with again. */
+  readonly engines: Engines;
   /** Hash of what the client proved itself by. */
   readonly owner: string;
   /** Hash of method, path and body. */
@@ -177,11 +179,23 @@ function readIds(body: ByteReader, count: number): number[] {
 function readOpening(body: ByteReader): Opening | null {
   const json = parse(body.text());
   if (json === null || body.broken) return null;
-  const { endpoint, model, maxModelLen, owner, digest } = json;
+  const { endpoint, model, engines, owner, digest } = json;
   if (endpoint !== 'chat' && endpoint !== 'completions') return null;
   return {
     ...{ endpoint, model: String(model), raw: body.tail(), owner: String(owner), digest: String(digest) },
+    engines: enginesOf(engines),
+  };
+}
+
+/** An ability that a later version tells of besides is none of ours. */
+function enginesOf(value: unknown): Engines {
+  const { maxModelLen, ability, seed } = (value ?? {}) as Partial<Record<keyof Engines, unknown>>;
+  const able = (ability ?? {}) as Partial<Record<keyof Ability, unknown>>;
+  const names = Object.keys(noAbility) as (keyof Ability)[];
+  return {
     maxModelLen: typeof maxModelLen === 'number' ? maxModelLen : null,
+    ability: { ...noAbility, ...Object.fromEntries(names.map((name) => [name, able[name] === true])) },
+    seed: Number(seed ?? 0),
   };
 }
 

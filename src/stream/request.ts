@@ -1,18 +1,24 @@
 /**
- * What a client asked for, and whether its answer can be continued from token ids. `ids`: plain text, which goes on
- * anywhere from prompt and generated ids. `whole`: everything else, passed on untouched and repeated as a whole while
- * nothing of the answer was delivered. Which obstacle sends a request to `whole` stands in one table below.
+ * What a client asked for, and how its answer goes on when the engine that gives it is lost. `ids`: plain text, which
+ * goes on anywhere from prompt and generated ids. `replay`: whatever an engine says a second time just so, because each
+ * token is the likeliest or drawn with a seed; it is asked for again and compared. `whole`: everything else, passed on
+ * untouched and repeated as a whole while nothing of the answer was delivered, which is for ever where it is not
+ * streamed.
  *
- * A request that we do not understand is `whole` too: the engine is the one to refuse it, in its own words.
+ * Where engines draw by position, an unseeded request is given a seed, so that its answer can be told again. What we
+ * do not understand is `whole` too: the engine is the one to refuse it, in its own words.
  */
+import type { Ability } from '../std/ability.ts';
 import type { Endpoint, Json } from './chunk.ts';
+import { absent, isInt, isObject, obstacleIn, stopsOf, type Obstacle } from './obstacles.ts';
+
+/** How tokens are chosen. `free`: at random, by no seed of the client's, so that any true sample is an answer. */
+export type Draws = 'greedy' | 'seeded' | 'free';
 
 export type PlainRequest = {
   readonly way: 'ids';
   readonly endpoint: Endpoint;
   readonly model: string;
-  /** The body as it came, for when it has to go out untouched after all. */
-  readonly raw: string;
   readonly body: Json;
   readonly streamed: boolean;
   readonly stops: readonly string[];
@@ -25,10 +31,24 @@ export type PlainRequest = {
   readonly frequencyPenalty: number;
   readonly draws: Draws;
   readonly wants: { readonly usage: boolean; readonly continuousUsage: boolean; readonly tokenIds: boolean };
+  /** The same, for when the answer turns out to be no plain text before anything of it was delivered. */
+  readonly untouched: UntouchedRequest;
 };
 
-/** How tokens are chosen. `free`: at random, by no seed of the client's, so that any true sample is an answer. */
-export type Draws = 'greedy' | 'seeded' | 'free';
+type Because = Obstacle | 'context' | 'generator' | 'foreign';
+
+export type ReplayRequest = {
+  readonly way: 'replay';
+  readonly endpoint: Endpoint;
+  readonly model: string;
+  /** As the engine gets it. */
+  readonly raw: string;
+  readonly streamed: true;
+  readonly because: Because;
+  /** How many answers are given side by side. */
+  readonly choices: number;
+  readonly wantsUsage: boolean;
+};
 
 export type WholeRequest = {
   readonly way: 'whole';
@@ -36,99 +56,81 @@ export type WholeRequest = {
   readonly model: string;
   readonly raw: string;
   readonly streamed: boolean;
-  readonly because: Obstacle | 'foreign';
+  readonly because: Because;
 };
 
-export type GenerationRequest = PlainRequest | WholeRequest;
+type UntouchedRequest = ReplayRequest | WholeRequest;
+export type GenerationRequest = PlainRequest | UntouchedRequest;
 
 /** vLLM's default for /v1/completions without max_tokens; chat has none and fills the context. */
 const completionTokensDefault = 16;
 
-const absent = (value: unknown): boolean => value === undefined || value === null;
-const empty = (value: unknown): boolean => absent(value) || (Array.isArray(value) && value.length === 0);
-const isInt = (value: unknown): value is number => Number.isSafeInteger(value);
-const isString = (value: unknown): value is string => typeof value === 'string';
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-const oneOrAbsent = (value: unknown): boolean => absent(value) || value === 1;
-const zeroOrAbsent = (value: unknown): boolean => absent(value) || value === 0;
+/** What is known of the engines that serve the model, and the seed for a request that has none. */
+export type Engines = {
+  /** Prompt and answer together, tokens; null: not known. */
+  readonly maxModelLen: number | null;
+  /** What all of them can do. */
+  readonly ability: Ability;
+  /** For a request that draws without one, where they draw by position. */
+  readonly seed: number;
+};
 
-/** Each with what would go wrong if the answer were continued from its ids. */
-const obstacles = {
-  /** Several answers at once. */
-  choices: (b) => !oneOrAbsent(b['n']) || !oneOrAbsent(b['best_of']) || b['use_beam_search'] === true,
-  prompts: (b, endpoint) => endpoint === 'completions' && !isOnePrompt(b['prompt']),
-  /** The markup of a call would come out as text. */
-  tools: (b) => (!empty(b['tools']) && b['tool_choice'] !== 'none') || !empty(b['functions']),
-  /** A grammar would start again at its root. */
-  grammar: (b) =>
-    !(
-      absent(b['response_format']) ||
-      (isObject(b['response_format']) && b['response_format']['type'] === 'text')
-    ) ||
-    !absent(b['structured_outputs']) ||
-    Object.keys(b).some((name) => name.startsWith('guided_') && !absent(b[name])),
-  logprobs: (b) =>
-    !(absent(b['logprobs']) || b['logprobs'] === false) ||
-    !absent(b['top_logprobs']) ||
-    !absent(b['prompt_logprobs']),
-  echo: (b) => !(absent(b['echo']) || b['echo'] === false) || !(absent(b['suffix']) || b['suffix'] === ''),
-  /** Both count output tokens only; frequency can be made up for by logit_bias, but not next to repetition. */
-  penalty: (b) =>
-    !zeroOrAbsent(b['presence_penalty']) ||
-    (!zeroOrAbsent(b['frequency_penalty']) && !oneOrAbsent(b['repetition_penalty'])),
-  /** What the engine remembers of its own output, or of an input that ids do not carry. */
-  memory: (b) =>
-    ['bad_words', 'logits_processors', 'thinking_token_budget', 'repetition_detection'].some(
-      (name) => !empty(b[name]),
-    ) || ['kv_transfer_params', 'prompt_embeds', 'truncate_prompt_tokens'].some((name) => !absent(b[name])),
-  media: (b, endpoint) => endpoint === 'chat' && !isTextOnly(b['messages']),
-  /** JSON numbers beyond 2^53 do not survive being read and written again. */
-  seed: (b) => !absent(b['seed']) && !isInt(b['seed']),
-  malformed: (b) => !isWellFormed(b),
-} as const satisfies Record<string, (body: Json, endpoint: Endpoint) => boolean>;
+type Sent = { readonly body: Json; readonly raw: string };
 
-type Obstacle = keyof typeof obstacles | 'context';
-
-export function readRequest(
-  endpoint: Endpoint,
-  sent: { readonly body: Json; readonly raw: string },
-  maxModelLen: number | null,
-): GenerationRequest {
-  const { body, raw } = sent;
-  const model = String(body['model']);
-  const streamed = body['stream'] === true;
-  const because = obstacleIn(endpoint, body, maxModelLen);
-  if (because !== null) return { way: 'whole', endpoint, model, raw, streamed, because };
-  const options = isObject(body['stream_options']) ? body['stream_options'] : {};
+export function readRequest(endpoint: Endpoint, sent: Sent, engines: Engines): GenerationRequest {
+  const { maxModelLen, ability } = engines;
+  const seeded = withSeed(sent, engines);
+  const { body } = seeded;
+  const draws = drawsOf(sent.body);
+  const because = obstacleIn(endpoint, body);
+  if (because !== null) return untouched(endpoint, seeded, because);
+  if (maxTokensOf(endpoint, body) === null && maxModelLen === null)
+    return untouched(endpoint, seeded, 'context');
+  if (draws === 'seeded' && !ability.keyedByPosition) return untouched(endpoint, seeded, 'generator');
+  const options = optionsIn(body);
   return {
     way: 'ids',
     endpoint,
-    model,
-    raw,
+    model: String(body['model']),
     body,
-    streamed,
+    streamed: body['stream'] === true,
     stops: stopsOf(body['stop']),
     includeStop: body['include_stop_str_in_output'] === true,
     minTokens: isInt(body['min_tokens']) ? body['min_tokens'] : 0,
     maxTokens: maxTokensOf(endpoint, body),
     maxModelLen,
     frequencyPenalty: Number(body['frequency_penalty'] ?? 0),
-    draws: drawsOf(body),
+    draws,
     wants: {
       usage: options['include_usage'] === true,
       continuousUsage: options['include_usage'] === true && options['continuous_usage_stats'] === true,
       tokenIds: body['return_token_ids'] === true,
     },
+    untouched: untouched(endpoint, seeded, 'foreign'),
   };
 }
 
-function obstacleIn(endpoint: Endpoint, body: Json, maxModelLen: number | null): Obstacle | null {
-  for (const [name, stands] of Object.entries(obstacles)) {
-    if (stands(body, endpoint)) return name as Obstacle;
-  }
-  return maxTokensOf(endpoint, body) === null && maxModelLen === null ? 'context' : null;
+/** Only a request that draws: one of the likeliest tokens needs no seed, and its engines decide faster without. */
+function withSeed(sent: Sent, { ability, seed }: Engines): Sent {
+  if (!ability.keyedByPosition || drawsOf(sent.body) !== 'free') return sent;
+  const body = { ...sent.body, seed };
+  return { body, raw: JSON.stringify(body) };
 }
+
+function untouched(endpoint: Endpoint, { body, raw }: Sent, because: Because): UntouchedRequest {
+  const model = String(body['model']);
+  const streamed = body['stream'] === true;
+  const isToldAgain = drawsOf(body) !== 'free' && because !== 'malformed';
+  if (!streamed || !isToldAgain) return { way: 'whole', endpoint, model, raw, streamed, because };
+  const wantsUsage = optionsIn(body)['include_usage'] === true;
+  const choices = (isInt(body['n']) ? body['n'] : 1) * promptsIn(endpoint, body['prompt']);
+  return { way: 'replay', endpoint, model, raw, streamed, because, choices, wantsUsage };
+}
+
+const optionsIn = (body: Json): Json => (isObject(body['stream_options']) ? body['stream_options'] : {});
+
+const promptsIn = (endpoint: Endpoint, prompt: unknown): number =>
+  endpoint === 'completions' && Array.isArray(prompt) && !prompt.every(isInt) ? prompt.length : 1;
 
 const drawsOf = (body: Json): Draws =>
   body['temperature'] === 0 || body['top_k'] === 1 ? 'greedy' : absent(body['seed']) ? 'free' : 'seeded';
@@ -138,45 +140,4 @@ function maxTokensOf(endpoint: Endpoint, body: Json): number | null {
     endpoint === 'chat' ? (body['max_completion_tokens'] ?? body['max_tokens']) : body['max_tokens'];
   if (isInt(asked)) return asked;
   return endpoint === 'chat' ? null : completionTokensDefault;
-}
-
-const stopsOf = (stop: unknown): readonly string[] =>
-  isString(stop) ? [stop] : Array.isArray(stop) ? stop.filter(isString) : [];
-
-function isOnePrompt(prompt: unknown): boolean {
-  if (isString(prompt)) return true;
-  if (!Array.isArray(prompt) || prompt.length === 0) return false;
-  if (prompt.every(isInt)) return true;
-  const [only] = prompt as unknown[];
-  return prompt.length === 1 && (isString(only) || (Array.isArray(only) && only.every(isInt)));
-}
-
-function isTextOnly(messages: unknown): boolean {
-  if (!Array.isArray(messages)) return false;
-  return messages.every((message) => {
-    if (!isObject(message)) return false;
-    const content = message['content'];
-    if (absent(content) || isString(content)) return true;
-    return Array.isArray(content) && content.every((part) => isObject(part) && part['type'] === 'text');
-  });
-}
-
-/** Only the fields that we read ourselves: whether the others make sense, the engine says. */
-function isWellFormed(b: Json): boolean {
-  const isTruth = (value: unknown): boolean => absent(value) || typeof value === 'boolean';
-  const isCount = (value: unknown): boolean => absent(value) || isInt(value);
-  const stop = b['stop'];
-  const options = b['stream_options'];
-  const bias = b['logit_bias'];
-  return (
-    ['stream', 'return_token_ids', 'include_stop_str_in_output', 'skip_special_tokens'].every((n) =>
-      isTruth(b[n]),
-    ) &&
-    ['max_tokens', 'max_completion_tokens', 'min_tokens'].every((n) => isCount(b[n])) &&
-    (absent(stop) || isString(stop) || (Array.isArray(stop) && stop.every(isString))) &&
-    !stopsOf(stop).includes('') &&
-    (absent(b['frequency_penalty']) || typeof b['frequency_penalty'] === 'number') &&
-    (absent(bias) || (isObject(bias) && Object.values(bias).every((value) => typeof value === 'number'))) &&
-    (absent(options) || (isObject(options) && b['stream'] === true))
-  );
 }

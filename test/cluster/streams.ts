@@ -41,6 +41,7 @@ async function run(stream: Stream, baseURL: string, i: number, tokens: number): 
     model: 'simulated',
     messages: [{ role: 'user' as const, content: `Stream ${i}: what does a spot instance fear?` }],
     max_tokens: tokens,
+    temperature: 0,
     stream: true as const,
     ignore_eos: true,
     return_token_ids: true,

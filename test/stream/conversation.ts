@@ -6,11 +6,15 @@ import { deadline, step } from '../../src/stream/generation.ts';
 import type { Said } from '../../src/stream/plain.ts';
 import type { LogRecord } from '../../src/stream/record.ts';
 import type { Refusal } from '../../src/stream/refusal.ts';
-import { readRequest, type GenerationRequest } from '../../src/stream/request.ts';
+import { readRequest, type Engines, type GenerationRequest } from '../../src/stream/request.ts';
+import { noAbility } from '../../src/std/ability.ts';
 import { init, type State } from '../../src/stream/state.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { instant, type Instant } from '../../src/std/time.ts';
 import { respond, type Script } from './scripted-engine.ts';
+
+/** What an engine says to the n-th request that it is sent, from 1 on. */
+export type Engine = Script | ((request: LegRequest, leg: number) => readonly string[]);
 
 /** How a leg ends before its answer does, and after how many events. */
 export type Cut = {
@@ -35,8 +39,13 @@ export type Told = {
 export const ask = (
   endpoint: 'chat' | 'completions',
   body: Record<string, unknown>,
-  maxModelLen: number | null = 4_096,
-): GenerationRequest => readRequest(endpoint, { body, raw: JSON.stringify(body) }, maxModelLen);
+  engines: Partial<Engines> = {},
+): GenerationRequest =>
+  readRequest(
+    endpoint,
+    { body, raw: JSON.stringify(body) },
+    { maxModelLen: 4_096, ability: noAbility, seed: 1, ...engines },
+  );
 
 export const errorEvent =
   '{"error":{"message":"EngineCore encountered an issue.","type":"InternalServerError","param":null,"code":500}}';
@@ -44,7 +53,7 @@ export const errorEvent =
 /** `sequence`: what became of each leg, in order; later legs run to their end. */
 export function converse(
   request: GenerationRequest,
-  script: Script,
+  engine: Engine,
   cuts: readonly Cut[],
   from: State = init(request, instant(0)),
 ): Told {
@@ -76,7 +85,7 @@ export function converse(
     else if (effect.type === 'abort') aborted.push(effect.leg);
     else if (effect.type === 'open') {
       asked.push(effect.request);
-      events.push(...legEvents(script, effect, cuts[asked.length - 1]));
+      events.push(...legEvents(engine, effect, cuts[asked.length - 1]));
     }
   }
 
@@ -92,13 +101,13 @@ export function converse(
   return { ...told, facts, asked, aborted };
 }
 
-function legEvents(script: Script, open: Extract<Effect, { type: 'open' }>, cut: Cut | undefined): Event[] {
+function legEvents(engine: Engine, open: Extract<Effect, { type: 'open' }>, cut: Cut | undefined): Event[] {
   const { leg } = open;
   const member = memberOfLeg(leg);
   const placed: Event = { type: 'placed', leg, member };
   if (cut?.by === 'unreached') return [placed, { type: 'unreached', leg }];
   if (cut?.by === 'status') return [placed, { type: 'answer', leg, status: 500, body: errorEvent }];
-  const said = respond(script, open.request);
+  const said = typeof engine === 'function' ? engine(open.request, leg) : respond(engine, open.request);
   const items = said.map((data): Event => ({ type: 'item', leg, item: readItem(data) }));
   const head: Event[] = [placed, { type: 'answered', leg }];
   const end: Event = { type: 'ended', leg, cause: 'eof' };

@@ -1,10 +1,12 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { noAbility } from '../../src/std/ability.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { ask, converse, errorEvent, gathered, lead, memberOfLeg, type Cut } from './conversation.ts';
 import {
   promptIds,
   answer,
+  messages,
   script,
   text,
   chat,
@@ -18,18 +20,25 @@ import {
 import { eosId, fingerprint } from './scripted-engine.ts';
 
 test('[S5] a continuation asks for what is left, by ids, with the sampling of the first request', () => {
-  const request = chat({
-    max_tokens: 10,
-    min_tokens: 4,
-    seed: 7,
-    temperature: 0.8,
-    frequency_penalty: 0.5,
-    logit_bias: { [answer[0]!]: 2 },
-    tools: [],
-    tool_choice: 'none',
-    chat_template_kwargs: { a: 1 },
-    request_id: 'mine',
-  });
+  const request = ask(
+    'chat',
+    {
+      model: 'tiny',
+      messages,
+      stream: true,
+      max_tokens: 10,
+      min_tokens: 4,
+      seed: 7,
+      temperature: 0.8,
+      frequency_penalty: 0.5,
+      logit_bias: { [answer[0]!]: 2 },
+      tools: [],
+      tool_choice: 'none',
+      chat_template_kwargs: { a: 1 },
+      request_id: 'mine',
+    },
+    { ability: { ...noAbility, keyedByPosition: true } },
+  );
   const { asked } = converse(request, script, [{ after: 4, by: 'eof' }]);
   const carried = answer.slice(0, 3);
   equal(asked[1]?.path, '/v1/completions');

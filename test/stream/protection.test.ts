@@ -32,6 +32,13 @@ test('[S17] a seed is exact where, besides, the next engine draws on by position
   equal(protectionOf(completion({ seed: 3 }), half), 'best-effort');
 });
 
+test('[S17] what is asked again and compared is exact where engines compute the same again', () => {
+  const grammar = { response_format: { type: 'json_object' }, temperature: 0 };
+  equal(protectionOf(chat(grammar), restarting), 'exact');
+  equal(protectionOf(chat(grammar), half), 'best-effort');
+  equal(protectionOf(chat({ ...grammar, temperature: 1 }), able), 'none');
+});
+
 test('[S17] a streamed chat that may turn to reasoning is no promise where engines do not derender', () => {
   equal(protectionOf(chat({}), noAbility), 'best-effort');
   equal(protectionOf(chat({ stream: false }), noAbility), 'exact');

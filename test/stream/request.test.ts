@@ -1,10 +1,14 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Engines } from '../../src/stream/request.ts';
+import { noAbility } from '../../src/std/ability.ts';
 import { ask } from './conversation.ts';
 
 const messages = [{ role: 'user', content: 'hi' }];
 const chat = { model: 'tiny', messages };
 const completion = { model: 'tiny', prompt: 'hi' };
+
+const keyed: Partial<Engines> = { ability: { ...noAbility, keyedByPosition: true } };
 
 const plainChats: readonly Record<string, unknown>[] = [
   {},
@@ -57,7 +61,8 @@ const others: readonly (readonly [string, Record<string, unknown>])[] = [
 ];
 
 test('[S12] plain text is continued from ids', () => {
-  for (const body of plainChats) equal(ask('chat', { ...chat, ...body }).way, 'ids', JSON.stringify(body));
+  for (const body of plainChats)
+    equal(ask('chat', { ...chat, ...body }, keyed).way, 'ids', JSON.stringify(body));
   for (const body of plainCompletions)
     equal(ask('completions', { ...completion, ...body }).way, 'ids', JSON.stringify(body));
 });
@@ -72,13 +77,51 @@ for (const [because, body] of others) {
 }
 
 test('[S12] a chat without a limit is plain only where the length of the context is known', () => {
-  const request = ask('chat', chat, null);
+  const request = ask('chat', chat, { maxModelLen: null });
   equal(request.way === 'whole' && request.because, 'context');
-  equal(ask('chat', { ...chat, max_completion_tokens: 5 }, null).way, 'ids');
-  equal(ask('completions', completion, null).way, 'ids');
+  equal(ask('chat', { ...chat, max_completion_tokens: 5 }, { maxModelLen: null }).way, 'ids');
+  equal(ask('completions', completion, { maxModelLen: null }).way, 'ids');
 });
 
 test('max_completion_tokens goes before max_tokens', () => {
   const request = ask('chat', { ...chat, max_completion_tokens: 5, max_tokens: 9 });
   deepEqual(request.way === 'ids' && request.maxTokens, 5);
+});
+
+test('[S18] what is told the same a second time is asked again and compared, if it is streamed', () => {
+  const sure: readonly (readonly [string, Record<string, unknown>])[] = [
+    ['choices', { n: 2, seed: 1 }],
+    ['grammar', { response_format: { type: 'json_object' }, temperature: 0 }],
+    ['penalty', { presence_penalty: 0.1, top_k: 1 }],
+    ['seed', { seed: 2 ** 60 }],
+    ['generator', { seed: 7 }],
+  ];
+  for (const [because, body] of sure) {
+    const request = ask('chat', { ...chat, ...body, stream: true });
+    deepEqual(request.way === 'replay' && request.because, because);
+    equal(ask('chat', { ...chat, ...body }).way, 'whole');
+  }
+  equal(ask('chat', { ...chat, presence_penalty: 0.1, stream: true }).way, 'whole');
+  equal(ask('chat', { ...chat, max_tokens: 'many', seed: 1, stream: true }).way, 'whole');
+});
+
+test('[S18] where engines draw by position, a request that draws freely is given a seed', () => {
+  const engines = { ...keyed, seed: 99 };
+  const grammar = { ...chat, structured_outputs: { regex: 'a*' }, stream: true };
+  const request = ask('chat', grammar, engines);
+  deepEqual(request.way === 'replay' && JSON.parse(request.raw), { ...grammar, seed: 99 });
+  const plain = ask('chat', chat, engines);
+  deepEqual(plain.way === 'ids' && [plain.body['seed'], plain.draws], [99, 'free']);
+  for (const body of [{ seed: 3 }, { temperature: 0 }]) {
+    const given = ask('chat', { ...chat, ...body }, engines);
+    deepEqual(given.way === 'ids' && given.body, { ...chat, ...body });
+  }
+});
+
+test('[S18] choices are counted by n and by prompts', () => {
+  const count = (body: Record<string, unknown>) => {
+    const request = ask('completions', { ...completion, temperature: 0, echo: true, stream: true, ...body });
+    return request.way === 'replay' && request.choices;
+  };
+  deepEqual([count({}), count({ prompt: ['a', 'b'], n: 3 }), count({ prompt: [1, 2] })], [1, 6, 1]);
 });

@@ -4,6 +4,7 @@
  */
 import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { noAbility } from '../../src/std/ability.ts';
 import { restore } from '../../src/stream/carrier.ts';
 import { eventId, pass, placeFrom, start } from '../../src/stream/mark.ts';
 import {
@@ -109,7 +110,12 @@ const carrierTokens = (request: PlainRequest, records: readonly LogRecord[]): nu
   restore(request, records).events.at(-1)?.mark.tokens ?? 0;
 
 const opening: Opening = {
-  ...{ endpoint: 'chat', model: 'tiny', raw: '{"model":"tiny"}', maxModelLen: 4_096 },
+  ...{
+    endpoint: 'chat',
+    model: 'tiny',
+    raw: '{"model":"tiny"}',
+    engines: { maxModelLen: 4_096, ability: noAbility, seed: 5 },
+  },
   ...{ owner: 'o', digest: 'd' },
 };
 const concat = (...parts: readonly Uint8Array[]): Uint8Array =>

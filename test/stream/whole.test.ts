@@ -6,10 +6,10 @@ import { promptIds, answer, script, text, messages, chat, whole, types, flowing 
 import { eosId, fingerprint, respond } from './scripted-engine.ts';
 
 test('[S12] what cannot be continued goes out untouched and comes back untouched', () => {
-  const request = whole({ seed: 1, unheard_of: true });
+  const request = whole({ unheard_of: true });
   const told = converse(request, script, []);
   const sent = respond(script, told.asked[0]!);
-  equal(told.asked[0]?.body, request.raw);
+  equal(request.way === 'whole' && request.raw, told.asked[0]?.body);
   deepEqual(told.sent, sent);
 });
 

@@ -54,6 +54,7 @@ export async function converse(
     messages: [{ role: 'user' as const, content: topic }],
     max_tokens: tokens,
     stream: true as const,
+    temperature: 0,
     ignore_eos: true,
     return_token_ids: true,
   };

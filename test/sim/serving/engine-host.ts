@@ -1,7 +1,6 @@
 /** What one life of a daemon does to the engine on its machine: the host's part, without processes. */
 import type { Event, Order } from '../../../src/engine/orders.ts';
 import type { EngineHost } from '../../../src/node/ports.ts';
-import { noAbility } from '../../../src/std/ability.ts';
 import type { Dice } from '../dice.ts';
 import type { Host } from '../terrain.ts';
 import { contextTokens, model } from './answer.ts';
@@ -11,6 +10,8 @@ import type { Place } from './wires.ts';
 /** Between an order and its answer, ms; and what the host waits for an engine that does not answer. */
 const answerMs = { least: 1, most: 20 };
 const askMs = 5_000;
+
+const ability = { scaleOut: false, keyedByPosition: true, repeatable: true };
 
 /** The engine on each machine, whoever started it. */
 export type Engines = {
@@ -68,7 +69,7 @@ export function engineHostAt(
           answer,
           (asked) =>
             asked.isWell
-              ? { type: 'warmed', life, ability: noAbility }
+              ? { type: 'warmed', life, ability }
               : { type: 'warm.failed', life, cause: 'no answer' },
           { type: 'warm.failed', life, cause: 'refused' },
         );

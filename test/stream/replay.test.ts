@@ -1,0 +1,231 @@
+/**
+ * Answers that are continued by asking the same again. The engine here says one answer of several strands, in chunks
+ * that are cut differently each time it is asked, and the answer is cut off at every event.
+ */
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { draw, type Rng } from '../../src/std/random.ts';
+import { ask, converse, type Cut, type Engine, type Told } from './conversation.ts';
+import { byteIds } from './scripted-engine.ts';
+
+const messages = [{ role: 'user', content: 'hi' }];
+const seeded = { model: 'tiny', messages, stream: true, seed: 7, n: 2 };
+const usage = { stream_options: { include_usage: true } };
+
+/** One token each: what it adds to the delta of a choice. */
+type Token = Readonly<Record<string, unknown>>;
+const call = (index: number, said: object): Token => ({ tool_calls: [{ index, ...said }] });
+const tokens = (leg: number): readonly Token[] => [
+  {},
+  { reasoning: 'I think' },
+  { reasoning: ', so' },
+  { content: '\n\n' },
+  { content: 'Let me 世' },
+  { content: '界 see' },
+  call(0, { id: `call-${leg}-0`, type: 'function', function: { name: 'weather' } }),
+  call(0, { function: { arguments: '{"place": ' } }),
+  call(0, { function: { arguments: '"Oslo"}' } }),
+  call(1, { id: `call-${leg}-1`, type: 'function', function: { name: 'time', arguments: '' } }),
+  call(1, { function: { arguments: '{}' } }),
+  {},
+];
+
+/** Deltas of several tokens in one chunk, as vLLM merges what a slow reader left. */
+function merged(group: readonly Token[]): Token {
+  const all: Record<string, unknown> = {};
+  for (const token of group) {
+    for (const [name, value] of Object.entries(token)) {
+      const before = all[name];
+      all[name] =
+        typeof value === 'string'
+          ? `${(before as string | undefined) ?? ''}${value}`
+          : [...((before as []) ?? []), ...(value as [])];
+    }
+  }
+  return all;
+}
+
+function chunks(choice: number, leg: number, cutAt: (i: number) => boolean): object[] {
+  const all = tokens(leg);
+  const events: object[] = [
+    { index: choice, delta: { role: 'assistant', content: '' }, finish_reason: null },
+  ];
+  for (let from = 0, to = 1; from < all.length; from = to, to = from + 1) {
+    while (to < all.length && !cutAt(to)) to++;
+    const ids = Array.from({ length: to - from }, (_, i) => 100 * (choice + 1) + from + i);
+    const ends = to === all.length;
+    events.push({
+      index: choice,
+      delta: merged(all.slice(from, to)),
+      logprobs: { content: ids.map((id) => ({ token: `token_id:${id}`, logprob: -leg })) },
+      finish_reason: ends ? 'tool_calls' : null,
+      ...(ends ? { stop_reason: null } : {}),
+      token_ids: ids,
+    });
+  }
+  return events;
+}
+
+/** Asked again, it merges more; the choices take turns. */
+const engine =
+  (wantsUsage: boolean): Engine =>
+  (_, leg) => {
+    let rng: Rng = { seed: leg };
+    const cutAt = (): boolean => {
+      const [at, next] = draw(rng, 3);
+      rng = next;
+      return leg === 1 || at > 0;
+    };
+    const [a, b] = [chunks(0, leg, cutAt), chunks(1, leg, cutAt)];
+    const turns = Array.from({ length: Math.max(a.length, b.length) }, (_, i) =>
+      [a[i], b[i]].filter((x) => x),
+    );
+    const head = { id: `chat-${leg}`, object: 'chat.completion.chunk', created: 100 + leg, model: 'tiny' };
+    const said: object[] = turns.flat().map((choice) => ({ ...head, choices: [choice] }));
+    if (wantsUsage) said.push({ ...head, choices: [], usage: { prompt_tokens: 5, completion_tokens: 24 } });
+    return [...said.map((chunk) => JSON.stringify(chunk)), '[DONE]'];
+  };
+
+type Said = {
+  readonly id: string;
+  readonly created: number;
+  readonly usage?: object;
+  readonly error?: { readonly message: string };
+  readonly choices: readonly {
+    readonly index: number;
+    readonly finish_reason: string | null;
+    readonly token_ids?: readonly number[];
+    readonly logprobs?: { readonly content: readonly { readonly token: string }[] };
+    readonly delta: {
+      readonly role?: string;
+      readonly content?: string;
+      readonly reasoning?: string;
+      readonly tool_calls?: readonly {
+        readonly index: number;
+        readonly id?: string;
+        readonly function?: { readonly name?: string; readonly arguments?: string };
+      }[];
+    };
+  }[];
+};
+
+/** All that a client puts together of one choice. */
+function understood({ sent }: Told, index: number) {
+  const all = sent.filter((data) => data !== '[DONE]').map((data) => JSON.parse(data) as Said);
+  const choices = all.flatMap((chunk) => chunk.choices ?? []).filter((choice) => choice.index === index);
+  const calls: Record<number, { name: string; args: string; ids: number }> = {};
+  for (const part of choices.flatMap(({ delta }) => delta.tool_calls ?? [])) {
+    const one = (calls[part.index] ??= { name: '', args: '', ids: 0 });
+    one.name += part.function?.name ?? '';
+    one.args += part.function?.arguments ?? '';
+    one.ids += part.id === undefined ? 0 : 1;
+  }
+  return {
+    calls,
+    content: choices.map(({ delta }) => delta.content ?? '').join(''),
+    reasoning: choices.map(({ delta }) => delta.reasoning ?? '').join(''),
+    roles: choices.filter(({ delta }) => delta.role !== undefined).length,
+    ids: choices.flatMap(({ token_ids }) => token_ids ?? []),
+    named: choices.flatMap(({ logprobs }) => logprobs?.content ?? []).map(({ token }) => token),
+    finish: choices.flatMap(({ finish_reason }) => finish_reason ?? []),
+    heads: [...new Set(all.map(({ id, created }) => `${id} ${created}`))],
+    usage: all.filter((chunk) => chunk.usage !== undefined).length,
+    done: sent.filter((data) => data === '[DONE]').length,
+  };
+}
+
+const causes: readonly Cut['by'][] = [
+  'eof',
+  'reset',
+  'error',
+  'abort',
+  'bare-done',
+  'silence',
+  'drain',
+  'dead',
+];
+/** All that it says when it is asked for the first time. */
+const saidBy = (engine: Engine): readonly string[] =>
+  typeof engine === 'function' ? engine({ path: '/v1/completions', body: '', streamed: true }, 1) : [];
+const length = (body: object): number => saidBy(engine('stream_options' in body)).length;
+
+for (const body of [seeded, { ...seeded, ...usage }]) {
+  const request = () => ask('chat', body);
+  const say = engine('stream_options' in body);
+
+  test(`[S18] asked again, the rest is the rest, cut anywhere${'stream_options' in body ? ', usage and all' : ''}`, () => {
+    const undisturbed = converse(request(), say, []);
+    for (let after = 1; after < length(body); after++) {
+      const told = converse(request(), say, [{ after, by: causes[after % causes.length]! }]);
+      for (const choice of [0, 1])
+        deepEqual(understood(told, choice), understood(undisturbed, choice), `cut after ${after}`);
+    }
+  });
+
+  test(`[S18] and cut again on the way${'stream_options' in body ? ', usage and all' : ''}`, () => {
+    const undisturbed = converse(request(), say, []);
+    for (let after = 1; after < length(body) - 2; after++) {
+      const cuts: Cut[] = [
+        { after, by: 'eof' },
+        { after: 3, by: 'reset' },
+      ];
+      const told = converse(request(), say, cuts);
+      for (const choice of [0, 1])
+        deepEqual(understood(told, choice), understood(undisturbed, choice), `cut after ${after}`);
+    }
+  });
+}
+
+test('[S18] the first engine is passed on as it is, and every engine is asked in the same words', () => {
+  const told = converse(ask('chat', seeded), engine(false), [{ after: 9, by: 'eof' }]);
+  deepEqual(told.sent.slice(0, 9), saidBy(engine(false)).slice(0, 9));
+  deepEqual(
+    told.asked.map(({ body }) => body),
+    [JSON.stringify(seeded), JSON.stringify(seeded)],
+  );
+});
+
+test('[S18] what contradicts what the client has ends in an error event', () => {
+  const say: Engine = (_, leg) =>
+    saidBy(engine(false)).map((data) => (leg === 1 ? data : data.replace('Let me', 'Let us')));
+  const early = converse(ask('chat', seeded), say, [{ after: 8, by: 'reset' }]);
+  ok(understood(early, 0).content.includes('Let us'), 'of what differs nothing was said yet');
+  const told = converse(ask('chat', seeded), say, [{ after: 14, by: 'reset' }]);
+  equal(told.facts.at(-1)?.fact, 'stream.failed');
+  ok(told.sent.at(-2)?.includes('mismatch'));
+  deepEqual([told.asked.length, told.closed, told.sent.at(-1)], [2, true, '[DONE]']);
+});
+
+test('[S18] an answer that ends before what the client has of it, or goes on behind its end, is another one', () => {
+  const body = { ...seeded, n: 1 };
+  const chunk = (content: string, finish: string | null): string =>
+    JSON.stringify({
+      id: 'c',
+      created: 1,
+      choices: [{ index: 0, delta: { content }, finish_reason: finish }],
+    });
+  const say =
+    (...legs: readonly (readonly string[])[]): Engine =>
+    (_, leg) => [...legs[leg - 1]!, '[DONE]'];
+  const short = say([chunk('One two', null), chunk(' three', 'stop')], [chunk('One', 'stop')]);
+  const told = converse(ask('chat', body), short, [{ after: 1, by: 'eof' }]);
+  ok(told.sent.at(-2)?.includes('mismatch'));
+  const long = say([chunk('One two', 'length')], [chunk('One two', null), chunk(' three', 'stop')]);
+  const ended = converse(ask('chat', { ...body, ...usage }), long, [{ after: 1, by: 'eof' }]);
+  ok(ended.sent.at(-2)?.includes('mismatch'));
+});
+
+test('[S18] the same again, without a new word, is a fruitless move', () => {
+  const again: Cut = { after: 4, by: 'reset' };
+  const told = converse(ask('chat', seeded), engine(false), [{ after: 12, by: 'eof' }, again, again]);
+  deepEqual([told.asked.length, told.facts.at(-1)?.fact], [3, 'stream.failed']);
+});
+
+test('[S18] a replay that has told the end needs no engine to say so', () => {
+  const body = { model: 'tiny', prompt: byteIds('hi'), stream: true, temperature: 0, echo: true };
+  const chunk = (text: string, finish: string | null): string =>
+    JSON.stringify({ id: 'c', created: 1, choices: [{ index: 0, text, finish_reason: finish }] });
+  const said = [chunk('hi', null), chunk(' there', 'stop'), '[DONE]'];
+  const told = converse(ask('completions', body), () => said, [{ after: 2, by: 'reset' }]);
+  deepEqual([told.asked.length, told.sent], [1, said]);
+});
