@@ -2,16 +2,11 @@
  * Puts one node together: adapters below, the node in the middle, listeners on top. `run` reads top down as the order
  * of starting; what was opened is closed in reverse, whatever happens between.
  */
-import { awaitCredentials, roleCredentials } from './aws/credentials.ts';
-import { openCloud } from './aws/ec2.ts';
-import { openImds } from './aws/imds.ts';
-import { identify, noticesFrom } from './aws/metadata.ts';
 import { memberThread, release, respawn } from './cli/executable.ts';
+import { noApiKeys, openApiKeys, type ApiKeys } from './api-keys.ts';
 import { exit, type Io } from './cli/io.ts';
 import { describe, type Settings } from './config/settings.ts';
 import { openControl } from './control/server.ts';
-import { directoryFailure } from './control/socket-file.ts';
-import type { Listing } from './discovery/discovery.ts';
 import { openExternalEngine } from './engines/external.ts';
 import { openEngineHost, type EngineHost } from './engines/host.ts';
 import { simulatedSpec } from './engines/simulated.ts';
@@ -19,35 +14,26 @@ import { engineSocket, type EngineSpec } from './engines/spec.ts';
 import { vllmSpec } from './engines/vllm.ts';
 import { openInlet } from './gateway/peer.ts';
 import { openGateway } from './gateway/server.ts';
-import { openFinder } from './libp2p/mdns.ts';
 import { issueCertificate } from './mtls/certificate.ts';
-import { loadIdentity, type Identity } from './mtls/identity.ts';
 import { listenPeers } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
 import type { ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
 import { Node } from './node/node.ts';
 import { gaugesOf, openOperations } from './node/operate.ts';
-import type { Cloud, InstanceIdentity, PeerAddress, ReadNotice } from './node/ports.ts';
 import { originMs, systemClock as clock } from './os/clock.ts';
-import { makeDirectory } from './os/directory.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
 import { preferThread } from './os/priority.ts';
 import { processes } from './os/processes.ts';
 import type { NodeRecord } from './registry/record.ts';
-import { identityOf, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
-import { assert } from './std/assert.ts';
 import { Failure } from './std/failure.ts';
 import { memberId, type MemberId } from './std/member-id.ts';
+import { identifySelf, p2pPortOfAll, type Self } from './self.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { patience, startMemberThread, type MemberThread } from './thread/member-thread.ts';
 
-const imdsOfAws = 'http://169.254.169.254';
-const p2pPortOfAll = 4001;
-/** The metadata service of a booting instance may take a while; without it a node does not know who it is. */
-const identifyMs = 15_000;
-/** The credentials of a role that was just attached appear within seconds. */
-const credentialsMs = 5_000;
+/** For a listener to open. */
+const listenMs = 15_000;
 /** A second signal while draining: whoever sends it does not want to wait. */
 const hurriedMs = 5_000;
 /** For answers and connections under way when a listener closes. */
@@ -66,6 +52,8 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   const isolation = settings.faults ? isolationOf(settings) : null;
   if (isolation !== null) opened.defer(() => isolation.close());
   const self = await identifySelf(settings, { opened, report });
+  const keys = await openKeys(settings, self, report);
+  opened.defer(() => keys.close());
   const engine = openEngineOf(settings, { nodeId: self.id, env: io.env, report });
   const record = recordOf(settings, self, engine);
   const thread = await startThread(settings, self, { record, report });
@@ -74,12 +62,15 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   const node = composeNode(settings, self, { record, cluster: thread.cluster, engine, report });
   opened.defer(() => node.close());
   samples = () => [...gaugesOf(node), ...thread.samples()];
-  await openListeners({ settings, self, node, thread, engine, isolation, telemetry }, opened);
+  await openListeners({ settings, self, node, thread, engine, isolation, telemetry, keys }, opened);
 
   await node.start();
   report({ fact: 'node.started', member: self.id, peerId: self.identity.peerId, zone: self.instance.zone });
   opened.defer(
-    io.onSignal(() => node.drain('signal', node.leaving.phase() === 'open' ? settings.drainMs : hurriedMs)),
+    io.onSignal((signal) => {
+      if (signal === 'SIGHUP' && settings.apiKeys !== null) void keys.reload();
+      else node.drain('signal', node.leaving.phase() === 'open' ? settings.drainMs : hurriedMs);
+    }),
   );
   const failure = await Promise.race([node.leaving.left, thread.failed]);
   if (failure instanceof Failure) {
@@ -91,85 +82,10 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   return exit.done;
 }
 
-/** Who this node is: by its key, and by what the settings and, unless they list the peers, the metadata service say. */
-type Self = {
-  readonly id: string;
-  readonly cluster: string;
-  /** Where other nodes reach it. */
-  readonly host: string;
-  readonly identity: Identity;
-  readonly instance: InstanceIdentity;
-  readonly readNotice: ReadNotice;
-  readonly cloud: Cloud;
-  /** EC2's is one for all, that of the settings our own. */
-  readonly listing: Listing;
-};
-
-async function identifySelf(
-  settings: Settings,
-  { opened, report }: { readonly opened: AsyncDisposableStack; readonly report: Report },
-): Promise<Self> {
-  await prepareDirectory(settings.dataDir);
-  const identity = await loadIdentity(settings.dataDir);
-  const { peers, operators } = settings;
-  const self =
-    peers === null
-      ? await identifyInstance(settings, identity, opened)
-      : await identifyListed({ ...settings, peers }, identity, { opened, report });
-  return { ...self, cloud: withOperators(self.cloud, operators) };
-}
-
-/** Neither EC2 nor the metadata service is asked for anything. */
-async function identifyListed(
-  { peers, ...settings }: Settings & { readonly peers: readonly ListedPeer[] },
-  identity: Identity,
-  { opened, report }: { readonly opened: AsyncDisposableStack; readonly report: Report },
-): Promise<Self> {
-  const { nodeId, host, p2pPort, cluster } = settings;
-  assert(nodeId !== null && host !== null, 'the settings are refused without them');
-  const self = { nodeId, peerId: identity.peerId, address: { host, port: p2pPort } };
-  let find: (peerId: string) => PeerAddress | null = () => null;
-  const cloud = openRoster(self, peers, (peerId) => find(peerId));
-  if (peers.some(({ address }) => address === null)) {
-    const wanted = new Set(peers.map(({ peerId }) => peerId));
-    const onFailed = (why: string): void => report({ fact: 'discovery.failed', why });
-    const finder = await openFinder({ self, wanted, onFailed });
-    opened.defer(() => finder.close());
-    find = finder.find;
-  }
-  return {
-    ...{ id: nodeId, cluster: cluster ?? 'synkti', host, identity, cloud },
-    instance: identityOf(self),
-    readNotice: () => Promise.resolve(null),
-    listing: 'own',
-  };
-}
-
-async function identifyInstance(
-  settings: Settings,
-  identity: Identity,
-  opened: AsyncDisposableStack,
-): Promise<Self> {
-  const imds = openImds(settings.imdsEndpoint ?? imdsOfAws);
-  opened.defer(() => imds.close());
-  const instance = await identify(imds, AbortSignal.timeout(identifyMs));
-  // A launch template can name the cluster in the instance's tags, which costs no call and no permission to read.
-  const cluster = settings.cluster ?? instance.tags['SynktiCluster'] ?? 'synkti';
-  const credentials = roleCredentials(imds);
-  await awaitCredentials(credentials, AbortSignal.timeout(credentialsMs));
-  const cloud = openCloud({
-    cluster,
-    identify: () => Promise.resolve(instance),
-    credentials,
-    endpoint: settings.awsEndpoint,
-    region: settings.region,
-    p2pPort: p2pPortOfAll,
-  });
-  opened.defer(() => cloud.close());
-  const host = settings.host ?? instance.privateIp;
-  const id = settings.nodeId ?? instance.instanceId;
-  const readNotice = noticesFrom(imds);
-  return { id, cluster, host, identity, instance, readNotice, cloud, listing: 'shared' };
+async function openKeys({ apiKeys }: Settings, self: Self, report: Report): Promise<ApiKeys> {
+  if (apiKeys !== null) return openApiKeys(apiKeys, { ...self, report });
+  report({ fact: 'keys.absent', why: 'the API is open to whoever reaches it' });
+  return noApiKeys;
 }
 
 /** What this node says of itself before anything has happened to it. */
@@ -259,11 +175,12 @@ type Parts = {
   readonly engine: EngineHost | null;
   readonly isolation: Isolation | null;
   readonly telemetry: Telemetry;
+  readonly keys: ApiKeys;
 };
 
 /** For peers, for operators, and last for clients: whoever can ask finds everything behind it ready. */
 async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<void> {
-  const { settings, self, node, thread, engine, isolation, telemetry } = parts;
+  const { settings, self, node, thread, engine, isolation, telemetry, keys } = parts;
   const credentials = await issueCertificate(self.identity);
   const pools = openPeerPools(credentials);
   opened.defer(() => pools.close());
@@ -277,7 +194,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
       onRequest: inlet.onRequest,
       onRefused: (why) => telemetry.report({ fact: 'peer.refused', peerId: '', why }),
     },
-    AbortSignal.timeout(identifyMs),
+    AbortSignal.timeout(listenMs),
   );
   opened.defer(async () => {
     inlet.close();
@@ -309,17 +226,10 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
       clock,
       rng: { seed: seedFrom(self.id) },
       metrics: telemetry.metrics,
+      keys: keys.table,
     },
   );
   opened.defer(() => gateway.close(AbortSignal.timeout(closeMs)));
-}
-
-async function prepareDirectory(dataDir: string): Promise<void> {
-  try {
-    await makeDirectory(dataDir);
-  } catch (error) {
-    throw directoryFailure(dataDir, error);
-  }
 }
 
 /** Our own engine on its Unix socket; a peer's through the mutual TLS of both nodes. */

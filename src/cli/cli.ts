@@ -13,6 +13,7 @@ import { drainCommand } from './drain.ts';
 import { explainCommand } from './explain.ts';
 import { identityCommand } from './identity.ts';
 import { exit, Misuse, say, type Io } from './io.ts';
+import { keyCommand } from './key.ts';
 import { leaveCommand } from './leave.ts';
 import { membersCommand } from './members.ts';
 import { withExamples } from './option.ts';
@@ -91,6 +92,7 @@ function programOf(io: Io, ends: Cli['ends'], runNode: RunNode): Command {
   membersCommand(cli);
   explainCommand(cli);
   identityCommand(cli);
+  keyCommand(cli);
   drainCommand(cli);
   leaveCommand(cli);
   versionCommand(cli);

@@ -125,6 +125,19 @@ export const engine: Kind<EngineChoice> = scalar({
   show: (value) => (typeof value === 'string' ? value : maskUrl(value.url)),
 });
 
+/** A list of API keys: in a file, or in the parameter of SSM that is named after the cluster. */
+export type KeySource = { readonly from: 'file'; readonly path: string } | { readonly from: 'ssm' };
+
+export const keySource: Kind<KeySource | null> = scalar<KeySource | null>({
+  expects: 'a path, or ssm',
+  placeholder: 'path|ssm',
+  parse: (given) => {
+    if (given === 'ssm') return { from: 'ssm' };
+    return given.includes('\0') ? undefined : { from: 'file', path: resolve(given) };
+  },
+  show: (value) => (value === null ? '' : value.from === 'ssm' ? 'ssm' : value.path),
+});
+
 const msPerUnit: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 export const duration = (limits: { readonly minMs: number; readonly maxMs: number }): Kind<number> =>

@@ -151,6 +151,13 @@ const relations: readonly Relation[] = [
         ? `${flagOf('model')} or ${variableOf('model')}: missing, expected what vllm shall serve: a path or a name`
         : null,
   },
+  {
+    between: ['peers', 'apiKeys'],
+    problem: ({ peers, apiKeys }, places) =>
+      peers !== null && apiKeys?.from === 'ssm'
+        ? `${places.apiKeys}: with ${flagOf('peers')} there is no AWS to ask, expected a path`
+        : null,
+  },
   needed('nodeId', 'the name of this node in the list'),
   needed('host', 'where the others reach this node'),
   distinct('apiPort', 'p2pPort'),

@@ -135,6 +135,12 @@ export const table = {
     fallback: 100_000,
     help: 'how long a drain by SIGTERM or by an operator may take',
   }),
+  apiKeys: setting<kinds.KeySource | null>({
+    kind: kinds.keySource,
+    fallback: null,
+    derived: 'none: the API is open to all',
+    help: 'who may use the API: a YAML list in a file, or ssm for the parameter /synkti/<cluster>/api-keys',
+  }),
   bodyBytesMax: setting({
     kind: kinds.size({ min: 1_024, max: 1_024 ** 3 }),
     fallback: 16 * 1_024 ** 2,

@@ -6,12 +6,16 @@ import type { WallTime } from '../std/time.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import { openCompletions } from './completions.ts';
 import { refuse } from './intake.ts';
+import { unauthorized, type KeyTable } from './keys.ts';
 import { listedModels } from './models.ts';
 import type { Outlet } from './outlet.ts';
 import { busy, notFound, reply, replyJson, wrongMethod } from './reply.ts';
 
 type About = { readonly outlet: Outlet; readonly id: string };
 type Route = (request: IncomingMessage, response: ServerResponse, about: About) => void;
+
+/** For load balancers and scrapers, who have no key and learn nothing of anybody's requests. */
+const open: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
 export type Routes = {
   answer(request: IncomingMessage, response: ServerResponse, about: About): void;
@@ -25,6 +29,8 @@ export function openRoutes(options: {
   readonly bodyBytesMax: number;
   readonly metrics: () => Promise<string>;
   readonly startedAt: WallTime;
+  /** null: the API is open to all. */
+  readonly keys: () => KeyTable | null;
 }): Routes {
   const { serving, startedAt } = options;
   const completions = openCompletions(options);
@@ -51,7 +57,12 @@ export function openRoutes(options: {
       if (methods === undefined) return refuse(request, response, notFound(path));
       const method = request.method ?? '';
       const route = Object.hasOwn(methods, method) ? methods[method] : undefined;
-      if (route !== undefined) return route(request, response, about);
+      if (route !== undefined) {
+        const keys = open.has(path) ? null : options.keys();
+        const key = keys?.holderOf(request.headers) ?? null;
+        if (keys !== null && key === null) return refuse(request, response, unauthorized(request.headers));
+        return route(request, response, about);
+      }
       return refuse(request, response, wrongMethod(method, Object.keys(methods).join(', ')));
     },
     nameOf: (request) => (Object.hasOwn(table, pathOf(request)) ? pathOf(request) : 'other'),

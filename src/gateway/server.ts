@@ -13,6 +13,7 @@ import { Failure } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
 import { requestIdHeader, requestIdOf } from './headers.ts';
+import type { KeyTable } from './keys.ts';
 import { legsBy } from './leg.ts';
 import { watchOutlets } from './outlet.ts';
 import { complainOnSocket } from './protocol-errors.ts';
@@ -32,6 +33,8 @@ type GatewayPorts = {
   readonly rng: Rng;
   /** The text of /metrics. */
   readonly metrics: () => Promise<string>;
+  /** null: the API is open to all. */
+  readonly keys: () => KeyTable | null;
 };
 
 export type Gateway = {
@@ -65,12 +68,13 @@ export async function openGateway(
   options: Address & { readonly bodyBytesMax: number },
   ports: GatewayPorts,
 ): Promise<Gateway> {
-  const { serving, dispatcherTo, clock, rng, metrics } = ports;
+  const { serving, dispatcherTo, clock, rng, metrics, keys } = ports;
   const openLeg = legsBy(dispatcherTo, serving.self);
   const generations = openGenerations({ serving, openLeg, clock, rng });
   const outlets = watchOutlets();
   const { bodyBytesMax } = options;
-  const routes = openRoutes({ serving, generations, bodyBytesMax, metrics, startedAt: clock.wallNow() });
+  const startedAt = clock.wallNow();
+  const routes = openRoutes({ serving, generations, bodyBytesMax, metrics, startedAt, keys });
 
   const server = createServer(limits, (request: IncomingMessage, response: ServerResponse) => {
     const id = requestIdOf(request.headers);

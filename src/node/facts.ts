@@ -158,6 +158,9 @@ export const facts = {
       labels: ['why'],
     },
   },
+  'keys.loaded': { level: 'info' },
+  'keys.refused': { level: 'error' },
+  'keys.absent': { level: 'warn' },
   'drain.started': {
     level: 'info',
     counter: { name: 'synkti_drains_total', help: 'Drains that began, by reason.', labels: ['reason'] },

@@ -1,5 +1,6 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { hash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { runCli } from '../../src/cli/cli.ts';
 import { writeDevState } from '../../src/cli/dev/state.ts';
+import { apiKeysFrom } from '../../src/config/api-keys.ts';
 import { settingNames, type Settings } from '../../src/config/settings.ts';
 import { openControl } from '../../src/control/server.ts';
 import { processes } from '../../src/os/processes.ts';
@@ -78,6 +80,7 @@ test('every command has a help that ends in examples', async () => {
       'members',
       'explain',
       'identity',
+      'key',
       'drain',
       'leave',
       'version',
@@ -341,4 +344,18 @@ test('identity prints the peer id that a first start would have, and the same ev
   const denied = await synkti(['identity', '--data-dir', '/proc/nowhere']);
   equal(denied.code, 1);
   match(denied.err, /\/proc\/nowhere/);
+});
+
+test('a new key is shown to a person once, and its digest is an entry of the list', async () => {
+  const { code, out, err } = await synkti(['key', 'new', 'alice']);
+  equal(code, 0);
+  const [, key = ''] = /^the key of alice, shown this once: (sk-[\w-]{43})\n$/.exec(err) ?? [];
+  deepEqual(
+    apiKeysFrom(out, 'stdout').map(({ name, sha256 }) => [name, sha256]),
+    [['alice', hash('sha256', key, 'hex')]],
+  );
+  equal(out.includes(key), false);
+  const told = JSON.parse((await synkti(['key', 'new', 'ci', '--json'])).out) as Record<string, string>;
+  deepEqual([told['name'], told['sha256']], ['ci', hash('sha256', told['key']!, 'hex')]);
+  equal((await synkti(['key', 'new', 'a b'])).code, 2);
 });

@@ -70,6 +70,7 @@ const samples: { readonly [K in SettingName]: readonly [text: string, value: Set
   imdsEndpoint: ['http://[::1]:9', 'http://[::1]:9'],
   discoveryMs: ['500ms', 500],
   drainMs: ['90s', 90_000],
+  apiKeys: ['/etc/synkti/keys.yaml', { from: 'file', path: '/etc/synkti/keys.yaml' }],
   bodyBytesMax: ['512kb', 524_288],
   logLevel: ['debug', 'debug'],
   logFormat: ['text', 'text'],

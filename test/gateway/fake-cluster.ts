@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Pool, type Dispatcher } from 'undici';
 import { openGateway, type Gateway } from '../../src/gateway/server.ts';
+import type { KeyTable } from '../../src/gateway/keys.ts';
 import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import { listeners } from '../../src/node/listeners.ts';
@@ -63,6 +64,8 @@ type ClusterOptions = {
   readonly bodyBytesMax: number;
   /** Engines that run already; the nodes without one get a fake. */
   readonly sockets: readonly string[];
+  /** null: open to all. */
+  readonly keys: KeyTable | null;
 };
 
 export class FakeCluster implements AsyncDisposable {
@@ -82,6 +85,7 @@ export class FakeCluster implements AsyncDisposable {
       contextTokens: 4_096,
       bodyBytesMax: 16 * 1_024 ** 2,
       sockets: [],
+      keys: null,
       ...options,
     });
     for (let i = 0; i < count; i++) await cluster.#add(i);
@@ -120,6 +124,7 @@ export class FakeCluster implements AsyncDisposable {
         clock: systemClock,
         rng: { seed: this.nodes.length + 1 },
         metrics: () => Promise.resolve('synkti_members 1\n'),
+        keys: () => this.#options.keys,
       },
     );
     this.nodes.push(node);

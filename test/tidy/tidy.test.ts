@@ -33,6 +33,8 @@ const floors: Readonly<Record<string, number>> = {
   client: 3,
   config: 4,
   cli: 5,
+  self: 5,
+  'api-keys': 5,
   build: 5,
   daemon: 6,
   'member-thread': 6,

@@ -1,0 +1,111 @@
+/**
+ * Where the API keys of this node come from, and how they change while it runs: a file is looked at every second, the
+ * parameter of SSM every minute, both on SIGHUP. A list that cannot be read or makes no sense changes nothing, and is
+ * said; at the start it ends the node, because an API must not stand open by mistake.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import type { ReadParameter } from './aws/parameters.ts';
+import { apiKeysFrom } from './config/api-keys.ts';
+import type { KeySource } from './config/kinds.ts';
+import { keyTable, type KeyTable } from './gateway/keys.ts';
+import type { Report } from './node/facts.ts';
+import { Failure } from './std/failure.ts';
+
+const fileMs = 1_000;
+const parameterMs = 60_000;
+/** For one look at either. */
+const readMs = 10_000;
+
+export type ApiKeys = {
+  table(): KeyTable | null;
+  /** Looks now. Never throws. */
+  reload(): Promise<void>;
+  close(): void;
+};
+
+/** The API is open to all. */
+export const noApiKeys: ApiKeys = {
+  table: () => null,
+  reload: () => Promise.resolve(),
+  close: () => {},
+};
+
+type Place = {
+  readonly name: string;
+  readonly everyMs: number;
+  /** What differs when the text may differ; null: only the text itself tells. */
+  readonly mark: () => Promise<string | null>;
+  readonly read: () => Promise<string>;
+};
+
+/** Failure when there is no list to begin with. */
+export async function openApiKeys(
+  source: KeySource,
+  ports: { readonly cluster: string; readonly readParameter: ReadParameter | null; readonly report: Report },
+): Promise<ApiKeys> {
+  const place = source.from === 'file' ? fileAt(source.path) : parameterOf(ports);
+  const { report } = ports;
+  let [mark, text] = [await place.mark(), await place.read()];
+  const keys = apiKeysFrom(text, place.name);
+  let table = keyTable(keys);
+  report({ fact: 'keys.loaded', from: place.name, keys: keys.length });
+
+  async function reload(): Promise<void> {
+    try {
+      mark = await place.mark();
+      const now = await place.read();
+      if (now === text) return;
+      text = now;
+      const keys = apiKeysFrom(text, place.name);
+      table = keyTable(keys);
+      report({ fact: 'keys.loaded', from: place.name, keys: keys.length });
+    } catch (error) {
+      report({ fact: 'keys.refused', why: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  async function look(): Promise<void> {
+    const now = await place.mark().catch(() => 'unreadable');
+    if (now === null || now !== mark) await reload();
+  }
+
+  const looking = setInterval(() => void look(), place.everyMs);
+  looking.unref();
+  return { table: () => table, reload, close: () => clearInterval(looking) };
+}
+
+function fileAt(path: string): Place {
+  const failure = (error: unknown): Failure => {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const kind = code === 'ENOENT' ? 'missing' : 'denied';
+    return new Failure(kind, `read API keys of ${path}: ${kind}: ${code}`, error);
+  };
+  return {
+    name: path,
+    everyMs: fileMs,
+    mark: async () => {
+      const { mtimeMs, size, ino } = await stat(path).catch((error: unknown) =>
+        Promise.reject(failure(error)),
+      );
+      return `${mtimeMs} ${size} ${ino}`;
+    },
+    read: () => readFile(path, 'utf8').catch((error: unknown) => Promise.reject(failure(error))),
+  };
+}
+
+function parameterOf({
+  cluster,
+  readParameter,
+}: {
+  readonly cluster: string;
+  readonly readParameter: ReadParameter | null;
+}): Place {
+  const name = `/synkti/${cluster}/api-keys`;
+  if (readParameter === null)
+    throw new Failure('invalid', `read parameter ${name}: invalid: this node is not on EC2`);
+  return {
+    ...{ name, everyMs: parameterMs },
+    mark: () => Promise.resolve(null),
+    read: () => readParameter(name, AbortSignal.timeout(readMs)),
+  };
+}

@@ -1,0 +1,118 @@
+/** Who this node is, and what follows from it: where its cluster is listed, who notices that it must go. */
+import { awaitCredentials, roleCredentials } from './aws/credentials.ts';
+import { openCloud } from './aws/ec2.ts';
+import { openImds } from './aws/imds.ts';
+import { identify, noticesFrom } from './aws/metadata.ts';
+import { parametersIn, type ReadParameter } from './aws/parameters.ts';
+import type { Settings } from './config/settings.ts';
+import { directoryFailure } from './control/socket-file.ts';
+import type { Listing } from './discovery/discovery.ts';
+import { openFinder } from './libp2p/mdns.ts';
+import { loadIdentity, type Identity } from './mtls/identity.ts';
+import type { Report } from './node/facts.ts';
+import type { Cloud, InstanceIdentity, PeerAddress, ReadNotice } from './node/ports.ts';
+import { makeDirectory } from './os/directory.ts';
+import { identityOf, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
+import { assert } from './std/assert.ts';
+
+const imdsOfAws = 'http://169.254.169.254';
+/** libp2p listens there on every instance, so that its address follows from the private IP. */
+export const p2pPortOfAll = 4001;
+/** The metadata service of a booting instance may take a while; without it a node does not know who it is. */
+const identifyMs = 15_000;
+/** The credentials of a role that was just attached appear within seconds. */
+const credentialsMs = 5_000;
+
+/** Who this node is: by its key, and by what the settings and, unless they list the peers, the metadata service say. */
+export type Self = {
+  readonly id: string;
+  readonly cluster: string;
+  /** Where other nodes reach it. */
+  readonly host: string;
+  readonly identity: Identity;
+  readonly instance: InstanceIdentity;
+  readonly readNotice: ReadNotice;
+  readonly cloud: Cloud;
+  /** EC2's is one for all, that of the settings our own. */
+  readonly listing: Listing;
+  /** null: it is on no EC2 instance. */
+  readonly readParameter: ReadParameter | null;
+};
+
+export async function identifySelf(
+  settings: Settings,
+  { opened, report }: { readonly opened: AsyncDisposableStack; readonly report: Report },
+): Promise<Self> {
+  await prepareDirectory(settings.dataDir);
+  const identity = await loadIdentity(settings.dataDir);
+  const { peers, operators } = settings;
+  const self =
+    peers === null
+      ? await identifyInstance(settings, identity, opened)
+      : await identifyListed({ ...settings, peers }, identity, { opened, report });
+  return { ...self, cloud: withOperators(self.cloud, operators) };
+}
+
+/** Neither EC2 nor the metadata service is asked for anything. */
+async function identifyListed(
+  { peers, ...settings }: Settings & { readonly peers: readonly ListedPeer[] },
+  identity: Identity,
+  { opened, report }: { readonly opened: AsyncDisposableStack; readonly report: Report },
+): Promise<Self> {
+  const { nodeId, host, p2pPort, cluster } = settings;
+  assert(nodeId !== null && host !== null, 'the settings are refused without them');
+  const self = { nodeId, peerId: identity.peerId, address: { host, port: p2pPort } };
+  let find: (peerId: string) => PeerAddress | null = () => null;
+  const cloud = openRoster(self, peers, (peerId) => find(peerId));
+  if (peers.some(({ address }) => address === null)) {
+    const wanted = new Set(peers.map(({ peerId }) => peerId));
+    const onFailed = (why: string): void => report({ fact: 'discovery.failed', why });
+    const finder = await openFinder({ self, wanted, onFailed });
+    opened.defer(() => finder.close());
+    find = finder.find;
+  }
+  return {
+    ...{ id: nodeId, cluster: cluster ?? 'synkti', host, identity, cloud },
+    instance: identityOf(self),
+    readNotice: () => Promise.resolve(null),
+    listing: 'own',
+    readParameter: null,
+  };
+}
+
+async function identifyInstance(
+  settings: Settings,
+  identity: Identity,
+  opened: AsyncDisposableStack,
+): Promise<Self> {
+  const imds = openImds(settings.imdsEndpoint ?? imdsOfAws);
+  opened.defer(() => imds.close());
+  const instance = await identify(imds, AbortSignal.timeout(identifyMs));
+  // A launch template can name the cluster in the instance's tags, which costs no call and no permission to read.
+  const cluster = settings.cluster ?? instance.tags['SynktiCluster'] ?? 'synkti';
+  const credentials = roleCredentials(imds);
+  await awaitCredentials(credentials, AbortSignal.timeout(credentialsMs));
+  const cloud = openCloud({
+    cluster,
+    identify: () => Promise.resolve(instance),
+    credentials,
+    endpoint: settings.awsEndpoint,
+    region: settings.region,
+    p2pPort: p2pPortOfAll,
+  });
+  opened.defer(() => cloud.close());
+  const host = settings.host ?? instance.privateIp;
+  const id = settings.nodeId ?? instance.instanceId;
+  const readNotice = noticesFrom(imds);
+  const region = settings.region ?? instance.region;
+  const readParameter = parametersIn({ credentials, endpoint: settings.awsEndpoint, region });
+  return { id, cluster, host, identity, instance, readNotice, cloud, listing: 'shared', readParameter };
+}
+
+async function prepareDirectory(dataDir: string): Promise<void> {
+  try {
+    await makeDirectory(dataDir);
+  } catch (error) {
+    throw directoryFailure(dataDir, error);
+  }
+}
