@@ -19,6 +19,11 @@ export class Chance {
     return some[this.between(0, some.length - 1)]!;
   }
 
+  /** Dice of their own for who draws at moments that the machine decides. */
+  fork(): Chance {
+    return new Chance(this.between(0, 2 ** 31));
+  }
+
   /** Takes it out. */
   take<T>(some: T[]): T {
     return some.splice(this.between(0, some.length - 1), 1)[0]!;

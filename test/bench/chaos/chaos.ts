@@ -11,10 +11,13 @@ import { newestProgram } from '../../lab/program.ts';
 import { brokenBounds } from './bounds.ts';
 import { Chance } from './chance.ts';
 import { strike } from './faults.ts';
-import { faultNames, plans, type FaultName } from './plan.ts';
-import { inWords, reportOf, type Findings } from './report.ts';
+import { mixedQuestions } from './mixed.ts';
+import { plainQuestion } from './plain.ts';
+import { faultNames, plans, suites, type FaultName, type Suite } from './plan.ts';
+import { inWords, isAmiss, reportOf, type Findings } from './report.ts';
 import { openDevSite, openLabSite } from './site.ts';
-import { openTraffic } from './traffic.ts';
+import type { Question } from './stream.ts';
+import { clientOf, openTraffic } from './traffic.ts';
 
 /** Of streams that did not end as they should, so many are told of one by one. */
 const complaintsMax = 10;
@@ -26,6 +29,7 @@ const runMsMax = 60 * 60_000;
 
 type Wanted = {
   readonly fault: FaultName;
+  readonly suite: Suite;
   readonly times: number;
   readonly seed: number;
   readonly facts: string | null;
@@ -38,6 +42,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       fault: { type: 'string', default: 'kill' },
+      suite: { type: 'string', default: 'plain' },
       times: { type: 'string' },
       seed: { type: 'string' },
       facts: { type: 'string' },
@@ -46,12 +51,15 @@ async function main(): Promise<number> {
   });
   const fault = faultNames.find((name) => name === values.fault);
   const times = Number(values.times ?? (fault === undefined ? 0 : plans[fault].times));
-  if (fault === undefined || !Number.isInteger(times) || times < 1) {
-    say(`usage: --fault ${faultNames.join('|')} [--times N] [--seed N] [--facts FILE] [--json]`);
+  const suite = suites.find((name) => name === values.suite);
+  if (fault === undefined || suite === undefined || !Number.isInteger(times) || times < 1) {
+    say(
+      `usage: --fault ${faultNames.join('|')} [--suite ${suites.join('|')}] [--times N] [--seed N] [--facts FILE] [--json]`,
+    );
     return 2;
   }
   const seed = Number(values.seed ?? randomInt(2 ** 31));
-  const wanted = { fault, times, seed, facts: values.facts ?? null, json: values.json };
+  const wanted = { fault, suite, times, seed, facts: values.facts ?? null, json: values.json };
   if (!newestProgram().built) await buildExecutable('dist/synkti', say);
   // Only there can packets be made to vanish.
   return fault === 'drop' ? runTrial((ground) => judge(wanted, ground), runMsMax) : judge(wanted, null);
@@ -61,33 +69,38 @@ async function judge(wanted: Wanted, ground: Ground | null): Promise<number> {
   const findings = await run(wanted, ground);
   const report = reportOf(findings);
   process.stdout.write(wanted.json ? `${JSON.stringify(report)}\n` : inWords(report));
-  for (const { id, entry, cut, wrong, doubled } of findings.told.filter(isAmiss).slice(0, complaintsMax))
-    say(`stream ${id} by ${entry}: ${cut ?? 'complete'}, ${wrong} wrong, ${doubled} doubled`);
+  for (const { id, question, isDeclared, cut, wrong, doubled } of findings.told
+    .filter(isAmiss)
+    .slice(0, complaintsMax))
+    say(
+      `${question} ${id}${isDeclared ? ', declared' : ''}: ${cut ?? 'complete'}, ${wrong} wrong, ${doubled} doubled`,
+    );
   const broken = brokenBounds(report, findings);
   for (const bound of broken) say(`broken: ${bound}`);
   return broken.length === 0 ? 0 : 1;
 }
 
-async function run({ fault, times, seed, facts }: Wanted, ground: Ground | null): Promise<Findings> {
+async function run({ fault, suite, times, seed, facts }: Wanted, ground: Ground | null): Promise<Findings> {
   const plan = plans[fault];
   say(`${plan.nodes} nodes, ${fault} ${times} times, --seed ${seed}`);
   const options = { plan, program: newestProgram().start, factsFile: facts };
   const site = await (ground === null ? openDevSite(options) : openLabSite(options, ground));
   try {
     const startedAt = performance.now();
-    const clients = { entries: site.entries, durable: plan.spared === 0 };
+    const questions = suite === 'mixed' ? await mixedQuestions(clientOf(site.all[0]!)) : null;
+    const ask = (chance: Chance): Question =>
+      questions === null ? plainQuestion(chance) : chance.of(questions);
+    const durable = plan.spared === 0;
+    const clients = { entries: durable ? site.all : site.entries, durable, ask };
     const traffic = openTraffic(clients, new Chance(seed + 1));
     const leaves = await strike(site, { fault, plan, times, started: traffic.started }, new Chance(seed));
     const told = await traffic.finish();
     say(`${told.length} streams in ${Math.round((performance.now() - startedAt) / 1_000)} s`);
     await new Promise((resolve) => setTimeout(resolve, tailMs));
-    return { fault, times, told, facts: site.facts, leaves };
+    return { fault, suite, times, told, facts: site.facts, leaves };
   } finally {
     await site.close();
   }
 }
-
-const isAmiss = ({ cut, wrong, doubled }: Findings['told'][number]): boolean =>
-  cut !== null || wrong + doubled > 0;
 
 process.exitCode = await main();

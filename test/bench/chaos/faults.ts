@@ -22,8 +22,8 @@ type Season = {
 
 /** How often to look whether there is a member to hit, ms. */
 const lookMs = 100;
-/** A cluster that has no capacity back by then never will, ms. */
-const roomMs = 120_000;
+/** A cluster that has no capacity back after so many looks never will. Whoever is stopped meanwhile does not look. */
+const looksMax = 1_200;
 
 /** Resolves when all have happened, and been taken back where they are. */
 export async function strike(
@@ -42,8 +42,11 @@ export async function strike(
     const lastsMs = chance.between(plan.lastsMs.min, plan.lastsMs.max);
     for (const victim of victims) {
       away.add(victim.id);
-      const done = act(site, { fault, victim, lastsMs }, leaves);
-      acts.push(done.finally(() => away.delete(victim.id)));
+      const done = act(site, { fault, victim, lastsMs }, leaves).then((isBack) => {
+        if (isBack) away.delete(victim.id);
+      });
+      done.catch(() => {}); // Heard of at the end.
+      acts.push(done);
     }
   }
   await Promise.all(acts);
@@ -51,17 +54,16 @@ export async function strike(
 }
 
 async function whenRoom(site: Site, plan: Plan, away: ReadonlySet<string>): Promise<readonly Member[]> {
-  const since = performance.now();
-  for (;;) {
+  for (let looks = 0; looks < looksMax; looks++) {
     const victims = (await site.victims()).filter(({ id }) => !away.has(id));
     const room = plan.awayMax - (plan.nodes - plan.spared - victims.length);
     if (room >= plan.victims) return victims;
-    if (performance.now() - since > roomMs) throw new Error(`no capacity came back within ${roomMs} ms`);
     await pause(lookMs);
   }
+  throw new Error(`no capacity came back, looked for ${looksMax} times`);
 }
 
-/** Resolves when it is over, as far as it ever is. */
+/** Resolves when it is over; true: its victim goes on, false: another one comes in its place. */
 async function act(
   site: Site,
   {
@@ -70,40 +72,32 @@ async function act(
     lastsMs,
   }: { readonly fault: FaultName; readonly victim: Member; readonly lastsMs: number },
   leaves: Leave[],
-): Promise<void> {
+): Promise<boolean> {
   switch (fault) {
     case 'kill':
     case 'entry':
     case 'pair':
       await site.order('kill', victim);
-      return untilGone(victim);
+      return false;
     case 'freeze':
       await site.order('freeze', victim);
       await pause(lastsMs);
-      return site.order('thaw', victim);
+      await site.order('thaw', victim);
+      return true;
     case 'drop':
       await site.order('off', victim);
       await pause(lastsMs);
-      return site.order('on', victim);
+      await site.order('on', victim);
+      return true;
     case 'notice': {
       const since = performance.now();
       await site.order('interrupt', victim);
       leaves.push(await leaveOf(victim, since));
-      return;
+      return false;
     }
     default:
       return unreachable(fault);
   }
-}
-
-/** Its own view, and others' of it, may be read until then. */
-async function untilGone(victim: Member): Promise<void> {
-  const isGone = (): Promise<boolean> =>
-    statusOf(victim).then(
-      () => false,
-      () => true,
-    );
-  await timeUntil(isGone, { since: performance.now(), withinMs: noticeMs });
 }
 
 async function leaveOf(victim: Member, since: number): Promise<Leave> {

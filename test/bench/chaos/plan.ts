@@ -3,6 +3,10 @@
 export const faultNames = ['kill', 'freeze', 'drop', 'entry', 'pair', 'notice'] as const;
 export type FaultName = (typeof faultNames)[number];
 
+/** `plain`: chats whose every token follows from their prompt. `mixed`: whatever else a client may ask for. */
+export const suites = ['plain', 'mixed'] as const;
+export type Suite = (typeof suites)[number];
+
 export type Plan = {
   /** Two in each of three zones. */
   readonly nodes: number;

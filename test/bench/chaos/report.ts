@@ -1,9 +1,9 @@
 /** What a run found, as a program reads it (`--json`) and as a person does. Times in milliseconds. */
 import { spread } from '../membership/numbers.ts';
 import type { Leave } from './faults.ts';
-import type { FaultName } from './plan.ts';
+import type { FaultName, Suite } from './plan.ts';
 import type { StreamFact } from './site.ts';
-import type { Told } from './stream.ts';
+import type { Stream } from './traffic.ts';
 
 export type Report = {
   readonly fault: FaultName;
@@ -24,17 +24,27 @@ export type Report = {
   readonly empty: { readonly max: number | null };
   /** Ended with their entry node, and their client could not go on elsewhere. */
   readonly entryLost: number;
+  /** Cut, or other than undisturbed, of what its head had not called exact; only where that may be. */
+  readonly declared?: number;
 };
 
 export type Findings = {
   readonly fault: FaultName;
+  readonly suite: Suite;
   readonly times: number;
-  readonly told: readonly Told[];
+  readonly told: readonly Stream[];
   readonly facts: readonly StreamFact[];
   readonly leaves: readonly Leave[];
 };
 
-export function reportOf({ fault, times, told, facts, leaves }: Findings): Report {
+/** The plain suite asks only what has to be answered, and rightly, whatever the head says. */
+const isDeclared = (suite: Suite, stream: Stream): boolean =>
+  suite === 'mixed' && stream.isDeclared && isAmiss(stream);
+
+export const isAmiss = ({ cut, wrong, doubled }: Stream): boolean => cut !== null || wrong + doubled > 0;
+
+export function reportOf({ fault, suite, times, told, facts, leaves }: Findings): Report {
+  const held = told.filter((stream) => !isDeclared(suite, stream));
   const moves = new Set(facts.filter(({ fact }) => fact === 'stream.moved').map(({ request }) => request));
   const moved = told.filter(({ id }) => moves.has(id));
   const resumed = told.filter((stream) => stream.resumed > 0);
@@ -45,15 +55,16 @@ export function reportOf({ fault, times, told, facts, leaves }: Findings): Repor
     fault,
     times,
     streams: told.length,
-    cut: told.filter(({ cut }) => cut !== null).length,
-    wrongTokens: sum(told.map(({ wrong }) => wrong)),
-    doubledTokens: sum(told.map(({ doubled }) => doubled)),
+    cut: held.filter(({ cut }) => cut !== null).length,
+    wrongTokens: sum(held.map(({ wrong }) => wrong)),
+    doubledTokens: sum(held.map(({ doubled }) => doubled)),
     resumed: resumed.length,
     moved: moved.length,
     addedStall: stalls.length === 0 ? null : spread(stalls),
     admissionOff: { max: latest(leaves.map(({ admissionOffMs }) => admissionOffMs)) },
     empty: { max: latest(leaves.map(({ emptyMs }) => emptyMs)) },
     entryLost: facts.filter(({ fact }) => fact === 'stream.entryLost').length,
+    ...(suite === 'mixed' ? { declared: told.length - held.length } : {}),
   };
 }
 

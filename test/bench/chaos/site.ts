@@ -16,8 +16,12 @@ export type Order = 'kill' | 'freeze' | 'thaw' | 'interrupt' | 'off' | 'on';
 export type Member = Pick<DevNode, 'node' | 'id' | 'api' | 'control' | 'pid'>;
 
 export type Site = {
-  /** Base URLs of the nodes that clients know. */
+  /** Those that are never hit. */
+  readonly spared: readonly Member[];
+  /** Base URLs of those, for clients that know one node only. */
   readonly entries: readonly string[];
+  /** Base URLs of all, which those have that come in the place of others. */
+  readonly all: readonly string[];
   /** What was said of streams, by all nodes. */
   readonly facts: readonly StreamFact[];
   /** Who may be hit, and takes requests as every node sees it that is asked. */
@@ -57,7 +61,7 @@ export async function openDevSite({ plan, program, factsFile }: Options): Promis
     args: ['--replace-after', `${replaceAfterMs}ms`, '--', ...engine],
   });
   return {
-    entries: entriesOf(cluster.nodes, plan),
+    ...known(cluster.nodes, plan),
     facts,
     victims: async () => serving((await needDevState(cluster.dir)).nodes, plan),
     order: async (what, { id: instance }) => {
@@ -85,7 +89,7 @@ export async function openLabSite({ plan, program, factsFile }: Options, ground:
   };
   const { wires } = lab;
   return {
-    entries: entriesOf(lab.daemons, plan),
+    ...known(lab.daemons, plan),
     get facts() {
       catchUp();
       return facts;
@@ -112,9 +116,10 @@ function hearing(factsFile: string | null) {
 
 const sparedOf = (nodes: readonly Member[], { spared }: Plan): readonly Member[] => nodes.slice(0, spared);
 
-function entriesOf(nodes: readonly Member[], plan: Plan): readonly string[] {
-  const known = plan.spared === 0 ? nodes : sparedOf(nodes, plan);
-  return known.map(({ api }) => `${api}/v1`);
+function known(nodes: readonly Member[], plan: Plan): Pick<Site, 'spared' | 'entries' | 'all'> {
+  const spared = sparedOf(nodes, plan);
+  const urls = (some: readonly Member[]): readonly string[] => some.map(({ api }) => `${api}/v1`);
+  return { spared, entries: urls(spared), all: urls(nodes) };
 }
 
 /** Those that everybody takes for serving who serves itself and is asked: who is never hit, else all. */

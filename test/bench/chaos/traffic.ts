@@ -5,44 +5,46 @@ import OpenAI from 'openai';
 import { durableFetch } from '../../../src/client/index.ts';
 import type { Chance } from './chance.ts';
 import { load } from './plan.ts';
-import { converse, type Told } from './stream.ts';
+import { converse, type Question, type Told } from './stream.ts';
 
-/** Nothing is asked twice behind our back. */
-const usual = { apiKey: 'none', maxRetries: 0 };
+/** `resumed`: how often its client went on at another node. */
+export type Stream = Told & { readonly resumed: number };
 
 export type Traffic = {
   /** Begun so far. */
   started(): number;
   /** Begins none any more; resolves with all when the last one has ended. */
-  finish(): Promise<readonly Told[]>;
+  finish(): Promise<readonly Stream[]>;
 };
 
-const topics = ['spot', 'zone', 'token', 'drain', 'peer', 'gossip', 'lease', 'engine', 'stream', 'journal'];
+type Options = {
+  /** The base URLs that clients know. */
+  readonly entries: readonly string[];
+  /** Each client knows all of them, and goes on at another. */
+  readonly durable: boolean;
+  readonly ask: (chance: Chance) => Question;
+};
 
-/** `entries`: the base URLs that clients know. `durable`: each client knows all of them, and goes on at another. */
-export function openTraffic(
-  { entries, durable }: { readonly entries: readonly string[]; readonly durable: boolean },
-  chance: Chance,
-): Traffic {
-  const plain = entries.map((baseURL) => new OpenAI({ ...usual, baseURL }));
-  const streams: Promise<Told>[] = [];
+export const clientOf = (baseURL: string, fetch: typeof globalThis.fetch = globalThis.fetch): OpenAI =>
+  // Nothing is asked twice behind our back.
+  new OpenAI({ baseURL, fetch, apiKey: 'none', maxRetries: 0 });
+
+export function openTraffic({ entries, durable, ask }: Options, chance: Chance): Traffic {
+  const plain = entries.map((baseURL) => clientOf(baseURL));
+  const streams: Promise<Stream>[] = [];
   const stop = new AbortController();
 
   async function begin(): Promise<void> {
     while (!stop.signal.aborted) {
-      const id = randomUUID();
-      const topic = `Tell me about ${chance.of(topics)} ${streams.length} and ${chance.of(topics)}.`;
-      const tokens = chance.between(load.tokens.min, load.tokens.max);
-      streams.push(tell({ id, topic, tokens }));
+      streams.push(durable ? tellDurably(ask(chance)) : tell(chance.of(plain), ask(chance)));
       await pause(chance.exponential(1_000 / load.streamsPerSecond));
     }
   }
 
-  async function tell(asked: Parameters<typeof converse>[1]): Promise<Told> {
-    if (!durable) return { ...(await converse(chance.of(plain), asked)), resumed: 0 };
+  async function tellDurably(question: Question): Promise<Stream> {
     let resumed = 0;
     const fetch = durableFetch(entries, { onResume: () => void resumed++ });
-    const told = await converse(new OpenAI({ ...usual, baseURL: entries[0]!, fetch }), asked);
+    const told = await tell(clientOf(entries[0]!, fetch), question);
     return { ...told, resumed };
   }
 
@@ -55,4 +57,10 @@ export function openTraffic(
       return Promise.all(streams);
     },
   };
+}
+
+/** What it heard is judged, and need not be kept. */
+async function tell(client: OpenAI, question: Question): Promise<Stream> {
+  const { heard, ...told } = await converse(client, question, randomUUID());
+  return { ...told, resumed: 0 };
 }

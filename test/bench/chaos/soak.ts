@@ -1,0 +1,143 @@
+/**
+ * `npm run soak -- --minutes 20`: mixed traffic with a kill every ten seconds, and what the nodes that live through all
+ * of it hold afterwards: memory that does not grow, no journal and no socket of a stream that has ended. `--json`
+ * prints one object. Exit 1 when something leaks, or when a stream is harmed.
+ */
+import { randomInt } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { buildExecutable } from '../../../src/build/executable.ts';
+import { newestProgram } from '../../lab/program.ts';
+import { Chance } from './chance.ts';
+import { mixedQuestions } from './mixed.ts';
+import { plainQuestion } from './plain.ts';
+import { plans } from './plan.ts';
+import { isAmiss, reportOf } from './report.ts';
+import { openDevSite, type Site } from './site.ts';
+import type { Question } from './stream.ts';
+import { clientOf, openTraffic } from './traffic.ts';
+import { vitalsOf, type Vitals } from './vitals.ts';
+
+const killEveryMs = 10_000;
+const lookEveryMs = 5_000;
+/** What streams used is given back by then, ms: connections between nodes are kept idle for a minute. */
+const settleMs = 120_000;
+/** A heap breathes; a leak of a few kB for each of six thousand streams is more than this share. */
+const growthMax = 0.15;
+/** Connections to members that came since, and those of who looks. */
+const socketsMax = 12;
+
+const plan = { ...plans.kill, spared: 2 };
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string', default: '20' },
+      seed: { type: 'string' },
+      facts: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const minutes = Number(values.minutes);
+  if (!(minutes > 0)) {
+    say('usage: --minutes N [--seed N] [--facts FILE] [--json]');
+    return 2;
+  }
+  if (!newestProgram().built) await buildExecutable('dist/synkti', say);
+  const chance = new Chance(Number(values.seed ?? randomInt(2 ** 31)));
+  const site = await openDevSite({ plan, program: newestProgram().start, factsFile: values.facts ?? null });
+  try {
+    const report = await soak(site, minutes, chance);
+    process.stdout.write(`${JSON.stringify(report, null, values.json ? 0 : 2)}\n`);
+    const broken = bounds(report).filter(([, holds]) => !holds);
+    for (const [bound] of broken) say(`broken: ${bound}`);
+    return broken.length === 0 ? 0 : 1;
+  } finally {
+    await site.close();
+  }
+}
+
+type Report = Awaited<ReturnType<typeof soak>>;
+
+async function soak(site: Site, minutes: number, chance: Chance) {
+  const mixed = await mixedQuestions(clientOf(site.entries[0]!));
+  const ask = (dice: Chance): Question => (dice.between(0, 1) === 0 ? plainQuestion(dice) : dice.of(mixed));
+  const { entries, all } = site;
+  const before = await look(site);
+  const traffics = [
+    openTraffic({ entries, durable: false, ask }, chance.fork()),
+    openTraffic({ entries: all, durable: true, ask }, chance.fork()),
+  ];
+  const looks: Vitals[][] = [];
+  let kills = 0;
+  const until = performance.now() + minutes * 60_000;
+  for (let round = 1; performance.now() < until; round++) {
+    await pause(lookEveryMs);
+    looks.push(await look(site));
+    if ((round * lookEveryMs) % killEveryMs !== 0) continue;
+    const victims = await site.victims();
+    if (victims.length <= plan.nodes - plan.spared - plan.awayMax) continue;
+    await site.order('kill', chance.of(victims));
+    kills++;
+  }
+  const told = (await Promise.all(traffics.map((traffic) => traffic.finish()))).flat();
+  for (const stream of told.filter(isAmiss).slice(0, 10))
+    say(
+      `${stream.question} ${stream.id}${stream.isDeclared ? ', declared' : ''}: ${stream.cut ?? 'complete'}`,
+    );
+  const after = await settled(site, before);
+  const { facts } = site;
+  const streams = reportOf({ fault: 'kill', suite: 'mixed', times: kills, told, facts, leaves: [] });
+  const { cut, wrongTokens, doubledTokens, declared, resumed, moved } = streams;
+  return {
+    ...{ minutes, kills, streams: told.length, cut, wrongTokens, doubledTokens, declared, resumed, moved },
+    // Of the node that grew most.
+    rssMb: growthOf(looks.map((nodes) => nodes.map(({ rssMb }) => rssMb))),
+    sockets: { from: most(before, 'sockets'), to: most(after, 'sockets') },
+    journals: most(after, 'journals'),
+  };
+}
+
+/** The nodes that live through all of it. */
+const look = (site: Site): Promise<Vitals[]> => Promise.all(site.spared.map(vitalsOf));
+
+const most = (nodes: readonly Vitals[], what: 'sockets' | 'journals'): number =>
+  Math.max(...nodes.map((vitals) => vitals[what] ?? 0));
+
+async function settled(site: Site, before: readonly Vitals[]): Promise<Vitals[]> {
+  const since = performance.now();
+  for (;;) {
+    const now = await look(site);
+    const isQuiet =
+      most(now, 'journals') === 0 && most(now, 'sockets') <= most(before, 'sockets') + socketsMax;
+    if (isQuiet || performance.now() - since > settleMs) return now;
+    await pause(1_000);
+  }
+}
+
+/** From the second quarter, when everything has been compiled and met once, to the last: the medians of both. */
+function growthOf(looks: readonly (readonly number[])[]): { readonly from: number; readonly to: number } {
+  const quarter = Math.floor(looks.length / 4);
+  const nodes = Array.from({ length: looks[0]?.length ?? 0 }, (_, node) => {
+    const one = looks.map((values) => values[node]!);
+    return { from: median(one.slice(quarter, 2 * quarter)), to: median(one.slice(3 * quarter)) };
+  });
+  return nodes.reduce((worst, node) => (node.to / node.from > worst.to / worst.from ? node : worst));
+}
+
+const median = (values: readonly number[]): number =>
+  Math.round([...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN);
+
+function bounds({ cut, wrongTokens, doubledTokens, rssMb, sockets, journals, kills }: Report) {
+  return [
+    ['no stream is cut', cut === 0],
+    ['no token is wrong or doubled', wrongTokens + doubledTokens === 0],
+    ['somebody was killed', kills > 0],
+    ['memory is flat', rssMb.to <= rssMb.from * (1 + growthMax)],
+    ['no socket is left over', sockets.to <= sockets.from + socketsMax],
+    ['no journal is left over', journals === 0],
+  ] as const;
+}
+
+process.exitCode = await main();
