@@ -83,7 +83,7 @@ async function judge(wanted: Wanted, ground: Ground | null): Promise<number> {
 async function run({ fault, suite, times, seed, facts }: Wanted, ground: Ground | null): Promise<Findings> {
   const plan = plans[fault];
   say(`${plan.nodes} nodes, ${fault} ${times} times, --seed ${seed}`);
-  const options = { plan, program: newestProgram().start, factsFile: facts };
+  const options = { plan, suite, program: newestProgram().start, factsFile: facts };
   const site = await (ground === null ? openDevSite(options) : openLabSite(options, ground));
   try {
     const startedAt = performance.now();

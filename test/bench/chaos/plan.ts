@@ -47,6 +47,15 @@ export const load = {
   tokenMs: 30,
 } as const;
 
+/** What is asked of tools and reasoning makes sense to an engine only with parsers for them. */
+export const engineArgs = (suite: Suite): string =>
+  [
+    `--token-ms ${load.tokenMs}`,
+    ...(suite === 'mixed'
+      ? ['--enable-auto-tool-choice --tool-call-parser hermes --reasoning-parser qwen3']
+      : []),
+  ].join(' ');
+
 /** Of each fault: so many streams begin, and so many that run are hit, on average. */
 export const perFault = { started: 5, hit: 1 } as const;
 

@@ -10,7 +10,7 @@ import { membersOf } from '../../demo/observe.ts';
 import type { Ground } from '../../lab/enclosure.ts';
 import { openLab } from '../../lab/lab.ts';
 import type { Program } from '../../lab/program.ts';
-import { load, noticeMs, type Plan } from './plan.ts';
+import { engineArgs, noticeMs, type Plan, type Suite } from './plan.ts';
 
 export type Order = 'kill' | 'freeze' | 'thaw' | 'interrupt' | 'off' | 'on';
 export type Member = Pick<DevNode, 'node' | 'id' | 'api' | 'control' | 'pid'>;
@@ -41,6 +41,7 @@ export type StreamFact = {
 
 type Options = {
   readonly plan: Plan;
+  readonly suite: Suite;
   readonly program: Program;
   /** Everything that nodes say goes there as well; null: nowhere. */
   readonly factsFile: string | null;
@@ -53,9 +54,9 @@ const replaceAfterMs = 500;
 /** The local cloud's own answer, ms. */
 const orderMs = 10_000;
 
-export async function openDevSite({ plan, program, factsFile }: Options): Promise<Site> {
+export async function openDevSite({ plan, suite, program, factsFile }: Options): Promise<Site> {
   const { facts, hear } = hearing(factsFile);
-  const engine = ['--engine-args', `--token-ms ${load.tokenMs}`];
+  const engine = ['--engine-args', engineArgs(suite)];
   const cluster = await startDevCluster({
     ...{ nodes: plan.nodes, readyMs, program, onFact: hear },
     args: ['--replace-after', `${replaceAfterMs}ms`, '--', ...engine],
@@ -74,9 +75,12 @@ export async function openDevSite({ plan, program, factsFile }: Options): Promis
 }
 
 /** Only in an enclosure. */
-export async function openLabSite({ plan, program, factsFile }: Options, ground: Ground): Promise<Site> {
+export async function openLabSite(
+  { plan, suite, program, factsFile }: Options,
+  ground: Ground,
+): Promise<Site> {
   if (!ground.isEnclosed) throw new Error(`no packet can be made to vanish: ${ground.why}`);
-  const engine = ['--engine', 'simulated', '--engine-args', `--token-ms ${load.tokenMs}`];
+  const engine = ['--engine', 'simulated', '--engine-args', engineArgs(suite)];
   const flags = (): readonly string[] => [...engine, '--discovery', '2s'];
   const lab = await openLab({ nodes: plan.nodes, ground, program, flags, logs: null });
   const { facts, hear } = hearing(factsFile);

@@ -46,7 +46,9 @@ async function main(): Promise<number> {
   }
   if (!newestProgram().built) await buildExecutable('dist/synkti', say);
   const chance = new Chance(Number(values.seed ?? randomInt(2 ** 31)));
-  const site = await openDevSite({ plan, program: newestProgram().start, factsFile: values.facts ?? null });
+  const site = await openDevSite({
+    ...{ plan, suite: 'mixed', program: newestProgram().start, factsFile: values.facts ?? null },
+  });
   try {
     const report = await soak(site, minutes, chance);
     process.stdout.write(`${JSON.stringify(report, null, values.json ? 0 : 2)}\n`);
