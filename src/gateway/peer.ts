@@ -19,9 +19,16 @@ const bodyBytesMax = 64 * 1_024 ** 2;
 
 const enginePaths: Readonly<Record<string, 'GET' | 'POST'>> = {
   '/engine/v1/chat/completions': 'POST',
+  '/engine/v1/chat/completions/render': 'POST',
+  '/engine/v1/chat/completions/derender': 'POST',
   '/engine/v1/completions': 'POST',
+  '/engine/inference/v1/generate': 'POST',
   '/engine/v1/models': 'GET',
 };
+
+/** Rendering and its like are done in a moment, and no model computes for them. */
+const isGeneration = ({ method, path }: { readonly method: string; readonly path: string }): boolean =>
+  method === 'POST' && !/\/(de)?render$/.test(path);
 
 export type Inlet = {
   /** One request of a member. */
@@ -59,7 +66,7 @@ export function openInlet(ports: {
     if (engine === null || refused !== null) return refuse(response, refused ?? 'no-engine');
     outlets.open(response, (why) => serving.report({ fact: 'request.cut', why, request: 'peer' }));
     const passage = new HttpPassage(response, () => serving.localLoad());
-    const ended = passages.begin(passage, call.method === 'POST' ? 'generation' : 'question');
+    const ended = passages.begin(passage, isGeneration(call) ? 'generation' : 'question');
     response.on('close', () => {
       ended();
       passage.abort();

@@ -16,6 +16,7 @@ import type { Leg, LegNews, OpenLeg } from './leg.ts';
 import type { Clock } from './ports.ts';
 import type { Serving } from './serving.ts';
 
+type Ask = Extract<Effect, { type: 'ask' }>;
 type Open = Extract<Effect, { type: 'open' }>;
 
 /** The way back to one client. `by`: the member whose engine said it, as far as any has. */
@@ -52,6 +53,8 @@ export class Running {
   readonly #driven: Driven<State, Event>;
   /** The newest one, perhaps ended. */
   #leg: OpenedLeg | null = null;
+  /** Asked of the same member besides. */
+  #question: Leg | null = null;
 
   constructor(request: GenerationRequest, client: ClientEnd, about: About, ports: RunningPorts) {
     this.#ports = ports;
@@ -95,7 +98,11 @@ export class Running {
       case 'open':
         return this.#open(effect);
       case 'abort':
+        this.#question?.abort();
+        this.#question = null;
         return this.#leg?.end();
+      case 'ask':
+        return this.#ask(effect);
       case 'doubt':
         this.#judge(true);
         return this.#ports.serving.doubt(effect.member);
@@ -130,6 +137,20 @@ export class Running {
     const running = openLeg(to, request, { news, load: (load) => serving.heardLoad(member, load) });
     if (running === null) return news({ type: 'unreached', why: 'no connection', blame: false });
     opened.run(running);
+  }
+
+  /** Answered once; whatever keeps the answer from coming is the leg's loss. */
+  #ask({ leg, request }: Ask): void {
+    if (this.#leg === null) return;
+    const to = { member: this.#leg.member, headers: this.#about.headers };
+    const news = (heard: LegNews): void => {
+      this.#question = null;
+      const [status, body] = heard.type === 'answer' ? [heard.status, heard.body] : [0, ''];
+      this.#driven.deliver({ type: 'told', leg, status, body });
+    };
+    const load = (): void => {};
+    this.#question = this.#ports.openLeg(to, request, { news, load });
+    if (this.#question === null) this.#driven.deliver({ type: 'told', leg, status: 0, body: '' });
   }
 
   #onNews(news: LegNews, leg: number, opened: OpenedLeg): void {

@@ -1,13 +1,17 @@
 /**
  * How an answer is carried from engine to client, and what happens to it when the engine is lost: `plain` continues
- * from ids, `replay` asks the same again and compares, `whole` begins again or not at all. The generation machine knows
- * a carrier by these functions only; a further way of continuing an answer is a further arm here.
+ * from ids, `parsed` from ids too and puts calls and reasoning together again, `replay` asks the same again and compares,
+ * `whole` begins again or not at all. The generation machine knows a carrier by these functions only; a further way of
+ * continuing an answer is a further arm here.
  */
 import { unreachable } from '../std/assert.ts';
+import { never, type Instant } from '../std/time.ts';
 import type { Item } from './chunk.ts';
 import type { LegRequest } from './continuation.ts';
 import type { Way } from './events.ts';
 import { isContinuable, newJournal, nextLeg, rollBack, type Journal } from './journal.ts';
+import * as parsed from './parsed.ts';
+import type { Parsed } from './parsed.ts';
 import * as plain from './plain.ts';
 import type { Heard, Said } from './plain.ts';
 import type { LogRecord } from './record.ts';
@@ -17,6 +21,7 @@ import { hearWhole, newWhole, wholeLeg, type Whole } from './whole.ts';
 
 export type Carrier =
   | { readonly type: 'plain'; readonly journal: Journal }
+  | { readonly type: 'parsed'; readonly parsed: Parsed }
   | { readonly type: 'replay'; readonly replay: Replay }
   | { readonly type: 'whole'; readonly whole: Whole };
 
@@ -24,6 +29,8 @@ export function carry(request: GenerationRequest): Carrier {
   switch (request.way) {
     case 'ids':
       return { type: 'plain', journal: newJournal(request) };
+    case 'derender':
+      return { type: 'parsed', parsed: parsed.newParsed(request) };
     case 'replay':
       return { type: 'replay', replay: newReplay(request) };
     case 'whole':
@@ -33,17 +40,27 @@ export function carry(request: GenerationRequest): Carrier {
   }
 }
 
-export const wayOf = ({ type }: Carrier): Way => (type === 'plain' ? 'ids' : type);
+const ways = { plain: 'ids', parsed: 'derender', replay: 'replay', whole: 'whole' } as const;
+export const wayOf = ({ type }: Carrier): Way => ways[type];
 
 /** Asks the engine for the answer itself from now on. Only while nothing is out. */
 export const asUntouched = (carrier: Carrier): Carrier =>
   carrier.type === 'plain' ? carry(carrier.journal.request.untouched) : carrier;
+
+/** Goes on with a plain chat in which reasoning turned up. */
+export function asParsed(carrier: Carrier): Carrier {
+  const request = carrier.type === 'plain' ? carrier.journal.request.parsed : null;
+  if (carrier.type !== 'plain' || request === null) return carrier;
+  return { type: 'parsed', parsed: parsed.parsedFrom(carrier.journal, request) };
+}
 
 /** The next request to an engine; null: nothing is left to ask for. */
 export function nextLegOf(carrier: Carrier): LegRequest | null {
   switch (carrier.type) {
     case 'plain':
       return nextLeg(carrier.journal);
+    case 'parsed':
+      return parsed.nextLegOf(carrier.parsed);
     case 'replay':
       return replayLeg(carrier.replay);
     case 'whole':
@@ -57,6 +74,8 @@ export function hearItem(carrier: Carrier, item: Item): Heard {
   switch (carrier.type) {
     case 'plain':
       return plain.hear(carrier.journal, item);
+    case 'parsed':
+      return parsed.hearParsed(carrier.parsed, item);
     case 'replay':
       return hearAgain(carrier.replay, item);
     case 'whole':
@@ -69,12 +88,14 @@ export function hearItem(carrier: Carrier, item: Item): Heard {
 /** Whether losing the engine now would not be noticed by the client. */
 export function isMovable(carrier: Carrier): boolean {
   if (carrier.type === 'plain') return isContinuable(carrier.journal);
+  if (carrier.type === 'parsed') return parsed.isContinuable(carrier.parsed);
   return carrier.type === 'replay' || !carrier.whole.out;
 }
 
 /** Prepares for another engine: forgets what this one said and no client saw. */
 export function letGo(carrier: Carrier): void {
   if (carrier.type === 'plain') rollBack(carrier.journal);
+  else if (carrier.type === 'parsed') parsed.letGoOf(carrier.parsed);
   else if (carrier.type === 'replay') rewind(carrier.replay);
   else carrier.whole.opening = [];
 }
@@ -82,16 +103,20 @@ export function letGo(carrier: Carrier): void {
 /** Whether anything has left for the client. */
 export function isOut(carrier: Carrier): boolean {
   if (carrier.type === 'plain') return carrier.journal.out;
+  if (carrier.type === 'parsed') return carrier.parsed.out;
   return carrier.type === 'replay' ? isOutOf(carrier.replay) : carrier.whole.out;
 }
 
 /** How much of the answer was heard, and how much of that a loss would not take away: in no unit, but it only grows. */
 export function heardOf(carrier: Carrier): number {
   if (carrier.type === 'plain') return carrier.journal.ids.length;
+  if (carrier.type === 'parsed') return carrier.parsed.ids.length + carrier.parsed.made.length;
   return carrier.type === 'replay' ? carrier.replay.units : Number(carrier.whole.out);
 }
-export const safeOf = (carrier: Carrier): number =>
-  carrier.type === 'plain' ? carrier.journal.safe : heardOf(carrier);
+export function safeOf(carrier: Carrier): number {
+  if (carrier.type === 'plain') return carrier.journal.safe;
+  return carrier.type === 'parsed' ? carrier.parsed.ids.length : heardOf(carrier);
+}
 
 /** Whether the engine of now has begun to speak; what it says may be old news. `carried`: `safeOf` when it began. */
 export const speaks = (carrier: Carrier, carried: number): boolean =>
@@ -99,8 +124,9 @@ export const speaks = (carrier: Carrier, carried: number): boolean =>
 
 /** Tokens heard. 0 where nobody counts them, because the chunks are passed on. */
 export const tokensHeard = (carrier: Carrier): number =>
-  carrier.type === 'plain' ? carrier.journal.ids.length : 0;
-export const tokensSafe = (carrier: Carrier): number => (carrier.type === 'plain' ? carrier.journal.safe : 0);
+  carrier.type === 'plain' || carrier.type === 'parsed' ? heardOf(carrier) : 0;
+export const tokensSafe = (carrier: Carrier): number =>
+  carrier.type === 'plain' || carrier.type === 'parsed' ? safeOf(carrier) : 0;
 
 /** What ends the answer: events that are still owed, or the whole answer of a request that is not streamed. */
 export type Ending = { readonly records: readonly LogRecord[] } & (
@@ -111,6 +137,8 @@ export type Ending = { readonly records: readonly LogRecord[] } & (
 export function endingOf(carrier: Carrier): Ending {
   if (carrier.type === 'whole') return { type: 'events', events: [], records: [] };
   if (carrier.type === 'replay') return { type: 'events', events: closingAgain(carrier.replay), records: [] };
+  if (carrier.type === 'parsed')
+    return { type: 'events', events: parsed.closingOf(carrier.parsed), records: [] };
   const { journal } = carrier;
   const { events, records: last } =
     journal.finish === null ? plain.finishByLength(journal) : { events: [], records: [] };
@@ -128,3 +156,31 @@ export function restore(
   const events = records.flatMap((record) => plain.retell(journal, record));
   return { carrier: { type: 'plain', journal }, events };
 }
+
+/** Takes in an answer that is no stream, where one was asked for before going on. */
+export const takeAnswer = (carrier: Carrier, body: string): boolean =>
+  carrier.type === 'parsed' && parsed.takeRendered(carrier.parsed, body);
+
+/** What is to be asked of the engine besides, now; null: nothing. */
+export const questionOf = (carrier: Carrier, now: Instant): LegRequest | null =>
+  carrier.type === 'parsed' ? parsed.ask(carrier.parsed, now) : null;
+
+export const hearTold = (
+  carrier: Carrier,
+  told: { readonly status: number; readonly body: string },
+  now: Instant,
+): Heard =>
+  carrier.type === 'parsed' ? parsed.hearTold(carrier.parsed, told, now) : plain.heard({ type: 'going' });
+
+/** When there will be something to ask, or when what was asked must have been answered. */
+export const wakeOf = (carrier: Carrier): Instant =>
+  carrier.type === 'parsed' ? parsed.wakeAt(carrier.parsed) : never;
+export const answerDueOf = (carrier: Carrier): Instant =>
+  carrier.type === 'parsed' ? parsed.answerDue(carrier.parsed) : never;
+export function waitOn(carrier: Carrier, now: Instant): void {
+  if (carrier.type === 'parsed') parsed.wait(carrier.parsed, now);
+}
+
+/** The engine has said everything, and not everything of it was told. */
+export const isTelling = (carrier: Carrier): boolean =>
+  carrier.type === 'parsed' && parsed.isTelling(carrier.parsed);

@@ -7,18 +7,23 @@
  * The engine counts a few things from the start of its own request, so those are corrected by what was carried over:
  * max_tokens, min_tokens, and frequency_penalty, which subtracts once for each occurrence just as a logit_bias does.
  */
-import type { Json } from './chunk.ts';
-import type { PlainRequest } from './request.ts';
+import type { Endpoint, Json } from './chunk.ts';
+import type { ParsedRequest, PlainRequest } from './request.ts';
 
 export type LegRequest = {
-  readonly path: '/v1/chat/completions' | '/v1/completions';
+  readonly path:
+    | '/v1/chat/completions'
+    | '/v1/chat/completions/render'
+    | '/v1/chat/completions/derender'
+    | '/v1/completions'
+    | '/inference/v1/generate';
   /** JSON. */
   readonly body: string;
   /** Whether the engine answers with events. */
   readonly streamed: boolean;
 };
 
-export const pathOf = (endpoint: PlainRequest['endpoint']): LegRequest['path'] =>
+export const pathOf = (endpoint: Endpoint): LegRequest['path'] =>
   endpoint === 'chat' ? '/v1/chat/completions' : '/v1/completions';
 
 /** Mean something for a chat or for a first request only; a completion from ids would refuse or misread them. */
@@ -48,6 +53,13 @@ export function firstLeg(request: PlainRequest): LegRequest {
   const body = { ...request.body, ...streaming(request), ...stopping(request) };
   return { path: pathOf(request.endpoint), body: JSON.stringify(body), streamed: true };
 }
+
+/** The stream as it is, and the ids that go with it. */
+export const firstLegOf = ({ body }: ParsedRequest): LegRequest => ({
+  path: '/v1/chat/completions',
+  body: JSON.stringify({ ...body, return_token_ids: true }),
+  streamed: true,
+});
 
 /** Tokens that may follow after `carried`; zero or less: the answer is complete. */
 export function remainingTokens(request: PlainRequest, promptTokens: number, carried: number): number {
@@ -95,7 +107,11 @@ function stopping({ body, stops, includeStop }: PlainRequest): Json {
   return tokenHasText ? { stop: undefined } : { include_stop_str_in_output: true };
 }
 
-function bias({ body, frequencyPenalty }: PlainRequest, carried: readonly number[]): Json {
+/** What frequency_penalty would subtract for tokens that the engine takes for its prompt. */
+export function bias(
+  { body, frequencyPenalty }: Pick<PlainRequest, 'body' | 'frequencyPenalty'>,
+  carried: readonly number[],
+): Json {
   if (frequencyPenalty === 0) return {};
   const biases: Record<string, number> = { ...(body['logit_bias'] as Record<string, number> | undefined) };
   for (const id of carried) biases[id] = (biases[id] ?? 0) - frequencyPenalty;

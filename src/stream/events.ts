@@ -8,7 +8,7 @@ import type { LogRecord } from './record.ts';
 import type { Refusal, Unplaced } from './refusal.ts';
 
 /** How an answer goes on when its engine is lost. */
-export type Way = 'ids' | 'replay' | 'whole';
+export type Way = 'ids' | 'derender' | 'replay' | 'whole';
 
 /**
  * Reasons of an order to move: the member leaves, or membership knows that it is gone or doubts that it is there, or a
@@ -28,6 +28,8 @@ export type Event =
   | { readonly type: 'item'; readonly leg: number; readonly item: Item }
   /** Any other answer, complete. */
   | { readonly type: 'answer'; readonly leg: number; readonly status: number; readonly body: string }
+  /** The answer to `ask`; status 0: there is none. */
+  | { readonly type: 'told'; readonly leg: number; readonly status: number; readonly body: string }
   | { readonly type: 'ended'; readonly leg: number; readonly cause: 'eof' | 'reset' | 'nonsense' }
   /** Everything on this member has to move. `elsewhere`: whether another member could take it now. */
   | {
@@ -53,6 +55,8 @@ export type Effect =
       /** An earlier leg was lost: a full member is better than none. */
       readonly urgent: boolean;
     }
+  /** Besides the leg, to the same member; one at a time, and dropped with the leg. To be answered by `told`. */
+  | { readonly type: 'ask'; readonly leg: number; readonly request: LegRequest }
   | { readonly type: 'abort'; readonly leg: number }
   /** It fell silent under us: others are better for now. */
   | { readonly type: 'doubt'; readonly member: MemberId }

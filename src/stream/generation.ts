@@ -15,24 +15,34 @@ import type { MemberId } from '../std/member-id.ts';
 import { after, earliest, never, type Instant } from '../std/time.ts';
 import { complaintJson, done } from './answer.ts';
 import {
+  answerDueOf,
+  asParsed,
   asUntouched,
   endingOf,
   heardOf,
   hearItem,
+  hearTold,
   isMovable,
   isOut,
+  isTelling,
   letGo,
   nextLegOf,
+  questionOf,
   safeOf,
   speaks,
+  takeAnswer,
   tokensSafe,
+  waitOn,
+  wakeOf,
   wayOf,
 } from './carrier.ts';
+import type { Item } from './chunk.ts';
 import type { Effect, Event, StreamFact } from './events.ts';
 import type { LossCause } from './loss.ts';
 import type { Said } from './plain.ts';
 import type { LogRecord } from './record.ts';
 import { brokenOff, entryLeaves, notPlaced, takenOver, type Refusal } from './refusal.ts';
+import { renderPath } from './rendering.ts';
 import * as rhythm from './rhythm.ts';
 import { account, memberOf, type Phase, type State } from './state.ts';
 import { isAborted } from './whole.ts';
@@ -50,9 +60,9 @@ type Step = readonly [State, readonly Effect[]];
 export const wake: Event = { type: 'tick' };
 
 /** When a `tick` is wanted; a late one is harmless. */
-export function deadline({ phase, ordered }: State): Instant {
+export function deadline({ phase, ordered, carrier }: State): Instant {
   if (phase.phase === 'over') return never;
-  const due = phase.phase === 'seeking' ? phase.until : phase.judgeAt;
+  const due = phase.phase === 'seeking' ? phase.until : earliest(phase.judgeAt, wakeOf(carrier));
   return earliest(due, ordered?.againAt ?? never);
 }
 
@@ -64,7 +74,7 @@ export function step(state: State, event: Event, now: Instant): Step {
       return open(state, now);
     case 'placed':
       if (state.phase.phase === 'reaching') state.phase = { ...state.phase, member: event.member };
-      return [state, []];
+      return [state, asking(state, now)];
     case 'unplaced':
       return onUnplaced(state, event, now);
     case 'unreached':
@@ -78,7 +88,10 @@ export function step(state: State, event: Event, now: Instant): Step {
     case 'answer':
       return onAnswer(state, event, now);
     case 'ended':
+      if (isTelling(state.carrier)) return [state, []];
       return state.phase.phase === 'closing' ? complete(state, now, []) : onLost(state, event.cause, now);
+    case 'told':
+      return onTold(state, event, now);
     case 'move':
       return onMove(state, event, now);
     case 'client-left':
@@ -99,7 +112,8 @@ function open(state: State, now: Instant): Step {
   if (request === null) return complete(state, now, []);
   state.leg += 1;
   state.carried = safeOf(state.carrier);
-  const { streamed } = request;
+  // What is rendered comes at once, like the head of a stream.
+  const streamed = request.streamed || request.path === renderPath;
   const judgeAt = after(now, streamed ? rhythm.headMs : rhythm.wholeAnswerMs);
   state.phase = { phase: 'reaching', member: null, streamed, answered: false, judgeAt };
   const { leg, avoid, losses } = state;
@@ -123,10 +137,15 @@ function onUnreached(state: State, now: Instant): Step {
   return now - state.soughtSince >= seekMs ? fail(state, 'unreached') : open(state, now);
 }
 
-function onItem(state: State, { item }: Extract<Event, { type: 'item' }>, now: Instant): Step {
+function onItem(state: State, { item }: { readonly item: Item }, now: Instant): Step {
   const { events, records, verdict } = hearItem(state.carrier, item);
   const sends = says(events);
   if (verdict.type === 'lost') return onLost(state, verdict.cause, now);
+  if (verdict.type === 'parsed') {
+    state.carrier = asParsed(state.carrier);
+    const [next, effects] = onItem(state, { item }, now);
+    return [next, [...logs(records), ...effects]];
+  }
   if (verdict.type === 'unfit') {
     const cut = abort(state);
     state.carrier = asUntouched(state.carrier);
@@ -135,9 +154,22 @@ function onItem(state: State, { item }: Extract<Event, { type: 'item' }>, now: I
   }
   const effects = [...noteRhythm(state, now), ...logs(records), ...sends];
   if (verdict.type === 'closing') state.phase = { phase: 'closing', judgeAt: after(now, rhythm.closingMs) };
-  if (verdict.type !== 'complete') return [state, effects];
+  if (verdict.type !== 'complete') return [state, [...effects, ...asking(state, now)]];
   const engineGoesOn = item.type !== 'done';
   return complete(state, now, engineGoesOn ? [...effects, abort(state)] : effects);
+}
+
+function onTold(state: State, told: Extract<Event, { type: 'told' }>, now: Instant): Step {
+  const { events, verdict } = hearTold(state.carrier, told, now);
+  if (verdict.type === 'lost') return onLost(state, verdict.cause, now);
+  if (verdict.type === 'complete') return complete(state, now, [...says(events), abort(state)]);
+  return [state, [...says(events), ...asking(state, now)]];
+}
+
+/** What is to be asked besides the leg, at its member. */
+function asking(state: State, now: Instant): readonly Effect[] {
+  const request = memberOf(state) === null ? null : questionOf(state.carrier, now);
+  return request === null ? [] : [{ type: 'ask', leg: state.leg, request }];
 }
 
 /** The first token of a leg ends the wait for it, and mends what was broken. */
@@ -168,6 +200,7 @@ function mend(state: State, to: MemberId, now: Instant): readonly Effect[] {
 function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer' }>, now: Instant): Step {
   const first = safeOf(state.carrier) === 0 && !isOut(state.carrier);
   if (status < 300) {
+    if (takeAnswer(state.carrier, body)) return open(state, now);
     if (state.carrier.type !== 'whole' || !first) return onLost(state, 'nonsense', now);
     if (isAborted(body)) return onLost(state, 'abort', now);
     const member = memberOf(state);
@@ -249,7 +282,12 @@ function onTick(state: State, now: Instant): Step {
   }
   if (phase.phase === 'over') return [state, []];
   if (phase.phase === 'seeking') return phase.until <= now ? open(state, now) : [state, []];
-  if (now < phase.judgeAt) return [state, []];
+  const due = answerDueOf(state.carrier);
+  if (due <= now) {
+    if (rhythm.afterOwnStall(due, now) === null) return onSilence(state, now);
+    waitOn(state.carrier, now);
+  }
+  if (now < phase.judgeAt) return [state, asking(state, now)];
   if (phase.phase === 'closing') return complete(state, now, [abort(state)]);
   const later = stillPatient(state, phase, now);
   if (later === null) return onSilence(state, now);
@@ -265,11 +303,12 @@ function onSilence(state: State, now: Instant): Step {
 
 /** When to look again; null: the patience is at its end. */
 function stillPatient(
-  { gapMs }: State,
+  { gapMs, carrier }: State,
   phase: Extract<Phase, { judgeAt: Instant }>,
   now: Instant,
 ): Instant | null {
   if (phase.phase === 'flowing') {
+    if (isTelling(carrier)) return after(now, rhythm.lookMs);
     const until = after(phase.heardAt, rhythm.patienceMs(gapMs));
     if (now < until) return earliest(until, after(now, rhythm.lookMs));
   }

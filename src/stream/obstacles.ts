@@ -98,3 +98,13 @@ function isWellFormed(b: Json): boolean {
     (absent(options) || (isObject(options) && b['stream'] === true))
   );
 }
+
+/** Tools that the model may use as it likes; `strict` ones, and those that it must use, bring a grammar. */
+export function hasAutoTools(body: Json): boolean {
+  const tools = body['tools'];
+  if (!Array.isArray(tools) || tools.length === 0) return false;
+  const choice = body['tool_choice'];
+  const isFree = (tool: unknown): boolean =>
+    isObject(tool) && !(isObject(tool['function']) && tool['function']['strict'] === true);
+  return (absent(choice) || choice === 'auto') && tools.every(isFree);
+}

@@ -14,7 +14,9 @@ export type Verdict =
   | { readonly type: 'complete' }
   | { readonly type: 'lost'; readonly cause: LossCause }
   /** Cannot be told from ids after all, and nothing was delivered: ask again, untouched. */
-  | { readonly type: 'unfit' };
+  | { readonly type: 'unfit' }
+  /** Cannot be told as plain text any more; hear it as a parsed chat. */
+  | { readonly type: 'parsed' };
 
 /** One event for the client. */
 export type Said = { readonly data: string; readonly mark: Mark };
@@ -54,6 +56,8 @@ function hearChunk(journal: Journal, chunk: Chunk): Heard {
   }
   if (journal.finish !== null) return going;
   if (choice.finish === 'abort' || choice.finish === 'error') return lost(choice.finish);
+  if (choice.foreign !== null && journal.request.parsed !== null)
+    return { ...heard({ type: 'parsed' }), records: noteUnfit(journal) };
   if (choice.foreign !== null && mustBeWhole(journal)) return heard({ type: 'unfit' });
   const { text, added, cutOff } = take(journal, choice);
   const records = note(journal, { added, single: choice.ids?.length === 1 });

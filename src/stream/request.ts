@@ -1,6 +1,7 @@
 /**
  * What a client asked for, and how its answer goes on when the engine that gives it is lost. `ids`: plain text, which
- * goes on anywhere from prompt and generated ids. `replay`: whatever an engine says a second time just so, because each
+ * goes on anywhere from prompt and generated ids. `derender`: a chat whose calls the engine puts together; it goes on from
+ * ids as well, by render, generate and derender, which engines must have. `replay`: whatever an engine says a second time just so, because each
  * token is the likeliest or drawn with a seed; it is asked for again and compared. `whole`: everything else, passed on
  * untouched and repeated as a whole while nothing of the answer was delivered, which is for ever where it is not
  * streamed.
@@ -10,7 +11,7 @@
  */
 import type { Ability } from '../std/ability.ts';
 import type { Endpoint, Json } from './chunk.ts';
-import { absent, isInt, isObject, obstacleIn, stopsOf, type Obstacle } from './obstacles.ts';
+import { absent, hasAutoTools, isInt, isObject, obstacleIn, stopsOf, type Obstacle } from './obstacles.ts';
 
 /** How tokens are chosen. `free`: at random, by no seed of the client's, so that any true sample is an answer. */
 export type Draws = 'greedy' | 'seeded' | 'free';
@@ -30,9 +31,26 @@ export type PlainRequest = {
   readonly maxModelLen: number | null;
   readonly frequencyPenalty: number;
   readonly draws: Draws;
-  readonly wants: { readonly usage: boolean; readonly continuousUsage: boolean; readonly tokenIds: boolean };
+  readonly wants: Wants;
+  /** The same, for when the answer turns out to carry reasoning; null: then it cannot be continued from there on. */
+  readonly parsed: ParsedRequest | null;
   /** The same, for when the answer turns out to be no plain text before anything of it was delivered. */
   readonly untouched: UntouchedRequest;
+};
+
+type Wants = { readonly usage: boolean; readonly continuousUsage: boolean; readonly tokenIds: boolean };
+
+export type ParsedRequest = {
+  readonly way: 'derender';
+  readonly endpoint: 'chat';
+  readonly model: string;
+  readonly body: Json;
+  readonly raw: string;
+  readonly streamed: true;
+  readonly minTokens: number;
+  readonly frequencyPenalty: number;
+  readonly draws: Draws;
+  readonly wants: Wants;
 };
 
 type Because = Obstacle | 'context' | 'generator' | 'foreign';
@@ -60,7 +78,7 @@ export type WholeRequest = {
 };
 
 type UntouchedRequest = ReplayRequest | WholeRequest;
-export type GenerationRequest = PlainRequest | UntouchedRequest;
+export type GenerationRequest = PlainRequest | ParsedRequest | UntouchedRequest;
 
 /** vLLM's default for /v1/completions without max_tokens; chat has none and fills the context. */
 const completionTokensDefault = 16;
@@ -82,12 +100,14 @@ export function readRequest(endpoint: Endpoint, sent: Sent, engines: Engines): G
   const seeded = withSeed(sent, engines);
   const { body } = seeded;
   const draws = drawsOf(sent.body);
+  const drawsOn = draws !== 'seeded' || ability.keyedByPosition;
+  const parsed = drawsOn && ability.scaleOut ? parsedRequest(endpoint, seeded, draws) : null;
+  if (parsed !== null && hasAutoTools(body)) return parsed;
   const because = obstacleIn(endpoint, body);
   if (because !== null) return untouched(endpoint, seeded, because);
   if (maxTokensOf(endpoint, body) === null && maxModelLen === null)
     return untouched(endpoint, seeded, 'context');
-  if (draws === 'seeded' && !ability.keyedByPosition) return untouched(endpoint, seeded, 'generator');
-  const options = optionsIn(body);
+  if (!drawsOn) return untouched(endpoint, seeded, 'generator');
   return {
     way: 'ids',
     endpoint,
@@ -101,12 +121,33 @@ export function readRequest(endpoint: Endpoint, sent: Sent, engines: Engines): G
     maxModelLen,
     frequencyPenalty: Number(body['frequency_penalty'] ?? 0),
     draws,
-    wants: {
-      usage: options['include_usage'] === true,
-      continuousUsage: options['include_usage'] === true && options['continuous_usage_stats'] === true,
-      tokenIds: body['return_token_ids'] === true,
-    },
+    wants: wantsOf(body),
+    parsed,
     untouched: untouched(endpoint, seeded, 'foreign'),
+  };
+}
+
+/** null: something besides tools stands in the way, or stop strings, which an engine finds only in what it said itself. */
+function parsedRequest(endpoint: Endpoint, { body, raw }: Sent, draws: Draws): ParsedRequest | null {
+  const isPlainOtherwise = obstacleIn(endpoint, { ...body, tools: null }) === null;
+  const stops = stopsOf(body['stop']).length > 0 || body['include_stop_str_in_output'] === true;
+  if (endpoint !== 'chat' || body['stream'] !== true || stops || !isPlainOtherwise) return null;
+  return {
+    ...{ way: 'derender', endpoint, model: String(body['model']), body, raw, streamed: true },
+    minTokens: isInt(body['min_tokens']) ? body['min_tokens'] : 0,
+    frequencyPenalty: Number(body['frequency_penalty'] ?? 0),
+    draws,
+    wants: wantsOf(body),
+  };
+}
+
+function wantsOf(body: Json): Wants {
+  const options = optionsIn(body);
+  const usage = options['include_usage'] === true;
+  return {
+    usage,
+    continuousUsage: usage && options['continuous_usage_stats'] === true,
+    tokenIds: body['return_token_ids'] === true,
   };
 }
 

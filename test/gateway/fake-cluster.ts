@@ -15,7 +15,7 @@ import type { Fact } from '../../src/node/facts.ts';
 import { listeners } from '../../src/node/listeners.ts';
 import type { Admission, MemberLoad, MoveReason, Serving, ServingMember } from '../../src/node/serving.ts';
 import { systemClock } from '../../src/os/clock.ts';
-import { noAbility } from '../../src/std/ability.ts';
+import { noAbility, type Ability } from '../../src/std/ability.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import type { Instant } from '../../src/std/time.ts';
 import { FakeEngine } from './fake-engine.ts';
@@ -62,6 +62,7 @@ type ClusterOptions = {
   readonly model: string;
   readonly contextTokens: number;
   readonly bodyBytesMax: number;
+  readonly ability: Ability;
   /** Engines that run already; the nodes without one get a fake. */
   readonly sockets: readonly string[];
   /** null: open to all. */
@@ -84,6 +85,7 @@ export class FakeCluster implements AsyncDisposable {
       model: 'tiny',
       contextTokens: 4_096,
       bodyBytesMax: 16 * 1_024 ** 2,
+      ability: noAbility,
       sockets: [],
       keys: null,
       ...options,
@@ -144,7 +146,7 @@ export class FakeCluster implements AsyncDisposable {
   }
 
   #servingOf(node: FakeNode): Serving {
-    const { model, contextTokens } = this.#options;
+    const { model, contextTokens, ability } = this.#options;
     const admission = (): Admission =>
       node.standing === 'draining'
         ? { open: false, reason: 'draining', retryAfterMs: 1_000 }
@@ -168,9 +170,7 @@ export class FakeCluster implements AsyncDisposable {
       models: () => {
         const starting = this.nodes.filter(({ standing }) => standing === 'starting').length;
         const ready = this.nodes.filter(({ standing }) => standing === 'ready').map(memberOf);
-        return ready.length + starting === 0
-          ? []
-          : [{ id: model, ready, starting, contextTokens, ability: noAbility }];
+        return ready.length + starting === 0 ? [] : [{ id: model, ready, starting, contextTokens, ability }];
       },
       admission,
       engineAdmission: admission,

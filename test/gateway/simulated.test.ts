@@ -10,14 +10,16 @@ import { gathered } from '../stream/conversation.ts';
 import { FakeCluster, until } from './fake-cluster.ts';
 
 const tokenMs = 12;
+const parsing = ['--enable-scale-out', '--enable-auto-tool-choice', '--tool-call-parser=hermes'];
+const ability = { scaleOut: true, keyedByPosition: true, repeatable: true };
 let engines: readonly EngineProcess[] = [];
 let cluster: FakeCluster;
 
 before(async () => {
-  engines = [0, 1, 2].map(() => new EngineProcess(['simulated', '--token-ms', String(tokenMs)]));
+  engines = [0, 1, 2].map(() => new EngineProcess(['simulated', '--token-ms', String(tokenMs), ...parsing]));
   await Promise.all(engines.map((engine) => engine.ready()));
   const sockets = engines.map(({ socket }) => socket);
-  cluster = await FakeCluster.of(3, { model: 'simulated', contextTokens: 8_192, sockets });
+  cluster = await FakeCluster.of(3, { model: 'simulated', contextTokens: 8_192, ability, sockets });
 });
 after(async () => {
   await cluster[Symbol.asyncDispose]();
@@ -32,6 +34,7 @@ const chat = (about: string, rest: Record<string, unknown> = {}): Ask => ({
     model: 'simulated',
     messages: [{ role: 'user', content: `Tell me about ${about}.` }],
     max_tokens: 120,
+    temperature: 0,
     ignore_eos: true,
     return_token_ids: true,
     stream: true,
@@ -41,8 +44,18 @@ const chat = (about: string, rest: Record<string, unknown> = {}): Ask => ({
 });
 const completion = (prompt: string, rest: Record<string, unknown> = {}): Ask => ({
   path: '/v1/completions',
-  body: { model: 'simulated', prompt, max_tokens: 120, ignore_eos: true, stream: true, ...rest },
+  body: {
+    model: 'simulated',
+    prompt,
+    max_tokens: 120,
+    temperature: 0,
+    ignore_eos: true,
+    stream: true,
+    ...rest,
+  },
 });
+
+const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object' } } }];
 
 const asks: readonly Ask[] = [
   ...Array.from({ length: 8 }, (_, i) => chat(`topic ${i}`)),
@@ -51,6 +64,13 @@ const asks: readonly Ask[] = [
   chat('minimums', { ignore_eos: false, min_tokens: 90 }),
   chat('no stream', { stream: false, stream_options: undefined }),
   chat('no ids', { return_token_ids: false, stream_options: undefined }),
+  chat('tools', { tools }),
+  chat('tools and their end', { tools, ignore_eos: false, min_tokens: 90 }),
+  chat('tools without ids', { tools, return_token_ids: false, stream_options: undefined }),
+  chat('likelihoods', { logprobs: true, top_logprobs: 2 }),
+  chat('presence', { presence_penalty: 0.5, seed: 3, temperature: 0.8 }),
+  chat('a grammar', { structured_outputs: { choice: ['one two three four five six seven'.repeat(12)] } }),
+  completion('With an echo 世', { echo: true }),
   completion('Once upon a time 世'),
   completion('Once again', { return_token_ids: true, stream_options: { include_usage: true } }),
   completion('As a whole', { stream: false }),
@@ -123,6 +143,8 @@ test('every answer is the same while engines are killed and stopped', async () =
   for (const [i, told] of answers.entries()) deepEqual(told, undisturbed[i], JSON.stringify(every[i]?.body));
   const moved = cluster.nodes.flatMap((node) => node.named('stream.moved'));
   ok(moved.length >= busy[0]! + busy[1]!, `${moved.length} moved`);
+  const ways = new Set(moved.map((fact) => fact['way']));
+  deepEqual([...ways].sort(), ['derender', 'ids', 'replay']);
   const stalls = moved.map((fact) => Number(fact['stallMs']));
   ok(Math.max(...stalls) < 5_000, `stalls ${stalls.join(' ')}`);
 });

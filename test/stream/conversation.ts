@@ -13,7 +13,7 @@ import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { instant, type Instant } from '../../src/std/time.ts';
 import { respond, type Script } from './scripted-engine.ts';
 
-/** What an engine says to the n-th request that it is sent, from 1 on. */
+/** What an engine says to the n-th request that it is sent, from 1 on, or to a question besides it. */
 export type Engine = Script | ((request: LegRequest, leg: number) => readonly string[]);
 
 /** How a leg ends before its answer does, and after how many events. */
@@ -50,11 +50,11 @@ export const ask = (
 export const errorEvent =
   '{"error":{"message":"EngineCore encountered an issue.","type":"InternalServerError","param":null,"code":500}}';
 
-/** `sequence`: what became of each leg, in order; later legs run to their end. */
+/** `cuts`: what became of each leg, in order; later legs run to their end. */
 export function converse(
   request: GenerationRequest,
   engine: Engine,
-  cuts: readonly Cut[],
+  cuts: readonly (Cut | undefined)[],
   from: State = init(request, instant(0)),
 ): Told {
   let state = from;
@@ -83,7 +83,10 @@ export function converse(
     else if (effect.type === 'refuse') told.refusal = effect.refusal;
     else if (effect.type === 'fact') facts.push(effect.fact);
     else if (effect.type === 'abort') aborted.push(effect.leg);
-    else if (effect.type === 'open') {
+    else if (effect.type === 'ask') {
+      const [body = ''] = typeof engine === 'function' ? engine(effect.request, effect.leg) : [];
+      events.splice(questionLag, 0, { type: 'told', leg: effect.leg, status: body === '' ? 0 : 200, body });
+    } else if (effect.type === 'open') {
       asked.push(effect.request);
       events.push(...legEvents(engine, effect, cuts[asked.length - 1]));
     }
@@ -97,6 +100,9 @@ export function converse(
     for (const effect of effects) perform(effect);
     // Silence lasts until it is noticed.
     if (next.type === 'tick' && state.leg === leg && state.phase.phase !== 'over') events.unshift(next);
+    // What waits for its time gets it.
+    if (events.length === 0 && state.carrier.type === 'parsed' && state.phase.phase !== 'over')
+      events.push({ type: 'tick' });
   }
   return { ...told, facts, asked, aborted };
 }
@@ -108,6 +114,10 @@ function legEvents(engine: Engine, open: Extract<Effect, { type: 'open' }>, cut:
   if (cut?.by === 'unreached') return [placed, { type: 'unreached', leg }];
   if (cut?.by === 'status') return [placed, { type: 'answer', leg, status: 500, body: errorEvent }];
   const said = typeof engine === 'function' ? engine(open.request, leg) : respond(engine, open.request);
+  if (!open.request.streamed) {
+    const answer: Event = { type: 'answer', leg, status: 200, body: said[0] ?? '' };
+    return cut === undefined ? [placed, answer] : [placed, ...ending(cut, leg, member)];
+  }
   const items = said.map((data): Event => ({ type: 'item', leg, item: readItem(data) }));
   const head: Event[] = [placed, { type: 'answered', leg }];
   const end: Event = { type: 'ended', leg, cause: 'eof' };
@@ -121,6 +131,9 @@ function legEvents(engine: Engine, open: Extract<Effect, { type: 'open' }>, cut:
       ? heard
       : [...heard, end];
 }
+
+/** Events of its leg that come before the answer to a question. */
+const questionLag = 2;
 
 export const memberOfLeg = (leg: number): MemberId => memberId(`m${leg}`);
 

@@ -125,3 +125,27 @@ test('[S18] choices are counted by n and by prompts', () => {
   };
   deepEqual([count({}), count({ prompt: ['a', 'b'], n: 3 }), count({ prompt: [1, 2] })], [1, 6, 1]);
 });
+
+test('[S19] a streamed chat with tools goes on from ids where engines render and the model is free', () => {
+  const engines: Partial<Engines> = { ability: { ...noAbility, scaleOut: true } };
+  const tools = [{ type: 'function', function: { name: 'f' } }];
+  const asked = { ...chat, tools, stream: true, temperature: 0 };
+  const wayOf = (body: Record<string, unknown>, able = engines) =>
+    ask('chat', { ...asked, ...body }, able).way;
+  deepEqual(
+    [wayOf({}), wayOf({ tool_choice: 'auto' }), wayOf({ seed: 7 })],
+    ['derender', 'derender', 'derender'],
+  );
+  const strict = [{ type: 'function', function: { name: 'f', strict: true } }];
+  const others = [
+    { tool_choice: 'required' },
+    { tools: strict },
+    { stop: ['x'] },
+    { logprobs: true },
+    { n: 2 },
+  ];
+  for (const body of others) equal(wayOf(body), 'replay', JSON.stringify(body));
+  equal(wayOf({ temperature: 1, seed: 7 }), 'replay');
+  equal(wayOf({ stream: false }), 'whole');
+  equal(wayOf({}, {}), 'replay');
+});
