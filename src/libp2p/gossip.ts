@@ -3,7 +3,7 @@
  * not connected to us is admitted like a peer that knocks, before its message is passed on or read.
  */
 import { TopicValidatorResult, type GossipSub, type Message } from '@chainsafe/libp2p-gossipsub';
-import type { PeerId } from '@libp2p/interface';
+import type { Connection, PeerId } from '@libp2p/interface';
 import { tokensFor } from './allowance.ts';
 import { messageBytesMax } from './direct.ts';
 import { gossipTopic } from './node.ts';
@@ -22,7 +22,26 @@ type Rpc = {
   >;
 };
 type Control = readonly { readonly messageIDs?: readonly unknown[] }[];
-type Inside = { handleReceivedRpc(from: PeerId, rpc: Rpc): Promise<void> };
+type Inside = {
+  handleReceivedRpc(from: PeerId, rpc: Rpc): Promise<void>;
+  onPeerConnected(peerId: PeerId, connection: Connection): void;
+  onPeerDisconnected(peerId: PeerId): void;
+};
+
+const insideOf = (pubsub: GossipSub): Inside => pubsub as unknown as Inside;
+
+/**
+ * Opens our gossip stream to a peer, who opens his in return. gossipsub would learn from identify who speaks it, at two
+ * streams, a signature and three writes to the peer store for each connection; our peers all do.
+ */
+export function beginGossip(pubsub: GossipSub, connection: Connection): void {
+  insideOf(pubsub).onPeerConnected(connection.remotePeer, connection);
+}
+
+/** Whom it was not told of by identify gossipsub does not see go either. */
+export function endGossip(pubsub: GossipSub, peerId: PeerId): void {
+  insideOf(pubsub).onPeerDisconnected(peerId);
+}
 
 export function listenToGossip(
   pubsub: GossipSub,
@@ -47,7 +66,7 @@ export function listenToGossip(
     }
   }
 
-  const inside = pubsub as unknown as Inside;
+  const inside = insideOf(pubsub);
   const { handleReceivedRpc } = inside;
   inside.handleReceivedRpc = async (from, rpc) => {
     if (ears.spend(from.toString(), tokensOf(rpc))) await handleReceivedRpc.call(inside, from, rpc);

@@ -14,7 +14,7 @@ import { Failure } from '../std/failure.ts';
 import { allowanceOf, tokensFor, type Allowance } from './allowance.ts';
 import { dialFailure, listenFailure, multiaddrOf, whyOf } from './address.ts';
 import { directProtocol, messageBytesMax, readFrames, sendFrame } from './direct.ts';
-import { listenToGossip } from './gossip.ts';
+import { beginGossip, endGossip, listenToGossip } from './gossip.ts';
 import { createNode, gossipTopic, type Services } from './node.ts';
 
 type NetworkOptions = {
@@ -61,7 +61,7 @@ type Peering = {
   /** Its direct stream to us. Read only after `connected`: nobody hears from a peer that it has not heard of. */
   inbound: Stream | null;
   readonly allowance: Allowance;
-  /** When the missing gossip stream to it is reason to hang up; ms of performance.now. */
+  /** When the missing gossip stream to it is reason to hang up, ms of performance.now; Infinity: none is wanted. */
   gossipDueAt: number;
 };
 
@@ -125,6 +125,7 @@ export class Libp2pNetwork implements Network {
   readonly #onFlood: (peerId: string) => void;
   readonly #peerings = new Map<string, Peering>();
   #watch: NodeJS.Timeout | undefined;
+  #gossips = false;
   #closed = false;
 
   constructor(
@@ -191,6 +192,12 @@ export class Libp2pNetwork implements Network {
     return Promise.resolve();
   }
 
+  openGossip(): void {
+    if (this.#gossips) return;
+    this.#gossips = true;
+    for (const peering of this.#peerings.values()) if (peering.outbound !== null) this.#beginGossip(peering);
+  }
+
   gossip(body: Uint8Array): void {
     assert(body.byteLength <= messageBytesMax, 'our own messages are short');
     this.#node.services.pubsub.publish(gossipTopic, body).catch((error: unknown) => {
@@ -235,7 +242,7 @@ export class Libp2pNetwork implements Network {
       outbound: null,
       inbound: null,
       allowance: allowanceOf(messages),
-      gossipDueAt: performance.now() + gossipGraceMs.first,
+      gossipDueAt: Infinity,
     };
     this.#peerings.set(peerId, peering);
     try {
@@ -245,12 +252,19 @@ export class Libp2pNetwork implements Network {
       if (this.#closed || this.#peerings.get(peerId) !== peering) return stream.abort(new Error('too late'));
       stream.addEventListener('close', () => this.#endIf(peering, 'its direct stream closed'));
       peering.outbound = stream;
+      if (this.#gossips) this.#beginGossip(peering);
     } catch (error) {
       return this.#endIf(peering, `takes no direct stream: ${whyOf(error)}`);
     }
     this.#events.connected(peerId);
     peering.opened.resolve(null);
     this.#read(peering);
+  }
+
+  #beginGossip(peering: Peering): void {
+    const [connection] = this.#node.getConnections(peering.peerId);
+    peering.gossipDueAt = performance.now() + gossipGraceMs.first;
+    if (connection !== undefined) beginGossip(this.#node.services.pubsub, connection);
   }
 
   #take(peerId: string, stream: Stream): void {
@@ -302,6 +316,7 @@ export class Libp2pNetwork implements Network {
     const peering = this.#peerings.get(peerId);
     if (peering === undefined || this.#closed) return;
     this.#peerings.delete(peerId);
+    endGossip(this.#node.services.pubsub, peering.peerId);
     for (const connection of this.#node.getConnections(peering.peerId)) connection.abort(new Error(why));
     peering.opened.resolve(cut(peerId, why));
     if (peering.outbound !== null) this.#events.disconnected(peerId);

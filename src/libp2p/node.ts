@@ -3,8 +3,13 @@
  * running it; the reason stands beside the setting.
  */
 import { gossipsub, StrictSign, type GossipSub } from '@chainsafe/libp2p-gossipsub';
-import { identify } from '@libp2p/identify';
-import type { ConnectionGater, Libp2p, PrivateKey, ServiceMap } from '@libp2p/interface';
+import {
+  serviceCapabilities,
+  type ConnectionGater,
+  type Libp2p,
+  type PrivateKey,
+  type ServiceMap,
+} from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
@@ -30,7 +35,7 @@ const inboundPerSecond = 100;
 const pendingMax = 1_024;
 /** How long a handshake step may take on a starved machine; a peer that needs longer is dialled again. */
 const negotiationMs = 5_000;
-/** Of one connection and direction. One for messages, one for gossip, and those of identify, which come and go. */
+/** Of one connection and direction. One for messages, one for gossip, and room for what a later version may open. */
 const streamsMax = 16;
 /** One gossip RPC: a batch of small messages. */
 const rpcBytesMax = 262_144;
@@ -75,8 +80,8 @@ export function createNode(options: {
     // Aborts a connection, and all that runs on it, for one lost ping. Membership judges peers instead.
     connectionMonitor: { enabled: false },
     services: {
-      // Tells gossipsub who speaks gossipsub.
-      identify: identify({ protocolPrefix: 'synkti', maxObservedAddresses: 0 }),
+      // gossipsub asks for it, to learn who speaks gossipsub: see `beginGossip`.
+      identify: () => ({ [serviceCapabilities]: ['@libp2p/identify'] }),
       pubsub: gossip(),
     },
   });

@@ -248,7 +248,7 @@ function onUnbound(state: State, member: Member | undefined, now: Instant, effec
   state.reunions.delete(member);
   state.rumours.delete(member.id);
   state.accusers.delete(member.id);
-  dismiss(state, member);
+  dismiss(state, member, now);
   dropWatcher(state, member.peerId);
   rearrange(state, now);
   effects.push({ type: 'fact', fact: { fact: 'member.forgotten', member: member.id, why: 'unbound' } });
@@ -280,7 +280,7 @@ function onLeft(state: State, member: Member, now: Instant, effects: Effect[]): 
     member.watch = null;
   }
   member.doubt = null;
-  dismiss(state, member);
+  dismiss(state, member, now);
   turn(state, member, ['left', 'record'], now, effects);
 }
 
@@ -290,7 +290,7 @@ function onConnected(state: State, peerId: string, now: Instant, effects: Effect
   state.links.add(member);
   Object.assign(member, { connected: true, met: true, parting: false, heardAt: now, lag: null });
   effects.push(beatTo(state, [peerId], now));
-  dismiss(state, member);
+  dismiss(state, member, now);
   if (member.poll !== null) disprove(member.poll, 'connection', now);
   hear(state, member, 'connected', now, effects);
   const { watch } = member;

@@ -36,8 +36,18 @@ const lostMs = 300;
 const dialsInVain = 3;
 /** The network gives up a dial long before that. */
 const dialMsMax = 10_000;
+/**
+ * Of those who may be gone two are dialled at a time, unless they take longer than this. When half of a cluster finds the
+ * other half again, all would be dialled at once, and as many handshakes starve each other until they fail.
+ */
+const turnMs = 500;
+const turnsMax = 2;
+/** Who stood still a moment ago has too little of its machine, and makes up for lost connections no faster than this. */
+const shortOfBreathMs = 2_000;
+const gentleMs = 1_000;
 
-export type Link = { failures: number; nextAt: Instant; dialledAt: Instant | null };
+/** `wary`: the dial under way is of who may be gone. */
+export type Link = { failures: number; nextAt: Instant; dialledAt: Instant | null; wary: boolean };
 
 /** Names the connections we want, after the rings were arranged. */
 export function want(state: State, charges: readonly Member[], now: Instant): void {
@@ -45,7 +55,7 @@ export function want(state: State, charges: readonly Member[], now: Instant): vo
   for (const member of state.wanted) {
     if (wanted.has(member)) continue;
     member.wanted = false;
-    if (member.health !== 'dead') dismiss(state, member);
+    if (member.health !== 'dead') dismiss(state, member, now);
   }
   for (const member of wanted) {
     member.wanted = true;
@@ -89,7 +99,7 @@ export function call(state: State, member: Member, now: Instant): void {
 /** Puts a member on the list of those to dial. */
 function enlist(state: State, member: Member, nextAt: Instant): void {
   if (member.link !== null) return;
-  member.link = { failures: 0, nextAt, dialledAt: null };
+  member.link = { failures: 0, nextAt, dialledAt: null, wary: false };
   state.dials.add(member);
   scheduleDial(state, nextAt);
 }
@@ -99,7 +109,8 @@ export function redialLost(state: State, member: Member, now: Instant): void {
   enlist(state, member, after(now, lostMs + (state.self.id < member.id ? 0 : yieldMs)));
 }
 
-export function dismiss(state: State, member: Member): void {
+export function dismiss(state: State, member: Member, now: Instant): void {
+  if (member.link?.wary === true) scheduleDial(state, now);
   member.link = null;
   state.dials.delete(member);
 }
@@ -108,33 +119,58 @@ export function dismiss(state: State, member: Member): void {
 export function dial(state: State, now: Instant, effects: Effect[]): void {
   if (now < state.dialAt) return;
   state.dialAt = never;
+  const turns = turnsUnderWay(state, now);
   for (const member of [...state.dials]) {
     const { link } = member;
     if (link === null) continue;
-    if (link.dialledAt !== null && now >= after(link.dialledAt, dialMsMax)) link.dialledAt = null;
     const at = link.dialledAt === null ? link.nextAt : after(link.dialledAt, dialMsMax);
     if (now < at) {
       scheduleDial(state, at);
-    } else if (take(state.dialBudget, now)) {
-      link.dialledAt = now;
-      state.dials.delete(member);
-      state.dials.add(member);
-      scheduleDial(state, after(now, dialMsMax));
-      const { id, peerId, address, health } = member;
-      const wary = link.failures > 0 || health === 'suspect' || health === 'dead';
-      effects.push({ type: 'dial', id, peerId, address, wary });
-    } else {
-      return scheduleDial(state, after(now, pauseMs));
+      continue;
     }
+    const wary = isWary(member, link);
+    const turnAt = wary ? turnOf(state, member, turns) : now;
+    if (now < turnAt) {
+      scheduleDial(state, turnAt);
+      continue;
+    }
+    if (!take(state.dialBudget, now)) return scheduleDial(state, after(now, pauseMs));
+    if (wary) turns.push(after(now, turnMs));
+    if (wary && now < after(state.stalledAt, shortOfBreathMs)) state.gentleAt = after(now, gentleMs);
+    Object.assign(link, { dialledAt: now, wary });
+    state.dials.delete(member);
+    state.dials.add(member);
+    scheduleDial(state, after(now, dialMsMax));
+    const { id, peerId, address } = member;
+    effects.push({ type: 'dial', id, peerId, address, wary });
   }
 }
+
+/** When each of those who may be gone has had its turn. Lets go of dials that the network seems to have forgotten. */
+function turnsUnderWay(state: State, now: Instant): Instant[] {
+  const turns: Instant[] = [];
+  for (const { link } of state.dials) {
+    if (link === null || link.dialledAt === null) continue;
+    if (now >= after(link.dialledAt, dialMsMax)) link.dialledAt = null;
+    else if (link.wary && now < after(link.dialledAt, turnMs)) turns.push(after(link.dialledAt, turnMs));
+  }
+  return turns;
+}
+
+function turnOf({ gentleAt }: State, member: Member, turns: readonly Instant[]): Instant {
+  const free = turns.length < turnsMax ? 0 : Math.min(...turns);
+  return instant(isLiving(member) ? Math.max(free, gentleAt) : free);
+}
+
+const isWary = ({ health }: Member, { failures }: Link): boolean =>
+  failures > 0 || health === 'suspect' || health === 'dead';
 
 /** False: it is none of ours, or nobody was waiting for it. */
 export function dialFailed(state: State, member: Member, why: DialFailure, now: Instant): boolean {
   const { link } = member;
   if (link === null || link.dialledAt === null) return false;
   if (!member.wanted) {
-    dismiss(state, member);
+    dismiss(state, member, now);
     return false;
   }
   const isStuck = why === 'silent' && member.watch?.finding === 'slow';
@@ -145,7 +181,7 @@ export function dialFailed(state: State, member: Member, why: DialFailure, now: 
   link.nextAt = instant(Math.max(after(now, ms / 10), after(link.dialledAt, ms)));
   link.dialledAt = null;
   link.failures++;
-  scheduleDial(state, link.nextAt);
+  scheduleDial(state, link.wary ? now : link.nextAt);
   return true;
 }
 

@@ -27,12 +27,15 @@ import { count, judge } from './verdict.ts';
 
 /** A beat that is 170 ms late. It costs a probe; nobody else hears of it before `slowTellMs`. */
 export const silenceMs = 620;
+const patienceMsMax = 2_000;
 const probeMs = 200;
 /** A probe whose answer has not come by then is lost, and asked again. */
 const answerMs = 1_000;
 const budgetPauseMs = 50;
 /** An answer while no connection stands: the redial that is under way decides. */
 const redialMs = 500;
+/** Who came back by its record is connected again within this, and until then only silent by not being asked. */
+const reconnectMs = 10_000;
 const hardGap = { baseMs: 1_000, capMs: 32_000 };
 const slowGap = { baseMs: 2_000, capMs: 16_000 };
 /** A beat that TCP had to repeat comes within 400 ms; before that nobody else need hear of it. */
@@ -153,8 +156,9 @@ export function found(
   watch.foundAt = now;
   const doubled = hardGap.baseMs * 2 ** Math.min(watch.probes - 1, 20);
   const gapMs = Math.min(doubled, finding === 'slow' ? slowProbeMsMax : hardGap.capMs);
-  const isRedialled = finding === 'slow' && !member.connected && watch.probes === 1;
-  watch.probeAt = after(now, isRedialled ? redialMs : gapMs);
+  const isAwaited = member.why === 'record' && now < after(member.since, reconnectMs);
+  const isRedialled = finding === 'slow' && !member.connected && (watch.probes === 1 || isAwaited);
+  watch.probeAt = after(now, isRedialled ? redialMs * watch.probes : gapMs);
   rouse(state, watch.probeAt);
   return isRedialled ? null : finding;
 }
@@ -217,10 +221,14 @@ export function calm(state: State, watch: Watch, now: Instant, effects: Effect[]
   if (now < after(told.at, standsMs)) publish(state, member, 'alive', now, effects);
 }
 
-/** After a stall of our own nobody else's silence means anything yet. */
+/**
+ * After a stall of our own nobody else's silence means anything yet. Where we stand still, the others on the same machine
+ * or after the same cut do too: so they get twice the time, unless they have had it.
+ */
 export function restart(watch: Watch, now: Instant): void {
   watch.round = 0;
-  watch.probeAt = instant(Math.max(watch.probeAt, now + silenceMs));
+  const patient = Math.min(now + 2 * silenceMs, watch.member.heardAt + patienceMsMax);
+  watch.probeAt = instant(Math.max(watch.probeAt, now + silenceMs, patient));
 }
 
 export function linger(watch: Watch): void {

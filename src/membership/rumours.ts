@@ -7,7 +7,7 @@
  * dead come back with the life that they had: it was the way between us that was cut, and they held us dead as well.
  */
 import type { MemberId } from '../std/member-id.ts';
-import { after, type Instant } from '../std/time.ts';
+import { after, instant, type Instant } from '../std/time.ts';
 import { hardMs, isHard } from './ballots.ts';
 import { call } from './dialling.ts';
 import type { Effect } from './events.ts';
@@ -30,7 +30,9 @@ const refuteGapMs = 2_000;
  * Until then the record of a new incarnation has come, if it is a new life. Where several come back at once a higher
  * incarnation may as well be their own refutation.
  */
-const reunionMs = 500;
+const reunionMs = 200;
+/** So many that are or were dead at once are a cut, and not one machine that came back. */
+const cutMin = 3;
 
 export type Reunion = { readonly incarnation: number; readonly wasDead: boolean; readonly at: Instant };
 
@@ -106,15 +108,16 @@ export function hearAccusation(
 }
 
 /**
- * It was dead for us, or did not answer, and speaks now; where all fit into a mesh the connection itself tells
- * everybody.
+ * It was dead for us, or did not answer, and speaks now. Where all fit into a mesh the connection itself tells everybody,
+ * unless so many are to be connected that it takes longer than a record from mouth to mouth.
  */
 export function reunite(state: State, member: Member, now: Instant): void {
   const { health, watch, incarnation } = member;
-  const isReunion = health === 'dead' || watch?.wasSilent === true;
-  if (isReunion && state.members.size >= meshMax) {
-    state.reunions.set(member, { incarnation, wasDead: health === 'dead', at: now });
-  }
+  const wasDead = health === 'dead';
+  if (!wasDead && watch?.wasSilent !== true) return;
+  if (state.members.size < meshMax && !(wasDead && state.dead.size + state.reunions.size >= cutMin)) return;
+  state.reunions.set(member, { incarnation, wasDead, at: now });
+  state.upkeepAt = instant(Math.min(state.upkeepAt, after(now, reunionMs)));
 }
 
 export function upkeep(state: State, now: Instant, effects: Effect[]): void {

@@ -80,6 +80,8 @@ export type State = {
   greetAt: Instant;
   pollAt: Instant;
   dialAt: Instant;
+  /** No dial before it of a living member that was lost. */
+  gentleAt: Instant;
   upkeepAt: Instant;
   /** The next dial of one of the dead that is nobody's duty. */
   visitAt: Instant;
@@ -140,6 +142,7 @@ export function init(
     greetAt: after(now, phaseMs),
     pollAt: never,
     dialAt: never,
+    gentleAt: now,
     upkeepAt: after(now, phaseMs),
     visitAt: after(now, phaseMs),
     deafUntil: now,

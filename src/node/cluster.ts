@@ -48,6 +48,8 @@ const lookMs = 10_000;
 const dialMs = 3_000;
 /** Told directly to so many; in larger clusters gossip reaches everybody for less. */
 const meshMax = 50;
+/** Below it nothing is gossiped, and nobody pays for gossip streams; they stand before the first word that needs them. */
+const gossipFrom = 40;
 const tick = { type: 'tick' } as const;
 
 type ClusterOptions = {
@@ -285,6 +287,7 @@ export class Cluster implements ClusterPort {
     // Without an address it has no voice either: it comes to us.
     this.#membership.deliver({ type: 'bound', binding: { ...binding, address: address ?? nowhere } });
     if (binding.voter) this.#registry.deliver({ type: 'bound', id: binding.id, peerId: binding.peerId });
+    if (this.#membership.state().members.size >= gossipFrom) this.#telling.network?.openGossip();
   }
 
   #onUnbound(id: MemberId): void {

@@ -1,7 +1,8 @@
 /** Before a dial to whom may be gone: it fails at 5 ms of libp2p, and a SYN at a tenth of that. */
 import type { PeerAddress, Probe } from './ports.ts';
 
-const knockMs = 1_000;
+/** A SYN that was lost is repeated after a second only. */
+const knockMs = 300;
 
 /** null: somebody may be at home, or it could not be asked; then the dial says why. */
 export async function knock(probe: Probe, address: PeerAddress): Promise<'refused' | 'silent' | null> {

@@ -77,6 +77,8 @@ export type Network = {
   dial(peer: { readonly peerId: string; readonly address: PeerAddress }, signal: AbortSignal): Promise<void>;
   /** Closes every connection to this peer. */
   hangUp(peerId: string): Promise<void>;
+  /** From now on peers get a gossip stream too; until then nobody hears what we gossip, unless it has opened one to us. */
+  openGossip(): void;
   /** To every subscriber, best effort: who must not miss it hears it again on a direct stream. */
   gossip(body: Uint8Array): void;
   /** On the long-lived direct stream to a connected peer, in order; false when it is not connected or too slow. */

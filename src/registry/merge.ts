@@ -4,6 +4,7 @@
  * most of what comes is known already and a signature is dear.
  */
 import type { MemberId } from '../std/member-id.ts';
+import { draw } from '../std/random.ts';
 import { after, type Instant } from '../std/time.ts';
 import { affords, take, type Limit } from './allowance.ts';
 import type { Effect } from './events.ts';
@@ -26,6 +27,8 @@ import { restate } from './view-hash.ts';
 /** Strangers' records that wait for discovery, in all and from one bringer, so that one liar displaces few. */
 const pendingMax = 64;
 const pendingEachMax = 16;
+/** Peers that are told of each revival: with three nearly all of any number hear of it, in the logarithm of their number. */
+const fanOut = 3;
 /** An honest peer passes on nothing it has not checked; one that did is not heard for this long. */
 const forgerMuteMs = 10_000;
 const mutedMax = 256;
@@ -46,8 +49,25 @@ export function hear(state: State, signed: Signed, author: string | null, now: I
   if (!isOwners(signed, state.seal)) return forged(state, record.id, author, now);
   // Taken only now: a forger must not use up the owner's changes.
   take(member.changes, changeLimit, 1, now);
+  const isRevival = member.dead && record.incarnation > (member.held?.signed.record.incarnation ?? Infinity);
   keep(state, record.id, member, { signed, author, at: now });
-  return [{ type: 'recorded', record }];
+  return [{ type: 'recorded', record }, ...(isRevival ? passOn(state, signed, author) : [])];
+}
+
+/**
+ * When two halves of a cluster meet, those that are connected again first learn from each other who lives; by word of mouth
+ * all know in a few hops, long before all are connected, and before comparing would find it.
+ */
+function passOn(state: State, signed: Signed, author: string | null): readonly Effect[] {
+  const others = [...state.peers.keys()].filter((id) => id !== author && id !== signed.record.peerId);
+  const effects: Effect[] = [];
+  while (others.length > 0 && effects.length < fanOut) {
+    const [index, next] = draw(state.rng, others.length);
+    state.rng = next;
+    const [peerId] = others.splice(index, 1);
+    if (peerId !== undefined) effects.push({ type: 'send', peerId, message: { type: 'record', ...signed } });
+  }
+  return effects;
 }
 
 export function bind(state: State, id: MemberId, peerId: string, now: Instant): readonly Effect[] {

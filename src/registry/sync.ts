@@ -33,6 +33,8 @@ const standingMs = 400;
 const pauseMaxMs = 16_000;
 /** Where members are many: between any two comparisons that beats begin, while nobody's view is ours. */
 const paceMaxMs = 8_000;
+/** Where all are connected, all beats differ at once while something spreads, and one comparison brings what another would. */
+const meshPaceMs = 250;
 /** A little less than the pause, so that a peer's clock may run faster than ours. */
 const answerMs = 900;
 const randomMs = 5_000;
@@ -73,7 +75,7 @@ export function compare(state: State, peerId: string, theirs: ViewHash, now: Ins
     peer.differsFrom = ours;
   }
   if (now < after(peer.differsSince, standingMs) || now < peer.nextSyncAt) return nothing;
-  if (isMany && !mayBegin(state, now)) return nothing;
+  if (!mayBegin(state, isMany, now)) return nothing;
   const { compared } = peer;
   const again = compared !== null && sameHash(compared.ours, ours) && sameHash(compared.theirs, theirs);
   peer.fruitless = again ? peer.fruitless + 1 : 0;
@@ -82,8 +84,12 @@ export function compare(state: State, peerId: string, theirs: ViewHash, now: Ins
 }
 
 /** As long as no view is like ours, the cluster changes faster than comparing can follow. */
-function mayBegin(state: State, now: Instant): boolean {
+function mayBegin(state: State, isMany: boolean, now: Instant): boolean {
   if (now < state.mayBeginAt) return false;
+  if (!isMany) {
+    state.mayBeginAt = after(now, meshPaceMs);
+    return true;
+  }
   state.mayBeginAt = after(now, state.paceMs);
   state.paceMs = Math.min(2 * state.paceMs, paceMaxMs);
   return true;

@@ -22,6 +22,7 @@ export function metered(open: Open): { readonly open: Open; usage(): Omit<Pulse,
         peerId: network.peerId,
         dial: (...peer) => network.dial(...peer),
         hangUp: (peerId) => network.hangUp(peerId),
+        openGossip: () => network.openGossip(),
         gossip: (body) => {
           counted.bytesSent += body.byteLength;
           network.gossip(body);

@@ -38,6 +38,7 @@ export async function startPeer(host = '127.0.0.1', port = 0): Promise<Peer> {
       admit: (peerId) => door.admit(peerId),
     },
   );
+  network.openGossip();
   const address = { host, port: network.port };
   return Object.assign(door, { network, peerId: network.peerId, address, links, heard, refused });
 }

@@ -3,6 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Connection, Libp2p, Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
 import { directProtocol } from '../../src/libp2p/direct.ts';
+import { beginGossip, endGossip } from '../../src/libp2p/gossip.ts';
 import { createNode, type Services } from '../../src/libp2p/node.ts';
 import { soon, startPeer, until, type Peer } from './peers.ts';
 
@@ -22,6 +23,8 @@ export async function startRaw(): Promise<Raw> {
     gater: {},
     onFlood: () => {},
   });
+  raw.addEventListener('connection:open', ({ detail }) => beginGossip(raw.services.pubsub, detail));
+  raw.addEventListener('peer:disconnect', ({ detail }) => endGossip(raw.services.pubsub, detail));
   await raw.start();
   closeWith(() => raw.stop());
   return raw;

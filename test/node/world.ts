@@ -203,6 +203,7 @@ export class World {
         this.#events.get(other)!.connected(`peer-${name}`);
       },
       hangUp: (peerId) => Promise.resolve(this.#cut(name, nameOf(peerId))),
+      openGossip: () => {},
       gossip: (body) => {
         for (const other of this.hosts.keys()) if (linked(other)) deliver(other, body, 'gossip');
       },

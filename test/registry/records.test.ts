@@ -142,15 +142,15 @@ test('[G5] the first change is told at once, those within 100 ms after it togeth
   });
 });
 
-test('[G5] who is connected with most of a small cluster tells its changes itself', () => {
+test('[G5] of up to 64 others whoever is connected is told, and nothing is gossiped', () => {
   const node = rig();
-  node.bind('a', 'b', 'c');
+  node.bind(...crowd.slice(1));
   node.connect('a');
   const change = (life: NodeRecord['life']): readonly string[] =>
     typesOf(node.on({ type: 'revised', change: { life } }));
-  deepEqual(change(draining), ['recorded', 'gossip record', 'send record']);
-  node.connect('b');
-  deepEqual(change({ phase: 'left' }), ['recorded', 'send record', 'send record']);
+  deepEqual(change(draining), ['recorded', 'send record']);
+  node.bind('one more');
+  deepEqual(change({ phase: 'left' }), ['recorded', 'gossip record', 'send record']);
 });
 
 test('[G5] a drain and a goodbye wait for nothing', () => {
@@ -196,7 +196,7 @@ test('[G6] an echo of an earlier life that outranks us is outranked in turn; a f
   const forged: RegistryMessage = { type: 'record', ...sealed(echo), signature: 'mine' };
   deepEqual(node.hear('b', forged), []);
   const effects = node.hear('b', told(echo));
-  deepEqual(typesOf(effects), ['recorded', 'gossip record', 'record.outlived']);
+  deepEqual(typesOf(effects), ['recorded', 'record.outlived']);
   deepEqual([node.state.own.incarnation, node.state.own.sequence], [8, 0]);
 });
 
@@ -264,4 +264,21 @@ test('[G14] a text that would not survive the wire is no record', () => {
     openRecord({ text: JSON.stringify(record('\ud800')).replace('\\ud800', '\ud800'), signature: '' }),
     null,
   );
+});
+
+test('[G18] a record that brings a dead member back is passed on to three others, once', () => {
+  const node = rig();
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+  node.bind(...names);
+  node.connect(...names.slice(1));
+  node.hear('a', told(record('a', { incarnation: 3 })));
+  deepEqual(typesOf(node.hear('b', told(record('a', { incarnation: 3, sequence: 1 })))), ['recorded']);
+  node.on({ type: 'judged', id: idA, dead: true });
+  deepEqual(typesOf(node.hear('b', told(record('a', { incarnation: 3, sequence: 2 })))), ['recorded']);
+  const back = told(record('a', { incarnation: 4 }));
+  const effects = node.hear('b', back);
+  deepEqual(typesOf(effects), ['recorded', 'send record', 'send record', 'send record']);
+  const to = new Set(effects.flatMap((effect) => (effect.type === 'send' ? [effect.peerId] : [])));
+  deepEqual([to.size, to.has('peer-a'), to.has('peer-b')], [3, false, false]);
+  deepEqual(node.hear('c', back), []);
 });

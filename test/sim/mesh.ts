@@ -62,7 +62,7 @@ export class GossipMesh {
     let told = 0;
     for (const end of teller.ends.values()) {
       const hearer = end.other.station;
-      if (hearer.heard.message === this.published) continue;
+      if (hearer.heard.message === this.published || !(teller.gossips || hearer.gossips)) continue;
       if (++told > degree) break;
       const at = this.#arrival(end, since);
       if (at === null) continue;

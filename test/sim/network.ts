@@ -32,6 +32,8 @@ export type Station = {
   readonly ends: Map<string, End>;
   /** The last gossip that came to it: which, of all that was published, and when. */
   readonly heard: { message: number; at: number };
+  /** It opens gossip streams to its peers, who open theirs in return. */
+  gossips: boolean;
 };
 
 /** One end of a connection, and what comes out of it. */
@@ -85,7 +87,14 @@ export class SimNetwork {
 
   open(peerId: string, place: { host: Host; process: SimProcess }, events: NetworkEvents): Network {
     const { process } = place;
-    const station: Station = { ...place, peerId, events, ends: new Map(), heard: { message: 0, at: 0 } };
+    const station: Station = {
+      ...place,
+      peerId,
+      events,
+      ends: new Map(),
+      heard: { message: 0, at: 0 },
+      gossips: false,
+    };
     process.events = events;
     place.host.process = process;
     place.host.queued = 0;
@@ -97,6 +106,9 @@ export class SimNetwork {
         const end = station.ends.get(other);
         if (end !== undefined) this.#endBoth(end);
         return this.#turn.promise(Promise.resolve());
+      },
+      openGossip: () => {
+        station.gossips = true;
       },
       gossip: (body) => this.mesh.publish(station, body),
       send: (other, body) => {

@@ -1,0 +1,54 @@
+/** Those who come back, and those who had no time to speak. */
+import { equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { idOf, only, peerOf, View } from './view.ts';
+
+/** Dead by the word of its observers, with its connection gone. */
+function kill(view: View, ...numbers: readonly number[]): void {
+  for (const number of numbers) {
+    view.give({ type: 'disconnected', peerId: peerOf(number) });
+    view.votes(number, 'refused', view.observers(number));
+    equal(view.health(number), 'dead');
+  }
+}
+
+test('[M9] who meets one of several dead ones again raises its incarnation; for a single one it does not', () => {
+  const view = View.connected(12);
+  kill(view, 1);
+  view.give({ type: 'connected', peerId: peerOf(1) });
+  equal(only(view.pass(2_000), 'refute').length, 0);
+  kill(view, 2, 3, 4);
+  view.pass(3_000);
+  view.give({ type: 'connected', peerId: peerOf(2) });
+  equal(only(view.pass(700), 'refute').length, 1);
+});
+
+test('[M9] who came back by its record, and is not connected yet, is not slow for ten seconds', () => {
+  const view = View.connected(8);
+  kill(view, 1, 2, 3);
+  const back = [1, 2, 3].find((number) => view.observers(number).includes(0));
+  ok(back !== undefined);
+  view.give({ type: 'recorded', id: idOf(back), incarnation: 2, left: false });
+  const answered = (ms: number): void => {
+    for (const { id, round } of only(view.pass(ms), 'probe'))
+      view.give({ type: 'probed', id, round, outcomes: ['answered', 'answered'] });
+  };
+  for (let passed = 0; passed < 9_500; passed += 100) {
+    answered(100);
+    equal(view.health(back), 'alive');
+  }
+  for (let passed = 0; passed < 10_000 && view.health(back) === 'alive'; passed += 100) answered(100);
+  equal(view.health(back), 'suspect');
+});
+
+test('[M10] after a short stall the silent have twice the time, unless they have had it', () => {
+  const view = View.connected(8);
+  const subject = Number(view.state.subjects[0]?.id.slice(2));
+  view.pass(400, [subject]);
+  const lastWord = view.member(subject).heardAt;
+  view.now += 700;
+  view.give({ type: 'tick' });
+  const stalledAt = view.now;
+  for (let ms = 0; ms < 3_000 && only(view.pass(1, [subject]), 'probe').length === 0; ms++);
+  equal(view.now - 1, Math.min(stalledAt + 2 * 620, lastWord + 2_000));
+});
