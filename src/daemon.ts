@@ -2,6 +2,7 @@
  * Puts one node together: adapters below, the node in the middle, listeners on top. `run` reads top down as the order
  * of starting; what was opened is closed in reverse, whatever happens between.
  */
+import { readFile } from 'node:fs/promises';
 import { memberThread, release, respawn } from './cli/executable.ts';
 import { noApiKeys, openApiKeys, type ApiKeys } from './api-keys.ts';
 import { exit, type Io } from './cli/io.ts';
@@ -99,7 +100,10 @@ function recordOf(settings: Settings, { id, host, identity, instance }: Self, en
     role: settings.role,
     zone: instance.zone,
     version: release().version,
-    addresses: { peer: `${host}:${settings.peerPort}`, api: `http://${host}:${settings.apiPort}` },
+    addresses: {
+      peer: `${host}:${settings.peerPort}`,
+      api: `${schemeOf(settings)}://${host}:${settings.apiPort}`,
+    },
     life: { phase: 'joining' },
     engine:
       engine === null
@@ -201,7 +205,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
     await listener.close(AbortSignal.timeout(closeMs));
   });
   const addresses = {
-    api: `http://${settings.apiHost}:${settings.apiPort}`,
+    api: `${schemeOf(settings)}://${settings.apiHost}:${settings.apiPort}`,
     peer: `${self.host}:${settings.peerPort}`,
     p2p: `${self.host}:${settings.p2pPort}`,
   };
@@ -219,7 +223,14 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
   });
   opened.defer(() => control.close());
   const gateway = await openGateway(
-    { host: settings.apiHost, port: settings.apiPort, bodyBytesMax: settings.bodyBytesMax },
+    {
+      host: settings.apiHost,
+      port: settings.apiPort,
+      bodyBytesMax: settings.bodyBytesMax,
+      formBytesMax: settings.formBytesMax,
+      corsOrigins: settings.corsOrigins,
+      tls: await certificateOf(settings),
+    },
     {
       serving: node.serving,
       dispatcherTo: (member) => wayTo(member, { node, engine, pools }),
@@ -231,6 +242,19 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
   );
   opened.defer(() => gateway.close(AbortSignal.timeout(closeMs)));
 }
+
+/** Read once: a renewed certificate is taken up by the next start. */
+async function certificateOf({ tlsCert, tlsKey }: Settings): Promise<{ cert: Buffer; key: Buffer } | null> {
+  if (tlsCert === null || tlsKey === null) return null;
+  const pem = (path: string): Promise<Buffer> =>
+    readFile(path).catch((error: unknown) => {
+      const { code = '' } = error as NodeJS.ErrnoException;
+      throw new Failure(code === 'ENOENT' ? 'missing' : 'denied', `read ${path}: ${code}`, error);
+    });
+  return { cert: await pem(tlsCert), key: await pem(tlsKey) };
+}
+
+const schemeOf = ({ tlsCert }: Settings): string => (tlsCert === null ? 'http' : 'https');
 
 /** Our own engine on its Unix socket; a peer's through the mutual TLS of both nodes. */
 function wayTo(

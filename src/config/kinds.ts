@@ -138,6 +138,20 @@ export const keySource: Kind<KeySource | null> = scalar<KeySource | null>({
   show: (value) => (value === null ? '' : value.from === 'ssm' ? 'ssm' : value.path),
 });
 
+/** Origins as browsers send them: scheme and host, no path. */
+export const origins: Kind<readonly string[]> = {
+  expects: 'a list of origins such as https://app.example, or *',
+  placeholder: 'list',
+  parse: (written) => {
+    const items =
+      typeof written === 'string' ? written.split(/[\s,]+/).filter((item) => item !== '') : written;
+    const isOrigin = (item: string): boolean =>
+      item === '*' || (URL.canParse(item) && new URL(item).origin === item.toLowerCase());
+    return items.length >= 1 && items.length <= 100 && items.every(isOrigin) ? items : undefined;
+  },
+  show: (value) => value.join(' '),
+};
+
 const msPerUnit: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 export const duration = (limits: { readonly minMs: number; readonly maxMs: number }): Kind<number> =>

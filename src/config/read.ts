@@ -158,6 +158,13 @@ const relations: readonly Relation[] = [
         ? `${places.apiKeys}: with ${flagOf('peers')} there is no AWS to ask, expected a path`
         : null,
   },
+  {
+    between: ['tlsCert', 'tlsKey'],
+    problem: ({ tlsCert, tlsKey }) =>
+      (tlsCert === null) === (tlsKey === null)
+        ? null
+        : `${flagOf(tlsCert === null ? 'tlsCert' : 'tlsKey')}: missing, certificate and key go together`,
+  },
   needed('nodeId', 'the name of this node in the list'),
   needed('host', 'where the others reach this node'),
   distinct('apiPort', 'p2pPort'),

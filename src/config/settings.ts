@@ -141,10 +141,32 @@ export const table = {
     derived: 'none: the API is open to all',
     help: 'who may use the API: a YAML list in a file, or ssm for the parameter /synkti/<cluster>/api-keys',
   }),
+  tlsCert: setting<string | null>({
+    kind: kinds.path,
+    fallback: null,
+    derived: 'none: clients talk plain HTTP',
+    help: 'file with the certificate chain for clients, PEM; with it goes the key',
+  }),
+  tlsKey: setting<string | null>({
+    kind: kinds.path,
+    fallback: null,
+    derived: 'none',
+    help: 'file with the private key of that certificate, PEM',
+  }),
+  corsOrigins: setting<readonly string[]>({
+    kind: kinds.origins,
+    fallback: [],
+    help: 'origins of web pages that may use the API from a browser; * for all',
+  }),
   bodyBytesMax: setting({
     kind: kinds.size({ min: 1_024, max: 1_024 ** 3 }),
     fallback: 16 * 1_024 ** 2,
     help: 'largest request body that is taken',
+  }),
+  formBytesMax: setting({
+    kind: kinds.size({ min: 1_024, max: 1_024 ** 3 }),
+    fallback: 25 * 1_024 ** 2,
+    help: 'largest form with a file (audio) that is taken',
   }),
   logLevel: setting({
     kind: kinds.choice('error', 'warn', 'info', 'debug'),

@@ -41,3 +41,10 @@ export function engineHeaders(headers: IncomingHttpHeaders, id: string): Record<
   }
   return result;
 }
+
+/** Anthropic's clients say which form of /v1/messages they speak. */
+export function anthropicVersion({
+  'anthropic-version': version,
+}: IncomingHttpHeaders): Record<string, string> {
+  return typeof version === 'string' && traceContext.test(version) ? { 'anthropic-version': version } : {};
+}

@@ -9,10 +9,18 @@ import { lossOf, openPassages, type Passage } from '../node/passages.ts';
 import type { Serving } from '../node/serving.ts';
 import { unreachable } from '../std/assert.ts';
 import { complaintJson } from '../stream/answer.ts';
-import { engineHeaders, loadHeader, loadToHeader, refusedHeader, requestIdOf } from './headers.ts';
+import {
+  anthropicVersion,
+  engineHeaders,
+  loadHeader,
+  loadToHeader,
+  refusedHeader,
+  requestIdOf,
+} from './headers.ts';
 import { openIntake } from './intake.ts';
 import { watchOutlets } from './outlet.ts';
 import { notFound, reply, replyJson, wrongMethod } from './reply.ts';
+import { passedPaths } from './surface.ts';
 
 /** A client's body, and the ids of a long answer that is continued with it. */
 const bodyBytesMax = 64 * 1_024 ** 2;
@@ -24,11 +32,12 @@ const enginePaths: Readonly<Record<string, 'GET' | 'POST'>> = {
   '/engine/v1/completions': 'POST',
   '/engine/inference/v1/generate': 'POST',
   '/engine/v1/models': 'GET',
+  ...Object.fromEntries(passedPaths.map((path) => [`/engine${path}`, 'POST' as const])),
 };
 
 /** Rendering and its like are done in a moment, and no model computes for them. */
 const isGeneration = ({ method, path }: { readonly method: string; readonly path: string }): boolean =>
-  method === 'POST' && !/\/(de)?render$/.test(path);
+  method === 'POST' && !/\/((de)?render|(de)?tokenize|count_tokens)$/.test(path);
 
 export type Inlet = {
   /** One request of a member. */
@@ -65,7 +74,8 @@ export function openInlet(ports: {
     const refused = passages.refusal(engine !== null);
     if (engine === null || refused !== null) return refuse(response, refused ?? 'no-engine');
     outlets.open(response, (why) => serving.report({ fact: 'request.cut', why, request: 'peer' }));
-    const passage = new HttpPassage(response, () => serving.localLoad());
+    const tellsEnd = !passedPaths.includes(call.path);
+    const passage = new HttpPassage(response, { load: () => serving.localLoad(), tellsEnd });
     const ended = passages.begin(passage, isGeneration(call) ? 'generation' : 'question');
     response.on('close', () => {
       ended();
@@ -73,7 +83,8 @@ export function openInlet(ports: {
     });
     const headers = {
       ...engineHeaders(request.headers, requestIdOf(request.headers)),
-      ...(body === null ? {} : { 'content-type': 'application/json' }),
+      ...(body === null ? {} : { 'content-type': request.headers['content-type'] ?? 'application/json' }),
+      ...anthropicVersion(request.headers),
     };
     engine.dispatch({ ...call, headers, body, headersTimeout: 0, bodyTimeout: 0 }, passage);
   }
@@ -97,13 +108,19 @@ function refuse(response: ServerResponse, why: string): void {
 class HttpPassage implements Dispatcher.DispatchHandler, Passage {
   readonly #response: ServerResponse;
   readonly #load: Serving['localLoad'];
+  /** The entry node knows a stream of this kind to be complete by its last event. */
+  readonly #tellsEnd: boolean;
   #controller: Dispatcher.DispatchController | null = null;
   #over = false;
   #isStream = false;
 
-  constructor(response: ServerResponse, load: Serving['localLoad']) {
+  constructor(
+    response: ServerResponse,
+    { load, tellsEnd }: { readonly load: Serving['localLoad']; readonly tellsEnd: boolean },
+  ) {
     this.#response = response;
     this.#load = load;
+    this.#tellsEnd = tellsEnd;
   }
 
   /** The entry node has gone, or has had enough. */
@@ -162,7 +179,11 @@ class HttpPassage implements Dispatcher.DispatchHandler, Passage {
     this.#over = true;
     const response = this.#response;
     const begun = this.#controller !== null;
-    const loss = lossOf({ begun, headSent: response.headersSent, isStream: this.#isStream });
+    const loss = lossOf({
+      begun,
+      headSent: response.headersSent,
+      isStream: this.#isStream && this.#tellsEnd,
+    });
     switch (loss) {
       case 'end':
         return void response.end();

@@ -3,6 +3,7 @@
  * that an engine has (`{"error":{…}}`, `{"error":"Unauthorized"}`, `{"detail":…}`, or no JSON at all).
  */
 import type { ServerResponse } from 'node:http';
+import type { Generations } from '../node/generations.ts';
 import { complaintJson, type Complaint } from '../stream/answer.ts';
 
 export type Reply = {
@@ -56,6 +57,13 @@ export const busy = (message: string, code: string, retryAfterMs: number): Reply
   complaint: { message, type: 'server_error', param: null, code },
   headers: retryAfter(retryAfterMs),
 });
+
+type NotOpen = Extract<ReturnType<Generations['admission']>, { readonly open: false }>;
+
+export const notAdmitted = ({ reason, retryAfterMs }: NotOpen): Reply =>
+  reason === 'overloaded'
+    ? busy('Too many requests at once.', reason, retryAfterMs)
+    : busy(`This node is ${reason} and takes no new requests.`, `node_${reason}`, retryAfterMs);
 
 /** Whole seconds, at least one: a client that comes back at once helps nobody. */
 export const retryAfter = (ms: number): Readonly<Record<string, string>> => ({

@@ -9,7 +9,9 @@ import { refuse } from './intake.ts';
 import { unauthorized, type KeyTable } from './keys.ts';
 import { listedModels } from './models.ts';
 import type { Outlet } from './outlet.ts';
+import type { openPassthrough } from './passthrough.ts';
 import { busy, notFound, reply, replyJson, wrongMethod } from './reply.ts';
+import { formPaths, jsonPaths } from './surface.ts';
 
 type About = { readonly outlet: Outlet; readonly id: string };
 type Route = (request: IncomingMessage, response: ServerResponse, about: About) => void;
@@ -27,13 +29,20 @@ export function openRoutes(options: {
   readonly serving: Serving;
   readonly generations: Generations;
   readonly bodyBytesMax: number;
+  readonly passthrough: ReturnType<typeof openPassthrough>;
   readonly metrics: () => Promise<string>;
   readonly startedAt: WallTime;
   /** null: the API is open to all. */
   readonly keys: () => KeyTable | null;
 }): Routes {
   const { serving, startedAt } = options;
-  const completions = openCompletions(options);
+  const completions = openCompletions({ ...options, models: () => serving.models() });
+  const pass =
+    (path: string, kind: 'json' | 'form'): Route =>
+    (request, response, about) =>
+      void options.passthrough.answer({ path, kind }, request, response, about);
+  const passed = (paths: readonly string[], kind: 'json' | 'form') =>
+    Object.fromEntries(paths.map((path) => [path, { POST: pass(path, kind) }]));
   const complete =
     (endpoint: Endpoint): Route =>
     (request, response, about) =>
@@ -42,6 +51,8 @@ export function openRoutes(options: {
   const table: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
     '/v1/chat/completions': { POST: complete('chat') },
     '/v1/completions': { POST: complete('completions') },
+    ...passed(jsonPaths, 'json'),
+    ...passed(formPaths, 'form'),
     '/v1/models': {
       GET: (_, response) => replyJson(response, 200, listedModels(serving.models(), startedAt)),
     },

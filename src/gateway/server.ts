@@ -3,7 +3,14 @@
  * long that may take, and how many there are. Node's own limits stand in front of everything: a request that breaks
  * them never becomes one, and is told why on the bare socket.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Dispatcher } from 'undici';
 import { openGenerations } from '../node/generations.ts';
@@ -12,10 +19,12 @@ import type { Serving } from '../node/serving.ts';
 import { Failure } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
+import { openCors } from './cors.ts';
 import { requestIdHeader, requestIdOf } from './headers.ts';
 import type { KeyTable } from './keys.ts';
 import { legsBy } from './leg.ts';
 import { watchOutlets } from './outlet.ts';
+import { openPassthrough } from './passthrough.ts';
 import { complainOnSocket } from './protocol-errors.ts';
 import { openRoutes } from './routes.ts';
 
@@ -23,6 +32,16 @@ type Address = {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+};
+
+type Limits = {
+  readonly bodyBytesMax: number;
+  /** Of a form, which carries a file. */
+  readonly formBytesMax: number;
+  /** Origins of pages that may use the API; `*`: all. */
+  readonly corsOrigins: readonly string[];
+  /** PEM; null: clients talk plain HTTP, to us or to whoever ends TLS in front of us. */
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
 };
 
 type GatewayPorts = {
@@ -64,19 +83,19 @@ const limits = {
 const lastWordMs = 200;
 
 /** Failure `busy` when the port is taken, `denied` when it may not be had. */
-export async function openGateway(
-  options: Address & { readonly bodyBytesMax: number },
-  ports: GatewayPorts,
-): Promise<Gateway> {
+export async function openGateway(options: Address & Limits, ports: GatewayPorts): Promise<Gateway> {
   const { serving, dispatcherTo, clock, rng, metrics, keys } = ports;
   const openLeg = legsBy(dispatcherTo, serving.self);
   const generations = openGenerations({ serving, openLeg, clock, rng });
   const outlets = watchOutlets();
-  const { bodyBytesMax } = options;
+  const { bodyBytesMax, formBytesMax } = options;
+  const passthrough = openPassthrough(options, { serving, generations, dispatcherTo, clock });
   const startedAt = clock.wallNow();
-  const routes = openRoutes({ serving, generations, bodyBytesMax, metrics, startedAt, keys });
+  const routes = openRoutes({ serving, generations, passthrough, bodyBytesMax, metrics, startedAt, keys });
 
-  const server = createServer(limits, (request: IncomingMessage, response: ServerResponse) => {
+  const cors = openCors(options.corsOrigins);
+
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     const id = requestIdOf(request.headers);
     const begunAt = clock.now();
     response.setHeader(requestIdHeader, id);
@@ -87,13 +106,16 @@ export async function openGateway(
       serving.report({ fact: 'request.answered', request: id, route: routes.nameOf(request), status, ms });
     });
     if (!server.listening) response.shouldKeepAlive = false;
+    if (cors.answers(request, response)) return;
     const outlet = outlets.open(response, (why) => serving.report({ fact: 'request.cut', why, request: id }));
     routes.answer(request, response, { outlet, id });
-  });
+  };
+  const server = serverFor(options.tls, onRequest);
   server.maxConnections = connectionsMax;
   // Who asks before sending is told before sending: a body that is too large never leaves its client.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    if (Number(request.headers['content-length'] ?? 0) <= bodyBytesMax) response.writeContinue();
+    if (Number(request.headers['content-length'] ?? 0) <= Math.max(bodyBytesMax, formBytesMax))
+      response.writeContinue();
     server.emit('request', request, response);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => complainOnSocket(error, socket));
@@ -106,9 +128,20 @@ export async function openGateway(
     close: async (signal) => {
       await closed(server, generations.cut, signal);
       outlets.close();
+      passthrough.close();
       generations.close();
     },
   };
+}
+
+function serverFor(tls: Limits['tls'], onRequest: RequestListener): Server {
+  if (tls === null) return createServer(limits, onRequest);
+  try {
+    return createSecureServer({ ...limits, ...tls, minVersion: 'TLSv1.2' }, onRequest);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Failure('invalid', `certificate and key for clients: invalid: ${why}`, error);
+  }
 }
 
 async function closed(server: Server, cutStreams: () => void, signal: AbortSignal): Promise<void> {

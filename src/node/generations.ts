@@ -3,6 +3,8 @@
  * drains or dies, our own engine about to stop, the end of this node's relaying.
  */
 import type { Blocks } from '../routing/blocks.ts';
+import type { Choice, Wish } from '../routing/choose.ts';
+import type { Outcome } from '../routing/outliers.ts';
 import * as routing from '../routing/router.ts';
 import { noAbility } from '../std/ability.ts';
 import { draw, type Rng } from '../std/random.ts';
@@ -43,6 +45,9 @@ export type Generations = {
     Admission | { readonly open: false; readonly reason: 'overloaded'; readonly retryAfterMs: number };
   /** Call the result once, when the client has gone or has everything. */
   begin(asked: Asked, client: ClientEnd, about: About): () => void;
+  /** Who is asked for what is no generation, by the same routing. */
+  place(about: { readonly model: string; readonly prompt: Blocks }, wish: Wish): Choice;
+  judge(outcome: Outcome): void;
   count(): number;
   /** Ends every stream by an error event: their clients are lost with this node. */
   cut(): void;
@@ -110,6 +115,8 @@ export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPor
         left();
       };
     },
+    place: ({ model, prompt }, wish) => placeBy(prompt)(model, wish),
+    judge,
     count: () => all.size,
     cut,
     close: () => {

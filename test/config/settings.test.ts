@@ -71,7 +71,11 @@ const samples: { readonly [K in SettingName]: readonly [text: string, value: Set
   discoveryMs: ['500ms', 500],
   drainMs: ['90s', 90_000],
   apiKeys: ['/etc/synkti/keys.yaml', { from: 'file', path: '/etc/synkti/keys.yaml' }],
+  tlsCert: ['/etc/synkti/cert.pem', '/etc/synkti/cert.pem'],
+  tlsKey: ['/etc/synkti/key.pem', '/etc/synkti/key.pem'],
+  corsOrigins: ['https://a.example http://localhost:3000', ['https://a.example', 'http://localhost:3000']],
   bodyBytesMax: ['512kb', 524_288],
+  formBytesMax: ['1mb', 1_048_576],
   logLevel: ['debug', 'debug'],
   logFormat: ['text', 'text'],
   faults: ['true', true],
@@ -84,7 +88,15 @@ for (const name of settingNames) {
     // An edge has no engine, which is a relation and not what this is about.
     const { flags = {} } = name === 'model' ? {} : modelled();
     // Who lists its peers says who it is itself.
-    const rest = { flags: name === 'peers' ? { ...flags, nodeId: 'a', host: '10.0.0.7' } : flags };
+    const beside: Given['flags'] =
+      name === 'peers'
+        ? { nodeId: 'a', host: '10.0.0.7' }
+        : name === 'tlsCert'
+          ? { tlsKey: '/a' }
+          : name === 'tlsKey'
+            ? { tlsCert: '/a' }
+            : {};
+    const rest = { flags: { ...flags, ...beside } };
     deepEqual(settingsOf({ ...rest, flags: { ...rest.flags, [name]: text } })[name], value);
     deepEqual(settingsOf({ ...rest, env: { [variableOf(name)]: text } })[name], value);
     deepEqual(settingsOf({ ...rest, file })[name], value);

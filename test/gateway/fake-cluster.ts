@@ -67,6 +67,8 @@ type ClusterOptions = {
   readonly sockets: readonly string[];
   /** null: open to all. */
   readonly keys: KeyTable | null;
+  readonly corsOrigins: readonly string[];
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
 };
 
 export class FakeCluster implements AsyncDisposable {
@@ -88,6 +90,8 @@ export class FakeCluster implements AsyncDisposable {
       ability: noAbility,
       sockets: [],
       keys: null,
+      corsOrigins: [],
+      tls: null,
       ...options,
     });
     for (let i = 0; i < count; i++) await cluster.#add(i);
@@ -107,7 +111,7 @@ export class FakeCluster implements AsyncDisposable {
   }
 
   async #add(index: number): Promise<void> {
-    const { bodyBytesMax, sockets } = this.#options;
+    const { bodyBytesMax, sockets, corsOrigins, tls } = this.#options;
     const name = `n${index}`;
     const engine = new FakeEngine(sockets[index] ?? join(this.#folder, `${name}.sock`));
     if (sockets[index] === undefined) await engine.listen();
@@ -119,7 +123,7 @@ export class FakeCluster implements AsyncDisposable {
     await new Promise<void>((resolve) => node.peerServer.listen(0, '127.0.0.1', resolve));
     node.peerPort = (node.peerServer.address() as AddressInfo).port;
     node.gateway = await openGateway(
-      { host: '127.0.0.1', port: 0, bodyBytesMax },
+      { host: '127.0.0.1', port: 0, bodyBytesMax, formBytesMax: 25 * 1_024 ** 2, corsOrigins, tls },
       {
         serving,
         dispatcherTo,

@@ -62,8 +62,9 @@ export class FakeEngine {
     const raw = (await request.toArray()).join('');
     if (request.method === 'GET')
       return this.#whole(response, 200, { object: 'list', data: [{ id: 'tiny' }] });
-    const body = JSON.parse(raw) as Record<string, unknown>;
     const path = request.url ?? '';
+    const isForm = request.headers['content-type']?.startsWith('multipart/') === true;
+    const body = isForm ? { form: raw } : (JSON.parse(raw) as Record<string, unknown>);
     this.asked.push({ path, body, headers: request.headers });
     if (this.mode === 'unauthorized') return this.#whole(response, 401, { error: 'Unauthorized' });
     if (this.mode === 'lost') return this.#whole(response, 404, { detail: 'Not Found' });
@@ -80,7 +81,25 @@ export class FakeEngine {
       };
       return this.#whole(response, 500, { error });
     }
+    if (!path.endsWith('/completions')) return this.#other(response, path, body);
     await this.#stream(response, path, body);
+  }
+
+  /** What is passed through: an answer in one piece that says what was asked, or three events. */
+  async #other(response: ServerResponse, path: string, body: Record<string, unknown>): Promise<void> {
+    if (body['stream'] !== true) {
+      await pause(this.paceMs);
+      return this.#whole(response, 200, { path, by: this.socketPath });
+    }
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+    response.flushHeaders();
+    for (const event of ['begun', 'going', 'done']) {
+      while (this.mode === 'silent' && !response.destroyed) await pause(5);
+      if (response.destroyed) return;
+      response.write(`event: ${event}\ndata: {"path":"${path}"}\n\n`);
+      await pause(this.paceMs);
+    }
+    response.end();
   }
 
   #whole(response: ServerResponse, status: number, body: object): void {

@@ -1,0 +1,70 @@
+/** Which model a body asks for, read from JSON or from the field of a form, or what to say where it names none. */
+import type { Json } from '../stream/chunk.ts';
+import { badRequest, type Reply } from './reply.ts';
+
+export type Named = { readonly model: string; readonly body: Json };
+
+export const isJson = (contentType: string): boolean =>
+  /^application\/([\w.-]+\+)?json\s*(;|$)/i.test(contentType);
+
+export const isForm = (contentType: string): boolean => /^multipart\/form-data\s*;/i.test(contentType);
+
+export const notJson: Reply = badRequest("Unsupported media type: only 'application/json' is accepted.");
+export const notForm: Reply = badRequest("Unsupported media type: only 'multipart/form-data' is accepted.");
+
+export function namedInJson(raw: string): Named | Reply {
+  const body = parse(raw);
+  if (body === undefined) return badRequest('The request body is not valid JSON.', null, 'invalid_json');
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    return badRequest('The request body is not a JSON object.', null, 'invalid_json');
+  return named(body as Json);
+}
+
+/** Reads that one field and leaves the file alone. RFC 7578: each part has a Content-Disposition with its name. */
+export function namedInForm(bytes: Buffer, contentType: string): Named | Reply {
+  const [, quoted, plain] = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;]{1,70}))/i.exec(contentType) ?? [];
+  const boundary = quoted ?? plain;
+  if (boundary === undefined) return badRequest('The form has no boundary.', null, 'invalid_form');
+  for (const { name, value } of partsOf(bytes, `--${boundary}`))
+    if (name === 'model') return named({ model: value() });
+  return named({});
+}
+
+type Part = { readonly name: string; readonly value: () => string };
+
+/** A form of ours has some ten fields. */
+const partsMax = 64;
+/** The header of a part, bytes. */
+const headBytesMax = 4_096;
+
+function* partsOf(bytes: Buffer, delimiter: string): Generator<Part> {
+  let at = bytes.indexOf(delimiter);
+  for (let parts = 0; at !== -1 && parts < partsMax; parts++) {
+    const begin = at + delimiter.length;
+    const next = bytes.indexOf(`\r\n${delimiter}`, begin);
+    const headEnd = bytes.indexOf('\r\n\r\n', begin);
+    if (next === -1 || headEnd === -1 || headEnd > next || headEnd - begin > headBytesMax) return;
+    const head = bytes.toString('utf8', begin, headEnd);
+    const name = /^content-disposition:[^\r\n]*;\s*name="([^"\r\n]*)"/im.exec(head)?.[1];
+    if (name !== undefined) yield { name, value: () => bytes.toString('utf8', headEnd + 4, next) };
+    at = next + 2;
+  }
+}
+
+function named(body: Json): Named | Reply {
+  const { model } = body;
+  if (model === undefined || model === null)
+    return badRequest('The parameter `model` is missing.', 'model', 'missing_required_parameter');
+  if (typeof model !== 'string' || model === '')
+    return badRequest('The parameter `model` must be a name.', 'model', 'invalid_type');
+  return { model, body };
+}
+
+/** undefined: not JSON. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // What is wrong in the middle of a prompt is nobody's business but the client's.
+  }
+}

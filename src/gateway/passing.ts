@@ -1,0 +1,289 @@
+/** One request that is passed through, from one member to the next until its answer is there. */
+import type { ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import type { Generations } from '../node/generations.ts';
+import type { Clock } from '../node/ports.ts';
+import type { MoveReason, Serving } from '../node/serving.ts';
+import type { Blocks } from '../routing/blocks.ts';
+import type { MemberId } from '../std/member-id.ts';
+import { after, type Instant } from '../std/time.ts';
+import { complaintJson } from '../stream/answer.ts';
+import { brokenOff, notPlaced } from '../stream/refusal.ts';
+import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './headers.ts';
+import { withModels } from './models.ts';
+import { openAiError, reply, retryAfter } from './reply.ts';
+
+/** Members that may fail one request: what a third engine cannot do either is the request's fault. */
+const lossesMax = 3;
+/** How long a member is looked for once one was lost, and how often. ms */
+const seekMs = 20_000;
+const seekAgainMs = 250;
+/** For the head of an answer, which one in a piece has when it is done, and between two pieces of it. ms */
+const headMs = 600_000;
+const pieceMs = 120_000;
+/** Of an answer in one piece: a thousand embeddings of 4,096 numbers are 90 MB. */
+const answerBytesMax = 128 * 1_024 ** 2;
+/** Refusals that another engine may not give. */
+const passingStatuses = new Set([429, 500, 502, 503, 504]);
+
+type Asked = {
+  readonly path: string;
+  readonly model: string;
+  readonly bytes: Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly prompt: Blocks;
+};
+
+type Ports = {
+  readonly serving: Serving;
+  readonly generations: Generations;
+  readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
+  readonly clock: Clock;
+};
+
+type Answer = {
+  readonly status: number;
+  readonly type: string;
+  readonly body: Buffer;
+  readonly by: MemberId;
+};
+
+export class Passing {
+  readonly #asked: Asked;
+  readonly #response: ServerResponse;
+  readonly #ports: Ports;
+  #attempt: Attempt | null = null;
+  #avoid: readonly MemberId[] = [];
+  #losses = 0;
+  #lostAt: Instant | null = null;
+  /** The last refusal in an engine's own words. */
+  #refused: Answer | null = null;
+  #over = false;
+  #disarm = (): void => {};
+
+  constructor(asked: Asked, response: ServerResponse, ports: Ports) {
+    this.#asked = asked;
+    this.#response = response;
+    this.#ports = ports;
+    response.on('drain', () => this.#attempt?.resume());
+  }
+
+  begin(): void {
+    const { model, prompt } = this.#asked;
+    const { generations, serving, clock, dispatcherTo } = this.#ports;
+    const wish = { avoid: this.#avoid, urgent: this.#losses > 0 };
+    const choice = generations.place({ model, prompt }, wish);
+    if (choice.type === 'none') return this.#unplaced(choice.why);
+    const { member } = choice;
+    const accounts = [serving.sent(member), ...(member === serving.self ? [serving.generating()] : [])];
+    const attempt = new Attempt({ member, begunAt: clock.now(), accounts }, this);
+    this.#attempt = attempt;
+    const dispatcher = dispatcherTo(member);
+    if (dispatcher === null) return attempt.lose('unreached');
+    const { path, bytes, headers } = this.#asked;
+    const at = (member === serving.self ? '' : '/engine') + path;
+    const timeouts = { headersTimeout: headMs, bodyTimeout: pieceMs };
+    dispatcher.dispatch({ method: 'POST', path: at, headers, body: bytes, ...timeouts }, attempt);
+  }
+
+  /** The member leaves or is in doubt: what has not been answered had better be asked elsewhere. */
+  move(member: MemberId, why: MoveReason): void {
+    if (this.#attempt?.member !== member || this.#attempt.isOver) return;
+    if (why === 'dead' || (why !== 'silence' && !this.#response.headersSent)) this.#attempt.lose('moved');
+  }
+
+  /** The client has everything, or has gone. */
+  close(): void {
+    this.#over = true;
+    this.#disarm();
+    this.#attempt?.end();
+  }
+
+  heardLoad(member: MemberId, header: unknown): void {
+    const load = loadFromHeader(header);
+    if (load !== null) this.#ports.serving.heardLoad(member, load);
+  }
+
+  whole(answer: Answer, attempt: Attempt): void {
+    attempt.end();
+    this.#judge(attempt, answer.status >= 500);
+    if (!passingStatuses.has(answer.status)) return this.#deliver(answer);
+    this.#refused = answer;
+    this.#lost(attempt);
+  }
+
+  /** A piece of a stream. False: no more just now. */
+  piece(part: Buffer, { type, status, by }: Omit<Answer, 'body'>): boolean {
+    if (!this.#response.headersSent)
+      this.#response.writeHead(status, {
+        ...{ 'content-type': type, [servedByHeader]: by },
+        ...{ 'cache-control': 'no-cache', 'x-accel-buffering': 'no' },
+      });
+    return this.#response.write(part);
+  }
+
+  streamed(attempt: Attempt): void {
+    attempt.end();
+    this.#judge(attempt, false);
+    this.#response.end();
+  }
+
+  /** `blame`: the member itself is in doubt, and not only its engine. */
+  broken(
+    attempt: Attempt,
+    why: string,
+    { blame, failed }: { readonly blame: boolean; readonly failed: boolean },
+  ): void {
+    if (failed) this.#judge(attempt, true);
+    if (blame) this.#ports.serving.suspect(attempt.member, why);
+    this.#lost(attempt);
+  }
+
+  #judge({ member, begunAt }: Attempt, failed: boolean): void {
+    this.#ports.generations.judge({ member, failed, begunAt });
+  }
+
+  #lost({ member }: Attempt): void {
+    if (this.#over) return;
+    this.#losses += 1;
+    this.#lostAt ??= this.#ports.clock.now();
+    this.#avoid = [...this.#avoid, member];
+    if (this.#response.headersSent) return this.#breakOff();
+    if (this.#losses >= lossesMax) return this.#giveUp();
+    this.begin();
+  }
+
+  #unplaced(why: Parameters<typeof notPlaced>[1]): void {
+    const { clock, serving } = this.#ports;
+    if (this.#lostAt !== null && clock.now() - this.#lostAt < seekMs) {
+      this.#avoid = [];
+      this.#disarm = clock.wakeAt(after(clock.now(), seekAgainMs), () => this.begin());
+      return;
+    }
+    if (this.#lostAt !== null) return this.#giveUp();
+    const { status, complaint, retryAfterMs } = withModels(
+      notPlaced(this.#asked.model, why),
+      serving.models(),
+    );
+    const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);
+    reply(this.#response, { status, complaint, headers });
+  }
+
+  #giveUp(): void {
+    if (this.#refused !== null) return this.#deliver(this.#refused);
+    const { status, complaint } = brokenOff('reset');
+    reply(this.#response, { status, complaint });
+  }
+
+  #breakOff(): void {
+    this.#response.end(`event: error\ndata: ${complaintJson(brokenOff('reset').complaint)}\n\n`);
+  }
+
+  #deliver({ status, type, body, by }: Answer): void {
+    if (this.#response.headersSent || this.#response.destroyed) return;
+    const told = status < 400 ? body : Buffer.from(openAiError(status, body.toString('utf8')));
+    this.#response.writeHead(status, {
+      'content-type': status < 400 ? type : 'application/json',
+      ...{ 'content-length': told.length, [servedByHeader]: by },
+    });
+    this.#response.end(told);
+  }
+}
+
+/** One member's try. A class because undici calls methods on it. */
+class Attempt implements Dispatcher.DispatchHandler {
+  readonly member: MemberId;
+  readonly begunAt: Instant;
+  isOver = false;
+  readonly #accounts: readonly (() => void)[];
+  readonly #passing: Passing;
+  #controller: Dispatcher.DispatchController | null = null;
+  #status = 0;
+  #type = '';
+  #parts: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(
+    sent: {
+      readonly member: MemberId;
+      readonly begunAt: Instant;
+      readonly accounts: readonly (() => void)[];
+    },
+    passing: Passing,
+  ) {
+    this.member = sent.member;
+    this.begunAt = sent.begunAt;
+    this.#accounts = sent.accounts;
+    this.#passing = passing;
+  }
+
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  /** Closes its connection, which aborts the engine. Nothing is told after this. */
+  end(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.#controller?.abort(new Error('no longer wanted'));
+    for (const settle of this.#accounts) settle();
+  }
+
+  lose(why: string): void {
+    this.end();
+    this.#passing.broken(this, why, { blame: false, failed: false });
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.isOver) controller.abort(new Error('no longer wanted'));
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): void {
+    if (this.isOver || status < 200) return;
+    this.#passing.heardLoad(this.member, headers[loadHeader]);
+    if (status === 503 && headers[refusedHeader] !== undefined)
+      return this.lose(String(headers[refusedHeader]));
+    this.#status = status;
+    this.#type = String(headers['content-type'] ?? 'application/json');
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, part: Buffer): void {
+    if (this.isOver) return;
+    if (this.#isStream()) {
+      if (!this.#passing.piece(part, this.#head())) controller.pause();
+      return;
+    }
+    this.#bytes += part.length;
+    if (this.#bytes > answerBytesMax) return this.#break('answer too large', false);
+    this.#parts.push(part);
+  }
+
+  onResponseEnd(): void {
+    if (this.isOver) return;
+    this.#controller = null;
+    if (this.#isStream()) return this.#passing.streamed(this);
+    this.#passing.whole({ ...this.#head(), body: Buffer.concat(this.#parts) }, this);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (!this.isOver) this.#break('code' in error ? String(error.code) : error.message, this.#status === 0);
+  }
+
+  #break(why: string, blame: boolean): void {
+    this.end();
+    this.#passing.broken(this, why, { blame, failed: true });
+  }
+
+  #isStream(): boolean {
+    return this.#status === 200 && this.#type.startsWith('text/event-stream');
+  }
+
+  #head(): Omit<Answer, 'body'> {
+    return { status: this.#status, type: this.#type, by: this.member };
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Requests that are passed through as they are: placed like generations, and asked for again elsewhere for as long as
+ * nothing of an answer was delivered. An answer in one piece is delivered when all of it is there, so it is repeatable
+ * to the end; of a stream that has begun, a loss is said by an error event.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import type { Generations } from '../node/generations.ts';
+import type { Clock } from '../node/ports.ts';
+import { promptOf } from '../node/prompt.ts';
+import type { Serving } from '../node/serving.ts';
+import type { MemberId } from '../std/member-id.ts';
+import { isForm, isJson, namedInForm, namedInJson, notForm, notJson } from './body.ts';
+import { anthropicVersion, engineHeaders } from './headers.ts';
+import { openIntake, refuse } from './intake.ts';
+import { Passing } from './passing.ts';
+import { notAdmitted, reply, type Reply } from './reply.ts';
+import { needsMemory } from './surface.ts';
+
+type PassthroughPorts = {
+  readonly serving: Serving;
+  readonly generations: Generations;
+  readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
+  readonly clock: Clock;
+};
+
+export function openPassthrough(
+  limits: { readonly bodyBytesMax: number; readonly formBytesMax: number },
+  ports: PassthroughPorts,
+) {
+  const { serving, generations } = ports;
+  const intakes = { json: openIntake(limits.bodyBytesMax), form: openIntake(limits.formBytesMax) };
+  const open = new Set<Passing>();
+  const each = (act: (passing: Passing) => void): void => {
+    for (const passing of [...open]) act(passing);
+  };
+  const unsubscribe = [
+    serving.onMove((member, why) => each((passing) => passing.move(member, why))),
+    serving.onCut(() => each((passing) => passing.move(serving.self, 'dead'))),
+  ];
+
+  function refusalOf(kind: 'json' | 'form', type: string): Reply | null {
+    const admission = generations.admission();
+    if (!admission.open) return notAdmitted(admission);
+    if (kind === 'json') return isJson(type) ? null : notJson;
+    return isForm(type) ? null : notForm;
+  }
+
+  async function answer(
+    call: { readonly path: string; readonly kind: 'json' | 'form' },
+    request: IncomingMessage,
+    response: ServerResponse,
+    about: { readonly id: string },
+  ): Promise<void> {
+    const { path, kind } = call;
+    const type = request.headers['content-type'] ?? '';
+    const refusal = refusalOf(kind, type);
+    if (refusal !== null) return refuse(request, response, refusal);
+    const bytes = await intakes[kind].read(request, response);
+    if (bytes === null || response.destroyed) return;
+    const named = kind === 'json' ? namedInJson(bytes.toString('utf8')) : namedInForm(bytes, type);
+    if ('status' in named) return reply(response, named);
+    const stored = needsMemory(path, named.body);
+    if (stored !== null) return reply(response, stored);
+    const passed = { ...engineHeaders(request.headers, about.id), ...anthropicVersion(request.headers) };
+    const headers = { ...passed, 'content-type': type };
+    const asked = { path, model: named.model, bytes, headers, prompt: promptOf(named.body) };
+    const left = serving.entered();
+    const passing = new Passing(asked, response, ports);
+    open.add(passing);
+    response.on('close', () => {
+      passing.close();
+      open.delete(passing);
+      left();
+    });
+    passing.begin();
+  }
+
+  return {
+    answer,
+    close: (): void => {
+      for (const stop of unsubscribe) stop();
+    },
+  };
+}

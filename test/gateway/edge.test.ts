@@ -1,0 +1,77 @@
+/** What browsers and TLS clients need of the server. */
+import { deepEqual, equal, rejects } from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { get } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { FakeCluster } from './fake-cluster.ts';
+
+const origin = 'https://app.example';
+
+const preflight = (url: string, from: string): Promise<Response> =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: 'OPTIONS',
+    headers: {
+      origin: from,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'authorization,content-type',
+    },
+  });
+
+test('a page of a listed origin may ask, with its headers, and read what concerns it', async () => {
+  await using cluster = await FakeCluster.of(1, { corsOrigins: [origin] });
+  const { url } = cluster.get(0);
+  const allowed = await preflight(url, origin);
+  const told = ['origin', 'headers', 'methods'].map((name) =>
+    allowed.headers.get(`access-control-allow-${name}`),
+  );
+  deepEqual([allowed.status, ...told], [204, origin, 'authorization,content-type', 'GET, POST']);
+  const answer = await fetch(`${url}/v1/models`, { headers: { origin } });
+  equal(answer.headers.get('access-control-allow-origin'), origin);
+  equal(answer.headers.get('vary'), 'origin');
+});
+
+test('a page of another origin is told nothing, nor is anybody where none is listed', async () => {
+  await using cluster = await FakeCluster.of(1, { corsOrigins: [origin] });
+  await using closed = await FakeCluster.of(1);
+  for (const { url } of [cluster.get(0), closed.get(0)]) {
+    const refused = await preflight(url, 'https://evil.example');
+    deepEqual([refused.status, refused.headers.get('access-control-allow-origin')], [405, null]);
+  }
+});
+
+test('with a certificate clients talk TLS, and nothing else is understood', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'synkti-tls-'));
+  try {
+    const [certFile, keyFile] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    const made = [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      ...subject,
+    ];
+    execFileSync('openssl', [...made, '-days', '1', '-keyout', keyFile, '-out', certFile], {
+      stdio: 'ignore',
+    });
+    const tls = { cert: await readFile(certFile), key: await readFile(keyFile) };
+    await using cluster = await FakeCluster.of(1, { tls });
+    const { port } = cluster.get(0).gateway;
+    const status = await new Promise((resolve, reject) => {
+      get({ host: '127.0.0.1', port, path: '/healthz', ca: tls.cert, agent: false }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      }).on('error', reject);
+    });
+    equal(status, 200);
+    await rejects(fetch(`http://127.0.0.1:${port}/healthz`));
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});
