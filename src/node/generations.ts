@@ -2,16 +2,13 @@
  * Every generation whose client is connected here. What happens to many at once comes in by this way: a member that
  * drains or dies, our own engine about to stop, the end of this node's relaying.
  */
-import type { Blocks } from '../routing/blocks.ts';
-import type { Choice, Wish } from '../routing/choose.ts';
-import type { Outcome } from '../routing/outliers.ts';
-import * as routing from '../routing/router.ts';
 import { noAbility } from '../std/ability.ts';
 import { draw, type Rng } from '../std/random.ts';
 import type { Instant } from '../std/time.ts';
 import type { Endpoint, Json } from '../stream/chunk.ts';
 import { readRequest, type Engines } from '../stream/request.ts';
 import type { OpenLeg } from './leg.ts';
+import { openPlacing, type Placing } from './placing.ts';
 import type { Clock } from './ports.ts';
 import { promptOf } from './prompt.ts';
 import { Running, type About, type ClientEnd, type RunningPorts } from './running.ts';
@@ -39,15 +36,13 @@ export type Asked = {
   readonly raw: string;
 };
 
-export type Generations = {
+/** What is no generation is placed by the same routing. */
+export type Generations = Placing & {
   /** Whether one more may begin here. */
   admission():
     Admission | { readonly open: false; readonly reason: 'overloaded'; readonly retryAfterMs: number };
   /** Call the result once, when the client has gone or has everything. */
   begin(asked: Asked, client: ClientEnd, about: About): () => void;
-  /** Who is asked for what is no generation, by the same routing. */
-  place(about: { readonly model: string; readonly prompt: Blocks }, wish: Wish): Choice;
-  judge(outcome: Outcome): void;
   count(): number;
   /** Ends every stream by an error event: their clients are lost with this node. */
   cut(): void;
@@ -56,26 +51,17 @@ export type Generations = {
 
 export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPorts): Generations {
   const all = new Set<Running>();
-  const router = routing.init(serving.zone, rng);
   const nextSeed = seedsFrom(rng);
   let disarm = (): void => {};
 
   const standingOf = (model: string) => serving.models().find(({ id }) => id === model) ?? null;
+  const placing = openPlacing({ serving, standingOf, clock, rng });
+  const { judge } = placing;
 
   function enginesOf(model: string): Engines {
     const { contextTokens: maxModelLen = null, ability = noAbility } = standingOf(model) ?? {};
     return { maxModelLen, ability, seed: nextSeed() };
   }
-
-  const placeBy =
-    (prompt: Blocks): RunningPorts['place'] =>
-    (model, wish) =>
-      routing.place(router, { model, standing: standingOf(model), wish, prompt }, clock.now());
-
-  const judge: RunningPorts['judge'] = (outcome) => {
-    const forMs = routing.heard(router, outcome, clock.now());
-    if (forMs !== null) serving.report({ fact: 'member.ejected', member: outcome.member, forMs });
-  };
 
   function each(act: (running: Running) => void): void {
     for (const running of [...all]) act(running);
@@ -97,6 +83,7 @@ export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPor
   ];
 
   return {
+    ...placing,
     admission: () => {
       const admission = serving.admission();
       if (!admission.open || all.size < generationsMax) return admission;
@@ -104,7 +91,8 @@ export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPor
     },
     begin: ({ endpoint, model, body, raw }, client, about) => {
       const request = readRequest(endpoint, { body, raw }, enginesOf(model));
-      const place = placeBy(promptOf(body));
+      const prompt = promptOf(body);
+      const place: RunningPorts['place'] = (model, wish) => placing.place({ model, prompt }, wish);
       const running = new Running(request, client, about, { serving, openLeg, clock, place, judge });
       const left = serving.entered();
       all.add(running);
@@ -115,8 +103,6 @@ export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPor
         left();
       };
     },
-    place: ({ model, prompt }, wish) => placeBy(prompt)(model, wish),
-    judge,
     count: () => all.size,
     cut,
     close: () => {
