@@ -24,8 +24,9 @@ export async function attempt(
     () => ending.abort(new Error(`${entry}: no answer within ${withinMs} ms`)),
     withinMs,
   );
+  const letGo = (): void => asked.signal?.removeEventListener('abort', onAbort);
   const close = (): void => {
-    asked.signal?.removeEventListener('abort', onAbort);
+    letGo();
     ending.abort();
   };
   const headers = new Headers(asked.headers);
@@ -34,6 +35,7 @@ export async function attempt(
     const url = targetOf(asked, entry, settings.entries.urls);
     const sent = await settings.fetch(url, { ...asked.init, headers, signal: ending.signal });
     const response = isWhole(sent) && !asked.wantsStream ? await wholeOf(sent) : sent;
+    if (response !== sent) letGo();
     settings.entries.answered(entry);
     return { entry, response, close };
   } catch (error) {

@@ -8,6 +8,8 @@ export type Accuracy = {
   /** Foreign ones, and those that are missing. */
   readonly wrong: number;
   readonly doubled: number;
+  /** In words, where no token is wrong and the answer is. */
+  readonly how?: string;
 };
 
 /** Ids that have to agree before we believe to be elsewhere in the text: each has ten candidates at least. */

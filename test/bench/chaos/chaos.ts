@@ -14,7 +14,7 @@ import { strike } from './faults.ts';
 import { mixedQuestions } from './mixed.ts';
 import { plainQuestion } from './plain.ts';
 import { faultNames, plans, suites, type FaultName, type Suite } from './plan.ts';
-import { inWords, isAmiss, reportOf, type Findings } from './report.ts';
+import { complaintOf, inWords, isAmiss, longestWaits, reportOf, type Findings } from './report.ts';
 import { openDevSite, openLabSite } from './site.ts';
 import type { Question } from './stream.ts';
 import { clientOf, openTraffic } from './traffic.ts';
@@ -69,12 +69,8 @@ async function judge(wanted: Wanted, ground: Ground | null): Promise<number> {
   const findings = await run(wanted, ground);
   const report = reportOf(findings);
   process.stdout.write(wanted.json ? `${JSON.stringify(report)}\n` : inWords(report));
-  for (const { id, question, isDeclared, cut, wrong, doubled } of findings.told
-    .filter(isAmiss)
-    .slice(0, complaintsMax))
-    say(
-      `${question} ${id}${isDeclared ? ', declared' : ''}: ${cut ?? 'complete'}, ${wrong} wrong, ${doubled} doubled`,
-    );
+  for (const line of longestWaits(findings, 3)) say(line);
+  for (const stream of findings.told.filter(isAmiss).slice(0, complaintsMax)) say(complaintOf(stream));
   const broken = brokenBounds(report, findings);
   for (const bound of broken) say(`broken: ${bound}`);
   return broken.length === 0 ? 0 : 1;

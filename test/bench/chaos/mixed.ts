@@ -85,8 +85,16 @@ function judge(heard: Heard, said: Heard, complete: boolean): Accuracy {
   });
   const wrong = parts.reduce((sum, part) => sum + part.wrong, 0);
   const doubled = parts.reduce((sum, part) => sum + part.doubled, 0);
-  const differs = complete && JSON.stringify(shown(heard)) !== JSON.stringify(shown(said));
-  return { wrong: wrong + doubled === 0 && differs ? 1 : wrong, doubled };
+  if (wrong + doubled > 0 || !complete) return { wrong, doubled };
+  const [got, wanted] = [JSON.stringify(shown(heard)), JSON.stringify(shown(said))];
+  return got === wanted ? { wrong, doubled } : { wrong: 1, doubled, how: differenceOf(got, wanted) };
+}
+
+/** Where they part, and a little of what follows in each. */
+function differenceOf(got: string, wanted: string): string {
+  const at = [...got].findIndex((char, i) => char !== [...wanted][i]);
+  const around = (text: string): string => [...text].slice(Math.max(0, at - 20), at + 60).join('');
+  return `${around(got)} instead of ${around(wanted)}`;
 }
 
 /** Choices speak in turn, but not always in the same one. */

@@ -17,8 +17,8 @@ export type Report = {
   readonly resumed: number;
   /** Continued by their entry node on another engine. */
   readonly moved: number;
-  /** The longest wait of those that moved or resumed, less what is usual in them; null: none did. */
-  readonly addedStall: { readonly p50: number; readonly p99: number; readonly max: number } | null;
+  /** The longest wait of those that went on elsewhere from where they were, less what is usual in them; null: none did. */
+  readonly addedStall: Stall | null;
   /** From a notice; null: there was none. */
   readonly admissionOff: { readonly max: number | null };
   readonly empty: { readonly max: number | null };
@@ -26,7 +26,11 @@ export type Report = {
   readonly entryLost: number;
   /** Cut, or other than undisturbed, of what its head had not called exact; only where that may be. */
   readonly declared?: number;
+  /** Of those that were asked again from their beginning, which takes as long as what was said already. */
+  readonly replayStall?: Stall | null;
 };
+
+type Stall = { readonly p50: number; readonly p99: number; readonly max: number };
 
 export type Findings = {
   readonly fault: FaultName;
@@ -43,14 +47,27 @@ const isDeclared = (suite: Suite, stream: Stream): boolean =>
 
 export const isAmiss = ({ cut, wrong, doubled }: Stream): boolean => cut !== null || wrong + doubled > 0;
 
+/** Those that waited longest for their next word, in words. */
+export function longestWaits({ told }: Findings, count: number): readonly string[] {
+  const sorted = [...told].sort((a, b) => b.longestMs - a.longestMs).slice(0, count);
+  return sorted.map((stream) => `${stream.question} ${stream.id}: waited ${Math.round(stream.longestMs)} ms`);
+}
+
+export const complaintOf = (stream: Stream): string =>
+  `${stream.question} ${stream.id}${stream.isDeclared ? ', declared' : ''}: ${stream.cut ?? 'complete'}, ` +
+  `${stream.wrong} wrong, ${stream.doubled} doubled${stream.how === undefined ? '' : `: ${stream.how}`}`;
+
 export function reportOf({ fault, suite, times, told, facts, leaves }: Findings): Report {
   const held = told.filter((stream) => !isDeclared(suite, stream));
-  const moves = new Set(facts.filter(({ fact }) => fact === 'stream.moved').map(({ request }) => request));
-  const moved = told.filter(({ id }) => moves.has(id));
+  const moves = facts.filter(({ fact }) => fact === 'stream.moved');
+  const among = (some: readonly StreamFact[]): readonly Stream[] => {
+    const requests = new Set(some.map(({ request }) => request));
+    return told.filter(({ id }) => requests.has(id));
+  };
+  const moved = among(moves);
+  const replayed = among(moves.filter(({ way }) => way === 'replay'));
   const resumed = told.filter((stream) => stream.resumed > 0);
-  const stalls = [...new Set([...moved, ...resumed])].map(({ longestMs, usualMs }) =>
-    Math.round(longestMs - usualMs),
-  );
+  const bounded = [...new Set([...moved, ...resumed])].filter((stream) => !replayed.includes(stream));
   return {
     fault,
     times,
@@ -60,21 +77,27 @@ export function reportOf({ fault, suite, times, told, facts, leaves }: Findings)
     doubledTokens: sum(held.map(({ doubled }) => doubled)),
     resumed: resumed.length,
     moved: moved.length,
-    addedStall: stalls.length === 0 ? null : spread(stalls),
+    addedStall: stallOf(bounded),
     admissionOff: { max: latest(leaves.map(({ admissionOffMs }) => admissionOffMs)) },
     empty: { max: latest(leaves.map(({ emptyMs }) => emptyMs)) },
     entryLost: facts.filter(({ fact }) => fact === 'stream.entryLost').length,
-    ...(suite === 'mixed' ? { declared: told.length - held.length } : {}),
+    ...(suite === 'mixed' ? { declared: told.length - held.length, replayStall: stallOf(replayed) } : {}),
   };
 }
 
 /** Requests that were begun in vain on a silent member more than once. */
 export function waitedTwice({ facts }: Findings): number {
   const waits = facts.filter(
-    ({ fact, tokens, cause }) => fact === 'stream.moved' && tokens === 0 && cause === 'silence',
+    ({ fact, tokens, cause, way }) =>
+      fact === 'stream.moved' && tokens === 0 && cause === 'silence' && way !== 'replay',
   );
   const requests = waits.map(({ request }) => request);
   return requests.length - new Set(requests).size;
+}
+
+function stallOf(streams: readonly Stream[]): Stall | null {
+  const stalls = streams.map(({ longestMs, usualMs }) => Math.round(longestMs - usualMs));
+  return stalls.length === 0 ? null : spread(stalls);
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -35,6 +35,8 @@ export type StreamFact = {
   readonly fact: 'stream.moved' | 'stream.failed' | 'stream.entryLost';
   readonly request: string;
   readonly cause?: string;
+  /** How it went on. */
+  readonly way?: string;
   /** Carried over; 0: the request began again. */
   readonly tokens: number;
 };
@@ -56,10 +58,10 @@ const orderMs = 10_000;
 
 export async function openDevSite({ plan, suite, program, factsFile }: Options): Promise<Site> {
   const { facts, hear } = hearing(factsFile);
-  const engine = ['--engine-args', engineArgs(suite)];
+  const flags = ['--engine-args', engineArgs(suite), ...talk(factsFile)];
   const cluster = await startDevCluster({
     ...{ nodes: plan.nodes, readyMs, program, onFact: hear },
-    args: ['--replace-after', `${replaceAfterMs}ms`, '--', ...engine],
+    args: ['--replace-after', `${replaceAfterMs}ms`, '--', ...flags],
   });
   return {
     ...known(cluster.nodes, plan),
@@ -81,7 +83,7 @@ export async function openLabSite(
 ): Promise<Site> {
   if (!ground.isEnclosed) throw new Error(`no packet can be made to vanish: ${ground.why}`);
   const engine = ['--engine', 'simulated', '--engine-args', engineArgs(suite)];
-  const flags = (): readonly string[] => [...engine, '--discovery', '2s'];
+  const flags = (): readonly string[] => [...engine, ...talk(factsFile), '--discovery', '2s'];
   const lab = await openLab({ nodes: plan.nodes, ground, program, flags, logs: null });
   const { facts, hear } = hearing(factsFile);
   let read = 0;
@@ -107,6 +109,10 @@ export async function openLabSite(
     close: lab.close,
   };
 }
+
+/** Who keeps what they say wants all of it. */
+const talk = (factsFile: string | null): readonly string[] =>
+  factsFile === null ? [] : ['--log-level', 'debug'];
 
 function hearing(factsFile: string | null) {
   const facts: StreamFact[] = [];

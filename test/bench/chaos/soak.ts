@@ -12,7 +12,7 @@ import { Chance } from './chance.ts';
 import { mixedQuestions } from './mixed.ts';
 import { plainQuestion } from './plain.ts';
 import { plans } from './plan.ts';
-import { isAmiss, reportOf } from './report.ts';
+import { complaintOf, isAmiss, reportOf } from './report.ts';
 import { openDevSite, type Site } from './site.ts';
 import type { Question } from './stream.ts';
 import { clientOf, openTraffic } from './traffic.ts';
@@ -84,10 +84,7 @@ async function soak(site: Site, minutes: number, chance: Chance) {
     kills++;
   }
   const told = (await Promise.all(traffics.map((traffic) => traffic.finish()))).flat();
-  for (const stream of told.filter(isAmiss).slice(0, 10))
-    say(
-      `${stream.question} ${stream.id}${stream.isDeclared ? ', declared' : ''}: ${stream.cut ?? 'complete'}`,
-    );
+  for (const stream of told.filter(isAmiss).slice(0, 10)) say(complaintOf(stream));
   const after = await settled(site, before);
   const { facts } = site;
   const streams = reportOf({ fault: 'kill', suite: 'mixed', times: kills, told, facts, leaves: [] });
