@@ -129,9 +129,10 @@ export class Running {
     if (choice.type === 'none') return this.#driven.deliver({ type: 'unplaced', leg, why: choice.why });
     const { serving, openLeg, clock } = this.#ports;
     const { member } = choice;
-    this.#driven.deliver({ type: 'placed', leg, member });
     const opened = new OpenedLeg(member, serving, clock.now());
     this.#leg = opened;
+    // It may be asked something at once.
+    this.#driven.deliver({ type: 'placed', leg, member });
     const news = (heard: LegNews): void => this.#onNews(heard, leg, opened);
     const to = { member, headers: this.#about.headers };
     const running = openLeg(to, request, { news, load: (load) => serving.heardLoad(member, load) });

@@ -93,7 +93,11 @@ export function converse(
   }
 
   for (let next = events.shift(); next !== undefined; next = events.shift()) {
-    now = instant(next.type === 'tick' ? Math.max(now, deadline(state)) : now + 1);
+    now = instant(
+      next.type === 'tick'
+        ? Math.max(now, deadline(state))
+        : now + (state.carrier.type === 'parsed' ? parsedStepMs : 1),
+    );
     const leg = state.leg;
     const [moved, effects] = step(state, next, now);
     state = moved;
@@ -131,6 +135,9 @@ function legEvents(engine: Engine, open: Extract<Effect, { type: 'open' }>, cut:
       ? heard
       : [...heard, end];
 }
+
+/** Between two events of a chat that is told with rests: several tokens to a batch, and several batches. */
+const parsedStepMs = 15;
 
 /** Events of its leg that come before the answer to a question. */
 const questionLag = 2;

@@ -162,3 +162,9 @@ test('[S19] an answer that has its length is ended without an engine', () => {
   const told = run(asked, [{ after: 12, by: 'eof' }]);
   deepEqual(understood(told), understood(undisturbed));
 });
+
+test('[S19] a member that was not reached has not heard the question either', () => {
+  const asked = scenarios['a chat with calls'];
+  const told = run(asked, [{ after: 9, by: 'eof' }, whole, { after: 0, by: 'unreached' }]);
+  deepEqual(understood(told), understood(run(asked, [])));
+});

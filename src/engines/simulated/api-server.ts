@@ -22,7 +22,7 @@ export async function serve(settings: EngineSettings, io: EngineIo): Promise<num
   io.onSignal((signal) => life?.onSignal(signal));
   const metrics = new Metrics(settings.servedNames[0]!);
   const command = coreCommand(coreSettingsOf(settings), io.respawn);
-  const engine = new Engine({ command, env: io.env, seed: settings.seed }, metrics);
+  const engine = new Engine({ ...settings, command, env: io.env }, metrics);
   if (!(await engine.ready)) throw new StartRefused(1, coreFailed);
   const serving = new Life(settings, engine, log);
   const server = makeServer({ settings, engine, metrics, phase: () => serving.phase });

@@ -17,6 +17,7 @@ import { readConversation, renderConversation, type Conversation } from './chat-
 import type { Exchange } from './exchange.ts';
 import type { ChoiceOutput, ChoiceRequest } from './generation.ts';
 import { chatLogprobs } from './logprobs.ts';
+import { deltaBetween, parseMarkup } from './markup.ts';
 import { badParameter, badRequest } from './refusal.ts';
 import {
   readSampling,
@@ -98,6 +99,8 @@ class ChatWriter {
   readonly #fingerprint: string;
   /** Per choice: tokens sent. */
   readonly #sent = new Map<number, number>();
+  /** Per choice: text sent, where parsers have to see all of it. */
+  readonly #texts = new Map<number, string>();
   #begun = false;
 
   constructor(api: Api, request: ChatRequest, head: { readonly id: string; readonly created: number }) {
@@ -141,9 +144,9 @@ class ChatWriter {
     this.#sent.set(index, sent);
     const choice = {
       index,
-      delta: { content: text },
+      delta: this.#parses ? this.#parsedDelta(index, text) : { content: text },
       logprobs: logprobs === null ? null : this.#logprobs(likelihoods, logprobs),
-      finish_reason: finish?.reason ?? null,
+      finish_reason: finish === null ? null : this.#reasonOf(finish.reason, this.#texts.get(index) ?? ''),
       ...(finish === null ? {} : { stop_reason: finish.stopReason }),
       token_ids: delivery.returnsIds ? tokenIds : null,
     };
@@ -154,6 +157,25 @@ class ChatWriter {
       ...(delivery.usageInEveryChunk ? { usage: continuousUsage(promptIds.length, sent) } : {}),
       ...(isStamped ? { system_fingerprint: this.#fingerprint } : {}),
     };
+  }
+
+  get #parses(): boolean {
+    return this.#api.settings.markup && this.#api.settings.hasParser;
+  }
+
+  #parsedDelta(index: number, added: string): object {
+    const before = this.#texts.get(index) ?? '';
+    this.#texts.set(index, before + added);
+    return deltaBetween(
+      parseMarkup(before),
+      parseMarkup(before + added),
+      `${this.#head.id.slice(-8)}${index}`,
+    );
+  }
+
+  /** A turn that ends with calls ends for them, unless it was cut short. */
+  #reasonOf(reason: string, text: string): string {
+    return this.#parses && reason === 'stop' && parseMarkup(text).calls.length > 0 ? 'tool_calls' : reason;
   }
 
   usageChunk(): object | null {
@@ -175,9 +197,9 @@ class ChatWriter {
       model: servedName(this.#api),
       choices: choices.map(({ index, text, likelihoods, finish, tokenIds }) => ({
         index,
-        message: assistantMessage(this.#role(), this.#echoed() + text),
+        message: this.#message(text),
         logprobs: logprobs === null ? null : this.#logprobs(likelihoods, logprobs),
-        finish_reason: finish.reason,
+        finish_reason: this.#reasonOf(finish.reason, text),
         stop_reason: finish.stopReason,
         token_ids: delivery.returnsIds ? tokenIds : null,
         routed_experts: null,
@@ -192,6 +214,11 @@ class ChatWriter {
       ec_transfer_params: null,
       metrics: null,
     };
+  }
+
+  #message(text: string): object {
+    if (!this.#parses) return assistantMessage(this.#role(), this.#echoed() + text);
+    return parsedMessage(this.#role(), text, this.#head.id.slice(-8));
   }
 
   #chunkHead(): object {
@@ -223,6 +250,18 @@ export const assistantMessage = (role: string, content: string): object => ({
   function_call: null,
   reasoning: null,
 });
+
+/** As a whole, the blank lines around thoughts and calls are nobody's content. */
+export function parsedMessage(role: string, text: string, id: string): object {
+  const { reasoning, content, ...rest } = deltaBetween(parseMarkup(''), parseMarkup(text), id);
+  const said = typeof content === 'string' ? content.trim() : '';
+  return {
+    ...assistantMessage(role, ''),
+    content: said === '' ? null : said,
+    ...rest,
+    reasoning: reasoning ?? null,
+  };
+}
 
 const continuousUsage = (promptTokens: number, completionTokens: number): object => ({
   ...usageOf(promptTokens, completionTokens),

@@ -5,12 +5,13 @@
  */
 import { nowSeconds, servedName, usageOf, verifyModel, type Api } from './api.ts';
 import { Fields, isObject, type Json, type JsonObject } from './body.ts';
-import { assistantMessage } from './chat.ts';
+import { assistantMessage, parsedMessage } from './chat.ts';
 import { stateOf, tell, type StreamState, type TextOptions } from './derender-state.ts';
 import type { Exchange } from './exchange.ts';
 import { renamedLogprobs } from './logprobs.ts';
 import { badRequest } from './refusal.ts';
 import { verifyTokenIds } from './sampling.ts';
+import { deltaBetween, parseMarkup } from './markup.ts';
 import { decode } from './vocabulary.ts';
 
 type Told = {
@@ -25,14 +26,15 @@ type Told = {
 export async function derenderChat(api: Api, exchange: Exchange): Promise<void> {
   const body = await exchange.json();
   verifyModel(api, body);
-  const { hasParser } = api.settings;
+  const { hasParser, markup } = api.settings;
   if (hasParser && !isObject(body['chat_request']))
     throw badRequest(
       'chat_request is required when a tool or reasoning parser is configured because plain detokenization would ' +
         'leak raw parser markup into content.',
     );
   // Rendered for parsers, a request shows special tokens: the end of the turn leaks into the text.
-  if (body['stream'] === true) exchange.respond(200, chatChunk(api, body, { skipSpecial: !hasParser }));
+  if (body['stream'] === true && hasParser && markup) exchange.respond(200, parsedChunk(api, body));
+  else if (body['stream'] === true) exchange.respond(200, chatChunk(api, body, { skipSpecial: !hasParser }));
   else exchange.respond(200, wholeChat(api, body, { skipSpecial: !hasParser }));
 }
 
@@ -42,7 +44,7 @@ export async function derenderCompletion(api: Api, exchange: Exchange): Promise<
   exchange.respond(200, body['stream'] === true ? completionChunk(api, body) : wholeCompletion(api, body));
 }
 
-function chatChunk(api: Api, body: JsonObject, options: TextOptions): object {
+function chatChunk(api: Api, body: JsonObject, options: TextOptions) {
   const { id, told, state } = tellChunk(body, options);
   const delta = (first: boolean, text: string): object => ({
     role: first ? 'assistant' : null,
@@ -71,6 +73,42 @@ function chatChunk(api: Api, body: JsonObject, options: TextOptions): object {
   };
   return { chunk, stream_state: { ...state, role_sent: true } };
 }
+
+/** With parsers all earlier ids are read again at each call, and what is told is what the new ones make of them. */
+function parsedChunk(api: Api, body: JsonObject): object {
+  const before = stateOf(body);
+  const { chunk, stream_state: state } = chatChunk(
+    api,
+    { ...body, stream_state: null },
+    { skipSpecial: false },
+  );
+  const choices = choicesIn(responseIn(body, 'generate_chunk'));
+  const added = choices.flatMap(idsIn);
+  const ids = [...before.output_token_ids, ...added];
+  const [past, now] = [before.output_token_ids, ids].map((list) => parseMarkup(wholeText(list)));
+  const told = { role: before.role_sent ? null : 'assistant', content: null, reasoning: null };
+  const isCalling = now!.calls.length > 0;
+  return {
+    chunk: {
+      ...chunk,
+      choices: chunk.choices.map((choice) => ({
+        ...choice,
+        delta: { ...told, ...deltaBetween(past!, now!, `${ids.length}`) },
+        finish_reason: isCalling && choice.finish_reason === 'stop' ? 'tool_calls' : choice.finish_reason,
+      })),
+    },
+    stream_state: {
+      ...state,
+      ...{ prev_tokens: [], prefix_offset: 0, read_offset: 0, role_sent: true, tools_streamed: isCalling },
+      output_token_ids: ids,
+      output_chunk_lens: [...before.output_chunk_lens, added.length],
+    },
+  };
+}
+
+/** Without the beginning of a character at its end. */
+const wholeText = (ids: readonly number[]): string =>
+  decode(ids, { skipSpecial: false }).replace(/\uFFFD+$/, '');
 
 function completionChunk(api: Api, body: JsonObject): object {
   const { id, told, state } = tellChunk(body, { skipSpecial: true });
@@ -122,7 +160,9 @@ function wholeChat(api: Api, body: JsonObject, options: TextOptions): object {
     model: servedName(api),
     choices: told.map(({ index, text, logprobs, finishReason, stopReason }) => ({
       index,
-      message: assistantMessage('assistant', text),
+      message: api.settings.markup
+        ? parsedMessage('assistant', text, String(response['request_id'] ?? '').slice(-8))
+        : assistantMessage('assistant', text),
       logprobs,
       finish_reason: finishReason,
       stop_reason: stopReason,

@@ -6,6 +6,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { CoreNews, CoreOrder, CoreSettings, PauseMode } from './core-messages.ts';
 import { Choice, Generation, type ChoiceRequest, type Consumer, type Finish } from './generation.ts';
+import { markupAfter } from './markup.ts';
 import type { Metrics } from './metrics.ts';
 import { Refusal } from './refusal.ts';
 import type { Report, SequenceOrder } from './scheduler.ts';
@@ -22,6 +23,8 @@ export class Engine {
   readonly #metrics: Metrics;
   /** See `EngineSettings.seed`. */
   readonly #seed: number | null;
+  /** See `EngineSettings.markup`. */
+  readonly #markup: boolean;
   readonly #underWay = new Map<number, UnderWay>();
   readonly #generations = new Set<Generation>();
   readonly #toFlush = new Set<Generation>();
@@ -38,11 +41,13 @@ export class Engine {
       readonly command: Command;
       readonly env: Readonly<Record<string, string | undefined>>;
       readonly seed: number | null;
+      readonly markup: boolean;
     },
     metrics: Metrics,
   ) {
     this.#metrics = metrics;
     this.#seed = options.seed;
+    this.#markup = options.markup;
     this.#child = spawn(options.command.command, options.command.args, {
       env: options.env,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -104,6 +109,7 @@ export class Engine {
       logitBias: sampling.logitBias,
       allowed: sampling.allowed,
       forced: sampling.forced,
+      taught: this.#markup ? markupAfter(request.promptIds) : [],
     };
   }
 

@@ -21,6 +21,8 @@ export type EngineSettings = {
   readonly scaleOut: boolean;
   readonly autoTools: boolean;
   readonly hasParser: boolean;
+  /** The model thinks and calls, and the parsers make something of it. */
+  readonly markup: boolean;
   readonly requestIdHeaders: boolean;
   readonly promptTokenDetails: boolean;
   readonly apiKeys: readonly string[];
@@ -53,6 +55,7 @@ const options = {
   'enable-auto-tool-choice': flag,
   'tool-call-parser': text,
   'reasoning-parser': text,
+  markup: flag,
   'enable-request-id-headers': flag,
   'enable-prompt-tokens-details': flag,
   'api-key': { type: 'string', multiple: true },
@@ -104,6 +107,7 @@ export function readFlags(
     scaleOut: given.has('enable-scale-out'),
     autoTools: given.has('enable-auto-tool-choice') && given.text('tool-call-parser') !== null,
     hasParser: given.text('tool-call-parser') !== null || given.text('reasoning-parser') !== null,
+    markup: given.has('markup'),
     requestIdHeaders: given.has('enable-request-id-headers'),
     promptTokenDetails: given.has('enable-prompt-tokens-details'),
     apiKeys: given.texts('api-key') ?? (envKey === undefined ? [] : [envKey]),

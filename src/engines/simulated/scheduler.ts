@@ -37,6 +37,8 @@ export type SequenceOrder = {
   readonly allowed: readonly number[] | null;
   /** What a grammar forces as the first tokens of the output, before the end of the turn. Null: no grammar. */
   readonly forced: readonly number[] | null;
+  /** What the model was taught to say first; what a grammar forces goes before it. */
+  readonly taught: readonly number[];
 };
 
 export type FinishReason = 'stop' | 'length' | 'abort';
@@ -175,6 +177,8 @@ export class Scheduler {
 function steer({ order, context, counts, drawn }: Sequence): readonly Candidate[] {
   const forced = drawn === order.forced?.length ? eosId : order.forced?.[drawn];
   if (forced !== undefined) return [foreign(forced)];
+  const taught = order.forced === null ? order.taught[drawn] : undefined;
+  if (taught !== undefined) return [foreign(taught)];
   const usual = candidatesAt(context);
   const banned = drawn < order.minTokens ? new Set([eosId, ...order.stopTokenIds]) : null;
   if (order.allowed === null && order.logitBias.length === 0 && counts === null && banned === null)

@@ -52,7 +52,7 @@ export const engineArgs = (suite: Suite): string =>
   [
     `--token-ms ${load.tokenMs}`,
     ...(suite === 'mixed'
-      ? ['--enable-auto-tool-choice --tool-call-parser hermes --reasoning-parser qwen3']
+      ? ['--enable-auto-tool-choice --tool-call-parser hermes --reasoning-parser qwen3 --markup']
       : []),
   ].join(' ');
 

@@ -20,6 +20,7 @@ const order: SequenceOrder = {
   logitBias: [],
   allowed: null,
   forced: null,
+  taught: [],
 };
 
 type Outcome = { readonly ids: readonly number[]; readonly end: unknown };
