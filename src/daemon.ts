@@ -13,6 +13,7 @@ import { openEngineHost, type EngineHost } from './engines/host.ts';
 import { simulatedSpec } from './engines/simulated.ts';
 import { engineSocket, type EngineSpec } from './engines/spec.ts';
 import { vllmSpec } from './engines/vllm.ts';
+import { openAccounts } from './gateway/accounts.ts';
 import { openInlet } from './gateway/peer.ts';
 import { openGateway } from './gateway/server.ts';
 import { issueCertificate } from './mtls/certificate.ts';
@@ -188,7 +189,13 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
   const credentials = await issueCertificate(self.identity);
   const pools = openPeerPools(credentials);
   opened.defer(() => pools.close());
-  const inlet = openInlet({ serving: node.serving, engine: () => engine?.dispatcher ?? null });
+  const dispatcherTo = (member: MemberId): ReturnType<typeof wayTo> => wayTo(member, { node, engine, pools });
+  const accounts = openAccounts({
+    ...{ self: node.serving.self, clock, dispatcherTo },
+    others: () => node.cluster.members().flatMap(({ id, health }) => (health === 'alive' ? [id] : [])),
+  });
+  opened.defer(() => accounts.close());
+  const inlet = openInlet({ serving: node.serving, engine: () => engine?.dispatcher ?? null, accounts });
   const listener = await listenPeers(
     {
       credentials,
@@ -233,7 +240,8 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
     },
     {
       serving: node.serving,
-      dispatcherTo: (member) => wayTo(member, { node, engine, pools }),
+      dispatcherTo,
+      accounts,
       clock,
       rng: { seed: seedFrom(self.id) },
       metrics: telemetry.metrics,

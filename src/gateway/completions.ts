@@ -8,16 +8,19 @@ import type { Serving } from '../node/serving.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import type { Refusal } from '../stream/refusal.ts';
 import { isJson, namedInJson, notJson } from './body.ts';
+import type { Entrance } from './entrance.ts';
 import { engineHeaders } from './headers.ts';
 import { openIntake, refuse } from './intake.ts';
 import { withModels } from './models.ts';
-import { clientAt, type Outlet } from './outlet.ts';
+import { clientAt } from './outlet.ts';
 import { notAdmitted, reply, type Reply } from './reply.ts';
+import type { About } from './routes.ts';
 
 export function openCompletions(options: {
   readonly generations: Generations;
   readonly bodyBytesMax: number;
   readonly models: Serving['models'];
+  readonly entrance: Entrance;
 }) {
   const { generations, models } = options;
   const intake = openIntake(options.bodyBytesMax);
@@ -26,7 +29,7 @@ export function openCompletions(options: {
     endpoint: Endpoint,
     request: IncomingMessage,
     response: ServerResponse,
-    about: { readonly outlet: Outlet; readonly id: string },
+    about: About,
   ): Promise<void> {
     const refusal = refusalOf(request);
     if (refusal !== null) return refuse(request, response, refusal);
@@ -35,12 +38,18 @@ export function openCompletions(options: {
     const raw = bytes.toString('utf8');
     const named = namedInJson(raw);
     if ('status' in named) return reply(response, named);
-    const { id, outlet } = about;
+    const { id, outlet, key } = about;
     const asked = { endpoint, ...named, raw };
     const headers = engineHeaders(request.headers, id);
     const client = clientAt(outlet);
     const told = { ...client, refuse: (refusal: Refusal) => client.refuse(withModels(refusal, models())) };
-    const ended = generations.begin(asked, told, { id, headers });
+    const ended = options.entrance.enter(
+      { key, ...named, headers: request.headers, characters: raw.length },
+      {
+        go: (spent) => generations.begin(asked, told, { id, headers, spent }),
+        refuse: (refusal) => reply(response, refusal),
+      },
+    );
     response.on('close', ended);
   }
 

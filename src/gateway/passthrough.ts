@@ -11,10 +11,12 @@ import { promptOf } from '../node/prompt.ts';
 import type { Serving } from '../node/serving.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { isForm, isJson, namedInForm, namedInJson, notForm, notJson } from './body.ts';
+import type { Entrance } from './entrance.ts';
 import { anthropicVersion, engineHeaders } from './headers.ts';
 import { openIntake, refuse } from './intake.ts';
 import { Passing } from './passing.ts';
 import { notAdmitted, reply, type Reply } from './reply.ts';
+import type { About } from './routes.ts';
 import { needsMemory } from './surface.ts';
 
 type PassthroughPorts = {
@@ -22,6 +24,7 @@ type PassthroughPorts = {
   readonly generations: Generations;
   readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
   readonly clock: Clock;
+  readonly entrance: Entrance;
 };
 
 export function openPassthrough(
@@ -50,7 +53,7 @@ export function openPassthrough(
     call: { readonly path: string; readonly kind: 'json' | 'form' },
     request: IncomingMessage,
     response: ServerResponse,
-    about: { readonly id: string },
+    about: About,
   ): Promise<void> {
     const { path, kind } = call;
     const type = request.headers['content-type'] ?? '';
@@ -65,15 +68,23 @@ export function openPassthrough(
     const passed = { ...engineHeaders(request.headers, about.id), ...anthropicVersion(request.headers) };
     const headers = { ...passed, 'content-type': type };
     const asked = { path, model: named.model, bytes, headers, prompt: promptOf(named.body) };
+    const ended = ports.entrance.enter(
+      { key: about.key, ...named, headers: request.headers, characters: kind === 'json' ? bytes.length : 0 },
+      { go: () => begin(asked, response), refuse: (refusal) => reply(response, refusal) },
+    );
+    response.on('close', ended);
+  }
+
+  function begin(asked: ConstructorParameters<typeof Passing>[0], response: ServerResponse): () => void {
     const left = serving.entered();
     const passing = new Passing(asked, response, ports);
     open.add(passing);
-    response.on('close', () => {
+    passing.begin();
+    return () => {
       passing.close();
       open.delete(passing);
       left();
-    });
-    passing.begin();
+    };
   }
 
   return {

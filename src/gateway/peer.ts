@@ -9,6 +9,7 @@ import { lossOf, openPassages, type Passage } from '../node/passages.ts';
 import type { Serving } from '../node/serving.ts';
 import { unreachable } from '../std/assert.ts';
 import { complaintJson } from '../stream/answer.ts';
+import { usePath, type Accounts } from './accounts.ts';
 import {
   anthropicVersion,
   engineHeaders,
@@ -49,6 +50,7 @@ export function openInlet(ports: {
   readonly serving: Serving;
   /** Connections to the local engine; null: there is none. */
   readonly engine: () => Dispatcher | null;
+  readonly accounts: Pick<Accounts, 'hear'>;
 }): Inlet {
   const { serving } = ports;
   const intake = openIntake(bodyBytesMax);
@@ -57,10 +59,19 @@ export function openInlet(ports: {
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const path = request.url ?? '';
+    if (path === usePath && request.method === 'POST') return void hear(request, response);
     const method = Object.hasOwn(enginePaths, path) ? enginePaths[path] : undefined;
     if (method === undefined) return reply(response, notFound(path));
     if (method !== request.method) return reply(response, wrongMethod(request.method ?? '', method));
     void pass(request, response, { method, path: path.slice('/engine'.length) });
+  }
+
+  /** What another node's clients used. */
+  async function hear(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await intake.read(request, response);
+    if (body === null) return;
+    ports.accounts.hear(body.toString('utf8'));
+    if (!response.destroyed) response.writeHead(204).end();
   }
 
   async function pass(

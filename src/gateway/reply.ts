@@ -58,6 +58,20 @@ export const busy = (message: string, code: string, retryAfterMs: number): Reply
   headers: retryAfter(retryAfterMs),
 });
 
+/** A limit of the client's key, or too many of its requests that wait. */
+export const tooMany = (what: 'requests' | 'tokens' | 'places', retryAfterMs: number): Reply => {
+  const message =
+    what === 'places'
+      ? 'Too many requests wait for this model.'
+      : `The limit of ${what} per minute of this API key is reached.`;
+  const code = what === 'places' ? 'overloaded' : 'rate_limit_exceeded';
+  return {
+    status: 429,
+    complaint: { message, type: 'rate_limit_error', param: null, code },
+    headers: retryAfter(retryAfterMs),
+  };
+};
+
 type NotOpen = Extract<ReturnType<Generations['admission']>, { readonly open: false }>;
 
 export const notAdmitted = ({ reason, retryAfterMs }: NotOpen): Reply =>

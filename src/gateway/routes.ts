@@ -1,10 +1,12 @@
 /** What may be asked of the API, of whom, and in which words it is refused otherwise. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ApiKey } from '../node/api-key.ts';
 import type { Generations } from '../node/generations.ts';
 import type { Serving } from '../node/serving.ts';
 import type { WallTime } from '../std/time.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import { openCompletions } from './completions.ts';
+import type { Entrance } from './entrance.ts';
 import { refuse } from './intake.ts';
 import { unauthorized, type KeyTable } from './keys.ts';
 import { listedModels } from './models.ts';
@@ -13,14 +15,15 @@ import type { openPassthrough } from './passthrough.ts';
 import { busy, notFound, reply, replyJson, wrongMethod } from './reply.ts';
 import { formPaths, jsonPaths } from './surface.ts';
 
-type About = { readonly outlet: Outlet; readonly id: string };
+/** `key`: null where the API is open, or this part of it. */
+export type About = { readonly outlet: Outlet; readonly id: string; readonly key: ApiKey | null };
 type Route = (request: IncomingMessage, response: ServerResponse, about: About) => void;
 
 /** For load balancers and scrapers, who have no key and learn nothing of anybody's requests. */
 const open: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
 export type Routes = {
-  answer(request: IncomingMessage, response: ServerResponse, about: About): void;
+  answer(request: IncomingMessage, response: ServerResponse, about: Omit<About, 'key'>): void;
   /** The route's name for the metrics: few, whatever is asked for. */
   nameOf(request: IncomingMessage): string;
 };
@@ -29,6 +32,7 @@ export function openRoutes(options: {
   readonly serving: Serving;
   readonly generations: Generations;
   readonly bodyBytesMax: number;
+  readonly entrance: Entrance;
   readonly passthrough: ReturnType<typeof openPassthrough>;
   readonly metrics: () => Promise<string>;
   readonly startedAt: WallTime;
@@ -72,7 +76,7 @@ export function openRoutes(options: {
         const keys = open.has(path) ? null : options.keys();
         const key = keys?.holderOf(request.headers) ?? null;
         if (keys !== null && key === null) return refuse(request, response, unauthorized(request.headers));
-        return route(request, response, about);
+        return route(request, response, { ...about, key });
       }
       return refuse(request, response, wrongMethod(method, Object.keys(methods).join(', ')));
     },

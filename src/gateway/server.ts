@@ -19,7 +19,9 @@ import type { Serving } from '../node/serving.ts';
 import { Failure } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
+import type { Accounts } from './accounts.ts';
 import { openCors } from './cors.ts';
+import { openEntrance } from './entrance.ts';
 import { requestIdHeader, requestIdOf } from './headers.ts';
 import type { KeyTable } from './keys.ts';
 import { legsBy } from './leg.ts';
@@ -54,6 +56,8 @@ type GatewayPorts = {
   readonly metrics: () => Promise<string>;
   /** null: the API is open to all. */
   readonly keys: () => KeyTable | null;
+  /** What the keys use, here and everywhere. */
+  readonly accounts: Accounts;
 };
 
 export type Gateway = {
@@ -89,9 +93,19 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
   const generations = openGenerations({ serving, openLeg, clock, rng });
   const outlets = watchOutlets();
   const { bodyBytesMax, formBytesMax } = options;
-  const passthrough = openPassthrough(options, { serving, generations, dispatcherTo, clock });
+  const entrance = openEntrance({ accounts: ports.accounts, serving, clock });
+  const passthrough = openPassthrough(options, { serving, generations, dispatcherTo, clock, entrance });
   const startedAt = clock.wallNow();
-  const routes = openRoutes({ serving, generations, passthrough, bodyBytesMax, metrics, startedAt, keys });
+  const routes = openRoutes({
+    serving,
+    generations,
+    entrance,
+    passthrough,
+    bodyBytesMax,
+    metrics,
+    startedAt,
+    keys,
+  });
 
   const cors = openCors(options.corsOrigins);
 
@@ -129,6 +143,7 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
       await closed(server, generations.cut, signal);
       outlets.close();
       passthrough.close();
+      entrance.close();
       generations.close();
     },
   };

@@ -150,6 +150,22 @@ export const facts = {
       labels: ['route', 'status'],
     },
   },
+  'request.limited': {
+    level: 'debug',
+    counter: {
+      name: 'synkti_requests_limited_total',
+      help: 'Requests refused because their key was over a limit, by limit.',
+      labels: ['what'],
+    },
+  },
+  'request.unplaced': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_requests_unplaced_total',
+      help: 'Requests that waited for room at a model and found none, by reason.',
+      labels: ['why'],
+    },
+  },
   'request.cut': {
     level: 'warn',
     counter: {

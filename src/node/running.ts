@@ -43,7 +43,17 @@ export type RunningPorts = {
 };
 
 /** `id`: for the log. `headers`: what the engine gets to see. */
-export type About = { readonly id: string; readonly headers: Readonly<Record<string, string>> };
+export type About = {
+  readonly id: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Told the tokens of the answer when it is over, where they are known. */
+  readonly spent?: (tokens: number) => void;
+};
+
+/** One of them ends every answer that began. */
+const endings: ReadonlySet<string> = new Set([
+  ...['stream.finished', 'stream.failed', 'stream.abandoned', 'stream.entryLost'],
+]);
 
 export class Running {
   readonly #ports: RunningPorts;
@@ -120,6 +130,7 @@ export class Running {
         return this.#client.refuse(effect.refusal);
       case 'fact':
         if (effect.fact.fact === 'stream.finished') this.#judge(false);
+        if ('tokens' in effect.fact && endings.has(effect.fact.fact)) this.#settle(effect.fact.tokens);
         return this.#ports.serving.report({ ...effect.fact, request: this.#about.id });
     }
   }
@@ -160,6 +171,11 @@ export class Running {
     if (isFailure(news)) this.#ports.judge({ member: opened.member, failed: true, begunAt: opened.begunAt });
     if (news.type !== 'item' && news.type !== 'answered') opened.end();
     this.#driven.deliver(eventOf(news, leg));
+  }
+
+  /** Nothing is counted of what is passed on untouched. */
+  #settle(tokens: number): void {
+    if (tokens > 0) this.#about.spent?.(tokens);
   }
 
   #judge(failed: boolean): void {

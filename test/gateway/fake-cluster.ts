@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Pool, type Dispatcher } from 'undici';
+import { openAccounts, type Accounts } from '../../src/gateway/accounts.ts';
 import { openGateway, type Gateway } from '../../src/gateway/server.ts';
 import type { KeyTable } from '../../src/gateway/keys.ts';
 import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
@@ -40,6 +41,7 @@ export class FakeNode {
   readonly sent = new Map<MemberId, number>();
   gateway!: Gateway;
   inlet!: Inlet;
+  accounts!: Accounts;
   peerPort = 0;
   readonly pools = new Map<MemberId, Pool>();
   peerServer!: Server;
@@ -118,7 +120,12 @@ export class FakeCluster implements AsyncDisposable {
     const node = new FakeNode(memberId(name), engine);
     const serving = this.#servingOf(node);
     const dispatcherTo = (member: MemberId): Dispatcher | null => this.#poolTo(node, member);
-    node.inlet = openInlet({ serving, engine: () => dispatcherTo(node.id) });
+    node.accounts = openAccounts({
+      ...{ self: node.id, clock: systemClock, dispatcherTo },
+      others: () => this.nodes.flatMap(({ id }) => (id === node.id ? [] : [id])),
+    });
+    const { accounts } = node;
+    node.inlet = openInlet({ serving, engine: () => dispatcherTo(node.id), accounts });
     node.peerServer = createServer((request, response) => node.inlet.onRequest(request, response));
     await new Promise<void>((resolve) => node.peerServer.listen(0, '127.0.0.1', resolve));
     node.peerPort = (node.peerServer.address() as AddressInfo).port;
@@ -131,6 +138,7 @@ export class FakeCluster implements AsyncDisposable {
         rng: { seed: this.nodes.length + 1 },
         metrics: () => Promise.resolve('synkti_members 1\n'),
         keys: () => this.#options.keys,
+        accounts,
       },
     );
     this.nodes.push(node);
@@ -196,6 +204,7 @@ export class FakeCluster implements AsyncDisposable {
     for (const node of this.nodes) {
       await node.gateway.close(AbortSignal.abort());
       node.inlet.close();
+      node.accounts.close();
       await new Promise((resolve) => {
         node.peerServer.close(resolve);
         node.peerServer.closeAllConnections();

@@ -17,6 +17,7 @@ const floors: Readonly<Record<string, number>> = {
   journal: 1,
   drain: 1,
   spot: 1,
+  admission: 1,
   lease: 1,
   node: 2,
   gateway: 3,

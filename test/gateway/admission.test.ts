@@ -1,0 +1,95 @@
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { hash } from 'node:crypto';
+import { test } from 'node:test';
+import { keyTable } from '../../src/gateway/keys.ts';
+import { FakeCluster, until } from './fake-cluster.ts';
+
+const keyOf = (name: string, requestsPerMinute: number | null, tokensPerMinute: number | null = null) => ({
+  name,
+  sha256: hash('sha256', `sk-${name}`, 'hex'),
+  limits: { requestsPerMinute, tokensPerMinute },
+});
+
+function ask(cluster: FakeCluster, node: number, key: string, sent: object = {}): Promise<Response> {
+  return fetch(`${cluster.get(node).url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer sk-${key}` },
+    body: JSON.stringify({ model: 'tiny', messages: [{ role: 'user', content: 'count' }], ...sent }),
+  });
+}
+
+const codeOf = async (response: Response): Promise<unknown> =>
+  ((await response.json()) as { error: { code: string } }).error.code;
+
+test('what a key used at one node counts at every other, and who is over is told when to come back', async () => {
+  await using cluster = await FakeCluster.of(3, { keys: keyTable([keyOf('a', 4), keyOf('b', null)]) });
+  const answered = async (node: number): Promise<boolean> => (await ask(cluster, node, 'a')).status === 200;
+  let admitted = 0;
+  const deadline = performance.now() + 20_000;
+  while (admitted < 4 && performance.now() < deadline) {
+    if (await answered(admitted % 2)) admitted += 1;
+    else await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  equal(admitted, 4);
+  // Node 2 has seen no request of this key, only heard of them.
+  let refused = await ask(cluster, 2, 'a');
+  while (refused.status === 200 && performance.now() < deadline) refused = await ask(cluster, 2, 'a');
+  equal(refused.status, 429);
+  ok(Number(refused.headers.get('retry-after')) >= 1);
+  equal(await codeOf(refused), 'rate_limit_exceeded');
+  equal((await ask(cluster, 2, 'b')).status, 200);
+});
+
+test('tokens are counted as they came, not as they were expected', async () => {
+  // A prompt of some 20 tokens and 256 for an answer that turns out to have 21.
+  await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null, 600)]) });
+  const statuses: number[] = [];
+  for (let i = 0; i < 6; i++) statuses.push((await ask(cluster, 0, 'a')).status);
+  deepEqual(statuses, [200, 200, 200, 200, 200, 200]);
+  const many = await ask(cluster, 0, 'a', { messages: [{ role: 'user', content: 'x'.repeat(4_000) }] });
+  equal(many.status, 429);
+});
+
+test('while every engine has a long queue requests wait here, and the more urgent go first', async () => {
+  await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null), keyOf('b', null)]) });
+  const node = cluster.get(0);
+  node.heard.set(node.id, { running: 32, waiting: 40 });
+  const send = (key: string, name: string, priority: number): Promise<Response> =>
+    ask(cluster, 0, key, { priority, user: name });
+  const answers: Promise<Response>[] = [];
+  for (const [key, name, priority] of [
+    ['a', 'a1', 0],
+    ['a', 'a2', 0],
+    ['b', 'b1', 0],
+    ['b', 'late', 9],
+    ['a', 'urgent', -1],
+  ] as const) {
+    answers.push(send(key, name, priority));
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+  equal(node.engine.asked.length, 0);
+  node.heard.set(node.id, { running: 0, waiting: 0 });
+  for (const answer of await Promise.all(answers)) equal(answer.status, 200);
+  const order = node.engine.asked.map(({ body }) => body['user']);
+  deepEqual(order, ['urgent', 'b1', 'a1', 'a2', 'late']);
+});
+
+test('a client that leaves while it waits is asked of nobody', async () => {
+  await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null)]) });
+  const node = cluster.get(0);
+  node.heard.set(node.id, { running: 32, waiting: 40 });
+  const abort = new AbortController();
+  const gone = fetch(`${node.url}/v1/embeddings`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: 'Bearer sk-a' },
+    body: JSON.stringify({ model: 'tiny', input: 'x' }),
+    signal: abort.signal,
+  }).catch(() => null);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  abort.abort();
+  await gone;
+  await until(() => node.named('request.answered').length === 1, 'the request is over');
+  node.heard.set(node.id, { running: 0, waiting: 0 });
+  equal((await ask(cluster, 0, 'a')).status, 200);
+  equal(node.engine.asked.length, 1);
+});
