@@ -92,6 +92,9 @@ export function tally(poll: Poll, mayVote: (by: MemberId) => boolean, now: Insta
   return count;
 }
 
+/** Fewer where there are fewer observers. */
+export const refusalsToDie = 2;
+
 /**
  * Two kernels that say that nobody listens, or more than half of the observers to whom nobody answers: with one that
  * lies among them, half are still honest. Up to three observers, all of them. `slow` never adds to it.
@@ -99,7 +102,15 @@ export function tally(poll: Poll, mayVote: (by: MemberId) => boolean, now: Insta
 export function isFatal({ refused, timeout }: Tally, observers: number): boolean {
   if (observers === 0) return false;
   const enough = observers <= 3 ? observers : Math.floor(observers / 2) + 1;
-  return refused >= Math.min(2, observers) || refused + timeout >= enough;
+  return refused >= Math.min(refusalsToDie, observers) || refused + timeout >= enough;
+}
+
+/** Whether others have said enough for anybody to hold it dead. */
+export function isRefusedByOthers(poll: Poll, self: MemberId, now: Instant): boolean {
+  let count = 0;
+  for (const [by, { evidence, until }] of poll.ballots)
+    if (by !== self && evidence === 'refused' && now < until) count++;
+  return count >= refusalsToDie;
 }
 
 /** When what this poll says changes by itself. */

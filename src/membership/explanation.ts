@@ -1,3 +1,4 @@
+import { isRefusedByOthers } from './ballots.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
 import type { Evidence } from './events.ts';
@@ -10,6 +11,13 @@ export const byPeerId = (state: State, peerId: string): Member | undefined =>
   state.memberByPeerId.get(peerId);
 
 export const memberOf = (state: State, id: MemberId): Member | undefined => state.members.get(id);
+
+/** It is dead by the word of others, so that no further vote on it says anything new. */
+export function isSettled(state: State, id: MemberId, now: Instant): boolean {
+  const member = state.members.get(id);
+  if (member?.health !== 'dead' || member.poll === null) return false;
+  return isRefusedByOthers(member.poll, state.self.id, now);
+}
 
 /** Everyone else, in the order in which they were bound. */
 export const members = (state: State): IterableIterator<Member> => state.members.values();

@@ -19,7 +19,7 @@
  * live for two seconds, and observers that each repeat theirs in a rhythm of their own would never meet.
  */
 import { after, instant, never, type Instant } from '../std/time.ts';
-import { hardMs, isHard, slowMs } from './ballots.ts';
+import { hardMs, isHard, isRefusedByOthers, refusalsToDie, slowMs } from './ballots.ts';
 import type { Effect, Evidence, Outcome } from './events.ts';
 import { castVote, observersIn, rouse, take, type State } from './state.ts';
 import type { Member } from './member.ts';
@@ -42,6 +42,9 @@ const slowGap = { baseMs: 2_000, capMs: 16_000 };
 const slowTellMs = 850;
 const slowProbeMsMax = 512_000;
 const calmMs = 64_000;
+/** By then the word of the first two has come, on a machine that is not starved. */
+const turnMs = 30;
+const perRankMs = 15;
 /** Some observers repeat their votes on a dead subject so many times for those who missed the first. */
 const lingerVotes = 2;
 /** As many as make a death. */
@@ -170,12 +173,15 @@ export function tell(state: State, watch: Watch, now: Instant, effects: Effect[]
   if (finding === null || role === 'doubting' || !state.self.voter) return;
   // Whoever never let us in may not know us yet.
   if (finding === 'slow' && !(member.met && isDesignated(state, member))) return;
-  if (member.health === 'dead' && !isReminder(state, member, now)) return void watch.votesLeft--;
+  const isTold =
+    finding !== 'refused' || (member.poll !== null && isRefusedByOthers(member.poll, state.self.id, now));
+  if (member.health === 'dead' && isTold && !isReminder(state, member, now)) return void watch.votesLeft--;
   const saidAt = after(member.heardAt, slowTellMs);
   if (finding === 'slow' && now < saidAt) {
     watch.tellAt = saidAt;
     return rouse(state, saidAt);
   }
+  if (finding === 'refused' && waitsItsTurn(state, watch, now, effects)) return;
   const damp = watch.damps[finding];
   const mayAt = after(damp.at, damp.gapMs);
   if (watch.early === 'probing') {
@@ -193,6 +199,23 @@ export function tell(state: State, watch: Watch, now: Instant, effects: Effect[]
   watch.told = { evidence: finding, at: now };
   watch.votesLeft--;
   publish(state, member, finding, now, effects);
+}
+
+/**
+ * Two refusals are a death, and each word about it costs every member more than all of the probes: so the first two
+ * observers speak at once, and the others only if that was not enough. What we found ourselves counts for us all the same.
+ */
+function waitsItsTurn(state: State, watch: Watch, now: Instant, effects: Effect[]): boolean {
+  const { member, foundAt } = watch;
+  const rank = observersIn(state, member).indexOf(state.self);
+  const turnAt = rank < refusalsToDie ? foundAt : after(foundAt, turnMs + rank * perRankMs);
+  if (now >= turnAt) return false;
+  watch.tellAt = turnAt;
+  rouse(state, turnAt);
+  const { vote } = castVote(state, member, 'refused', now);
+  count(state, member, { by: state.self.id, vote, castAt: now }, now);
+  judge(state, member, now, effects);
+  return true;
 }
 
 /** Another observer says what we found as well: said together it counts. */

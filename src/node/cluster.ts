@@ -11,7 +11,7 @@
 import * as discovery from '../discovery/discovery.ts';
 import type { Effect as DiscoveryEffect, Event as DiscoveryEvent } from '../discovery/events.ts';
 import * as detector from '../membership/detector.ts';
-import { byPeerId, linked, memberOf, members } from '../membership/explanation.ts';
+import { byPeerId, isSettled, linked, memberOf, members } from '../membership/explanation.ts';
 import type { Effect as MembershipEffect, Event as MembershipEvent } from '../membership/events.ts';
 import * as detection from '../membership/state.ts';
 import type { Member } from '../membership/member.ts';
@@ -352,6 +352,7 @@ export class Cluster implements ClusterPort {
     return {
       seal,
       member: (peerId) => byPeerId(this.#membership.state(), peerId),
+      isSettled: (id) => isSettled(this.#membership.state(), id, this.#ports.clock.now()),
       membership: (event) => this.#membership.deliver(event),
       registry: (event) => this.#registry.deliver(event),
       agrees: (hash) => records.isAgreed(this.#registry.state(), hash),

@@ -18,6 +18,8 @@ import type { MemberLoad } from './serving.ts';
 export type Ears = {
   readonly seal: Seal;
   readonly member: (peerId: string) => { readonly id: MemberId; readonly voter: boolean } | undefined;
+  /** No further vote on it says anything new: that saves looking at signatures. */
+  readonly isSettled: (id: MemberId) => boolean;
   readonly membership: (event: MembershipEvent) => void;
   readonly registry: (event: RegistryEvent) => void;
   /** A beat with this hash is nothing new to the registry. */
@@ -91,6 +93,7 @@ function onDirect(
 
 /** Whoever passes it on need not be trusted: it counts as its voter's. */
 function onVote(sealed: SealedVote, ears: Ears): void {
+  if (ears.isSettled(sealed.vote.subject)) return;
   const voter = ears.member(sealed.by);
   if (voter?.voter !== true || !isVoters(sealed, ears.seal)) return;
   ears.membership({ type: 'voted', by: voter.id, vote: sealed.vote });

@@ -41,6 +41,20 @@ test('three nodes hear the gossip of each, under the name of its author, whoever
   }
 });
 
+test('gossip streams are opened when one side wants them, also on connections that stand', async () => {
+  const [a, b] = [await startPeer('127.0.0.1', 0, false), await startPeer('127.0.0.1', 0, false)];
+  running.push(a, b);
+  await dial(a, b);
+  await until('both connected', () => linked(a, b));
+  a.network.gossip(bytes('too early'));
+  ok(a.network.send(b.peerId, bytes('after it')));
+  await until('heard', () => b.heard.length > 0);
+  a.network.openGossip();
+  await gossipUntilHeard(a, 'from a', [b]);
+  await gossipUntilHeard(b, 'from b', [a]);
+  deepEqual(gossiped(b).includes('too early'), false);
+});
+
 test('a direct stream keeps the order of what each side sends, from the first message on', async () => {
   const [a, b] = (await peers(2)) as [Peer, Peer];
   await dial(a, b);

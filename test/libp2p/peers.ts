@@ -18,7 +18,7 @@ export type Peer = {
 
 export const soon = (): AbortSignal => AbortSignal.timeout(10_000);
 
-export async function startPeer(host = '127.0.0.1', port = 0): Promise<Peer> {
+export async function startPeer(host = '127.0.0.1', port = 0, gossips = true): Promise<Peer> {
   const links: string[] = [];
   const heard: Heard[] = [];
   const refused: string[] = [];
@@ -38,7 +38,7 @@ export async function startPeer(host = '127.0.0.1', port = 0): Promise<Peer> {
       admit: (peerId) => door.admit(peerId),
     },
   );
-  network.openGossip();
+  if (gossips) network.openGossip();
   const address = { host, port: network.port };
   return Object.assign(door, { network, peerId: network.peerId, address, links, heard, refused });
 }
