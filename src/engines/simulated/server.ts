@@ -7,6 +7,7 @@ import { derenderChat, derenderCompletion } from './derender.ts';
 import { devRoutes } from './dev-mode.ts';
 import { bare, ClientGone, Exchange, randomId } from './exchange.ts';
 import { abortRequests, generate } from './generate.ts';
+import { countTokens, messages, responses } from './other-apis.ts';
 import { Refusal } from './refusal.ts';
 import { renderChat, renderCompletion } from './render.ts';
 import { detokenize, tokenize } from './tokens-api.ts';
@@ -65,6 +66,9 @@ const plainRoutes: Routes = {
   '/detokenize': { POST: detokenize },
   '/v1/completions': { POST: complete },
   '/v1/chat/completions': { POST: chat },
+  '/v1/messages': { POST: messages },
+  '/v1/messages/count_tokens': { POST: countTokens },
+  '/v1/responses': { POST: responses },
 };
 
 const scaleOutRoutes: Routes = {
