@@ -92,6 +92,9 @@ export function isMovable(carrier: Carrier): boolean {
   return carrier.type === 'replay' || !carrier.whole.out;
 }
 
+/** Whether another entry node could go on with it: of a chat that is parsed nothing is written down. */
+export const isResumable = (carrier: Carrier): boolean => carrier.type !== 'parsed' && isMovable(carrier);
+
 /** Prepares for another engine: forgets what this one said and no client saw. */
 export function letGo(carrier: Carrier): void {
   if (carrier.type === 'plain') rollBack(carrier.journal);

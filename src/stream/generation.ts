@@ -24,6 +24,7 @@ import {
   hearTold,
   isMovable,
   isOut,
+  isResumable,
   isTelling,
   letGo,
   nextLegOf,
@@ -333,7 +334,7 @@ function fail(state: State, cause: LossCause | 'no-place'): Step {
 }
 
 function onCut(state: State, resumes: boolean): Step {
-  if (resumes && isMovable(state.carrier)) {
+  if (resumes && isResumable(state.carrier)) {
     const owed: readonly Effect[] = isOut(state.carrier) ? [{ type: 'close' }] : tell(state, entryLeaves);
     return handOver(state, 'drain', owed);
   }
