@@ -23,6 +23,9 @@ import {
 } from './rendering.ts';
 import type { ParsedRequest } from './request.ts';
 
+/** Chunks without a token that are kept back at the opening; then they go out. */
+const openingMax = 4;
+
 /**
  * Rest after a question, in times of what it took: derender is to have a third of the engine's one thread at most, and
  * no more questions than an eye can follow.
@@ -140,7 +143,7 @@ function hearChunk(parsed: Parsed, chunk: Chunk, raw: string): Heard {
     return heard({ type: 'lost', cause: choice.finish });
   parsed.promptIds ??= choice.promptIds;
   const isOpening = choice.text === '' && choice.foreign === null && choice.ids === null;
-  if (isOpening && choice.finish === null && !parsed.out) {
+  if (isOpening && choice.finish === null && !parsed.out && parsed.opening.length < openingMax) {
     parsed.opening.push(data);
     return heard({ type: 'going' });
   }

@@ -2,8 +2,9 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Ability } from '../../src/std/ability.ts';
+import { memberId } from '../../src/std/member-id.ts';
 import type { LegRequest } from '../../src/stream/continuation.ts';
-import { ask, converse, gathered, type Cut, type Told } from './conversation.ts';
+import { ask, converse, gathered, lead, type Cut, type Told } from './conversation.ts';
 import { answerIds, parsingEngine, promptIds } from './parsing-engine.ts';
 
 const ability: Ability = { scaleOut: true, keyedByPosition: false, repeatable: true };
@@ -167,4 +168,14 @@ test('[S19] a member that was not reached has not heard the question either', ()
   const asked = scenarios['a chat with calls'];
   const told = run(asked, [{ after: 9, by: 'eof' }, whole, { after: 0, by: 'unreached' }]);
   deepEqual(understood(told), understood(run(asked, [])));
+});
+
+test('[S19] [S31] its client is not sent to another entry node, where nothing is written down of it', () => {
+  const led = lead(ask('chat', scenarios['a chat with calls'], { ability }));
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberId('a') });
+  const asked = { path: '/v1/chat/completions', body: '{"return_token_ids":true}', streamed: true } as const;
+  for (const data of parsingEngine(asked, 1).slice(0, 5)) led.item(10, 1, data);
+  const types = led.at(20, { type: 'cut', resumes: true }).map(({ type }) => type);
+  deepEqual(types, ['abort', 'send', 'send', 'close', 'fact']);
 });
