@@ -14,6 +14,7 @@ import { simulatedSpec } from './engines/simulated.ts';
 import { engineSocket, type EngineSpec } from './engines/spec.ts';
 import { vllmSpec } from './engines/vllm.ts';
 import { openAccounts } from './gateway/accounts.ts';
+import { askBy } from './gateway/journal.ts';
 import { openInlet } from './gateway/peer.ts';
 import { openGateway } from './gateway/server.ts';
 import { issueCertificate } from './mtls/certificate.ts';
@@ -21,6 +22,7 @@ import { listenPeers } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
 import type { ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
+import { holdersAmong, openJournals } from './node/journals.ts';
 import { Node } from './node/node.ts';
 import { gaugesOf, openOperations } from './node/operate.ts';
 import { originMs, systemClock as clock } from './os/clock.ts';
@@ -183,19 +185,37 @@ type Parts = {
   readonly keys: ApiKeys;
 };
 
+type DispatcherTo = (member: MemberId) => ReturnType<typeof wayTo>;
+
+const accountsOf = ({ node }: Parts, dispatcherTo: DispatcherTo) =>
+  openAccounts({
+    ...{ self: node.serving.self, clock, dispatcherTo },
+    others: () => node.cluster.members().flatMap(({ id, health }) => (health === 'alive' ? [id] : [])),
+  });
+
+const journalsOf = ({ node, self }: Parts, dispatcherTo: DispatcherTo) =>
+  openJournals({
+    ...{ self: node.serving.self, zone: self.instance.zone, clock, session: clock.wallNow() },
+    ...{ ask: askBy(dispatcherTo), ...holdersAmong(node.cluster) },
+  });
+
 /** For peers, for operators, and last for clients: whoever can ask finds everything behind it ready. */
 async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<void> {
   const { settings, self, node, thread, engine, isolation, telemetry, keys } = parts;
   const credentials = await issueCertificate(self.identity);
   const pools = openPeerPools(credentials);
   opened.defer(() => pools.close());
-  const dispatcherTo = (member: MemberId): ReturnType<typeof wayTo> => wayTo(member, { node, engine, pools });
-  const accounts = openAccounts({
-    ...{ self: node.serving.self, clock, dispatcherTo },
-    others: () => node.cluster.members().flatMap(({ id, health }) => (health === 'alive' ? [id] : [])),
-  });
+  const dispatcherTo: DispatcherTo = (member) => wayTo(member, { node, engine, pools });
+  const accounts = accountsOf(parts, dispatcherTo);
   opened.defer(() => accounts.close());
-  const inlet = openInlet({ serving: node.serving, engine: () => engine?.dispatcher ?? null, accounts });
+  const journals = journalsOf(parts, dispatcherTo);
+  opened.defer(() => journals.close());
+  const inlet = openInlet({
+    serving: node.serving,
+    engine: () => engine?.dispatcher ?? null,
+    accounts,
+    journal: (peerId, message) => journals.answer(memberId(peerId), message),
+  });
   const listener = await listenPeers(
     {
       credentials,
@@ -239,10 +259,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
       tls: await certificateOf(settings),
     },
     {
-      serving: node.serving,
-      dispatcherTo,
-      accounts,
-      clock,
+      ...{ serving: node.serving, journals, dispatcherTo, accounts, clock },
       rng: { seed: seedFrom(self.id) },
       metrics: telemetry.metrics,
       keys: keys.table,

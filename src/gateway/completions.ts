@@ -6,10 +6,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Generations } from '../node/generations.ts';
 import type { Serving } from '../node/serving.ts';
 import type { Endpoint } from '../stream/chunk.ts';
-import type { Refusal } from '../stream/refusal.ts';
+import { streamGone, type Refusal } from '../stream/refusal.ts';
 import { isJson, namedInJson, notJson } from './body.ts';
 import type { Entrance } from './entrance.ts';
-import { engineHeaders } from './headers.ts';
+import { aboutOf, engineHeaders } from './headers.ts';
 import { openIntake, refuse } from './intake.ts';
 import { withModels } from './models.ts';
 import { clientAt } from './outlet.ts';
@@ -43,13 +43,18 @@ export function openCompletions(options: {
     const headers = engineHeaders(request.headers, id);
     const client = clientAt(outlet);
     const told = { ...client, refuse: (refusal: Refusal) => client.refuse(withModels(refusal, models())) };
-    const ended = options.entrance.enter(
-      { key, ...named, headers: request.headers, characters: raw.length },
-      {
-        go: (spent) => generations.begin(asked, told, { id, headers, spent }),
-        refuse: (refusal) => reply(response, refusal),
-      },
-    );
+    const { isLost, ...theirs } = aboutOf(request, raw, asked.body);
+    if (isLost) return client.refuse(streamGone);
+    const begin = (spent: (tokens: number) => void) =>
+      generations.begin(asked, told, { id, headers, spent, ...theirs });
+    // The rest of an answer was let in with its beginning.
+    const ended =
+      theirs.place === null
+        ? options.entrance.enter(
+            { key, ...named, headers: request.headers, characters: raw.length },
+            { go: begin, refuse: (refusal) => reply(response, refusal) },
+          )
+        : begin(() => {});
     response.on('close', ended);
   }
 

@@ -1,13 +1,22 @@
 /** The headers that nodes say to one another, and those of a client that an engine gets to see. */
-import { randomUUID } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
+import { hash, randomBytes, randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { About, AnswerHead } from '../node/running.ts';
 import type { MemberLoad } from '../node/serving.ts';
+import { placeFrom } from '../stream/mark.ts';
 
 /** On every answer of a node's engine: `running/waiting`, and `/percent` of its KV cache where that is known. */
 export const loadHeader = 'x-synkti-load';
 /** On a 503: this node does not admit, and nothing was begun. */
 export const refusedHeader = 'x-synkti-refused';
 export const servedByHeader = 'x-synkti-served-by';
+const protectedHeader = 'x-synkti-protected';
+/** What `synkti explain stream` asks for. */
+const streamHeader = 'x-synkti-stream';
+/** Members besides the entry node that had the answer's log when its head went out. */
+const replicasHeader = 'x-synkti-replicas';
+/** Said by clients that go on at another node by themselves. */
+const clientHeader = 'x-synkti-client';
 export const requestIdHeader = 'x-request-id';
 
 /** Trace context goes along; keys, cookies and everything else stop here. */
@@ -48,3 +57,34 @@ export function anthropicVersion({
 }: IncomingHttpHeaders): Record<string, string> {
   return typeof version === 'string' && traceContext.test(version) ? { 'anthropic-version': version } : {};
 }
+
+export const answerHeaders = ({ by, protection, stream }: AnswerHead): Record<string, string> => ({
+  ...(by === null ? {} : { [servedByHeader]: by }),
+  [protectedHeader]: protection,
+  ...(stream === null ? {} : { [streamHeader]: stream.id, [replicasHeader]: String(stream.copies) }),
+});
+
+/** A key is any text that fits into a log line; OpenAI's clients send `stainless-node-retry-…`. */
+const idempotencyKey = /^[\x20-\x7e]{1,255}$/;
+
+/** Who asks, and for what: only hashes of either are kept. */
+export function aboutOf(request: IncomingMessage, raw: string, body: { readonly stream?: unknown }) {
+  const { headers, method = '', url = '' } = request;
+  const owner = digest(headers.authorization ?? '');
+  const claim = { owner, digest: digest(`${method} ${url}\n${raw}`) };
+  const key = headers['idempotency-key'];
+  const once = typeof key === 'string' && idempotencyKey.test(key) && body.stream !== true;
+  const stream = once ? digest(`${owner} ${key}`).slice(0, idChars) : randomBytes(16).toString('base64url');
+  const lastEventId = headers['last-event-id'];
+  const place = typeof lastEventId === 'string' ? placeFrom(lastEventId) : null;
+  return {
+    ...{ claim, once, stream, place },
+    /** It says where it is in words that are not ours. */
+    isLost: lastEventId !== undefined && place === null,
+    resumes: headers[clientHeader] === '1',
+  } satisfies Partial<About> & { readonly isLost: boolean };
+}
+
+/** Of base64url: 132 bits. */
+const idChars = 22;
+const digest = (text: string): string => hash('sha256', text, 'base64url');

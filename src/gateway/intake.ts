@@ -16,7 +16,7 @@ const droppedBytesMax = 256 * 1_024;
 /** Bytes of bodies that are being taken in by one server at a time: beyond it newcomers are told to come back. */
 const heldBytesMax = 512 * 1_024 ** 2;
 
-type Intake = {
+export type Intake = {
   /** The body; null: there is none to be had, and the client was told or is gone. */
   read(request: IncomingMessage, response: ServerResponse): Promise<Buffer | null>;
 };

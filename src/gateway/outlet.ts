@@ -4,9 +4,9 @@
  * a minute. Cutting closes the connection, and that aborts the engine like any client that leaves.
  */
 import type { ServerResponse } from 'node:http';
-import type { ClientEnd } from '../node/running.ts';
-import type { MemberId } from '../std/member-id.ts';
-import { servedByHeader } from './headers.ts';
+import type { ClientEvent } from '../node/gate.ts';
+import type { AnswerHead, ClientEnd } from '../node/running.ts';
+import { answerHeaders } from './headers.ts';
 import { reply, replyJson, retryAfter } from './reply.ts';
 
 const unsentBytesMax = 1_024 ** 2;
@@ -18,8 +18,8 @@ type CutReason = 'unread' | 'stuck';
 
 export type Outlet = {
   readonly response: ServerResponse;
-  /** One event of a stream; the first one sends the head. `by`: who said it; null: nobody of the cluster. */
-  send(data: string, by: MemberId | null): void;
+  /** One event of a stream; the first one sends the head. */
+  send(event: ClientEvent, head: AnswerHead): void;
   end(): void;
   /** Notes progress, and cuts when there has been none for too long. */
   look(nowMs: number): void;
@@ -60,11 +60,11 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
 
   return {
     response,
-    send: (data, by) => {
+    send: ({ data, id }, head) => {
       if (response.destroyed || response.writableEnded) return;
-      if (!response.headersSent) response.writeHead(200, { ...streamHeaders, ...servedBy(by) });
+      if (!response.headersSent) response.writeHead(200, { ...streamHeaders, ...answerHeaders(head) });
       gather();
-      const event = `data: ${data}\n\n`;
+      const event = id === null ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
       written += event.length;
       response.write(event);
       if (response.writableLength > unsentBytesMax) cut('unread');
@@ -89,15 +89,12 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
 export const clientAt = (outlet: Outlet): ClientEnd => ({
   send: outlet.send,
   close: outlet.end,
-  answer: ({ status, body }, by) => replyJson(outlet.response, status, body, servedBy(by)),
+  answer: ({ status, body }, head) => replyJson(outlet.response, status, body, answerHeaders(head)),
   refuse: ({ status, complaint, retryAfterMs }) => {
     const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);
     reply(outlet.response, { status, complaint, headers });
   },
 });
-
-const servedBy = (member: MemberId | null): Readonly<Record<string, string>> =>
-  member === null ? {} : { [servedByHeader]: member };
 
 type Outlets = {
   /** Watches a response until it closes. */

@@ -18,9 +18,10 @@ import {
   refusedHeader,
   requestIdOf,
 } from './headers.ts';
-import { openIntake } from './intake.ts';
+import { openIntake, type Intake } from './intake.ts';
+import { journalPath } from './journal.ts';
 import { watchOutlets } from './outlet.ts';
-import { notFound, reply, replyJson, wrongMethod } from './reply.ts';
+import { badRequest, notFound, reply, replyJson, wrongMethod } from './reply.ts';
 import { passedPaths } from './surface.ts';
 
 /** A client's body, and the ids of a long answer that is continued with it. */
@@ -40,9 +41,14 @@ const enginePaths: Readonly<Record<string, 'GET' | 'POST'>> = {
 const isGeneration = ({ method, path }: { readonly method: string; readonly path: string }): boolean =>
   method === 'POST' && !/\/((de)?render|(de)?tokenize|count_tokens)$/.test(path);
 
+/** A log with the largest body, its prompt's ids and its answer. */
+const journalBytesMax = 64 * 1_024 ** 2;
+
+type AnswerJournal = (peerId: string, message: Uint8Array) => Uint8Array | null;
+
 export type Inlet = {
   /** One request of a member. */
-  onRequest(request: IncomingMessage, response: ServerResponse): void;
+  onRequest(request: IncomingMessage, response: ServerResponse, peerId: string): void;
   close(): void;
 };
 
@@ -51,15 +57,21 @@ export function openInlet(ports: {
   /** Connections to the local engine; null: there is none. */
   readonly engine: () => Dispatcher | null;
   readonly accounts: Pick<Accounts, 'hear'>;
+  /** null: not a message that we know. */
+  readonly journal: AnswerJournal;
 }): Inlet {
   const { serving } = ports;
   const intake = openIntake(bodyBytesMax);
   const passages = openPassages(serving);
   const outlets = watchOutlets();
 
-  function onRequest(request: IncomingMessage, response: ServerResponse): void {
+  const journal = { intake: openIntake(journalBytesMax), answer: ports.journal };
+
+  function onRequest(request: IncomingMessage, response: ServerResponse, peerId: string): void {
     const path = request.url ?? '';
     if (path === usePath && request.method === 'POST') return void hear(request, response);
+    if (path === journalPath && request.method === 'POST')
+      return void tellJournal(request, response, peerId, journal);
     const method = Object.hasOwn(enginePaths, path) ? enginePaths[path] : undefined;
     if (method === undefined) return reply(response, notFound(path));
     if (method !== request.method) return reply(response, wrongMethod(request.method ?? '', method));
@@ -107,6 +119,20 @@ export function openInlet(ports: {
       passages.close();
     },
   };
+}
+
+async function tellJournal(
+  request: IncomingMessage,
+  response: ServerResponse,
+  peerId: string,
+  { intake, answer }: { readonly intake: Intake; readonly answer: AnswerJournal },
+): Promise<void> {
+  const message = await intake.read(request, response);
+  if (message === null || response.destroyed) return;
+  const told = answer(peerId, message);
+  if (told === null) return reply(response, badRequest('Not a message of this version.'));
+  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': told.length });
+  response.end(told);
 }
 
 function refuse(response: ServerResponse, why: string): void {

@@ -14,6 +14,7 @@ import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Dispatcher } from 'undici';
 import { openGenerations } from '../node/generations.ts';
+import type { Journals } from '../node/journals.ts';
 import type { Clock } from '../node/ports.ts';
 import type { Serving } from '../node/serving.ts';
 import { Failure } from '../std/failure.ts';
@@ -48,6 +49,7 @@ type Limits = {
 
 type GatewayPorts = {
   readonly serving: Serving;
+  readonly journals: Journals;
   /** Connections to a member's engine; null: there is no way to it just now. */
   readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
   readonly clock: Clock;
@@ -88,9 +90,9 @@ const lastWordMs = 200;
 
 /** Failure `busy` when the port is taken, `denied` when it may not be had. */
 export async function openGateway(options: Address & Limits, ports: GatewayPorts): Promise<Gateway> {
-  const { serving, dispatcherTo, clock, rng, metrics, keys } = ports;
+  const { serving, journals, dispatcherTo, clock, rng, metrics, keys } = ports;
   const openLeg = legsBy(dispatcherTo, serving.self);
-  const generations = openGenerations({ serving, openLeg, clock, rng });
+  const generations = openGenerations({ serving, journals, openLeg, clock, rng });
   const outlets = watchOutlets();
   const { bodyBytesMax, formBytesMax } = options;
   const entrance = openEntrance({ accounts: ports.accounts, serving, clock });

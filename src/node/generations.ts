@@ -6,11 +6,14 @@ import { noAbility } from '../std/ability.ts';
 import { draw, type Rng } from '../std/random.ts';
 import type { Instant } from '../std/time.ts';
 import type { Endpoint, Json } from '../stream/chunk.ts';
-import { readRequest, type Engines } from '../stream/request.ts';
+import type { Engines } from '../stream/request.ts';
 import type { OpenLeg } from './leg.ts';
 import { openPlacing, type Placing } from './placing.ts';
+import { once } from './once.ts';
 import type { Clock } from './ports.ts';
 import { promptOf } from './prompt.ts';
+import { enter, type EnteringPorts } from './entering.ts';
+import type { Journals } from './journals.ts';
 import { Running, type About, type ClientEnd, type RunningPorts } from './running.ts';
 import type { Admission, Serving } from './serving.ts';
 
@@ -23,6 +26,7 @@ const seedMax = 2 ** 31;
 type GenerationsPorts = {
   readonly serving: Serving;
   readonly openLeg: OpenLeg;
+  readonly journals: Journals;
   readonly clock: Clock;
   readonly rng: Rng;
 };
@@ -49,7 +53,8 @@ export type Generations = Placing & {
   close(): void;
 };
 
-export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPorts): Generations {
+export function openGenerations(ports: GenerationsPorts): Generations {
+  const { serving, openLeg, journals, clock, rng } = ports;
   const all = new Set<Running>();
   const nextSeed = seedsFrom(rng);
   let disarm = (): void => {};
@@ -63,9 +68,19 @@ export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPor
     return { maxModelLen, ability, seed: nextSeed() };
   }
 
-  function each(act: (running: Running) => void): void {
-    for (const running of [...all]) act(running);
-  }
+  const each = (act: (running: Running) => void): void => [...all].forEach(act);
+
+  const run: EnteringPorts['run'] = (state, way, about, { body }) => {
+    const prompt = promptOf(body);
+    const place: RunningPorts['place'] = (model, wish) => placing.place({ model, prompt }, wish);
+    const running = new Running(state, way, about, { serving, openLeg, clock, place, judge });
+    all.add(running);
+    const leave = once(() => {
+      running.clientLeft();
+      all.delete(running);
+    });
+    return { running, leave };
+  };
 
   const cut = (): void => each((running) => running.cut());
 
@@ -89,20 +104,8 @@ export function openGenerations({ serving, openLeg, clock, rng }: GenerationsPor
       if (!admission.open || all.size < generationsMax) return admission;
       return { open: false, reason: 'overloaded', retryAfterMs: overloadedMs };
     },
-    begin: ({ endpoint, model, body, raw }, client, about) => {
-      const request = readRequest(endpoint, { body, raw }, enginesOf(model));
-      const prompt = promptOf(body);
-      const place: RunningPorts['place'] = (model, wish) => placing.place({ model, prompt }, wish);
-      const running = new Running(request, client, about, { serving, openLeg, clock, place, judge });
-      const left = serving.entered();
-      all.add(running);
-      running.begin();
-      return () => {
-        running.clientLeft();
-        all.delete(running);
-        left();
-      };
-    },
+    begin: (asked, client, about) =>
+      enter(asked, client, about, { serving, journals, clock, enginesOf, run }),
     count: () => all.size,
     cut,
     close: () => {

@@ -8,10 +8,14 @@ import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
 import type { Effect, Event, MoveCause } from '../stream/events.ts';
 import * as generation from '../stream/generation.ts';
-import type { Refusal } from '../stream/refusal.ts';
-import type { GenerationRequest } from '../stream/request.ts';
-import { init, type State } from '../stream/state.ts';
+import type { Mark, Place } from '../stream/mark.ts';
+import type { Said } from '../stream/plain.ts';
+import type { Protection } from '../stream/protection.ts';
+import { brokenOff, type Refusal } from '../stream/refusal.ts';
+import { answerBytes } from '../stream/record.ts';
+import type { State } from '../stream/state.ts';
 import { drive, type Driven } from './drive.ts';
+import type { ClientEvent, Gate } from './gate.ts';
 import type { Leg, LegNews, OpenLeg } from './leg.ts';
 import type { Clock } from './ports.ts';
 import type { Serving } from './serving.ts';
@@ -19,16 +23,27 @@ import type { Serving } from './serving.ts';
 type Ask = Extract<Effect, { type: 'ask' }>;
 type Open = Extract<Effect, { type: 'open' }>;
 
-/** The way back to one client. `by`: the member whose engine said it, as far as any has. */
+/** What the head of an answer says of how it is protected. */
+export type AnswerHead = {
+  /** The member whose engine said it, as far as any has. */
+  readonly by: MemberId | null;
+  readonly protection: Protection;
+  /** null: nobody else could go on with it. */
+  readonly stream: { readonly id: string; readonly copies: number } | null;
+};
+
+/** The way back to one client. */
 export type ClientEnd = {
-  /** The payload of one event of a stream. */
-  send(data: string, by: MemberId | null): void;
+  /** `head`: what stands before the first one. */
+  send(event: ClientEvent, head: AnswerHead): void;
   /** The stream is complete. */
   close(): void;
   /** The whole answer. */
-  answer(whole: { readonly status: number; readonly body: string }, by: MemberId | null): void;
+  answer(whole: WholeAnswer, head: AnswerHead): void;
   refuse(refusal: Refusal): void;
 };
+
+export type WholeAnswer = { readonly status: number; readonly body: string };
 
 export type RunningPorts = {
   readonly serving: Serving;
@@ -42,12 +57,25 @@ export type RunningPorts = {
   readonly judge: (outcome: Outcome) => void;
 };
 
+/** What a client proves itself and its request by: hashes of its key, and of method, path and body. */
+export type Claim = { readonly owner: string; readonly digest: string };
+
 /** `id`: for the log. `headers`: what the engine gets to see. */
 export type About = {
   readonly id: string;
   readonly headers: Readonly<Record<string, string>>;
   /** Told the tokens of the answer when it is over, where they are known. */
   readonly spent?: (tokens: number) => void;
+  /** The client goes on at another node by itself. */
+  readonly resumes: boolean;
+  /** By which it will come again. */
+  readonly claim: Claim;
+  /** A stream's new id; of a request that is answered once, always the same one. */
+  readonly stream: string;
+  /** Its answer is given once, however often it is asked for. */
+  readonly once: boolean;
+  /** It goes on with an answer that it has the beginning of; null: it is new. */
+  readonly place: Place | null;
 };
 
 /** One of them ends every answer that began. */
@@ -55,9 +83,19 @@ const endings: ReadonlySet<string> = new Set([
   ...['stream.finished', 'stream.failed', 'stream.abandoned', 'stream.entryLost'],
 ]);
 
+/** What an answer goes out by. */
+export type WayOut = {
+  readonly client: ClientEnd;
+  readonly gate: Gate;
+  readonly protection: Protection;
+};
+
+/** How long what has ended may still be asked for, ms: its last event may have been lost. */
+const lingerMs = 60_000;
+
 export class Running {
   readonly #ports: RunningPorts;
-  readonly #client: ClientEnd;
+  readonly #way: WayOut;
   readonly #about: About;
   readonly #model: string;
   readonly #driven: Driven<State, Event>;
@@ -66,15 +104,15 @@ export class Running {
   /** Asked of the same member besides. */
   #question: Leg | null = null;
 
-  constructor(request: GenerationRequest, client: ClientEnd, about: About, ports: RunningPorts) {
+  constructor(initial: State, way: WayOut, about: About, ports: RunningPorts) {
     this.#ports = ports;
-    this.#client = client;
+    this.#way = way;
     this.#about = about;
-    this.#model = request.model;
-    const initial = init(request, ports.clock.now());
+    this.#model = initial.model;
     this.#driven = drive<State, Event, Effect>(generation, initial, ports.clock, (effect) =>
       this.#perform(effect),
     );
+    way.gate.onFenced = () => this.#driven.deliver({ type: 'taken' });
   }
 
   begin(): void {
@@ -95,12 +133,24 @@ export class Running {
   }
 
   cut(): void {
-    this.#driven.deliver({ type: 'cut', resumes: false });
+    this.#driven.deliver({ type: 'cut', resumes: this.#about.resumes && this.#way.gate.log !== null });
   }
 
   clientLeft(): void {
     this.#driven.deliver({ type: 'client-left' });
     this.#driven.stop();
+    this.#way.gate.shut();
+    this.#way.gate.log?.end(lingerMs);
+  }
+
+  /** The same once more, for a client that was told it before. */
+  say(events: readonly Said[]): void {
+    for (const { data, mark } of events) this.#send(data, mark);
+  }
+
+  /** What it goes on with is not what its client has. */
+  diverge(): void {
+    this.#driven.deliver({ type: 'diverged' });
   }
 
   #perform(effect: Effect): void {
@@ -119,15 +169,17 @@ export class Running {
       case 'ask-again':
         return this.move(effect.member, effect.cause);
       case 'log':
-        return;
+        return this.#way.gate.write(effect.records);
       case 'send':
-        return this.#client.send(effect.data, this.#servedBy());
+        return this.#send(effect.data, effect.mark);
       case 'close':
-        return this.#client.close();
+        return this.#close();
       case 'answer':
-        return this.#client.answer(effect, this.#servedBy());
+        return this.#answer(effect);
       case 'refuse':
-        return this.#client.refuse(effect.refusal);
+        // Who comes again is to begin again.
+        this.#way.gate.log?.end(0);
+        return this.#way.client.refuse(effect.refusal);
       case 'fact':
         if (effect.fact.fact === 'stream.finished') this.#judge(false);
         if ('tokens' in effect.fact && endings.has(effect.fact.fact)) this.#settle(effect.fact.tokens);
@@ -183,8 +235,42 @@ export class Running {
       this.#ports.judge({ member: this.#leg.member, failed, begunAt: this.#leg.begunAt });
   }
 
-  #servedBy(): MemberId | null {
-    return this.#leg?.member ?? null;
+  #send(data: string, mark: Mark | null): void {
+    const head = this.#head();
+    this.#way.gate.say({ data, mark }, (event) => this.#way.client.send(event, head()));
+  }
+
+  /** An end that comes before the place where the client is belongs to another answer. */
+  #close(): void {
+    const { gate, client } = this.#way;
+    const log = gate.log;
+    gate.finish(() => {
+      if (gate.isSwallowing) client.refuse(brokenOff('mismatch'));
+      else client.close();
+      log?.end(lingerMs);
+    });
+  }
+
+  #answer({ status, body }: WholeAnswer): void {
+    const { gate, client } = this.#way;
+    const head = this.#head();
+    if (status < 300) gate.append(answerBytes({ type: 'answer', status, body }), true);
+    else gate.log?.end(0);
+    const log = gate.log;
+    gate.finish(() => {
+      client.answer({ status, body }, head());
+      log?.end(lingerMs);
+    });
+  }
+
+  /** Who said it is known now, how many copies there are when it goes out. */
+  #head(): () => AnswerHead {
+    const { gate, protection } = this.#way;
+    const by = this.#leg?.member ?? null;
+    return () => ({
+      ...{ by, protection },
+      stream: gate.log === null ? null : { id: gate.log.id, copies: gate.copies },
+    });
   }
 }
 

@@ -6,7 +6,8 @@
  */
 import { unreachable } from '../std/assert.ts';
 import { never, type Instant } from '../std/time.ts';
-import type { Item } from './chunk.ts';
+import type { Ability } from '../std/ability.ts';
+import { readItem, type Item } from './chunk.ts';
 import type { LegRequest } from './continuation.ts';
 import type { Way } from './events.ts';
 import { isContinuable, newJournal, nextLeg, rollBack, type Journal } from './journal.ts';
@@ -16,7 +17,7 @@ import * as plain from './plain.ts';
 import type { Heard, Said } from './plain.ts';
 import type { LogRecord } from './record.ts';
 import { closingAgain, hearAgain, isOutOf, newReplay, replayLeg, rewind, type Replay } from './replay.ts';
-import type { GenerationRequest, PlainRequest } from './request.ts';
+import type { GenerationRequest } from './request.ts';
 import { hearWhole, newWhole, wholeLeg, type Whole } from './whole.ts';
 
 export type Carrier =
@@ -74,10 +75,14 @@ export function hearItem(carrier: Carrier, item: Item): Heard {
   switch (carrier.type) {
     case 'plain':
       return plain.hear(carrier.journal, item);
-    case 'parsed':
-      return parsed.hearParsed(carrier.parsed, item);
-    case 'replay':
-      return hearAgain(carrier.replay, item);
+    case 'parsed': {
+      const told = parsed.hearParsed(carrier.parsed, item);
+      return told.events.length === 0 ? told : { ...told, records: [{ type: 'unfit' }] };
+    }
+    case 'replay': {
+      const again = hearAgain(carrier.replay, item);
+      return { ...again, records: again.events.map(({ data }) => ({ type: 'passed', data })) };
+    }
     case 'whole':
       return hearWhole(carrier.whole, item);
     default:
@@ -150,14 +155,34 @@ export function endingOf(carrier: Carrier): Ending {
   return { type: 'events', events: [...events, ...plain.closing(journal)], records };
 }
 
-/** As another entry node left it, with all that its client was told or will be. */
+/**
+ * As another entry node left it, with all that its client was told or will be; null: nobody can go on with it, because
+ * of what was told of it or how.
+ */
 export function restore(
-  request: PlainRequest,
+  request: GenerationRequest,
   records: readonly LogRecord[],
-): { readonly carrier: Carrier; readonly events: readonly Said[] } {
-  const journal = newJournal(request);
-  const events = records.flatMap((record) => plain.retell(journal, record));
-  return { carrier: { type: 'plain', journal }, events };
+): { readonly carrier: Carrier; readonly events: readonly Said[] } | null {
+  const passed = records.filter((one) => one.type === 'passed');
+  const asked = request.way === 'ids' && passed.length > 0 ? request.untouched : request;
+  const carrier = carry(asked);
+  switch (carrier.type) {
+    case 'plain': {
+      const events = records.flatMap((record) => plain.retell(carrier.journal, record));
+      return carrier.journal.unfit ? null : { carrier, events };
+    }
+    case 'replay': {
+      const events = passed.flatMap(({ data }) => hearAgain(carrier.replay, readItem(data)).events);
+      letGo(carrier);
+      return { carrier, events };
+    }
+    case 'parsed':
+      return null;
+    case 'whole':
+      return carrier.whole.request.streamed && records.length > 0 ? null : { carrier, events: [] };
+    default:
+      return unreachable(carrier);
+  }
 }
 
 /** Takes in an answer that is no stream, where one was asked for before going on. */
@@ -187,3 +212,13 @@ export function waitOn(carrier: Carrier, now: Instant): void {
 /** The engine has said everything, and not everything of it was told. */
 export const isTelling = (carrier: Carrier): boolean =>
   carrier.type === 'parsed' && parsed.isTelling(carrier.parsed);
+/** Whether what was heard of it can be written down for another entry node. */
+export const isWrittenDown = (request: GenerationRequest): boolean =>
+  request.way !== 'derender' && (request.way !== 'whole' || !request.streamed);
+
+/**
+ * Whether what a client has may be more than what was written down: an engine that is asked again says the same. What
+ * is drawn freely cannot be said again, and what is passed on is compared as it was cut into events.
+ */
+export const isRepeatable = (request: GenerationRequest, { keyedByPosition }: Ability): boolean =>
+  request.way === 'ids' && (request.draws === 'greedy' || keyedByPosition);

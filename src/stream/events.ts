@@ -43,6 +43,8 @@ export type Event =
   | { readonly type: 'cut'; readonly resumes: boolean }
   /** Another entry node goes on with it. */
   | { readonly type: 'taken' }
+  /** It is not the answer that its client has the beginning of. */
+  | { readonly type: 'diverged' }
   | { readonly type: 'tick' };
 
 export type Effect =

@@ -99,6 +99,8 @@ export function step(state: State, event: Event, now: Instant): Step {
       return over(state, [abort(state), fact({ fact: 'stream.abandoned', ...account(state) })]);
     case 'cut':
       return onCut(state, event.resumes);
+    case 'diverged':
+      return fail(state, 'mismatch');
     case 'taken':
       return handOver(state, 'taken', tell(state, takenOver));
     case 'tick':

@@ -93,6 +93,7 @@ export function rollBack(journal: Journal): void {
 /** What to ask the next engine for; null: nothing is left to generate. Call after `rollBack`. */
 export function nextLeg(journal: Journal): LegRequest | null {
   const { request, promptIds, ids } = journal;
+  if (journal.finish !== null) return null;
   if (promptIds === null || ids.length === 0) return firstLeg(request);
   if (remainingTokens(request, promptIds.length, ids.length) <= 0) return null;
   journal.mayEcho = !journal.certain;

@@ -109,6 +109,8 @@ export function retell(journal: Journal, record: LogRecord): readonly Said[] {
     case 'unfit':
       journal.unfit = true;
       return [];
+    case 'passed':
+      return [];
   }
 }
 

@@ -8,7 +8,7 @@ import type { GenerationRequest } from './request.ts';
  * undisturbed engine would have said, or a difference from what was said already ends it in an error event. `none`:
  * once something of it was delivered, a loss ends it in an error event.
  */
-type Protection = 'exact' | 'best-effort' | 'none';
+export type Protection = 'exact' | 'best-effort' | 'none';
 
 /**
  * Known before the request is sent to any engine. `ability`: what every engine that could go on with it can do, the

@@ -42,11 +42,13 @@ export type LogRecord =
       readonly finish: Finish | null;
     }
   | { readonly type: 'closed'; readonly fingerprint: string | null; readonly counted: Json | null }
+  /** An event that was passed on as it is, of an answer that is told again by asking the same again. */
+  | { readonly type: 'passed'; readonly data: string }
   /** From here on the client was told what cannot be told again. */
   | { readonly type: 'unfit' };
 
 /** Kinds of records; a number is never used again for something else. */
-const kinds = { opening: 1, born: 2, said: 3, closed: 4, unfit: 5, answer: 6 } as const;
+const kinds = { opening: 1, born: 2, said: 3, closed: 4, unfit: 5, answer: 6, passed: 7 } as const;
 
 /** An answer that was given as a whole. */
 type WholeRecord = { readonly type: 'answer'; readonly status: number; readonly body: string };
@@ -79,6 +81,8 @@ export function recordBytes(said: LogRecord): Uint8Array {
       const { fingerprint, counted } = said;
       return record(kinds.closed, (body) => body.text(JSON.stringify({ fingerprint, counted })));
     }
+    case 'passed':
+      return record(kinds.passed, (body) => body.tail(said.data));
     case 'unfit':
       return record(kinds.unfit, () => {});
   }
@@ -102,6 +106,13 @@ function record(kind: number, write: (body: ByteWriter) => void): Uint8Array {
   write(body);
   return new ByteWriter(body.length + 8).varint(kind).sized(body.bytes()).bytes();
 }
+
+/** How far a client can be that has all of it: tokens, or events where those are counted. */
+export const tokensIn = ({ records }: Log): number =>
+  records.reduce(
+    (sum, one) => sum + (one.type === 'said' ? one.ids.length : one.type === 'passed' ? 1 : 0),
+    0,
+  );
 
 /** null: not a log. One that breaks off in the middle of a record is read up to there. */
 export function readLog(bytes: Uint8Array): Log | null {
@@ -147,6 +158,8 @@ function readRecord(kind: number, body: ByteReader): LogRecord | 'broken' | null
         counted: (counted ?? null) as Json | null,
       };
     }
+    case kinds.passed:
+      return { type: 'passed', data: body.tail() };
     case kinds.unfit:
       return { type: 'unfit' };
     default:

@@ -56,16 +56,18 @@ export const brokenOff = (cause: LossCause): Refusal => ({
   retryAfterMs: null,
 });
 
-export const takenOver: Refusal = {
-  status: 409,
-  complaint: {
-    message: 'This answer goes on in another connection.',
-    type: 'invalid_request_error',
-    param: null,
-    code: 'stream_taken',
-  },
+const asked = (status: Refusal['status'], message: string, code: string): Refusal => ({
+  status,
+  complaint: { message, type: 'invalid_request_error', param: null, code },
   retryAfterMs: null,
-};
+});
+
+/** Nobody has it, or it is told in a way that nobody can go on with: it is not begun again in silence. */
+export const streamGone = asked(410, 'No member of the cluster can go on with this answer.', 'stream_gone');
+export const notYours = asked(404, 'No such answer is known for this key.', 'stream_not_found');
+export const otherRequest = asked(409, 'This answer was given to another request.', 'request_differs');
+
+export const takenOver = asked(409, 'This answer goes on in another connection.', 'stream_taken');
 
 export const entryLeaves: Refusal = {
   status: 503,

@@ -11,8 +11,10 @@ import { Pool, type Dispatcher } from 'undici';
 import { openAccounts, type Accounts } from '../../src/gateway/accounts.ts';
 import { openGateway, type Gateway } from '../../src/gateway/server.ts';
 import type { KeyTable } from '../../src/gateway/keys.ts';
+import { askBy } from '../../src/gateway/journal.ts';
 import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
 import type { Fact } from '../../src/node/facts.ts';
+import { openJournals, type Journals } from '../../src/node/journals.ts';
 import { listeners } from '../../src/node/listeners.ts';
 import type { Admission, MemberLoad, MoveReason, Serving, ServingMember } from '../../src/node/serving.ts';
 import { systemClock } from '../../src/os/clock.ts';
@@ -40,6 +42,9 @@ export class FakeNode {
   generating = 0;
   readonly sent = new Map<MemberId, number>();
   gateway!: Gateway;
+  journals!: Journals;
+  /** Its process is no more. */
+  isGone = false;
   inlet!: Inlet;
   accounts!: Accounts;
   peerPort = 0;
@@ -76,7 +81,7 @@ type ClusterOptions = {
 export class FakeCluster implements AsyncDisposable {
   readonly nodes: FakeNode[] = [];
   readonly #folder: string;
-
+  readonly #changed = listeners<[]>();
   readonly #options: ClusterOptions;
 
   private constructor(folder: string, options: ClusterOptions) {
@@ -125,14 +130,32 @@ export class FakeCluster implements AsyncDisposable {
       others: () => this.nodes.flatMap(({ id }) => (id === node.id ? [] : [id])),
     });
     const { accounts } = node;
-    node.inlet = openInlet({ serving, engine: () => dispatcherTo(node.id), accounts });
-    node.peerServer = createServer((request, response) => node.inlet.onRequest(request, response));
+    node.journals = openJournals({
+      ...{ self: node.id, zone: `zone ${index}`, clock: systemClock, session: index + 1 },
+      ask: askBy(dispatcherTo),
+      candidates: () =>
+        this.nodes
+          .filter((one) => one !== node && !one.isGone)
+          .map((one) => ({ id: one.id, zone: `zone ${one.id}`, isFit: true })),
+      onChanged: this.#changed.add,
+    });
+    node.inlet = openInlet({
+      serving,
+      engine: () => dispatcherTo(node.id),
+      accounts,
+      journal: (peerId, message) => node.journals.answer(memberId(peerId), message),
+    });
+    node.peerServer = createServer((request, response) => {
+      // In a daemon the certificate says who asks.
+      node.inlet.onRequest(request, response, String(request.socket.remoteAddress));
+    });
     await new Promise<void>((resolve) => node.peerServer.listen(0, '127.0.0.1', resolve));
     node.peerPort = (node.peerServer.address() as AddressInfo).port;
     node.gateway = await openGateway(
       { host: '127.0.0.1', port: 0, bodyBytesMax, formBytesMax: 25 * 1_024 ** 2, corsOrigins, tls },
       {
         serving,
+        journals: node.journals,
         dispatcherTo,
         clock: systemClock,
         rng: { seed: this.nodes.length + 1 },
@@ -142,6 +165,18 @@ export class FakeCluster implements AsyncDisposable {
       },
     );
     this.nodes.push(node);
+    this.#changed.tell();
+  }
+
+  /** As a killed process: its sockets close, nobody says goodbye, and the others hear of it. */
+  async kill(node: FakeNode): Promise<void> {
+    node.isGone = true;
+    node.standing = 'draining';
+    node.journals.close();
+    node.peerServer.closeAllConnections();
+    node.peerServer.close();
+    await node.gateway.close(AbortSignal.abort());
+    this.#changed.tell();
   }
 
   #poolTo(from: FakeNode, member: MemberId): Pool | null {
@@ -152,7 +187,7 @@ export class FakeCluster implements AsyncDisposable {
     const pool =
       to === from
         ? new Pool('http://engine', { socketPath: from.engine.socketPath })
-        : new Pool(`http://127.0.0.1:${to.peerPort}`);
+        : new Pool(`http://127.0.0.1:${to.peerPort}`, { localAddress: addressOf(from) });
     from.pools.set(member, pool);
     return pool;
   }
@@ -202,19 +237,25 @@ export class FakeCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const node of this.nodes) {
-      await node.gateway.close(AbortSignal.abort());
+      if (!node.isGone) {
+        await node.gateway.close(AbortSignal.abort());
+        node.journals.close();
+        await new Promise((resolve) => {
+          node.peerServer.close(resolve);
+          node.peerServer.closeAllConnections();
+        });
+      }
       node.inlet.close();
       node.accounts.close();
-      await new Promise((resolve) => {
-        node.peerServer.close(resolve);
-        node.peerServer.closeAllConnections();
-      });
       await Promise.all([...node.pools.values()].map((pool) => pool.destroy()));
       await node.engine.die();
     }
     await rm(this.#folder, { recursive: true, force: true });
   }
 }
+
+/** Each node speaks from a loopback address of its own. */
+const addressOf = ({ id }: FakeNode): string => `127.0.1.${Number(id.slice(1)) + 1}`;
 
 /** Waits until it holds; fails loudly after `withinMs`. */
 export async function until(holds: () => boolean, what: string, withinMs = 5_000): Promise<void> {

@@ -55,7 +55,7 @@ test('the official client streams a chat, from our own engine and from another n
     equal(cluster.get(serving).engine.asked.length, 1);
     match(
       await (await post(0, '/v1/chat/completions', body)).text(),
-      /"finish_reason":"stop".*\n\ndata: \[DONE\]\n\n$/,
+      /"finish_reason":"stop".*\n\nid: \S+\ndata: \[DONE\]\n\n$/,
     );
   }
 });
@@ -338,7 +338,10 @@ test('and cuts them at the deadline, with a last word', async () => {
 const textOf = (stream: string): string =>
   stream
     .split('\n\n')
-    .filter((event) => event.startsWith('data: {'))
-    .map((event) => JSON.parse(event.slice(6)) as { choices: { delta: { content?: string } }[] })
+    .filter((event) => event.includes('data: {'))
+    .map(
+      (event) =>
+        JSON.parse(event.slice(event.indexOf('{'))) as { choices: { delta: { content?: string } }[] },
+    )
     .map(({ choices }) => choices[0]?.delta.content ?? '')
     .join('');

@@ -59,7 +59,7 @@ test('a stream that is idle because there is nothing to say is not cut', async (
   const { response } = await unread(t);
   const cuts: string[] = [];
   const outlet = openOutlet(response, (why) => cuts.push(why));
-  outlet.send('{}', null);
+  outlet.send({ data: '{}', id: null }, { by: null, protection: 'none', stream: null });
   await until(() => response.writableLength === 0, 'it is out');
   for (const minute of [0, 1, 5, 60]) outlet.look(minute * 60_000);
   deepEqual(cuts, []);

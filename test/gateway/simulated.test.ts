@@ -91,11 +91,11 @@ const eventsOf = (text: string): readonly string[] =>
   text
     .split('\n\n')
     .filter(Boolean)
-    .map((event) => event.slice(6));
+    .map((event) => event.slice(event.indexOf('data: ') + 6));
 
 /** What a client makes of an answer; how it was cut into chunks says only how busy the engine was. */
 function understood(text: string): unknown {
-  if (!text.startsWith('data:')) {
+  if (text.startsWith('{')) {
     const { id: _, created: __, ...rest } = JSON.parse(text) as Record<string, unknown>;
     return rest;
   }

@@ -57,7 +57,7 @@ function scenario(
 }
 
 const again = ({ request, script }: (typeof cases)[number], records: readonly LogRecord[]) => {
-  const { carrier, events } = restore(request, records);
+  const { carrier, events } = restore(request, records)!;
   const elsewhere = { ...script, id: 'second' };
   const rest = converse(request, elsewhere, [], resumed(request, carrier, instant(0)));
   return { events, rest };
@@ -98,7 +98,7 @@ for (const one of cases) {
     const marks = undisturbed.said.map(({ mark }) => mark).filter(({ tokens }) => tokens > 0);
     for (const { tokens, hash } of marks.slice(0, -2)) {
       const limited = { ...one.request, maxTokens: tokens };
-      const { carrier } = restore(limited, undisturbed.records.slice(0, 2));
+      const { carrier } = restore(limited, undisturbed.records.slice(0, 2))!;
       const { said } = converse(limited, one.script, [], resumed(limited, carrier, instant(0)));
       const last = said.findLast(({ mark }) => mark.tokens === tokens && mark.hash === hash);
       ok(last !== undefined || tokens <= carrierTokens(one.request, undisturbed.records.slice(0, 2)));
@@ -107,7 +107,7 @@ for (const one of cases) {
 }
 
 const carrierTokens = (request: PlainRequest, records: readonly LogRecord[]): number =>
-  restore(request, records).events.at(-1)?.mark.tokens ?? 0;
+  restore(request, records)!.events.at(-1)?.mark.tokens ?? 0;
 
 const opening: Opening = {
   ...{

@@ -2,6 +2,7 @@
  * One client and its request: it knows the answer of an engine that nothing happens to, and holds every word that it is
  * told against it.
  */
+import type { ClientEvent } from '../../../src/node/gate.ts';
 import type { ClientEnd } from '../../../src/node/running.ts';
 import type { LegRequest } from '../../../src/stream/continuation.ts';
 import type { Refusal } from '../../../src/stream/refusal.ts';
@@ -68,7 +69,7 @@ export class SimClient implements ClientEnd {
     return this.#chars;
   }
 
-  send(data: string): void {
+  send({ data }: ClientEvent): void {
     if (this.#isOver) return this.#onBroken(`told after its end: ${data}`);
     if (data === '[DONE]') return this.#complete();
     const event = JSON.parse(data) as Told;

@@ -1,4 +1,5 @@
 /** Who asks what, where and when: drawn before the run, but for the entry node, which is one that lives by then. */
+import type { About } from '../../../src/node/running.ts';
 import type { Dice } from '../dice.ts';
 import { contextTokens, expected, model } from './answer.ts';
 import { SimClient, type Wish } from './client.ts';
@@ -57,7 +58,7 @@ export class Clients {
     const { path, body } = wish;
     const endpoint = path === '/v1/chat/completions' ? 'chat' : 'completions';
     const asked = { endpoint, model, body, raw: JSON.stringify(body) } as const;
-    const gone = entry.generations.begin(asked, client, { id, headers: { 'x-request-id': id } });
+    const gone = entry.generations.begin(asked, client, aboutOf(id));
     client.onGone(() => entry.place.process.receive(world.now, gone));
     if (dice.hits(leavingShare))
       world.at(world.now + dice.unit() * leavingMs, () => {
@@ -77,6 +78,11 @@ export class Clients {
     if (client.end === 'refused') this.#promises.onRefused(client);
   }
 }
+
+const aboutOf = (id: string): About => ({
+  ...{ id, headers: { 'x-request-id': id }, claim: { owner: id, digest: id } },
+  ...{ stream: `stream-of-client-${id}`.padEnd(22, '-'), once: false, place: null, resumes: false },
+});
 
 function drawWish(dice: Dice): Wish {
   const text = Array.from({ length: 3 + dice.below(20) }, () => dice.pick(words)).join(' ');

@@ -5,6 +5,8 @@
 import { lossOf, openPassages, type Passage, type Passages } from '../../../src/node/passages.ts';
 import type { Serving } from '../../../src/node/serving.ts';
 import type { SimEngine, Ask, Reply } from './engine.ts';
+import type { Journals } from '../../../src/node/journals.ts';
+import type { JournalAsk, JournalReply } from './journal.ts';
 import { connectEngine } from './legs.ts';
 import type { Place, Wire, Wires } from './wires.ts';
 
@@ -13,6 +15,7 @@ type InletPorts = {
   readonly now: () => number;
   readonly engine: () => SimEngine | null;
   readonly serving: Serving;
+  readonly journals: Journals;
 };
 
 export type Inlet = { accept(wire: Wire): void; close(): void };
@@ -24,13 +27,20 @@ export function openInlet(place: Place, ports: InletPorts): Inlet {
       let running: SimPassage | null = null;
       wire.ears = {
         heard: (message) => {
-          running = take(message as Ask, wire);
+          const said = message as Ask | JournalAsk;
+          if (said.type === 'journal') answerJournal(said, wire);
+          else running = take(said, wire);
         },
         lost: () => running?.abandon(),
       };
     },
     close: () => passages.close(),
   };
+
+  function answerJournal({ from, bytes }: JournalAsk, wire: Wire): void {
+    const answer = ports.journals.answer(from, bytes);
+    wire.send({ type: 'journal', bytes: answer?.slice() ?? null } satisfies JournalReply);
+  }
 
   function take({ request }: Ask, wire: Wire): SimPassage | null {
     const refused = passages.refusal(true);

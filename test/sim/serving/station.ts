@@ -4,6 +4,7 @@
  */
 import { Node } from '../../../src/node/node.ts';
 import { openGenerations, type Generations } from '../../../src/node/generations.ts';
+import { holdersAmong, openJournals, type Journals } from '../../../src/node/journals.ts';
 import type { Holding } from '../../../src/node/holding.ts';
 import type { Codec } from '../../../src/node/message.ts';
 import type { Cloud } from '../../../src/node/ports.ts';
@@ -17,6 +18,7 @@ import { contextTokens, model } from './answer.ts';
 import type { SimEngine } from './engine.ts';
 import { engineHostAt } from './engine-host.ts';
 import { openInlet } from './inlet.ts';
+import { askOver } from './journal.ts';
 import { legsOf, type Listener } from './legs.ts';
 import type { Promises } from './promises.ts';
 import { sabotagedLegs, sabotagedServing } from './sabotage.ts';
@@ -34,6 +36,7 @@ export class Station implements Inhabitant {
   readonly place: Place;
   readonly node: Node;
   readonly generations: Generations;
+  readonly journals: Journals;
   readonly listener: Listener;
   readonly #site: Site;
   readonly #readsNotices: boolean;
@@ -89,8 +92,14 @@ export class Station implements Inhabitant {
     const engine = (): SimEngine | null => site.on(host);
     const legs = { wires, now, engine, listener: (id: NodeRecord['id']) => site.listener(id) };
     const openLeg = promises.watched(this, sabotagedLegs(legsOf(this.place, own.id, legs), site.sabotage));
-    this.generations = openGenerations({ serving, clock, rng, openLeg });
-    const inlet = openInlet(this.place, { wires, now, engine, serving });
+    this.journals = openJournals({
+      ...{ self: own.id, zone: own.zone, clock, session: own.incarnation },
+      ask: askOver(this.place, { ...legs, self: own.id }),
+      ...holdersAmong(this.node.cluster),
+    });
+    const { journals } = this;
+    this.generations = openGenerations({ serving, journals, clock, rng, openLeg });
+    const inlet = openInlet(this.place, { wires, now, engine, serving, journals });
     this.listener = { place: this.place, accept: (wire) => inlet.accept(wire) };
     site.enter(this);
   }

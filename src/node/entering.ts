@@ -1,0 +1,181 @@
+/**
+ * How a request of a client comes in: as a new answer, as the rest of one that was begun elsewhere, or as one that is
+ * given once and may be there already. Whatever it is, it becomes one generation here, with its log and its gate.
+ */
+import { isRepeatable, isWrittenDown } from '../stream/carrier.ts';
+import { openingBytes, type LogRecord } from '../stream/record.ts';
+import { protectionOf } from '../stream/protection.ts';
+import type { Refusal } from '../stream/refusal.ts';
+import { readRequest, type Engines, type GenerationRequest } from '../stream/request.ts';
+import { init, type State } from '../stream/state.ts';
+import type { Mark } from '../stream/mark.ts';
+import { Gate } from './gate.ts';
+import type { Asked } from './generations.ts';
+import type { Journals } from './journals.ts';
+import type { Clock } from './ports.ts';
+import { join, resume, type ResumptionPorts, type Taken } from './resumption.ts';
+import type { About, ClientEnd, Running, WayOut } from './running.ts';
+import type { Serving } from './serving.ts';
+
+export type EnteringPorts = {
+  readonly serving: Serving;
+  readonly journals: Journals;
+  readonly clock: Clock;
+  readonly enginesOf: (model: string) => Engines;
+  /** Puts a generation in its place; it has not begun. Call `leave` once, when nobody waits for it any more. */
+  readonly run: (
+    state: State,
+    way: WayOut,
+    about: About,
+    asked: Asked,
+  ) => { readonly running: Running; leave(): void };
+};
+
+/** Call the result once, when the client has gone or has everything. */
+export function enter(asked: Asked, client: ClientEnd, about: About, ports: EnteringPorts): () => void {
+  const left = ports.serving.entered();
+  const entering = new Entering(asked, client, about, ports);
+  entering.come();
+  return () => {
+    entering.leave();
+    left();
+  };
+}
+
+/** Owns whatever stands for the request just now: a search for its log, or a generation. */
+class Entering {
+  readonly #asked: Asked;
+  readonly #client: ClientEnd;
+  readonly #about: About;
+  readonly #ports: EnteringPorts;
+  #leave = (): void => {};
+  #isGone = false;
+
+  constructor(asked: Asked, client: ClientEnd, about: About, ports: EnteringPorts) {
+    this.#asked = asked;
+    this.#client = about.once ? this.#patient(client) : client;
+    this.#about = about;
+    this.#ports = ports;
+  }
+
+  come(): void {
+    const { place, claim, once } = this.#about;
+    const ends = { client: this.#client, goOn: (taken: Taken) => this.#goOn(taken) };
+    if (place !== null) this.#search(() => resume(place, claim, ends, this.#resumption()));
+    else if (once) this.#join();
+    else this.#begin();
+  }
+
+  leave(): void {
+    this.#isGone = true;
+    this.#leave();
+  }
+
+  #patient(client: ClientEnd): ClientEnd {
+    return {
+      send: (...said) => client.send(...said),
+      close: () => client.close(),
+      answer: (...said) => client.answer(...said),
+      refuse: (refusal) => this.#refuse(client, refusal),
+    };
+  }
+
+  /** What it loses to another node while nothing is out it hears from that one. */
+  #refuse(client: ClientEnd, refusal: Refusal): void {
+    if (refusal.complaint.code !== 'stream_taken' || this.#isGone) return client.refuse(refusal);
+    this.#leave();
+    this.#join();
+  }
+
+  #join(): void {
+    const ends = {
+      client: this.#client,
+      begin: () => this.#begin(),
+      goOn: (taken: Taken) => this.#goOn(taken),
+    };
+    this.#search(() => join(this.#about.stream, this.#about.claim, ends, this.#resumption()));
+  }
+
+  /** It may be over, and something else begun, before it returns. */
+  #search(start: () => () => void): void {
+    const before = this.#leave;
+    const giveUp = start();
+    if (this.#leave === before) this.#leave = giveUp;
+  }
+
+  #begin(): void {
+    const { serving, journals, clock } = this.#ports;
+    const { endpoint, model, raw } = this.#asked;
+    const { stream, claim, once } = this.#about;
+    const engines = this.#ports.enginesOf(model);
+    const request = readRequest(endpoint, this.#asked, engines);
+    const gate = this.#gate(stream, request, { engines, from: null });
+    if (isWrittenDown(request) && (request.streamed || once)) {
+      const bytes = openingBytes({ endpoint, model, raw, engines, ...claim });
+      const fence = { epoch: 1, by: serving.self };
+      gate.attach(journals.open(stream, { fence, bytes }, gate), bytes.length);
+    }
+    this.#start(init(request, clock.now()), gate, protectionOf(request, engines.ability)).begin();
+  }
+
+  #goOn({ stream, request, engines, state, bytes, epoch, said, from }: Taken): void {
+    const { serving, journals } = this.#ports;
+    const gate = this.#gate(stream, request, { engines, from });
+    const fence = { epoch, by: serving.self };
+    gate.attach(journals.open(stream, { fence, bytes }, gate), bytes.length);
+    const running = this.#start(state, gate, protectionOf(request, engines.ability));
+    gate.onDiverged = () => running.diverge();
+    running.say(said);
+    running.begin();
+  }
+
+  #gate(
+    stream: string,
+    request: GenerationRequest,
+    { engines, from }: { readonly engines: Engines; readonly from: Mark | null },
+  ): Gate {
+    const commits = !isRepeatable(request, engines.ability);
+    return new Gate({ stream, clock: this.#ports.clock, commits, from });
+  }
+
+  #start(state: State, gate: Gate, protection: WayOut['protection']): Running {
+    const way = { client: this.#client, gate, protection };
+    const { running, leave } = this.#ports.run(state, way, this.#about, this.#asked);
+    this.#leave = leave;
+    return running;
+  }
+
+  #resumption(): ResumptionPorts {
+    const { serving, journals, clock } = this.#ports;
+    return {
+      ...{ self: serving.self, journals, clock },
+      read: ({ opening }) => readRequest(this.#asked.endpoint, this.#asked, opening.engines),
+      catchUp: (state, done) => this.#catchUp(state, done),
+    };
+  }
+
+  /** A generation for nobody, whose records are all that is wanted of it. */
+  #catchUp(state: State, done: (records: readonly LogRecord[] | null) => void): () => void {
+    const records: LogRecord[] = [];
+    const { stream } = this.#about;
+    const gate = new Gate({ stream, clock: this.#ports.clock, commits: false, from: null });
+    gate.onWritten = (more) => records.push(...more);
+    const end = (made: readonly LogRecord[] | null): void => {
+      entered.leave();
+      done(made);
+    };
+    let isBroken = false;
+    const nobody: ClientEnd = {
+      send: ({ id }) => {
+        isBroken ||= id === null;
+      },
+      close: () => end(isBroken ? null : records),
+      answer: () => end(null),
+      refuse: () => end(null),
+    };
+    const way = { client: nobody, gate, protection: 'none' } as const;
+    const entered = this.#ports.run(state, way, this.#about, this.#asked);
+    entered.running.begin();
+    return entered.leave;
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * What stands between an answer and its client, for the sake of the day when this node is gone: events have their ids;
+ * what cannot be made again exactly goes out only once another member has it; and a client that goes on with an answer
+ * is told nothing twice.
+ *
+ *   swallowing ──the event that the client had last──► passing           swallowing ──past it──► diverged
+ *
+ * Of every stream the first event and the end wait for a copy, so that no client knows of a stream, or of its end, that
+ * nobody else knows. The wait is short: after it things go out uncopied, as they do in a cluster of one.
+ */
+import { after } from '../std/time.ts';
+import { eventId, isSame, type Mark } from '../stream/mark.ts';
+import { recordBytes, type LogRecord } from '../stream/record.ts';
+import type { LogEars, StreamLog } from './journals.ts';
+import type { Clock } from './ports.ts';
+
+/** How long anything waits for a copy, ms: several times what two busy nodes need. */
+const copyMs = 250;
+
+/** One event of a stream. `id`: null for what belongs to no answer. */
+export type ClientEvent = { readonly data: string; readonly id: string | null };
+
+type GateOptions = {
+  /** Of the stream, whether it is written down or not. */
+  readonly stream: string;
+  readonly clock: Clock;
+  /** Every event waits for its copy. */
+  readonly commits: boolean;
+  /** Where the client is already; null: at the beginning. */
+  readonly from: Mark | null;
+};
+
+type Owed = { readonly bytes: number; readonly go: () => void };
+
+export class Gate implements LogEars {
+  readonly #options: GateOptions;
+  #log: StreamLog | null = null;
+  #written = 0;
+  #copied = -1;
+  #copies = 0;
+  #from: Mark | null;
+  readonly #owed: Owed[] = [];
+  #disarm = (): void => {};
+  #begun = false;
+  #ends = false;
+  /** Another entry node goes on with it. */
+  onFenced = (): void => {};
+  /** What goes on is not what the client has. */
+  onDiverged = (): void => {};
+  onWritten = (_records: readonly LogRecord[]): void => {};
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+    this.#from = options.from;
+  }
+
+  /** From now on what is written down goes there. `bytes`: what stands in it. */
+  attach(log: StreamLog, bytes: number): void {
+    this.#log = log;
+    this.#written = bytes;
+  }
+
+  get copies(): number {
+    return this.#copies;
+  }
+
+  get log(): StreamLog | null {
+    return this.#log;
+  }
+
+  write(records: readonly LogRecord[]): void {
+    const isLast = records.some(
+      (one) => one.type === 'closed' || (one.type === 'said' && one.finish !== null),
+    );
+    this.#ends ||= isLast;
+    this.onWritten(records);
+    for (const record of records) this.append(recordBytes(record), isLast);
+  }
+
+  append(bytes: Uint8Array, isLast: boolean): void {
+    if (this.#log === null) return;
+    const urgent = this.#options.commits || !this.#begun || isLast;
+    this.#written = this.#log.append(bytes, urgent);
+  }
+
+  /** `send`: once it may go out. */
+  say(
+    event: { readonly data: string; readonly mark: Mark | null },
+    send: (event: ClientEvent) => void,
+  ): void {
+    const { data, mark } = event;
+    if (this.#swallows(mark)) return;
+    const { stream, commits } = this.#options;
+    const id = mark === null ? null : eventId(stream, mark);
+    const waits = commits || !this.#begun || this.#ends;
+    this.#begun = true;
+    this.#enqueue(waits, () => send({ data, id }));
+  }
+
+  /** The end of it, or all of it at once. */
+  finish(go: () => void): void {
+    this.#enqueue(true, go);
+  }
+
+  /** Where its client is has not come yet. */
+  get isSwallowing(): boolean {
+    return this.#from !== null;
+  }
+
+  /** What still waits goes out. */
+  open(): void {
+    this.#disarm();
+    for (const { go } of this.#owed.splice(0)) go();
+  }
+
+  /** Nothing goes out any more. */
+  shut(): void {
+    this.#disarm();
+    this.#owed.length = 0;
+  }
+
+  copied(bytes: number, copies: number): void {
+    this.#copied = bytes;
+    this.#copies = copies;
+    this.#release();
+  }
+
+  fenced(): void {
+    this.#log = null;
+    this.open();
+    this.onFenced();
+  }
+
+  #swallows(mark: Mark | null): boolean {
+    const from = this.#from;
+    if (from === null || mark === null) return false;
+    if (isSame(mark, from)) {
+      this.#from = null;
+      this.#begun = true;
+      return true;
+    }
+    if (mark.tokens <= from.tokens) return true;
+    this.#from = null;
+    this.onDiverged();
+    return true;
+  }
+
+  #enqueue(waits: boolean, go: () => void): void {
+    const bytes = waits ? this.#written : -1;
+    if (this.#owed.length === 0 && this.#hasCopy(bytes)) return go();
+    this.#owed.push({ bytes, go });
+    if (this.#owed.length > 1) return;
+    const { clock } = this.#options;
+    this.#disarm = clock.wakeAt(after(clock.now(), copyMs), () => this.open());
+  }
+
+  #hasCopy(bytes: number): boolean {
+    if (bytes <= this.#copied || this.#log === null) return true;
+    return this.#log.holders().length === 0;
+  }
+
+  #release(): void {
+    let owed = this.#owed[0];
+    while (owed !== undefined && this.#hasCopy(owed.bytes)) {
+      this.#owed.shift();
+      owed.go();
+      owed = this.#owed[0];
+    }
+    if (owed === undefined) this.#disarm();
+  }
+}

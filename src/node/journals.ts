@@ -1,0 +1,230 @@
+/**
+ * The journal of this node: the logs of the streams that entered here, copied to other members, and the copies that it
+ * holds for them. Both machines are driven here, against a way to ask members; what is in a log is the streams' matter.
+ */
+import * as entry from '../journal/entry.ts';
+import type { Fence } from '../journal/fence.ts';
+import * as holder from '../journal/holder.ts';
+import type { Effect as EntryEffect, State as EntryState } from '../journal/kept.ts';
+import type { Candidate } from '../journal/rendezvous.ts';
+import {
+  heldBytes,
+  messageBytes,
+  readMessage,
+  readVerdicts,
+  verdictBytes,
+  type HeldLog,
+  type Verdict,
+} from '../journal/wire.ts';
+import type { MemberId } from '../std/member-id.ts';
+import { assert } from '../std/assert.ts';
+import type { ClusterPort } from './cluster-port.ts';
+import { drive, type Driven } from './drive.ts';
+import { better, findLog, peekMs, placesOf, type AskMember } from './finding.ts';
+import type { Clock } from './ports.ts';
+
+/** A batch that is not answered by then is lost, and its member asked for nothing for a while. ms */
+const batchMs = 2_000;
+
+type JournalPorts = {
+  readonly self: MemberId;
+  readonly zone: string;
+  readonly clock: Clock;
+  /** Of this start of the node, and of no other. */
+  readonly session: number;
+  readonly ask: AskMember;
+  /** Those that may hold copies. */
+  readonly candidates: () => readonly Candidate[];
+  /** Tells that they changed. */
+  readonly onChanged: (listener: () => void) => () => void;
+};
+
+/** What the owner of a log wants to hear. */
+export type LogEars = {
+  /** The best copy has so many bytes, and so many members have any. */
+  copied(bytes: number, copies: number): void;
+  /** Another entry node writes it now. */
+  fenced(): void;
+};
+
+/** The log of one stream that entered here. */
+export type StreamLog = {
+  readonly id: string;
+  /** Its length afterwards, bytes. `urgent`: somebody waits for a copy. */
+  append(bytes: Uint8Array, urgent: boolean): number;
+  /** Members that have a copy, or will. */
+  holders(): readonly MemberId[];
+  /** `lingerMs`: how long it may still be asked for. */
+  end(lingerMs: number): void;
+};
+
+export type Journals = {
+  open(id: string, log: { readonly fence: Fence; readonly bytes: Uint8Array }, ears: LogEars): StreamLog;
+  /** Answers another member. null: not a message. */
+  answer(from: MemberId, message: Uint8Array): Uint8Array | null;
+  /**
+   * Looks for a log, here and at those that may hold it: the first that is enough, else the best of all; null: nobody
+   * has it. Calls back once; the result gives up.
+   */
+  find(id: string, isEnough: (held: HeldLog) => boolean, tell: (held: HeldLog | null) => void): () => void;
+  /** Tells whoever has it that we write it from now on. */
+  takeOver(id: string, fence: Fence): void;
+  /** Whether this member is there and well. */
+  isWell(member: MemberId): boolean;
+  /** Copies of other nodes' streams. */
+  held(): { readonly streams: number; readonly bytes: number };
+  /** Logs of our own streams, ended ones among them. */
+  kept(): number;
+  close(): void;
+};
+
+export function openJournals(ports: JournalPorts): Journals {
+  return new NodeJournals(ports);
+}
+
+class NodeJournals implements Journals {
+  readonly #ports: JournalPorts;
+  readonly #ears = new Map<string, LogEars>();
+  readonly #entries: Driven<EntryState, entry.Event>;
+  readonly #copies: Driven<holder.State, holder.Event>;
+  readonly #unsubscribe: () => void;
+  /** Of the batch that was taken last. */
+  #verdicts: readonly Verdict[] = [];
+
+  constructor(ports: JournalPorts) {
+    const { session, zone, clock } = ports;
+    this.#ports = ports;
+    this.#entries = drive<EntryState, entry.Event, EntryEffect>(
+      entry,
+      entry.init({ session, zone }),
+      clock,
+      (effect) => this.#perform(effect),
+    );
+    this.#copies = drive<holder.State, holder.Event, holder.Effect>(
+      holder,
+      holder.init(),
+      clock,
+      (effect) => {
+        this.#verdicts = effect.verdicts;
+      },
+    );
+    const tell = (): void => this.#entries.deliver({ type: 'members', candidates: ports.candidates() });
+    this.#unsubscribe = ports.onChanged(tell);
+    tell();
+  }
+
+  open(
+    id: string,
+    { fence, bytes }: { readonly fence: Fence; readonly bytes: Uint8Array },
+    ears: LogEars,
+  ): StreamLog {
+    // Who had it before at this node hears that it is no longer his, and only then does the new one listen.
+    this.#entries.deliver({ type: 'open', id, fence, bytes });
+    this.#ears.set(id, ears);
+    let length = bytes.length;
+    return {
+      id,
+      append: (more, urgent) => {
+        length += more.length;
+        this.#entries.deliver({ type: 'append', id, bytes: more, urgent });
+        return length;
+      },
+      holders: () => entry.holdersOf(this.#entries.state(), id),
+      end: (lingerMs) => {
+        if (this.#ears.get(id) !== ears) return;
+        this.#ears.delete(id);
+        this.#entries.deliver({ type: 'end', id, lingerMs });
+      },
+    };
+  }
+
+  answer(from: MemberId, bytes: Uint8Array): Uint8Array | null {
+    const message = readMessage(bytes);
+    if (message === null) return null;
+    switch (message.type) {
+      case 'batch':
+        this.#verdicts = [];
+        this.#copies.deliver({ type: 'batch', from, batch: message });
+        return verdictBytes(this.#verdicts);
+      case 'peek':
+        return heldBytes(this.#ours(message.id));
+      case 'fence':
+        this.#entries.deliver({ type: 'fence', id: message.id, fence: message.fence });
+        this.#copies.deliver({ type: 'fence', id: message.id, fence: message.fence });
+        return heldBytes(null);
+    }
+  }
+
+  find(id: string, isEnough: (held: HeldLog) => boolean, tell: (held: HeldLog | null) => void): () => void {
+    const { ask, clock, candidates } = this.#ports;
+    const places = placesOf(id, candidates());
+    return findLog({ id, ours: this.#ours(id), places, isEnough }, { ask, clock }, tell);
+  }
+
+  takeOver(id: string, fence: Fence): void {
+    const { self, ask, candidates } = this.#ports;
+    assert(fence.by === self, 'a log is taken over for oneself');
+    this.#copies.deliver({ type: 'fence', id, fence });
+    const message = messageBytes({ type: 'fence', id, fence });
+    for (const member of placesOf(id, candidates())) ask(member, message, peekMs, () => {});
+  }
+
+  isWell(member: MemberId): boolean {
+    const { self, candidates } = this.#ports;
+    return member === self || candidates().some(({ id, isFit }) => id === member && isFit);
+  }
+
+  held(): { readonly streams: number; readonly bytes: number } {
+    const { streams, bytes } = this.#copies.state();
+    return { streams: streams.size, bytes };
+  }
+
+  kept(): number {
+    return this.#entries.state().kept.size;
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    this.#entries.stop();
+    this.#copies.stop();
+  }
+
+  #ours(id: string): HeldLog | null {
+    return better(entry.logOf(this.#entries.state(), id), holder.heldOf(this.#copies.state(), id));
+  }
+
+  #perform(effect: EntryEffect): void {
+    switch (effect.type) {
+      case 'post':
+        return this.#post(effect);
+      case 'copied':
+        return this.#ears.get(effect.id)?.copied(effect.bytes, effect.copies);
+      case 'fenced': {
+        const ears = this.#ears.get(effect.id);
+        this.#ears.delete(effect.id);
+        return ears?.fenced();
+      }
+    }
+  }
+
+  #post({ member, batch, updates }: Extract<EntryEffect, { type: 'post' }>): void {
+    const { session, ask } = this.#ports;
+    ask(member, messageBytes({ type: 'batch', session, updates }), batchMs, (answer) => {
+      const verdicts = answer && readVerdicts(answer);
+      if (verdicts === null) this.#entries.deliver({ type: 'failed', member, batch });
+      else this.#entries.deliver({ type: 'answered', member, batch, verdicts });
+    });
+  }
+}
+
+/** Members that may hold copies: whoever serves, and goes nowhere. */
+export const holdersAmong = (cluster: ClusterPort): Pick<JournalPorts, 'candidates' | 'onChanged'> => ({
+  candidates: () =>
+    cluster.members().flatMap(({ id, health, record, zone }) => {
+      const isHere = health === 'alive' || health === 'suspect';
+      if (!isHere || record === null || record.role === 'operator') return [];
+      const stays = record.life.phase === 'serving' || record.life.phase === 'joining';
+      return stays ? [{ id, zone, isFit: health === 'alive' }] : [];
+    }),
+  onChanged: (listener) => cluster.changed.add(listener),
+});

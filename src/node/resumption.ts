@@ -1,0 +1,173 @@
+/**
+ * An answer that another entry node began, or that was asked for before: its log is looked for in the cluster, and what
+ * its client lacks is told from there on.
+ *
+ *   looked for ──found──► fenced off from whoever wrote it ──► told again from where the client is ──► continued
+ *        │                         └─ the client has more than the log: made again first, and compared
+ *        └──nowhere──► 410; not this client's: 404; another request: 409
+ *
+ * A request that is answered once (by its `Idempotency-Key`) is looked for in the same way. While another node still
+ * works at it, its answer is waited for.
+ */
+import type { HeldLog } from '../journal/wire.ts';
+import type { MemberId } from '../std/member-id.ts';
+import { after } from '../std/time.ts';
+import { restore } from '../stream/carrier.ts';
+import type { Mark, Place } from '../stream/mark.ts';
+import type { Said } from '../stream/plain.ts';
+import { readLog, recordBytes, tokensIn, type Log, type LogRecord } from '../stream/record.ts';
+import { brokenOff, notYours, otherRequest, streamGone } from '../stream/refusal.ts';
+import type { Engines, GenerationRequest, PlainRequest } from '../stream/request.ts';
+import { resumed, type State } from '../stream/state.ts';
+import type { Journals } from './journals.ts';
+import type { Clock } from './ports.ts';
+import type { Claim, ClientEnd } from './running.ts';
+
+/** How often to look whether an answer is there that another node works at, ms. */
+const lookMs = 150;
+
+/** What is to go on here, under a fence of our own. */
+export type Taken = {
+  readonly stream: string;
+  readonly request: GenerationRequest;
+  /** It was read with. */
+  readonly engines: Engines;
+  readonly state: State;
+  /** The log so far. */
+  readonly bytes: Uint8Array;
+  readonly epoch: number;
+  /** What was told already, in its order. */
+  readonly said: readonly Said[];
+  /** Where the client is; null: nowhere yet. */
+  readonly from: Mark | null;
+};
+
+export type ResumptionPorts = {
+  readonly self: MemberId;
+  readonly journals: Journals;
+  readonly clock: Clock;
+  readonly read: (log: Log) => GenerationRequest;
+  /** Makes an answer up to where its client is, for nobody to read: what is written down of it meanwhile. */
+  readonly catchUp: (state: State, done: (records: readonly LogRecord[] | null) => void) => () => void;
+};
+
+type Outcomes = {
+  /** Nobody knows it: it is to begin here. */
+  readonly begin: () => void;
+  readonly goOn: (taken: Taken) => void;
+};
+
+/** Calls back once, through the client or `goOn`; the result gives up. */
+export function resume(
+  place: Place,
+  claim: Claim,
+  { client, goOn }: { readonly client: ClientEnd; readonly goOn: Outcomes['goOn'] },
+  ports: ResumptionPorts,
+): () => void {
+  const { journals, self, clock } = ports;
+  const { stream, mark } = place;
+  let giveUp = (): void => {};
+
+  function onFound(held: HeldLog | null): void {
+    const log = held && readLog(held.bytes);
+    if (held === null || log === null) return client.refuse(streamGone);
+    if (log.opening.owner !== claim.owner) return client.refuse(notYours);
+    if (log.opening.digest !== claim.digest) return client.refuse(otherRequest);
+    // Where nothing is known but the request, nobody can tell what the client has of its answer.
+    if (log.records.length === 0 && mark.tokens > 0) return client.refuse(streamGone);
+    const epoch = held.fence.epoch + 1;
+    journals.takeOver(stream, { epoch, by: self });
+    const request = ports.read(log);
+    if (request.way !== 'ids' || tokensIn(log) >= mark.tokens)
+      return go(request, log, { records: log.records, bytes: held.bytes, epoch });
+    const limited = upTo(request, mark.tokens);
+    const start = restore(limited, log.records);
+    if (start === null) return client.refuse(streamGone);
+    giveUp = ports.catchUp(resumed(limited, start.carrier, clock.now()), (made) => {
+      if (made === null) return client.refuse(brokenOff('mismatch'));
+      // That it ends here is our own limit, and no end of the answer.
+      const more = made.filter(({ type }) => type !== 'closed').map(withoutOurEnd);
+      const bytes = joined(held.bytes, more.map(recordBytes));
+      go(request, log, { records: [...log.records, ...more], bytes, epoch });
+    });
+  }
+
+  function go(
+    request: GenerationRequest,
+    { opening: { engines } }: Log,
+    so: { readonly records: readonly LogRecord[]; readonly bytes: Uint8Array; readonly epoch: number },
+  ): void {
+    const { records, bytes, epoch } = so;
+    const restored = restore(request, records);
+    if (restored === null) return client.refuse(streamGone);
+    const { carrier, events } = restored;
+    const state = resumed(request, carrier, clock.now());
+    goOn({ stream, request, engines, state, bytes, epoch, said: events, from: mark });
+  }
+
+  const enough = (held: HeldLog): boolean => {
+    const log = readLog(held.bytes);
+    return log !== null && tokensIn(log) >= mark.tokens;
+  };
+  giveUp = journals.find(stream, enough, onFound);
+  return () => giveUp();
+}
+
+/** For a request that is answered once. Calls back once; the result gives up. */
+export function join(
+  stream: string,
+  claim: Claim,
+  { client, begin, goOn }: Outcomes & { readonly client: ClientEnd },
+  ports: ResumptionPorts,
+): () => void {
+  const { journals, self, clock } = ports;
+  let giveUp = (): void => {};
+  const look = (): void => {
+    giveUp = journals.find(stream, () => true, onFound);
+  };
+
+  function onFound(held: HeldLog | null): void {
+    const log = held && readLog(held.bytes);
+    if (held === null || log === null) return begin();
+    if (log.opening.owner !== claim.owner) return client.refuse(notYours);
+    if (log.opening.digest !== claim.digest) return client.refuse(otherRequest);
+    const head = { by: null, protection: 'exact', stream: null } as const;
+    if (log.answer !== null) return client.answer(log.answer, head);
+    if (!held.ended && journals.isWell(held.fence.by)) {
+      giveUp = clock.wakeAt(after(clock.now(), lookMs), look);
+      return;
+    }
+    const request = ports.read(log);
+    const restored = restore(request, log.records);
+    if (restored === null) return begin();
+    const epoch = held.fence.epoch + 1;
+    journals.takeOver(stream, { epoch, by: self });
+    const state = resumed(request, restored.carrier, clock.now());
+    const { engines } = log.opening;
+    goOn({ stream, request, engines, state, bytes: held.bytes, epoch, said: [], from: null });
+  }
+
+  look();
+  return () => giveUp();
+}
+
+/** The same request, ended where its client is. */
+const upTo = (request: PlainRequest, tokens: number): PlainRequest => ({
+  ...request,
+  maxTokens: tokens,
+  minTokens: Math.min(request.minTokens, tokens),
+});
+
+const withoutOurEnd = (record: LogRecord): LogRecord =>
+  record.type === 'said' && record.finish?.reason === 'length' ? { ...record, finish: null } : record;
+
+function joined(head: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, head.length));
+  whole.set(head);
+  let at = head.length;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,226 @@
+/**
+ * What a client has when the node that it is connected to is gone: it says to another one where it is, and the answer
+ * goes on from there. Over real HTTP between nodes of one process; `losses.test.ts` kills daemons.
+ */
+import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { counting, countedText } from './fake-engine.ts';
+import { FakeCluster, until, type FakeNode } from './fake-cluster.ts';
+
+let cluster: FakeCluster;
+const bounded = { timeout: 20_000 };
+
+beforeEach(async () => {
+  cluster = await FakeCluster.of(4);
+  for (const node of cluster.nodes) {
+    node.engine.script = counting(30);
+    node.engine.paceMs = 8;
+  }
+});
+afterEach(() => cluster[Symbol.asyncDispose]());
+
+const body = {
+  ...{ model: 'tiny', messages: [{ role: 'user', content: 'count' }], stream: true, temperature: 0 },
+  stream_options: { include_usage: true },
+};
+
+type Heard = {
+  readonly events: { readonly id: string | null; readonly data: string }[];
+  isOver: boolean;
+  broken: unknown;
+};
+
+async function ask(
+  node: FakeNode,
+  headers: Record<string, string> = {},
+  sent: object = body,
+): Promise<Response> {
+  return fetch(`${node.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(sent),
+  });
+}
+
+/** Reads until the stream ends, however it ends. */
+function read(response: Response): Heard & { readonly done: Promise<void> } {
+  const heard: Heard = { events: [], isOver: false, broken: null };
+  const done = (async () => {
+    const decoder = new TextDecoder();
+    let rest = '';
+    try {
+      for await (const bytes of response.body!) {
+        const parts = (rest + decoder.decode(bytes, { stream: true })).split('\n\n');
+        rest = parts.pop()!;
+        for (const part of parts) {
+          const id = /^id: (.*)$/m.exec(part)?.[1] ?? null;
+          heard.events.push({ id, data: part.slice(part.indexOf('data: ') + 6) });
+        }
+      }
+    } catch (broken) {
+      // A killed node breaks its connections; what came before counts.
+      heard.broken = broken;
+    }
+    heard.isOver = true;
+  })();
+  return Object.assign(heard, { done });
+}
+
+const textOf = (events: Heard['events']): string =>
+  events
+    .filter(({ data }) => data.startsWith('{'))
+    .map(({ data }) => JSON.parse(data) as { choices?: { delta?: { content?: string } }[] })
+    .map(({ choices }) => choices?.[0]?.delta?.content ?? '')
+    .join('');
+
+async function cutAfter(events: number, sent: object = body, headers: Record<string, string> = {}) {
+  const entry = cluster.get(0);
+  const response = await ask(entry, headers, sent);
+  const heard = read(response);
+  await until(() => heard.events.length >= events, `${events} events`);
+  await cluster.kill(entry);
+  await heard.done;
+  // The network may have swallowed what came after these.
+  return { response, had: heard.events.slice(0, events) };
+}
+
+for (const events of [1, 2, 9, 20]) {
+  test(
+    `an answer whose entry node dies after ${events} events goes on at another, word for word`,
+    bounded,
+    async () => {
+      const { had, response } = await cutAfter(events);
+      equal(response.headers.get('x-synkti-replicas'), '2');
+      notEqual(response.headers.get('x-synkti-protected'), null);
+      const rest = read(await ask(cluster.get(2), { 'last-event-id': had.at(-1)!.id! }));
+      await rest.done;
+      const all = [...had, ...rest.events];
+      equal(textOf(all), countedText(30));
+      equal(all.at(-1)?.data, '[DONE]');
+      equal(new Set(all.map(({ id }) => id)).size, all.length, 'nothing came twice');
+      const usage = all.map(({ data }) => data).filter((data) => data.includes('"completion_tokens":31'));
+      equal(usage.length, 1);
+      const heads = new Set(all.slice(0, -1).map(({ data }) => (JSON.parse(data) as { id: string }).id));
+      equal(heads.size, 1);
+    },
+  );
+}
+
+test(
+  'the last event of a finished answer can be asked for again, and all of it at any node',
+  bounded,
+  async () => {
+    const first = read(await ask(cluster.get(0)));
+    await first.done;
+    for (const [at, node] of [
+      [first.events.length - 2, cluster.get(3)],
+      [5, cluster.get(1)],
+    ] as const) {
+      const again = read(await ask(node, { 'last-event-id': first.events[at]!.id! }));
+      await again.done;
+      deepEqual(again.events, first.events.slice(at + 1));
+    }
+  },
+);
+
+test('another key gets 404, another request 409, what nobody has 410', bounded, async () => {
+  const first = read(await ask(cluster.get(0), { authorization: 'Bearer one' }));
+  await first.done;
+  const id = first.events[4]!.id!;
+  const statusOf = async (headers: Record<string, string>, sent: object = body): Promise<number> =>
+    (await ask(cluster.get(1), headers, sent)).status;
+  equal(await statusOf({ 'last-event-id': id, authorization: 'Bearer two' }), 404);
+  equal(
+    await statusOf({ 'last-event-id': id, authorization: 'Bearer one' }, { ...body, max_tokens: 3 }),
+    409,
+  );
+  equal(await statusOf({ 'last-event-id': `${'x'.repeat(22)}.4.abc` }), 410);
+  equal(await statusOf({ 'last-event-id': '12' }), 410);
+});
+
+test('a client that has other tokens than those that are made again hears of it', bounded, async () => {
+  const { had } = await cutAfter(9);
+  const [stream, tokens] = had.at(-1)!.id!.split('.');
+  const rest = read(await ask(cluster.get(2), { 'last-event-id': `${stream}.${tokens}.badbad` }));
+  await rest.done;
+  match(rest.events.map(({ data }) => data).join(), /answer_lost/);
+});
+
+test(
+  '[S32] what a client has and no copy has is made again, compared, and not told twice',
+  bounded,
+  async () => {
+    const whole = read(await ask(cluster.get(0)));
+    const [stream] = await until(() => whole.events.length > 3, 'some').then(() =>
+      whole.events[3]!.id!.split('.'),
+    );
+    await cluster.kill(cluster.get(0));
+    await whole.done;
+    // The marks of an answer are the same in every stream: these are from one that nothing happened to.
+    const other = read(await ask(cluster.get(1)));
+    await other.done;
+    const ahead = other.events[24]!;
+    const [, tokens, hash] = ahead.id!.split('.');
+    const rest = read(await ask(cluster.get(2), { 'last-event-id': `${stream}.${tokens}.${hash}` }));
+    await rest.done;
+    equal(textOf(rest.events), textOf(other.events.slice(25)));
+    equal(rest.events.at(-1)?.data, '[DONE]');
+  },
+);
+
+test('[S31] of two connections that go on with one answer the last one has it', bounded, async () => {
+  const first = read(await ask(cluster.get(0)));
+  await until(() => first.events.length > 6, 'some events');
+  const second = read(await ask(cluster.get(2), { 'last-event-id': first.events[5]!.id! }));
+  await Promise.all([first.done, second.done]);
+  match(first.events.map(({ data }) => data).join(), /stream_taken/);
+  equal(textOf([...first.events.slice(0, 6), ...second.events]), countedText(30));
+});
+
+test(
+  'a client that goes on by itself is let go of without an error when its node leaves',
+  bounded,
+  async () => {
+    const entry = cluster.get(0);
+    const heard = read(await ask(entry, { 'x-synkti-client': '1' }));
+    await until(() => heard.events.length > 6, 'some events');
+    entry.relayEnd.tell(0 as never);
+    await heard.done;
+    notEqual(heard.events.at(-1)?.data, '[DONE]');
+    ok(heard.events.every(({ data }) => !data.includes('error')));
+    const rest = read(await ask(cluster.get(3), { 'last-event-id': heard.events.at(-1)!.id! }));
+    await rest.done;
+    equal(textOf([...heard.events, ...rest.events]), countedText(30));
+  },
+);
+
+const whole = { ...body, stream: false, stream_options: undefined };
+
+test(
+  'a request with an Idempotency-Key is answered once, at whichever node it is repeated',
+  bounded,
+  async () => {
+    const headers = { 'idempotency-key': 'once' };
+    const at = [0, 1, 1, 2].map((index) => ask(cluster.get(index), headers, whole));
+    const bodies = await Promise.all(at.map(async (response) => (await response).text()));
+    const later = await (await ask(cluster.get(3), headers, whole)).text();
+    deepEqual(new Set([...bodies, later]).size, 1);
+    const [one] = bodies;
+    match(one!, / 29 30"/);
+    const other = await ask(cluster.get(3), headers, { ...whole, max_tokens: 4 });
+    equal(other.status, 409);
+  },
+);
+
+test('a repeated request whose node died goes on where that one was', bounded, async () => {
+  const headers = { 'idempotency-key': 'again' };
+  const lost = ask(cluster.get(0), headers, whole).catch(() => null);
+  await until(() => cluster.get(0).sent.size > 0 || cluster.get(0).engine.running > 0, 'it is asked');
+  await new Promise((resolve) => setTimeout(resolve, 120));
+  await cluster.kill(cluster.get(0));
+  await lost;
+  const answer = await (await ask(cluster.get(1), headers, whole)).text();
+  match(answer, / 1 2 3 .* 29 30"/);
+  const asked = cluster.nodes.flatMap(({ engine }) => engine.asked.map(({ path }) => path));
+  ok(asked.includes('/v1/completions'), 'continued, not begun again');
+});
