@@ -22,9 +22,9 @@ import { listenPeers } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
 import type { ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
-import { holdersAmong, openJournals } from './node/journals.ts';
+import { holdersAmong, openJournals, type Journals } from './node/journals.ts';
 import { Node } from './node/node.ts';
-import { gaugesOf, openOperations } from './node/operate.ts';
+import { gaugesOf, journalGauges, openOperations } from './node/operate.ts';
 import { originMs, systemClock as clock } from './os/clock.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
 import { preferThread } from './os/priority.ts';
@@ -65,8 +65,9 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   opened.defer(() => thread.close());
   const node = composeNode(settings, self, { record, cluster: thread.cluster, engine, report });
   opened.defer(() => node.close());
-  samples = () => [...gaugesOf(node), ...thread.samples()];
-  await openListeners({ settings, self, node, thread, engine, isolation, telemetry, keys }, opened);
+  const parts = { settings, self, node, thread, engine, isolation, telemetry, keys };
+  const journals = await openListeners(parts, opened);
+  samples = () => [...gaugesOf(node), ...journalGauges(journals), ...thread.samples()];
 
   await node.start();
   report({ fact: 'node.started', member: self.id, peerId: self.identity.peerId, zone: self.instance.zone });
@@ -200,7 +201,7 @@ const journalsOf = ({ node, self }: Parts, dispatcherTo: DispatcherTo) =>
   });
 
 /** For peers, for operators, and last for clients: whoever can ask finds everything behind it ready. */
-async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<void> {
+async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<Journals> {
   const { settings, self, node, thread, engine, isolation, telemetry, keys } = parts;
   const credentials = await issueCertificate(self.identity);
   const pools = openPeerPools(credentials);
@@ -266,6 +267,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
     },
   );
   opened.defer(() => gateway.close(AbortSignal.timeout(closeMs)));
+  return journals;
 }
 
 /** Read once: a renewed certificate is taken up by the next start. */

@@ -268,6 +268,10 @@ export const gauges = {
     labels: [],
   },
   synkti_members: { help: 'Members as this node sees them, by phase.', labels: ['phase'] },
+  synkti_journals: {
+    help: 'Streams whose journal this node holds: its own, and copies for other nodes.',
+    labels: ['whose'],
+  },
 } as const satisfies Record<string, { readonly help: string; readonly labels: readonly string[] }>;
 
 /** Totals that are kept elsewhere and read when somebody scrapes. */

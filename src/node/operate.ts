@@ -1,6 +1,7 @@
 /** Answers an operator, and whoever scrapes: what this node knows of itself and of the others, as plain data. */
 import { memberId } from '../std/member-id.ts';
 import type { GaugeSample } from './facts.ts';
+import type { Journals } from './journals.ts';
 import type { Node } from './node.ts';
 import type { MemberStatus, NodeStatus, Operations } from './operations.ts';
 import type { Clock } from './ports.ts';
@@ -90,3 +91,8 @@ export function gaugesOf({ cluster, engine }: Node): readonly GaugeSample[] {
   }));
   return [...requests, ...members];
 }
+
+export const journalGauges = (journals: Journals): readonly GaugeSample[] => [
+  { name: 'synkti_journals', labels: { whose: 'own' }, value: journals.kept() },
+  { name: 'synkti_journals', labels: { whose: 'others' }, value: journals.held().streams },
+];

@@ -3,6 +3,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { durableFetch, type Resumption } from '../../src/client/index.ts';
 import { clusterMark } from '../../src/cli/dev/environment.ts';
 import { processes } from '../../src/os/processes.ts';
 import { membersOf, statusOf, timeUntil } from '../demo/observe.ts';
@@ -133,6 +134,23 @@ test('a frozen node costs its streams little, and serves again once it is thawed
   await until('back', () => isBack(victim, [one, three]));
   await until('idle', async () => (await statusOf(victim)).streams.serving === 0);
 });
+
+test(
+  'a client that knows all nodes goes on when the one that it is connected to is killed',
+  bounded,
+  async () => {
+    const [one, , victim] = nodes;
+    const resumed: Resumption[] = [];
+    const urls = nodes.map(({ api }) => `${api}/v1`);
+    const fetch = durableFetch(urls, { onResume: (resumption) => resumed.push(resumption) });
+    const { all, done } = openStreams(nodes, { count: 12, tokens: 250, fetch });
+    await until('under way', () => all.every((stream) => stream.tokens > 20));
+    await order('kill', victim, 'daemon');
+    await done;
+    ok(resumed.length > 0 && resumed.every(({ from, to }) => from === `${victim.api}/v1` && to !== from));
+    await until('back', () => isBack(victim, [one]));
+  },
+);
 
 test('of three nodes two are interrupted at once: all streams go on at the third', bounded, async () => {
   const [survivor, ...victims] = nodes;

@@ -26,17 +26,22 @@ type Chunk = {
 /** Spread over `entries` in turn. */
 export function openStreams(
   entries: readonly DevNode[],
-  { count, tokens }: { readonly count: number; readonly tokens: number },
+  asked: { readonly count: number; readonly tokens: number; readonly fetch?: typeof fetch },
 ): Streams {
-  const all = Array.from({ length: count }, (): Stream => ({ tokens: 0, longestPauseMs: 0 }));
-  const runs = all.map((stream, i) => run(stream, `${entries[i % entries.length]!.api}/v1`, i, tokens));
+  const all = Array.from({ length: asked.count }, (): Stream => ({ tokens: 0, longestPauseMs: 0 }));
+  const runs = all.map((stream, i) => run(stream, `${entries[i % entries.length]!.api}/v1`, i, asked));
   const done = Promise.all(runs);
   done.catch(() => {}); // Whoever awaits it hears of it; until then it is not unhandled.
   return { all, done };
 }
 
-async function run(stream: Stream, baseURL: string, i: number, tokens: number): Promise<void> {
-  const client = new OpenAI({ baseURL, apiKey: 'none', maxRetries: 0, timeout: 60_000 });
+async function run(
+  stream: Stream,
+  baseURL: string,
+  i: number,
+  { tokens, fetch = globalThis.fetch }: Parameters<typeof openStreams>[1],
+): Promise<void> {
+  const client = new OpenAI({ baseURL, fetch, apiKey: 'none', maxRetries: 0, timeout: 60_000 });
   const body = {
     model: 'simulated',
     messages: [{ role: 'user' as const, content: `Stream ${i}: what does a spot instance fear?` }],

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { unreachable } from '../../../src/std/assert.ts';
 import { isReady, statusOf, timeUntil } from '../../demo/observe.ts';
 import type { Chance } from './chance.ts';
-import { noticeMs, perFault, type FaultName, type Plan } from './plan.ts';
+import { perFault, type FaultName, type Plan } from './plan.ts';
 import type { Member, Site } from './site.ts';
 
 /** Of one notice, ms; null: it never came to that. */
@@ -22,6 +22,8 @@ type Season = {
 
 /** How often to look whether there is a member to hit, ms. */
 const lookMs = 100;
+/** For a node to have gone after a notice, ms; what takes longer never happened. */
+const leaveMsMax = 20_000;
 /** A cluster that has no capacity back after so many looks never will. Whoever is stopped meanwhile does not look. */
 const looksMax = 1_200;
 
@@ -101,7 +103,7 @@ async function act(
 }
 
 async function leaveOf(victim: Member, since: number): Promise<Leave> {
-  const within = { since, withinMs: noticeMs };
+  const within = { since, withinMs: leaveMsMax };
   const [admissionOffMs, emptyMs] = await Promise.all([
     timeUntil(async () => !(await isReady(victim)), within),
     timeUntil(() => isEmpty(victim), within),

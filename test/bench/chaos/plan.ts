@@ -37,7 +37,7 @@ export const plans: Readonly<Record<FaultName, Plan>> = {
   drop: { ...usual, lastsMs: passing },
   entry: { ...usual, spared: 0 },
   pair: { ...usual, spared: 0, victims: 2 },
-  notice: usual,
+  notice: { ...usual, spared: 0 },
 };
 
 /** Streams begin as a Poisson process; three seconds long, some fifteen run at a time, three on each node. */
@@ -59,5 +59,5 @@ export const engineArgs = (suite: Suite): string =>
 /** Of each fault: so many streams begin, and so many that run are hit, on average. */
 export const perFault = { started: 5, hit: 1 } as const;
 
-/** A notice with time left, as a share of EC2's two minutes: the end comes when the node has left, not before. ms */
-export const noticeMs = 20_000;
+/** Shorter than half of the streams, so that those whose clients are connected there outlive the node, ms. */
+export const noticeMs = 3_000;

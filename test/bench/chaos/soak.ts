@@ -20,8 +20,8 @@ import { vitalsOf, type Vitals } from './vitals.ts';
 
 const killEveryMs = 10_000;
 const lookEveryMs = 5_000;
-/** What streams used is given back by then, ms: connections between nodes are kept idle for a minute. */
-const settleMs = 120_000;
+/** What streams used is given back by then, ms: copies for an entry node that was killed are kept for five minutes. */
+const settleMs = 400_000;
 /** A heap breathes; a leak of a few kB for each of six thousand streams is more than this share. */
 const growthMax = 0.15;
 /** Connections to members that came since, and those of who looks. */
