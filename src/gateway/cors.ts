@@ -7,7 +7,14 @@ import { requestIdHeader, servedByHeader } from './headers.ts';
 
 /** How long a browser may remember the answer to its question, seconds. */
 const maxAgeSeconds = 600;
-const exposed = [requestIdHeader, servedByHeader, 'x-synkti-protected', 'retry-after'].join(', ');
+const exposed = [
+  requestIdHeader,
+  servedByHeader,
+  'x-synkti-protected',
+  'x-synkti-stream',
+  'x-synkti-replicas',
+  'retry-after',
+].join(', ');
 
 type Cors = {
   /** Sets what a browser wants to read. True: it was a browser's question only, and it is answered. */

@@ -219,7 +219,8 @@ test('ten thousand requests of every kind leave no memory, no socket and no stre
   const before = await heapAtRest();
   await offend(10_000);
   const perRequest = ((await heapAtRest()) - before) / 10_000;
-  ok(perRequest < 200, `${perRequest.toFixed(0)} bytes a request`);
+  // Answers that are complete may be asked for once more for a minute: their logs, here and at two others.
+  ok(perRequest < 1_000, `${perRequest.toFixed(0)} bytes a request`);
   deepEqual([node.entered, node.generating, [...node.sent.values()]], [0, 0, [0, 0]]);
   // Idle connections to the engines are kept for some seconds, and then they are gone too.
   await until(() => openSockets() <= listening, 'every socket is closed', 15_000);
