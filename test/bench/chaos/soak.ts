@@ -14,7 +14,6 @@ import { plainQuestion } from './plain.ts';
 import { plans } from './plan.ts';
 import { complaintOf, isAmiss, reportOf } from './report.ts';
 import { openDevSite, type Site } from './site.ts';
-import type { Question } from './stream.ts';
 import { clientOf, openTraffic } from './traffic.ts';
 import { vitalsOf, type Vitals } from './vitals.ts';
 
@@ -64,12 +63,12 @@ type Report = Awaited<ReturnType<typeof soak>>;
 
 async function soak(site: Site, minutes: number, chance: Chance) {
   const mixed = await mixedQuestions(clientOf(site.entries[0]!));
-  const ask = (dice: Chance): Question => (dice.between(0, 1) === 0 ? plainQuestion(dice) : dice.of(mixed));
   const { entries, all } = site;
   const before = await look(site);
   const traffics = [
-    openTraffic({ entries, durable: false, ask }, chance.fork()),
-    openTraffic({ entries: all, durable: true, ask }, chance.fork()),
+    openTraffic({ entries, durable: false, ask: (dice) => dice.of(mixed) }, chance.fork()),
+    // Chats that reason or call end with their entry node, and say so.
+    openTraffic({ entries: all, durable: true, ask: plainQuestion }, chance.fork()),
   ];
   const looks: Vitals[][] = [];
   let kills = 0;
