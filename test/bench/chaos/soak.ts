@@ -10,7 +10,6 @@ import { buildExecutable } from '../../../src/build/executable.ts';
 import { newestProgram } from '../../lab/program.ts';
 import { Chance } from './chance.ts';
 import { mixedQuestions } from './mixed.ts';
-import { plainQuestion } from './plain.ts';
 import { plans } from './plan.ts';
 import { complaintOf, isAmiss, reportOf } from './report.ts';
 import { openDevSite, type Site } from './site.ts';
@@ -63,12 +62,13 @@ type Report = Awaited<ReturnType<typeof soak>>;
 
 async function soak(site: Site, minutes: number, chance: Chance) {
   const mixed = await mixedQuestions(clientOf(site.entries[0]!));
+  // Chats that reason or call end with their entry node, and say so.
+  const lasting = mixed.filter(({ endpoint }) => endpoint === 'completions');
   const { entries, all } = site;
   const before = await look(site);
   const traffics = [
     openTraffic({ entries, durable: false, ask: (dice) => dice.of(mixed) }, chance.fork()),
-    // Chats that reason or call end with their entry node, and say so.
-    openTraffic({ entries: all, durable: true, ask: plainQuestion }, chance.fork()),
+    openTraffic({ entries: all, durable: true, ask: (dice) => dice.of(lasting) }, chance.fork()),
   ];
   const looks: Vitals[][] = [];
   let kills = 0;
