@@ -38,6 +38,8 @@ const admitMs = 4_000;
  * again, so what is waited for then is only the end of the connection, where that was it.
  */
 const gossipGraceMs = { first: 15_000, again: 2_000 };
+/** As long as a stream that was under way takes on a machine that is not starved. */
+const gossipAgainMs = 2_000;
 const watchMs = 1_000;
 /**
  * What one peer may send on its direct stream and by gossip together, in messages. Ten a second are usual; a burst is
@@ -63,6 +65,8 @@ type Peering = {
   readonly allowance: Allowance;
   /** When the missing gossip stream to it is reason to hang up, ms of performance.now; Infinity: none is wanted. */
   gossipDueAt: number;
+  /** When it is asked for once more before that. */
+  gossipAgainAt: number;
 };
 
 /** Failure `busy` or `denied` when the address cannot be had. */
@@ -243,6 +247,7 @@ export class Libp2pNetwork implements Network {
       inbound: null,
       allowance: allowanceOf(messages),
       gossipDueAt: Infinity,
+      gossipAgainAt: Infinity,
     };
     this.#peerings.set(peerId, peering);
     try {
@@ -264,6 +269,7 @@ export class Libp2pNetwork implements Network {
   #beginGossip(peering: Peering): void {
     const [connection] = this.#node.getConnections(peering.peerId);
     peering.gossipDueAt = performance.now() + gossipGraceMs.first;
+    peering.gossipAgainAt = performance.now() + gossipAgainMs;
     if (connection !== undefined) beginGossip(this.#node.services.pubsub, connection);
   }
 
@@ -324,7 +330,8 @@ export class Libp2pNetwork implements Network {
 
   /**
    * gossipsub never opens its stream to a peer again after it broke on a standing connection, still counts the peer
-   * in its mesh, and says nothing: only a new connection brings it back.
+   * in its mesh, and says nothing: only a new connection brings it back. A peer that comes back while its last stream
+   * still closes it forgets altogether: that one it can be told of again.
    */
   #watchGossip(): void {
     const now = performance.now();
@@ -332,8 +339,14 @@ export class Libp2pNetwork implements Network {
       readonly streamsOutbound: ReadonlyMap<string, unknown>;
     };
     for (const [peerId, peering] of this.#peerings) {
-      if (streamsOutbound.has(peerId)) peering.gossipDueAt = now + gossipGraceMs.again;
+      if (streamsOutbound.has(peerId))
+        Object.assign(peering, { gossipDueAt: now + gossipGraceMs.again, gossipAgainAt: Infinity });
       else if (now > peering.gossipDueAt) this.#drop(peerId, 'takes no gossip');
+      else if (now > peering.gossipAgainAt) {
+        const { gossipDueAt } = peering;
+        this.#beginGossip(peering);
+        Object.assign(peering, { gossipDueAt, gossipAgainAt: Infinity });
+      }
     }
   }
 }
