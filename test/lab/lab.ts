@@ -34,6 +34,8 @@ export type LabOptions = {
   /** Flags of `synkti run`, by the number of the node from 0. */
   readonly flags: (index: number) => readonly string[];
   readonly logs: string | null;
+  /** In which zone each stands, in their order; without it they take turns in three. */
+  readonly zones?: readonly string[];
 };
 
 /** Node.js starts on one core in about a second: more at once only delay one another. */
@@ -53,6 +55,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
     {
       ...usualCloud,
       dir: join(ground.dir, 'cloud'),
+      zones: options.zones ?? usualCloud.zones,
       host: wires === null ? '127.0.0.1' : cloudHost,
       hosts: hostsOf(options, { wires, witness, daemons }),
       clock: systemClock,

@@ -1,0 +1,36 @@
+/** What is asked of every gateway, and how the parts of a run are laid out so that it ends within five minutes. */
+
+/** Simulated engines, each behind a node of its own where synkti is asked. */
+export const engineCount = 2;
+
+/** Tools and a system's rules come first in real prompts; of a usual one's length, and never the same twice. */
+const filler = 'Answer briefly and say where you are not sure. '.repeat(17);
+
+export const promptOf = (number: number): string => `Question ${number}. ${filler}`;
+
+/** Answers in one piece, one after the other on each of some connections. */
+export const requests = { lanes: 16, tokens: 16, warmMs: 1_500, windowMs: 4_000 } as const;
+/** As many streams at a time, each a token every ten milliseconds. */
+export const streams = { lanes: 50, tokens: 200, warmMs: 2_000, windowMs: 5_000 } as const;
+/** Each request measures all gateways and the engines in turn, with hardly anything else going on. */
+export const latency = { warm: 20, each: 400, everyMs: 8 } as const;
+/** Open at once, for the memory that they take. */
+export const crowd = { streams: 1_000, tokens: 200, openMs: 30_000, holdMs: 3_000 } as const;
+
+/** Each gateway is loaded so many times, in turn with the others: what disturbs the machine disturbs all. */
+export const rounds = 2;
+
+export const tokenMs = { busy: 10, crowded: 250 } as const;
+
+export type Question = {
+  readonly number: number;
+  readonly tokens: number;
+  readonly stream: boolean;
+};
+
+export const bodyOf = ({ number, tokens, stream }: Question): string =>
+  JSON.stringify({
+    model: 'simulated',
+    messages: [{ role: 'user', content: promptOf(number) }],
+    ...{ max_tokens: tokens, temperature: 0, ignore_eos: true, stream },
+  });
