@@ -5,28 +5,77 @@ import type { MemberId } from '../std/member-id.ts';
 
 export const journalPath = '/journal';
 
+/** A log with the largest body, its prompt's ids and its answer. */
+const answerBytesMax = 64 * 1_024 ** 2;
+
 /** `dispatcherTo`: connections to a member; null: there is no way to it just now. */
 export const askBy =
   (dispatcherTo: (member: MemberId) => Dispatcher | null): AskMember =>
-  (member, message, withinMs, tell) =>
-    void ask(dispatcherTo(member), message, withinMs).then(tell);
+  (member, message, withinMs, tell) => {
+    const dispatcher = dispatcherTo(member);
+    // Never before we return: who asks is in the middle of something.
+    const later = (answer: Uint8Array | null): void => queueMicrotask(() => tell(answer));
+    if (dispatcher === null) return later(null);
+    dispatcher.dispatch(
+      {
+        ...{ method: 'POST', path: journalPath, body: message },
+        headers: { 'content-type': 'application/octet-stream' },
+      },
+      new Answer(withinMs, later),
+    );
+  };
 
-/** null: no answer in time, or another answer than we understand. */
-async function ask(
-  dispatcher: Dispatcher | null,
-  message: Uint8Array,
-  withinMs: number,
-): Promise<Uint8Array | null> {
-  if (dispatcher === null) return null;
-  try {
-    const { statusCode, body } = await dispatcher.request({
-      ...{ method: 'POST', path: journalPath, body: message },
-      headers: { 'content-type': 'application/octet-stream' },
-      signal: AbortSignal.timeout(withinMs),
-    });
-    const answer = await body.bytes();
-    return statusCode === 200 ? answer : null;
-  } catch {
-    return null; // A member that does not answer has lost its copies as far as we are concerned; the caller says so.
+/**
+ * One answer, told once; null: none in time, or another than we understand. A class because undici calls methods on
+ * it. It is asked for dozens of times a second while streams run, so it goes without promises and signals.
+ */
+class Answer implements Dispatcher.DispatchHandler {
+  readonly #tell: (answer: Uint8Array | null) => void;
+  readonly #late: NodeJS.Timeout;
+  #controller: Dispatcher.DispatchController | null = null;
+  #status = 0;
+  #bytes = 0;
+  readonly #parts: Buffer[] = [];
+  #over = false;
+
+  constructor(withinMs: number, tell: (answer: Uint8Array | null) => void) {
+    this.#tell = tell;
+    this.#late = setTimeout(() => this.#giveUp(), withinMs);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#over) controller.abort(new Error('too late'));
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number): void {
+    this.#status = status;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, part: Buffer): void {
+    this.#bytes += part.length;
+    if (this.#bytes > answerBytesMax) return this.#giveUp();
+    this.#parts.push(part);
+  }
+
+  onResponseEnd(): void {
+    this.#finish(this.#status === 200 ? Buffer.concat(this.#parts) : null);
+  }
+
+  /** A member that does not answer has lost its copies as far as we are concerned; who asked says so. */
+  onResponseError(): void {
+    this.#finish(null);
+  }
+
+  #giveUp(): void {
+    this.#finish(null);
+    this.#controller?.abort(new Error('too late'));
+  }
+
+  #finish(answer: Uint8Array | null): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#late);
+    this.#tell(answer);
   }
 }

@@ -53,6 +53,8 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   }
 
   abort(): void {
+    // An error gathers its stack, and most answers are over by then.
+    if (this.#over) return;
     this.#over = true;
     this.#controller?.abort(new Error('no longer wanted'));
   }

@@ -36,7 +36,7 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
   let written = 0;
   let moved = 0;
   let movedAtMs: number | null = null;
-  let corked = false;
+  let gathered = '';
 
   function cut(why: CutReason): void {
     if (response.destroyed) return;
@@ -44,18 +44,21 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
     response.destroy();
   }
 
-  /** Events that came in one read leave in one write, and not a moment later. */
-  function gather(): void {
-    if (corked) return;
-    corked = true;
-    response.cork();
-    process.nextTick(release);
+  /**
+   * Events that came in one read leave in one write, and not a moment later. A response that is corked would do the
+   * same, and write each of a chunk's four pieces by a system call of its own.
+   */
+  function gather(event: string): void {
+    if (gathered === '') process.nextTick(release);
+    gathered += event;
   }
 
   function release(): void {
-    if (!corked) return;
-    corked = false;
-    response.uncork();
+    const events = gathered;
+    gathered = '';
+    if (events === '' || response.destroyed || response.writableEnded) return;
+    response.write(events);
+    if (response.writableLength > unsentBytesMax) cut('unread');
   }
 
   return {
@@ -63,14 +66,11 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
     send: ({ data, id }, head) => {
       if (response.destroyed || response.writableEnded) return;
       if (!response.headersSent) response.writeHead(200, { ...streamHeaders, ...answerHeaders(head) });
-      gather();
       const event = id === null ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
       written += event.length;
-      response.write(event);
-      if (response.writableLength > unsentBytesMax) cut('unread');
+      gather(event);
     },
     end: () => {
-      // Node would put what is gathered behind the end of a chunked body, where nobody reads it.
       release();
       if (!response.destroyed) response.end();
     },

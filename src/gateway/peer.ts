@@ -162,6 +162,7 @@ class HttpPassage implements Dispatcher.DispatchHandler, Passage {
 
   /** The entry node has gone, or has had enough. */
   abort(): void {
+    if (this.#over) return;
     this.#over = true;
     this.#controller?.abort(new Error('no longer wanted'));
   }

@@ -74,6 +74,7 @@ export class Gate implements LogEars {
     );
     this.#ends ||= isLast;
     this.onWritten(records);
+    if (this.#log === null) return;
     for (const record of records) this.append(recordBytes(record), isLast);
   }
 

@@ -254,8 +254,8 @@ export class Running {
   #answer({ status, body }: WholeAnswer): void {
     const { gate, client } = this.#way;
     const head = this.#head();
-    if (status < 300) gate.append(answerBytes({ type: 'answer', status, body }), true);
-    else gate.log?.end(0);
+    if (status >= 300) gate.log?.end(0);
+    else if (gate.log !== null) gate.append(answerBytes({ type: 'answer', status, body }), true);
     const log = gate.log;
     gate.finish(() => {
       client.answer({ status, body }, head());

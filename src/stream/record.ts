@@ -101,8 +101,11 @@ function writeSaid(
   body.tail(text);
 }
 
+/** Of the record that is being written. */
+const scratch = new ByteWriter(4_096);
+
 function record(kind: number, write: (body: ByteWriter) => void): Uint8Array {
-  const body = new ByteWriter(32);
+  const body = scratch.clear();
   write(body);
   return new ByteWriter(body.length + 8).varint(kind).sized(body.bytes()).bytes();
 }

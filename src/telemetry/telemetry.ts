@@ -29,9 +29,10 @@ export function openTelemetry(options: {
 
 /** Machines reckon in fractions of a millisecond, which say nothing to a reader. */
 function rounded(fact: Fact): Fact {
-  const fields = Object.entries(fact).map(([name, value]) => [
-    name,
-    name.endsWith('Ms') && typeof value === 'number' ? Math.round(value) : value,
-  ]);
-  return Object.fromEntries(fields) as Fact;
+  const fields: Record<string, Fact[string]> = {};
+  for (const name in fact) {
+    const value = fact[name]!;
+    fields[name] = typeof value === 'number' && name.endsWith('Ms') ? Math.round(value) : value;
+  }
+  return fields as Fact;
 }

@@ -4,22 +4,28 @@
  * nodes have the other cores. CPU time is that of a gateway's whole process, with all of its threads. synkti routes,
  * asks for a key, keeps metrics and copies its journal to two other nodes meanwhile.
  *
- * `--json` prints one object; `--profile FILE` keeps a CPU profile of the entry node's main thread under streams. Exit
- * 1 when a bound is broken.
+ * `--json` prints one object. Exit 1 when a bound is broken. `--profile FILE` compares nothing: it keeps CPU profiles of
+ * the entry node's main thread under both loads, run from the sources for the sake of names.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { buildExecutable } from '../../../src/build/executable.ts';
 import { newestProgram, type Program } from '../../lab/program.ts';
+import { openEngines } from './engines.ts';
 import { installRouter } from './install.ts';
 import { askInTurn, askStreams, askWhole, withCrowd, type Groups, type Spent } from './load.ts';
-import { crowd, rounds, tokenMs } from './plan.ts';
+import { crowd, requests, rounds, streams, tokenMs } from './plan.ts';
+import { openOurs } from './ours.ts';
 import { pinOther, rssMb } from './process.ts';
 import { profiled } from './profile.ts';
 import { brokenBounds, costOf, inWords, type Findings, type Report } from './report.ts';
 import { withSite, type Name, type Site } from './site.ts';
+
+/** Until all of a crowd have their copies, ms: who did not take a batch in time gets none for five seconds. */
+const copiesMs = 15_000;
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -34,17 +40,13 @@ async function main(): Promise<number> {
     say('needs Linux and two cores: one for the gateways, one for everything else');
     return 2;
   }
-  if (!newestProgram().built) await buildExecutable('dist/synkti', say);
-  const router = await installRouter(say);
   const dir = await mkdtemp(join(tmpdir(), 'synkti-gateway-'));
   try {
     pinOther(process.pid);
-    const report = await measure({
-      dir,
-      router,
-      profile: values.profile ?? null,
-      program: newestProgram().start,
-    });
+    if (values.profile !== undefined) return await profile(dir, values.profile);
+    if (!newestProgram().built) await buildExecutable('dist/synkti', say);
+    const router = await installRouter(say);
+    const report = await measure({ dir, router, program: newestProgram().start });
     process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : inWords(report));
     const broken = brokenBounds(report);
     for (const bound of broken) say(`broken: ${bound}`);
@@ -58,13 +60,11 @@ type Wanted = {
   readonly dir: string;
   readonly router: string;
   readonly program: Program;
-  /** null: none is wanted. */
-  readonly profile: string | null;
 };
 
-async function measure({ profile, ...ground }: Wanted): Promise<Report> {
+async function measure(ground: Wanted): Promise<Report> {
   const busySite = { ...ground, say, tokenMs: tokenMs.busy };
-  const { busy, directMs } = await withSite(busySite, (site) => whileBusy(site, profile));
+  const { busy, directMs } = await withSite(busySite, whileBusy);
   const crowdedSite = { ...ground, say: () => {}, tokenMs: tokenMs.crowded };
   const rss = await withSite(crowdedSite, whileCrowded);
   const cost = (name: Name): Report[Name] => {
@@ -75,9 +75,9 @@ async function measure({ profile, ...ground }: Wanted): Promise<Report> {
   return { synkti, vllmRouter, nginx: cost('nginx'), nodeHttp: cost('nodeHttp') };
 }
 
-async function whileBusy({ ours, gateways, engine }: Site, profile: string | null): Promise<Measured> {
+async function whileBusy({ ours, gateways, engine }: Site): Promise<Measured> {
   const whole = new Map<Name, Spent[]>();
-  const streams = new Map<Name, Spent[]>();
+  const events = new Map<Name, Spent[]>();
   const groups = (name: Name): Groups =>
     name === 'synkti' ? [ours.pids, ours.serving, ours.replicas] : [gateways.get(name)!.pids];
   for (let round = 1; round <= rounds; round++)
@@ -88,22 +88,23 @@ async function whileBusy({ ours, gateways, engine }: Site, profile: string | nul
         events: await askStreams(gateway, groups(name)),
       };
       note(whole, name, found.whole);
-      note(streams, name, found.events);
-      say(`  ${usOf(found.whole)} us a request, ${usOf(found.events)} us a chunk`);
+      note(events, name, found.events);
+      say(`  requests: ${inShort(found.whole, requests.windowMs)}`);
+      say(`  chunks: ${inShort(found.events, streams.windowMs)}`);
     }
   say('first events, in turn');
   const direct = { url: engine, headers: {} };
   const [directMs = [], ...through] = await askInTurn([direct, ...gateways.values()]);
-  if (profile !== null) await profiled(ours.pids[0]!, profile, () => askStreams(ours, [ours.pids]));
   const names = [...gateways.keys()];
   const busy = names.map((name, at): [Name, Busy] => [
     name,
-    { whole: whole.get(name)!, streams: streams.get(name)!, firstMs: through[at]! },
+    { whole: whole.get(name)!, streams: events.get(name)!, firstMs: through[at]! },
   ]);
   return { directMs, busy: new Map(busy) };
 }
 
-const usOf = ({ units, cost: [us = NaN] }: Spent): string => (us / units).toFixed(1);
+const inShort = ({ units, cost: [us = NaN] }: Spent, windowMs: number): string =>
+  `${(us / units).toFixed(1)} us each at ${Math.round((units * 1_000) / windowMs)} a second`;
 
 /** A number for a load in which answers failed is none. */
 function note(all: Map<Name, Spent[]>, name: Name, spent: Spent): void {
@@ -116,19 +117,40 @@ async function whileCrowded({ ours, gateways }: Site): Promise<ReadonlyMap<Name,
   for (const [name, gateway] of gateways) {
     say(`${crowd.streams} streams at once: ${name}`);
     const look = async (): Promise<number> => {
-      const mb = rssMb(gateway.pids);
       if (name === 'synkti') await needCopies(ours);
-      return mb;
+      return rssMb(gateway.pids);
     };
     found.set(name, await withCrowd(gateway, look));
   }
   return found;
 }
 
-/** Each of them twice, as it is told to clients. */
+/** Each of them twice, sooner or later: a thousand that begin at once are a burst. */
 async function needCopies(ours: Site['ours']): Promise<void> {
-  const copies = await ours.copies();
-  if (copies < 2 * crowd.streams) throw new Error(`${copies} copies of ${crowd.streams} streams`);
+  for (const late = performance.now() + copiesMs; ; await pause(500)) {
+    const copies = await ours.copies();
+    if (copies >= 2 * crowd.streams) return;
+    if (performance.now() > late) throw new Error(`${copies} copies of ${crowd.streams} streams`);
+  }
+}
+
+async function profile(dir: string, file: string): Promise<number> {
+  const main = join(import.meta.dirname, '../../../src/main.ts');
+  const program: Program = (args) => ({ command: process.execPath, args: [main, ...args] });
+  await using opened = new AsyncDisposableStack();
+  const engines = await openEngines(program, tokenMs.busy);
+  opened.defer(() => engines.close());
+  const ours = await openOurs({ dir, engines: engines.urls }, program);
+  opened.defer(() => ours.close());
+  const [pid = 0] = ours.pids;
+  for (const [name, ask] of [
+    ['streams', askStreams],
+    ['requests', askWhole],
+  ] as const) {
+    const spent = await profiled(pid, `${file}.${name}.cpuprofile`, () => ask(ours, [ours.pids]));
+    say(`${name}: ${inShort(spent, { streams, requests }[name].windowMs)}`);
+  }
+  return 0;
 }
 
 process.exitCode = await main();

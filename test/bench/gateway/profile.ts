@@ -7,7 +7,7 @@ const openMs = 10_000;
 const sampleUs = 500;
 
 /** For chrome://inspect and its like, in `file`. */
-export async function profiled(pid: number, file: string, work: () => Promise<unknown>): Promise<void> {
+export async function profiled<T>(pid: number, file: string, work: () => Promise<T>): Promise<T> {
   process.kill(pid, 'SIGUSR1');
   const socket = new WebSocket(await endpoint());
   await new Promise((resolve, reject) => {
@@ -29,10 +29,11 @@ export async function profiled(pid: number, file: string, work: () => Promise<un
   await call('Profiler.enable');
   await call('Profiler.setSamplingInterval', { interval: sampleUs });
   await call('Profiler.start');
-  await work();
+  const done = await work();
   const { profile } = (await call('Profiler.stop')) as { readonly profile: unknown };
   await writeFile(file, JSON.stringify(profile));
   socket.close();
+  return done;
 }
 
 async function endpoint(): Promise<string> {
