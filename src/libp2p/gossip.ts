@@ -26,6 +26,7 @@ type Inside = {
   handleReceivedRpc(from: PeerId, rpc: Rpc): Promise<void>;
   onPeerConnected(peerId: PeerId, connection: Connection): void;
   onPeerDisconnected(peerId: PeerId): void;
+  readonly streamsOutbound: Map<string, { readonly rawStream: { readonly status: string } }>;
 };
 
 const insideOf = (pubsub: GossipSub): Inside => pubsub as unknown as Inside;
@@ -41,6 +42,16 @@ export function beginGossip(pubsub: GossipSub, connection: Connection): void {
 /** Whom it was not told of by identify gossipsub does not see go either. */
 export function endGossip(pubsub: GossipSub, peerId: PeerId): void {
   insideOf(pubsub).onPeerDisconnected(peerId);
+}
+
+/** Our stream to it. A stale one is of a connection that is gone; it is forgotten here, so that another can be opened. */
+export function gossipStreamTo(pubsub: GossipSub, peerId: string): 'open' | 'stale' | null {
+  const { streamsOutbound } = insideOf(pubsub);
+  const stream = streamsOutbound.get(peerId);
+  if (stream === undefined) return null;
+  if (stream.rawStream.status === 'open') return 'open';
+  streamsOutbound.delete(peerId);
+  return 'stale';
 }
 
 export function listenToGossip(

@@ -14,7 +14,7 @@ import { Failure } from '../std/failure.ts';
 import { allowanceOf, tokensFor, type Allowance } from './allowance.ts';
 import { dialFailure, listenFailure, multiaddrOf, whyOf } from './address.ts';
 import { directProtocol, messageBytesMax, readFrames, sendFrame } from './direct.ts';
-import { beginGossip, endGossip, listenToGossip } from './gossip.ts';
+import { beginGossip, endGossip, gossipStreamTo, listenToGossip } from './gossip.ts';
 import { createNode, gossipTopic, type Services } from './node.ts';
 
 type NetworkOptions = {
@@ -330,19 +330,20 @@ export class Libp2pNetwork implements Network {
 
   /**
    * gossipsub never opens its stream to a peer again after it broke on a standing connection, still counts the peer
-   * in its mesh, and says nothing: only a new connection brings it back. A peer that comes back while its last stream
-   * still closes it forgets altogether: that one it can be told of again.
+   * in its mesh, and says nothing: only a new connection brings it back. A peer that comes back while its last stream was
+   * still being opened it takes for one that has a stream, and one whose last stream still closes it forgets: of such a
+   * peer it can be told again.
    */
   #watchGossip(): void {
     const now = performance.now();
-    const { streamsOutbound } = this.#node.services.pubsub as unknown as {
-      readonly streamsOutbound: ReadonlyMap<string, unknown>;
-    };
+    const { pubsub } = this.#node.services;
     for (const [peerId, peering] of this.#peerings) {
-      if (streamsOutbound.has(peerId))
+      const stream = gossipStreamTo(pubsub, peerId);
+      if (stream === 'open') {
         Object.assign(peering, { gossipDueAt: now + gossipGraceMs.again, gossipAgainAt: Infinity });
-      else if (now > peering.gossipDueAt) this.#drop(peerId, 'takes no gossip');
-      else if (now > peering.gossipAgainAt) {
+      } else if (now > peering.gossipDueAt) {
+        this.#drop(peerId, 'takes no gossip');
+      } else if (this.#gossips && (stream === 'stale' || now > peering.gossipAgainAt)) {
         const { gossipDueAt } = peering;
         this.#beginGossip(peering);
         Object.assign(peering, { gossipDueAt, gossipAgainAt: Infinity });

@@ -145,6 +145,19 @@ test('hanging up is seen by both sides at once, and a new dial connects again', 
   await gossipUntilHeard(a, 'gossip is back', [b]);
 });
 
+test('gossip of a peer that is hung up on while its stream is being opened is back within seconds', async () => {
+  for (let time = 0; time < 4; time++) {
+    const [a, b] = (await peers(2)) as [Peer, Peer];
+    await dial(a, b);
+    await until('both connected', () => linked(a, b));
+    await a.network.hangUp(b.peerId);
+    await until('b sees it', () => b.links.length === 2);
+    await dial(b, a);
+    await until('both connected again', () => linked(a, b) && a.links.length === 3);
+    await gossipUntilHeard(a, 'gossip is back', [b]);
+  }
+});
+
 test('a closed port is refused, an address of somebody else invalid, and a silent one late', async () => {
   const [a, b, c] = (await peers(3)) as [Peer, Peer, Peer];
   const nobody = { peerId: b.peerId, address: { host: '127.0.0.1', port: 1 } };
