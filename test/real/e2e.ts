@@ -2,6 +2,8 @@
  * `npm run e2e:vllm`: a real vLLM behind real nodes. Installs what is missing, then
  *
  *   (nothing)               two nodes, sixteen streams, one node interrupted
+ *   --suite streams         three nodes that are stopped, killed and interrupted under streams of every kind; `--only`
+ *                           random or script for one of the two models (ten minutes each)
  *   --suite conformance     the list of exchanges, compared with the recordings (ten minutes)
  *   --record                the same, written to test/real/recordings; `--only NAME` for a part
  *
@@ -11,8 +13,11 @@
 import { parseArgs } from 'node:util';
 import { Failure } from '../../src/std/failure.ts';
 import { interruptUnderLoad } from './interruption.ts';
+import { models } from './questions.ts';
 import { compareAll, recordAll } from './suite.ts';
-import { prepareVllm, type RealVllm } from './vllm.ts';
+import { survive, type Survived } from './survival.ts';
+import { verdict } from './verdict.ts';
+import { prepareVllm, servedWith, type RealVllm } from './vllm.ts';
 
 /** An installation of two minutes, two engines of up to four together, one minute of streams. */
 const limitMs = 8 * 60_000;
@@ -40,7 +45,10 @@ async function main(): Promise<number> {
   }
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(new Error(name)));
-  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(flags.isSuite ? suiteLimitMs : limitMs)]);
+  const signal = AbortSignal.any([
+    stop.signal,
+    AbortSignal.timeout(flags.suite === 'interruption' ? limitMs : suiteLimitMs),
+  ]);
   try {
     const { report, broken } = await run(flags, await prepareVllm(say, signal), signal);
     process.stdout.write(`${JSON.stringify(report, null, flags.json ? 0 : 2)}\n`);
@@ -56,10 +64,19 @@ async function main(): Promise<number> {
 }
 
 async function run(flags: Flags, real: RealVllm, signal: AbortSignal): Promise<Outcome> {
-  if (!flags.isSuite) return interruptUnderLoad(flags, say, signal);
+  if (flags.suite === 'interruption') return interruptUnderLoad(flags, say, signal);
+  if (flags.suite === 'streams') return surviveAll(flags, real, signal);
   if (flags.record) return { report: { recorded: await recordAll(real, flags.only, say) }, broken: [] };
   const report = await compareAll(real, flags.only, say);
   return { report, broken: report.different };
+}
+
+async function surviveAll({ only }: Flags, real: RealVllm, signal: AbortSignal): Promise<Outcome> {
+  const names = models.filter((name) => only.length === 0 || only.includes(name));
+  const results: Survived[] = [];
+  for (const name of names)
+    results.push(await survive(name, await servedWith(real, name, say, signal), say, signal));
+  return verdict(names, results);
 }
 
 /** Throws an Error whose message says what is wrong with them. */
@@ -77,9 +94,11 @@ function readFlags() {
   });
   const { json, record, suite, only, 'may-skip': maySkip } = values;
   const [nodes, streams] = [Number(values.nodes), Number(values.streams)];
-  if (!['interruption', 'conformance'].includes(suite))
-    throw new Error('--suite: interruption or conformance');
+  if (!['interruption', 'streams', 'conformance'].includes(suite))
+    throw new Error('--suite: interruption, streams or conformance');
+  if (suite === 'streams' && !only.every((name) => (models as readonly string[]).includes(name)))
+    throw new Error('--only: random or script');
   if (!Number.isInteger(nodes) || nodes < 2) throw new Error('--nodes: a number from 2');
   if (!Number.isInteger(streams) || streams < nodes) throw new Error('--streams: a number not below --nodes');
-  return { json, record, only, maySkip, nodes, streams, isSuite: record || suite === 'conformance' };
+  return { json, record, only, maySkip, nodes, streams, suite: record ? 'conformance' : suite };
 }

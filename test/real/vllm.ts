@@ -18,8 +18,14 @@ export type RealVllm = {
   readonly env: Readonly<Record<string, string>>;
 };
 
+/** One that a cluster is to serve with. */
+export type Served = RealVllm & { readonly args: readonly string[] };
+
 /** Enough for 32 sequences of 4,096 tokens of the tiny model several times over. */
 const kvCacheGigabytes = 1;
+
+/** A model is made in twenty seconds of one core at most, on a busy machine in minutes. */
+const makeMs = 300_000;
 
 /** What a vLLM on the CPU of a test machine wants around it: no hub, no telemetry, one thread, little memory. */
 const environment = {
@@ -42,18 +48,48 @@ export const exactFlags = [
   '--max-model-len=4096',
 ] as const;
 
+/** With which the model that has learnt to think and to call is understood. */
+const parserFlags = [
+  '--enable-auto-tool-choice',
+  '--tool-call-parser=hermes',
+  '--reasoning-parser=qwen3',
+] as const;
+
 /** Installs and makes what is missing, minutes the first time and a moment later. Failures as `installVllm`. */
 export async function prepareVllm(report: Progress, signal: AbortSignal): Promise<RealVllm> {
   const { python, vllm } = await installVllm(report, signal);
-  const script = new URL('make-model.py', import.meta.url);
-  const model = join(cacheRoot(), `tiny-llama-${await hashOf(script)}`);
-  await makeOnce(model, signal, async () => {
-    report('making a tiny model');
-    await promisify(execFile)(python, [fileURLToPath(script), model], { signal, timeout: 120_000 });
-  });
+  const model = await made({ script: 'make-model.py', name: 'tiny-llama', python }, report, signal);
   const real: RealVllm = { vllm, model, env: environment };
   await point(real);
   return real;
+}
+
+/** What a cluster is to serve with: the model of `prepareVllm`, or the one that says by heart what it has learnt. */
+export async function servedWith(
+  real: RealVllm,
+  name: 'random' | 'script',
+  report: Progress,
+  signal: AbortSignal,
+): Promise<Served> {
+  if (name === 'random') return { ...real, args: exactFlags };
+  const python = join(dirname(real.vllm), 'python');
+  const model = await made({ script: 'make-script-model.py', name: 'script-llama', python }, report, signal);
+  return { ...real, model, args: [...exactFlags, ...parserFlags] };
+}
+
+/** The folder of a model that a script of ours makes, once. */
+async function made(
+  { script, name, python }: { readonly script: string; readonly name: string; readonly python: string },
+  report: Progress,
+  signal: AbortSignal,
+): Promise<string> {
+  const file = new URL(script, import.meta.url);
+  const model = join(cacheRoot(), `${name}-${await hashOf(file)}`);
+  await makeOnce(model, signal, async () => {
+    report(`making a tiny model: ${name}`);
+    await promisify(execFile)(python, [fileURLToPath(file), model], { signal, timeout: makeMs });
+  });
+  return model;
 }
 
 /** Tells others of this user where the newest one is. */

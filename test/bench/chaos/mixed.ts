@@ -78,7 +78,7 @@ async function answerOnce(
 }
 
 /** Of an answer that was cut, what there is of it counts. */
-function judge(heard: Heard, said: Heard, complete: boolean): Accuracy {
+export function judge(heard: Heard, said: Heard, complete: boolean): Accuracy {
   const parts = [...said.choices].map(([index, { ids }]) => {
     const got = heard.choices.get(index)?.ids ?? [];
     return compare(got, complete ? ids : ids.slice(0, got.length));

@@ -1,0 +1,224 @@
+/**
+ * Streams of every kind through three nodes with a real vLLM each, which are stopped, killed and interrupted while they
+ * answer: each stream has to end as the same question did when nothing was wrong. Engines are slowed by pulses, so that
+ * what befalls a node befalls it in the middle of answers. One cluster for each model, one after the other.
+ */
+import { randomUUID } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { clusterMark } from '../../src/cli/dev/environment.ts';
+import { durableFetch } from '../../src/client/index.ts';
+import { processes } from '../../src/os/processes.ts';
+import { listen, nothingHeard, type Heard } from '../bench/chaos/heard.ts';
+import { judge } from '../bench/chaos/mixed.ts';
+import { clientOf } from '../bench/chaos/traffic.ts';
+import { startDevCluster, type DevCluster, type DevFact, type DevNode } from '../cluster/dev-cluster.ts';
+import { until } from '../conformance/until.ts';
+import { membersOf, statusOf } from '../demo/observe.ts';
+import { partsOf, pulse } from './engine-processes.ts';
+import type { Progress } from './install.ts';
+import { questionsOf, stopping, type Asked, type ModelName } from './questions.ts';
+import type { Served } from './vllm.ts';
+import { inflict, isFinal, isKill, keepsEntry, rounds, type Round } from './wounds.ts';
+
+/** One question, put while something was wrong. */
+export type Told = {
+  readonly question: string;
+  readonly round: Round;
+  /** Why it did not end as it should; null: it did. */
+  readonly cut: string | null;
+  readonly wrong: number;
+  /** In words, where it is not what was said undisturbed. */
+  readonly how: string | null;
+  readonly resumed: number;
+  /** In which ways it went on elsewhere. */
+  readonly ways: readonly string[];
+};
+
+export type Survived = {
+  readonly told: readonly Told[];
+  /** Of signals and reclaims that took something down for good. */
+  readonly killed: number;
+  /** In words. */
+  readonly left: readonly string[];
+};
+
+type Question = Asked & { readonly undisturbed: Heard };
+type Scene = {
+  readonly name: ModelName;
+  readonly cluster: DevCluster;
+  readonly questions: readonly Question[];
+  readonly facts: readonly DevFact[];
+  readonly gone: Set<string>;
+  readonly report: Progress;
+  readonly signal: AbortSignal;
+};
+
+const nodes = 3;
+/** Three at once on two cores take minutes. */
+const readyMs = 400_000;
+/** One beside two that serve. */
+const backMs = 200_000;
+/** So much of all answers together is there when it happens. */
+const begunShare = 0.3;
+/** A stream that hangs is cut. */
+const streamMs = 150_000;
+/** What a node says arrives a moment later. */
+const heardMs = 1_000;
+
+export async function survive(
+  name: ModelName,
+  served: Served,
+  report: Progress,
+  signal: AbortSignal,
+): Promise<Survived> {
+  const facts: DevFact[] = [];
+  const engine = ['--engine-command', served.vllm, '--engine-args', served.args.join(' ')];
+  report(`starting ${nodes} nodes with the ${name} model, each with its own vLLM`);
+  const cluster = await startDevCluster({
+    ...{ nodes, readyMs, signal, env: served.env },
+    args: ['--engine', 'vllm', '--model', served.model, '--replace-after', '1h', '--', ...engine],
+    onFact: (fact) => {
+      if (fact.fact === 'stream.moved') facts.push(fact);
+      if (fact.fact === 'stream.failed') report(`node ${fact.node}: ${JSON.stringify(fact)}`);
+    },
+  });
+  const mark = clusterMark(await realpath(cluster.dir));
+  let outcome;
+  try {
+    report(`ready after ${(cluster.readyMs / 1000).toFixed(1)} s`);
+    const questions = await undisturbed(name, served.model, cluster, report, signal);
+    const gone = new Set<string>();
+    outcome = await playAll({ name, cluster, questions, facts, gone, report, signal });
+  } finally {
+    await cluster.stop();
+  }
+  const left = (await processes.marked(mark)).map(({ pid, command }) => `process ${pid} ${command}`);
+  return { ...outcome, left };
+}
+
+/** Each question once, while nothing is wrong. */
+async function undisturbed(
+  name: ModelName,
+  model: string,
+  { nodes }: DevCluster,
+  report: Progress,
+  signal: AbortSignal,
+): Promise<readonly Question[]> {
+  const answer = async (asked: Asked, i: number): Promise<Question> => {
+    const heard = nothingHeard();
+    const client = clientOf(`${nodes[i % nodes.length]!.api}/v1`);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(streamMs)]);
+    await listen(client, { ...asked, id: randomUUID(), signal: limit }, heard);
+    const said = [...heard.choices.values()];
+    const shape = said.map(({ ids, finishes }) => `${ids.length} tokens, ${finishes.join()}`).join('; ');
+    report(`undisturbed: ${asked.name} (${heard.promise}): ${shape}`);
+    return { ...asked, undisturbed: heard };
+  };
+  const first = await Promise.all(questionsOf(name, model).map(answer));
+  const heard = first.map((question) => question.undisturbed);
+  return [...first, await answer(stopping(name, first, heard), 0)];
+}
+
+async function playAll(scene: Scene): Promise<Omit<Survived, 'left'>> {
+  const told: Told[] = [];
+  const all = rounds[scene.name];
+  for (const round of all) told.push(...(await play(scene, round)));
+  return { told, killed: all.filter(isKill).length };
+}
+
+async function play(scene: Scene, round: Round): Promise<readonly Told[]> {
+  const { cluster, report, signal } = scene;
+  const victim = cluster.nodes[round.victim]!;
+  const there = cluster.nodes.filter(({ id }) => !scene.gone.has(id));
+  await recovered(there, victim, signal);
+  const [own, others] = await Promise.all([
+    partsOf(cluster.dir, victim, 'core'),
+    Promise.all(there.filter((node) => node !== victim).map((node) => partsOf(cluster.dir, node, 'core'))),
+  ]);
+  const pulses = pulse([...own, ...others.flat()]);
+  let run: Run;
+  try {
+    const stay = keepsEntry(round) ? there : there.filter((node) => node !== victim);
+    run = begin(scene, round.entry ? [victim, ...stay] : stay, round);
+    await Promise.race([run.done, begun(scene, run.heard)]);
+    const { streams } = await statusOf(victim);
+    report(`${round.name}: node ${victim.node} serves ${streams.serving}, ${streams.entry} entered there`);
+    if (isFinal(round)) scene.gone.add(victim.id);
+    for (const engine of own) pulses.spare(engine);
+    await inflict(round.wound, cluster, victim);
+  } finally {
+    await pulses.stop();
+  }
+  const told = await run.done;
+  await pause(heardMs);
+  return told.map(({ id, ...one }) => {
+    const moves = scene.facts.filter(({ request }) => request === id);
+    const ways = [...new Set(moves.map(({ way }) => String(way)))];
+    const fate = [...(one.resumed > 0 ? ['resumed'] : []), ...ways].join(', ');
+    report(`  ${one.question}: ${fate || 'stayed'}: ${one.cut ?? one.how ?? 'equal'}`);
+    return { ...one, round, ways };
+  });
+}
+
+/** The victim and one more serve, and all that are there say so. */
+async function recovered(there: readonly DevNode[], victim: DevNode, signal: AbortSignal): Promise<void> {
+  const isServing = async (observer: DevNode): Promise<ReadonlySet<string>> => {
+    const members = await membersOf(observer);
+    return new Set(
+      members
+        .filter(
+          ({ health, phase, engine }) => health === 'alive' && phase === 'serving' && engine === 'ready',
+        )
+        .map(({ id }) => id),
+    );
+  };
+  const holds = async (): Promise<boolean> => {
+    signal.throwIfAborted();
+    try {
+      const views = await Promise.all(there.map(isServing));
+      return views.every((view) => view.has(victim.id) && there.filter(({ id }) => view.has(id)).length > 1);
+    } catch {
+      return false; // A daemon that begins anew does not answer yet.
+    }
+  };
+  if (!(await until(holds, backMs))) throw new Error(`node ${victim.node} never serves beside another one`);
+}
+
+type Run = {
+  readonly heard: readonly Heard[];
+  readonly done: Promise<readonly (Omit<Told, 'round' | 'ways'> & { readonly id: string })[]>;
+};
+
+/** All questions at once; where a node with clients is lost, all by the first entry and by clients that know all. */
+function begin({ questions, signal }: Scene, entries: readonly DevNode[], { entry }: Round): Run {
+  const urls = entries.map(({ api }) => `${api}/v1`);
+  const heard = questions.map(() => nothingHeard());
+  const done = questions.map(async ({ name, undisturbed, ...asked }, i) => {
+    const id = randomUUID();
+    let resumed = 0;
+    let cut: string | null = null;
+    const durable = durableFetch(urls, { onResume: () => void resumed++ });
+    const client = entry ? clientOf(urls[0]!, durable) : clientOf(urls[i % urls.length]!);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(streamMs)]);
+    try {
+      await listen(client, { ...asked, id, signal: limit }, heard[i]!);
+    } catch (error) {
+      cut = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    }
+    const { wrong, doubled, how } = judge(heard[i]!, undisturbed, cut === null);
+    return { id, question: name, cut, wrong: wrong + doubled, how: how ?? null, resumed };
+  });
+  return { heard, done: Promise.all(done) };
+}
+
+async function begun({ questions, signal }: Scene, heard: readonly Heard[]): Promise<void> {
+  const lengthOf = ({ choices }: Heard): number =>
+    [...choices.values()].reduce((sum, { ids }) => sum + ids.length, 0);
+  const shares = (): readonly number[] =>
+    heard.map((one, i) => lengthOf(one) / Math.max(1, lengthOf(questions[i]!.undisturbed)));
+  while (shares().reduce((sum, share) => sum + share, 0) < begunShare * heard.length) {
+    signal.throwIfAborted();
+    await pause(10);
+  }
+}
