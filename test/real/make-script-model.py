@@ -25,7 +25,8 @@ TEMPLATE = (
     "{% if tools %}<|im_start|>system\nYou may call:\n"
     "{% for tool in tools %}{{ tool.function.name }}\n{% endfor %}<|im_end|>\n{% endif %}"
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
 
 
@@ -33,7 +34,7 @@ def call(name, **arguments):
     return '<tool_call>\n{"name": "%s", "arguments": %s}\n</tool_call>' % (name, json.dumps(arguments))
 
 
-# What is asked, whether there are tools, what is answered.
+# What is asked, whether there are tools, what is answered. Without tools and without a thought: asked not to think.
 SCRIPTS = [
     (
         "When does the ferry to Skye leave?",
@@ -105,11 +106,13 @@ def make_model(tokenizer):
 
 
 def conversation(tokenizer, asked, with_tools, answer):
+    without_thought = {} if with_tools or "<think>" in answer else {"enable_thinking": False}
     prompt = tokenizer.apply_chat_template(
         [{"role": "user", "content": asked}],
         tools=TOOLS if with_tools else None,
         add_generation_prompt=True,
         tokenize=False,
+        **without_thought,
     )
     ids = tokenizer.encode(prompt, add_special_tokens=False)
     return ids, tokenizer.encode(answer + "<|im_end|>", add_special_tokens=False)

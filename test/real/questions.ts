@@ -4,11 +4,20 @@
  */
 import type { Body, Endpoint, Heard } from '../bench/chaos/heard.ts';
 
-export type Asked = { readonly name: string; readonly endpoint: Endpoint; readonly body: Body };
+export type Asked = {
+  readonly name: string;
+  readonly endpoint: Endpoint;
+  readonly body: Body;
+  /** Its answer ends with the node that its client is connected to, by an error event, even with `synkti/client`. */
+  readonly endsWithEntry: boolean;
+};
 export const models = ['random', 'script'] as const;
 export type ModelName = (typeof models)[number];
 
-type Kind = { readonly endpoint?: Endpoint; readonly text?: string; readonly body: Body };
+type Kind = Partial<Pick<Asked, 'endpoint' | 'endsWithEntry'>> & {
+  readonly text?: string;
+  readonly body: Body;
+};
 
 const harbour = {
   type: 'object',
@@ -28,28 +37,36 @@ const ofRandom: Readonly<Record<string, Kind>> = {
   'frequency penalty': { body: { frequency_penalty: 0.5 } },
   'repetition penalty': { endpoint: 'completions', body: { repetition_penalty: 1.2 } },
   'presence penalty': { body: { presence_penalty: 0.8 } },
-  'two choices': { body: { n: 2, ...told } },
+  'two choices': { body: { n: 2, temperature: 0.8, seed: 5, ...told } },
   seed: { body: { temperature: 0.8, seed: 11 } },
   'JSON schema': { body: { response_format: schema, ignore_eos: false } },
 };
 
+const unthinking = { chat_template_kwargs: { enable_thinking: false } };
 const properties = { harbour: { type: 'string', maxLength: 40 }, passengers: { type: 'integer' } };
 const parameters = { type: 'object', properties, required: ['harbour'], additionalProperties: false };
 const tools = ['timetable', 'tide'].map((name) => ({ type: 'function', function: { name, parameters } }));
 
+/** Of a chat whose calls and reasoning are put together nothing is written down. */
+const parsed = { endsWithEntry: true };
+
 /** The texts are those that the model has learnt (make-script-model.py). */
 const ofScript: Readonly<Record<string, Kind>> = {
-  'reasoning and a call': { text: 'When does the ferry to Skye leave?', body: { tools, ...told } },
-  'two calls': { text: 'Compare the tides of Oban and Saint-Malo.', body: { tools } },
-  reasoning: { text: 'Why do lighthouses blink?', body: told },
-  'multi-byte text': { text: 'Name harbours of the north.', body: told },
+  'reasoning and a call': {
+    ...parsed,
+    text: 'When does the ferry to Skye leave?',
+    body: { tools, ...told },
+  },
+  'two calls': { ...parsed, text: 'Compare the tides of Oban and Saint-Malo.', body: { tools } },
+  reasoning: { ...parsed, text: 'Why do lighthouses blink?', body: told },
+  'multi-byte text': { text: 'Name harbours of the north.', body: { ...unthinking, ...told } },
   'a call that must be': {
     text: 'Compare the tides of Oban and Saint-Malo.',
     body: { tools, tool_choice: 'required', max_tokens: 150 },
   },
   'JSON schema': {
     text: 'Name harbours of the north.',
-    body: { response_format: schema, max_tokens: 200 },
+    body: { ...unthinking, response_format: schema, max_tokens: 200 },
   },
 };
 
@@ -63,10 +80,11 @@ export function questionsOf(name: ModelName, model: string): readonly Asked[] {
     ...{ model, max_tokens: tokensOf[name], temperature: 0, return_token_ids: true },
     ...(name === 'random' ? { ignore_eos: true } : {}),
   };
-  return Object.entries(kindsOf[name]).map(([kind, { endpoint = 'chat', text, body }], i) => {
+  return Object.entries(kindsOf[name]).map(([kind, asking], i) => {
+    const { endpoint = 'chat', endsWithEntry = false, text, body } = asking;
     const content = text ?? `Tell me, in your own words, what tide number ${i} did next to the harbour wall.`;
     const asked = endpoint === 'chat' ? { messages: [{ role: 'user', content }] } : { prompt: content };
-    return { name: kind, endpoint, body: { ...usual, ...asked, ...body } };
+    return { name: kind, endpoint, endsWithEntry, body: { ...usual, ...asked, ...body } };
   });
 }
 

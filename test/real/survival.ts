@@ -113,7 +113,7 @@ async function undisturbed(
     const said = [...heard.choices.values()];
     const shape = said.map(({ ids, finishes }) => `${ids.length} tokens, ${finishes.join()}`).join('; ');
     report(`undisturbed: ${asked.name} (${heard.promise}): ${shape}`);
-    return { ...asked, undisturbed: heard };
+    return { ...asked, undisturbed: counted(heard) };
   };
   const first = await Promise.all(questionsOf(name, model).map(answer));
   const heard = first.map((question) => question.undisturbed);
@@ -140,7 +140,7 @@ async function play(scene: Scene, round: Round): Promise<readonly Told[]> {
   let run: Run;
   try {
     const stay = keepsEntry(round) ? there : there.filter((node) => node !== victim);
-    run = begin(scene, round.entry ? [victim, ...stay] : stay, round);
+    run = begin(scene, round, { lost: urlOf(victim), stay: stay.map(urlOf) });
     await Promise.race([run.done, begun(scene, run.heard)]);
     const { streams } = await statusOf(victim);
     report(`${round.name}: node ${victim.node} serves ${streams.serving}, ${streams.entry} entered there`);
@@ -153,7 +153,8 @@ async function play(scene: Scene, round: Round): Promise<readonly Told[]> {
   const told = await run.done;
   await pause(heardMs);
   return told.map(({ id, ...one }) => {
-    const moves = scene.facts.filter(({ request }) => request === id);
+    // Without a token it was asked as for the first time, which shows nothing.
+    const moves = scene.facts.filter(({ request, tokens }) => request === id && Number(tokens) > 0);
     const ways = [...new Set(moves.map(({ way }) => String(way)))];
     const fate = [...(one.resumed > 0 ? ['resumed'] : []), ...ways].join(', ');
     report(`  ${one.question}: ${fate || 'stayed'}: ${one.cut ?? one.how ?? 'equal'}`);
@@ -185,31 +186,56 @@ async function recovered(there: readonly DevNode[], victim: DevNode, signal: Abo
   if (!(await until(holds, backMs))) throw new Error(`node ${victim.node} never serves beside another one`);
 }
 
+/** Base URLs. */
+type Entries = { readonly lost: string; readonly stay: readonly string[] };
+
+const urlOf = ({ api }: DevNode): string => `${api}/v1`;
+
 type Run = {
   readonly heard: readonly Heard[];
   readonly done: Promise<readonly (Omit<Told, 'round' | 'ways'> & { readonly id: string })[]>;
 };
 
-/** All questions at once; where a node with clients is lost, all by the first entry and by clients that know all. */
-function begin({ questions, signal }: Scene, entries: readonly DevNode[], { entry }: Round): Run {
-  const urls = entries.map(({ api }) => `${api}/v1`);
+/**
+ * All questions at once, each by a client of its own: one that knows a single node, or, where a node with clients is
+ * lost, one that is connected there and knows all.
+ */
+function begin({ questions, signal }: Scene, { entry }: Round, { lost, stay }: Entries): Run {
   const heard = questions.map(() => nothingHeard());
-  const done = questions.map(async ({ name, undisturbed, ...asked }, i) => {
+  const done = questions.map(async ({ name, undisturbed, endpoint, body, endsWithEntry }, i) => {
     const id = randomUUID();
     let resumed = 0;
     let cut: string | null = null;
-    const durable = durableFetch(urls, { onResume: () => void resumed++ });
-    const client = entry ? clientOf(urls[0]!, durable) : clientOf(urls[i % urls.length]!);
+    const isDurable = entry && !endsWithEntry;
+    const onResume = (): void => void resumed++;
+    const durable = durableFetch([lost, ...stay], { fetch: firstAt(lost), onResume });
+    const client = isDurable ? clientOf(lost, durable) : clientOf(stay[i % stay.length]!);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(streamMs)]);
     try {
-      await listen(client, { ...asked, id, signal: limit }, heard[i]!);
+      await listen(client, { endpoint, body, id, signal: limit }, heard[i]!);
     } catch (error) {
       cut = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     }
-    const { wrong, doubled, how } = judge(heard[i]!, undisturbed, cut === null);
+    const { wrong, doubled, how } = judge(counted(heard[i]!), undisturbed, cut === null);
     return { id, question: name, cut, wrong: wrong + doubled, how: how ?? null, resumed };
   });
   return { heard, done: Promise.all(done) };
+}
+
+/** Clients spread over their nodes: for one that is to lose its node, the others are there only to go on at. */
+const firstAt =
+  (first: string): typeof fetch =>
+  (input, init) => {
+    const isElsewhere = !String(input).startsWith(first);
+    const isNew = !new Headers(init?.headers).has('last-event-id');
+    return isElsewhere && isNew ? Promise.reject(new TypeError('not there')) : fetch(input, init);
+  };
+
+/** How many tokens were reasoning only the engine's parser knows, so after a move nobody tells. */
+function counted(heard: Heard): Heard {
+  if (heard.usage === null) return heard;
+  const { completion_tokens_details: _, ...usage } = heard.usage as Readonly<Record<string, unknown>>;
+  return { ...heard, usage };
 }
 
 async function begun({ questions, signal }: Scene, heard: readonly Heard[]): Promise<void> {
