@@ -153,8 +153,7 @@ async function play(scene: Scene, round: Round): Promise<readonly Told[]> {
   const told = await run.done;
   await pause(heardMs);
   return told.map(({ id, ...one }) => {
-    // Without a token it was asked as for the first time, which shows nothing.
-    const moves = scene.facts.filter(({ request, tokens }) => request === id && Number(tokens) > 0);
+    const moves = scene.facts.filter((moved) => moved['request'] === id && carriesOn(moved));
     const ways = [...new Set(moves.map(({ way }) => String(way)))];
     const fate = [...(one.resumed > 0 ? ['resumed'] : []), ...ways].join(', ');
     report(`  ${one.question}: ${fate || 'stayed'}: ${one.cut ?? one.how ?? 'equal'}`);
@@ -162,28 +161,28 @@ async function play(scene: Scene, round: Round): Promise<readonly Told[]> {
   });
 }
 
+/** Without a token it was asked as for the first time, which shows nothing; of what is replayed nobody counts any. */
+const carriesOn = ({ way, tokens }: DevFact): boolean => way === 'replay' || Number(tokens) > 0;
+
 /** The victim and one more serve, and all that are there say so. */
 async function recovered(there: readonly DevNode[], victim: DevNode, signal: AbortSignal): Promise<void> {
-  const isServing = async (observer: DevNode): Promise<ReadonlySet<string>> => {
-    const members = await membersOf(observer);
-    return new Set(
-      members
-        .filter(
-          ({ health, phase, engine }) => health === 'alive' && phase === 'serving' && engine === 'ready',
-        )
-        .map(({ id }) => id),
-    );
-  };
   const holds = async (): Promise<boolean> => {
     signal.throwIfAborted();
     try {
-      const views = await Promise.all(there.map(isServing));
+      const views = await Promise.all(there.map(servingFor));
       return views.every((view) => view.has(victim.id) && there.filter(({ id }) => view.has(id)).length > 1);
     } catch {
       return false; // A daemon that begins anew does not answer yet.
     }
   };
   if (!(await until(holds, backMs))) throw new Error(`node ${victim.node} never serves beside another one`);
+}
+
+async function servingFor(observer: DevNode): Promise<ReadonlySet<string>> {
+  const serving = (await membersOf(observer)).filter(
+    ({ health, phase, engine }) => health === 'alive' && phase === 'serving' && engine === 'ready',
+  );
+  return new Set(serving.map(({ id }) => id));
 }
 
 /** Base URLs. */

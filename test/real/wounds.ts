@@ -12,8 +12,12 @@ export type Wound =
   | { readonly type: 'kill'; readonly which: 'daemon' | 'instance' }
   | { readonly type: 'notice' };
 
-/** `victim`: index of the node. `entry`: all streams enter there, by clients that go on at other nodes. */
-export type Round = { readonly name: string; readonly wound: Wound; readonly victim: number } & {
+export type Round = {
+  readonly name: string;
+  readonly wound: Wound;
+  /** Index of the node. */
+  readonly victim: number;
+  /** Streams that can go on at another entry node enter at the victim. */
   readonly entry: boolean;
 };
 
