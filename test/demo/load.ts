@@ -85,6 +85,8 @@ export function startLoad(options: {
         model: 'simulated',
         messages: [{ role: 'user' as const, content: `Tell me about ${topic}.` }],
         max_tokens: maxTokens,
+        // Without it the gateway draws with a seed of its own, and nobody could say what is right.
+        temperature: 0,
         stream: true as const,
         ignore_eos: true,
         return_token_ids: true,
