@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import { makeMachine, RunningNode, type Machine } from './processes.ts';
 
 const entry = ({ name, peerId, p2pPort }: Machine): string => `${name}=${peerId}@127.0.0.1:${p2pPort}`;
+/** Whoever looked before the other one listened held it dead at first. */
+const isThere = (fact: string): boolean => fact === 'member.joined' || fact === 'member.recovered';
 const listing = (machines: readonly Machine[], format = entry): readonly string[] => [
   ...['--role', 'edge', '--discovery', '2s'],
   ...['--peers', machines.map(format).join(',')],
@@ -23,7 +25,7 @@ test('three nodes that list each other meet without any cloud, and a fourth that
   const nodes = await Promise.all(machines.map((machine) => start(machine, listing(machines))));
   for (const [i, node] of nodes.entries())
     for (const [j, { name }] of machines.entries())
-      if (i !== j) await node.fact(({ fact, member }) => fact === 'member.joined' && member === name);
+      if (i !== j) await node.fact(({ fact, member }) => isThere(fact) && member === name);
 
   const fourth = await start(stranger, listing([...machines, stranger]));
   await nodes[0]!.fact(({ fact, peerId }) => fact === 'peer.denied' && peerId === stranger.peerId);
@@ -43,8 +45,6 @@ test('where the list has no addresses, mDNS finds them', { skip: !(await isMulti
       return node;
     }),
   );
-  // Whoever looked before the other one listened held it dead at first.
-  const isThere = (fact: string): boolean => fact === 'member.joined' || fact === 'member.recovered';
   await nodes[0]!.fact(({ fact, member }) => isThere(fact) && member === 'right');
   await nodes[1]!.fact(({ fact, member }) => isThere(fact) && member === 'left');
 });
