@@ -31,6 +31,7 @@ import { preferThread } from './os/priority.ts';
 import { processes } from './os/processes.ts';
 import type { NodeRecord } from './registry/record.ts';
 import { Failure } from './std/failure.ts';
+import { fnv1a } from './std/hash.ts';
 import { memberId, type MemberId } from './std/member-id.ts';
 import { identifySelf, p2pPortOfAll, type Self } from './self.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
@@ -348,5 +349,4 @@ function isolationOf({ apiPort, awsEndpoint, imdsEndpoint, engine }: Settings): 
 }
 
 /** Nodes with different names draw differently; the same node draws alike, for what that is worth in a log. */
-const seedFrom = (name: string): number =>
-  [...name].reduce((hash, letter) => Math.imul(hash ^ letter.charCodeAt(0), 0x01000193) >>> 0, 0x811c9dc5);
+const seedFrom = (name: string): number => fnv1a(name) >>> 0;

@@ -4,6 +4,7 @@
  * differ a little make it two or four pollers, never none for long; clocks that differ shift whose turn it is, but not
  * how often a turn comes.
  */
+import { fnv1a, scramble } from '../std/hash.ts';
 import type { MemberId } from '../std/member-id.ts';
 
 /** Two must agree for a word to count, and one may be a liar or dead without anybody's knowledge. */
@@ -21,15 +22,6 @@ export function isTurn(self: MemberId, epoch: number, others: Iterable<MemberId>
   return true;
 }
 
-/** FNV-1a over the id from a seed of the epoch, then the finalizer of MurmurHash3, without which close ids rank alike. */
-function score(id: MemberId, epoch: number): number {
-  let hash = mixed(epoch >>> 0) ^ 0x811c9dc5;
-  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193);
-  return mixed(hash);
-}
-
-function mixed(value: number): number {
-  let z = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
-  z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-  return (z ^ (z >>> 16)) >>> 0;
-}
+/** Begun from a seed of the epoch: the basis of FNV-1a, stirred. */
+const score = (id: MemberId, epoch: number): number =>
+  scramble(fnv1a(id, scramble(epoch >>> 0) ^ 0x811c9dc5));

@@ -5,6 +5,7 @@
  *
  * Copies stand in other zones than the entry node's where there are any, and in different ones: spot zones die together.
  */
+import { fnv1a, scramble } from '../std/hash.ts';
 import type { MemberId } from '../std/member-id.ts';
 
 export type Candidate = {
@@ -43,15 +44,4 @@ export function nextPlace(
   return best;
 }
 
-function scoreOf(stream: string, member: string): number {
-  let hash = fnv1a(member, fnv1a(stream, 0x811c9dc5));
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
-}
-
-function fnv1a(text: string, seed: number): number {
-  let hash = seed;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash;
-}
+const scoreOf = (stream: string, member: string): number => scramble(fnv1a(member, fnv1a(stream)));

@@ -1,3 +1,4 @@
+import { fnv1a, scramble } from '../std/hash.ts';
 import type { MemberId } from '../std/member-id.ts';
 
 /**
@@ -14,11 +15,4 @@ export function rankOf(duty: string, self: MemberId, candidates: Iterable<Member
   return before;
 }
 
-/** FNV-1a over both names, and the finish of murmur3, without which similar names stay neighbours. */
-function weight(duty: string, id: MemberId): number {
-  let hash = 0x811c9dc5;
-  for (const char of `${duty}\0${id}`) hash = Math.imul(hash ^ char.codePointAt(0)!, 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
-}
+const weight = (duty: string, id: MemberId): number => scramble(fnv1a(`${duty}\0${id}`));

@@ -7,6 +7,7 @@
  * The rings hash instance ids, which EC2 draws, and not peer ids, which an intruder could draw until it sits where it
  * likes. Members held dead keep their seats and are stepped over: who would observe them, were they back, redials them.
  */
+import { fnv1a, scramble } from '../std/hash.ts';
 import type { MemberId } from '../std/member-id.ts';
 
 /** Eight observers: five that err together are needed for a false death, and three may fail with the subject. */
@@ -26,7 +27,7 @@ export const emptyRings = <T extends Seat>(): Rings<T> =>
   Array.from({ length: ringsCount }, () => ({ seats: [], hashes: new Int32Array(8) }));
 
 export const seatOf = (id: MemberId): { readonly seatA: number; readonly seatB: number } => ({
-  seatA: fnv1a(id, 0x811c9dc5),
+  seatA: fnv1a(id),
   seatB: fnv1a(id, 0x2f0b4a27) | 1,
 });
 
@@ -123,19 +124,9 @@ function position({ seats, hashes }: Ring<Seat>, hash: number, id: MemberId): nu
   return low;
 }
 
-/** The finalizer of MurmurHash3 over the two hashes, mixed anew for each ring. */
-function ringHash({ seatA, seatB }: Seat, number: number): number {
-  let hash = seatA ^ Math.imul(seatB, number * 2 + 1);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
-}
-
-function fnv1a(text: string, basis: number): number {
-  let hash = basis | 0;
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  return hash;
-}
+/** The two hashes, mixed anew for each ring. Signed, as `Ring.hashes` holds them. */
+const ringHash = ({ seatA, seatB }: Seat, number: number): number =>
+  scramble(seatA ^ Math.imul(seatB, number * 2 + 1)) | 0;
 
 function doubled(hashes: Int32Array): Int32Array<ArrayBuffer> {
   const wider = new Int32Array(2 * hashes.length);

@@ -6,6 +6,7 @@
  *
  * It finds differences, it does not prove equality to an enemy: an owner may shape the hash of its own entry.
  */
+import { fnv1a, scramble } from '../std/hash.ts';
 import type { MemberId } from '../std/member-id.ts';
 
 export const bucketCount = 64;
@@ -56,23 +57,11 @@ export const sameHash = (a: ViewHash, b: ViewHash): boolean => a.high === b.high
 const highSeed = 0x9e3779b9;
 const lowSeed = 0x7f4a7c15;
 
-/** FNV-1a over the UTF-16 units, then scrambled: ids of one cluster differ in few characters. */
-function keyOf(id: MemberId): number {
-  let key = 0x811c9dc5;
-  for (let i = 0; i < id.length; i++) key = Math.imul(key ^ id.charCodeAt(i), 0x01000193);
-  return scramble(key);
-}
+const keyOf = (id: MemberId): number => scramble(fnv1a(id));
 
 function lane(seed: number, { incarnation, sequence, dead }: Standing): number {
   let hash = scramble(seed ^ (incarnation >>> 0));
   hash = scramble(hash ^ Math.floor(incarnation / 2 ** 32));
   hash = scramble(hash ^ (sequence >>> 0));
   return scramble(hash ^ (Math.floor(sequence / 2 ** 32) * 2) ^ (dead ? 1 : 0));
-}
-
-/** The finaliser of MurmurHash3: every bit of the input moves about half of the bits of the output. */
-function scramble(input: number): number {
-  let z = Math.imul(input ^ (input >>> 16), 0x85ebca6b);
-  z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-  return (z ^ (z >>> 16)) >>> 0;
 }

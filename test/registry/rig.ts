@@ -4,6 +4,7 @@ import type { NodeRecord } from '../../src/registry/record.ts';
 import { step } from '../../src/registry/records.ts';
 import { sealRecord, type Signed } from '../../src/registry/sealed.ts';
 import { init, type State } from '../../src/registry/state.ts';
+import { fnv1a } from '../../src/std/hash.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import type { Seal } from '../../src/std/seal.ts';
 import { instant } from '../../src/std/time.ts';
@@ -28,11 +29,7 @@ export const sealOf = (peerId: string): Seal => ({
   verify: (owner, text, signature) => signature === signatureOf(owner, text),
 });
 
-function signatureOf(peerId: string, text: string): string {
-  let hash = 0x811c9dc5;
-  for (const unit of `${peerId} ${text}`) hash = Math.imul(hash ^ unit.codePointAt(0)!, 0x01000193);
-  return (hash >>> 0).toString(16);
-}
+const signatureOf = (peerId: string, text: string): string => (fnv1a(`${peerId} ${text}`) >>> 0).toString(16);
 
 export const sealed = (of: NodeRecord): Signed => sealRecord(of, sealOf(of.peerId)).sealed;
 

@@ -11,6 +11,7 @@
  * (vLLM's model runner V2: a continuation by ids goes on exactly) or with the number of tokens generated so far (a
  * generator that starts again with each request, as in V1: it does not).
  */
+import { scramble } from '../../std/hash.ts';
 import {
   bytesOf,
   decode,
@@ -139,7 +140,7 @@ type Draw = {
 export function noiseOf(context: Context, draw: Draw): number {
   if (draw.seed === null) return context.hash;
   const place = draw.source === 'position' ? context.position : draw.drawn;
-  return mix(context.hash ^ mix(Math.imul(draw.seed, 0x85ebca6b) ^ mix(place + 0x632be5ab)));
+  return scramble(context.hash ^ scramble(Math.imul(draw.seed, 0x85ebca6b) ^ scramble(place + 0x632be5ab)));
 }
 
 export function pick(candidates: readonly Candidate[], noise: number): number {
@@ -156,14 +157,7 @@ export function pick(candidates: readonly Candidate[], noise: number): number {
 
 /** Weight plus exponential noise: the best of many is then about as likely as its weight says. */
 const scoreOf = ({ id, weight }: Candidate, noise: number): number =>
-  weight - Math.log((mix(noise ^ Math.imul(id + 1, 0x9e3779b1)) + 1) / 2 ** 32);
-
-/** The finalizer of murmur3: each bit of the argument reaches every bit of the result. */
-function mix(value: number): number {
-  let z = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
-  z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-  return (z ^ (z >>> 16)) >>> 0;
-}
+  weight - Math.log((scramble(noise ^ Math.imul(id + 1, 0x9e3779b1)) + 1) / 2 ** 32);
 
 export type Likelihood = { readonly id: number; readonly logprob: number; readonly rank: number };
 
