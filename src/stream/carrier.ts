@@ -126,6 +126,16 @@ export function safeOf(carrier: Carrier): number {
   return carrier.type === 'parsed' ? carrier.parsed.ids.length : heardOf(carrier);
 }
 
+/**
+ * How far the engine of now has come in what the client has already, in units of `heardOf`; null: that is not said
+ * again, or all of it was.
+ */
+export function caughtUpOf(carrier: Carrier): number | null {
+  if (carrier.type !== 'replay') return null;
+  const { reached, units } = carrier.replay;
+  return reached < units ? reached : null;
+}
+
 /** Whether the engine of now has begun to speak; what it says may be old news. `carried`: `safeOf` when it began. */
 export const speaks = (carrier: Carrier, carried: number): boolean =>
   carrier.type === 'replay' ? carrier.replay.speaks : heardOf(carrier) > carried;

@@ -18,6 +18,7 @@ import {
   answerDueOf,
   asParsed,
   asUntouched,
+  caughtUpOf,
   endingOf,
   heardOf,
   hearItem,
@@ -50,6 +51,8 @@ import { isAborted } from './whole.ts';
 
 /** Moves in a row that bring no new token: the third engine that a request breaks is the last. */
 const fruitlessMovesMax = 2;
+/** Engines that got further than those before them in what the client has, and were lost on the way: bad luck so often. */
+const catchingUpMax = 8;
 /** How long to look for a member that takes the generation, and how often to ask, ms: an engine restarts in less. */
 const seekMs = 20_000;
 const seekAgainMs = 250;
@@ -216,16 +219,30 @@ function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer
 }
 
 function onLost(state: State, cause: LossCause, now: Instant): Step {
-  const isMove = state.losses > 0;
   if (safeOf(state.carrier) > state.carried) {
-    state.fruitlessMoves = 0;
+    bearFruit(state);
     state.avoid = [];
-  } else if (isMove) state.fruitlessMoves += 1;
+  } else if (cameFurther(state)) state.fruitlessMoves = 0;
+  else if (state.losses > 0) state.fruitlessMoves += 1;
   const member = memberOf(state);
   if (member !== null) state.avoid = [...state.avoid, member];
   const isLast = state.fruitlessMoves >= fruitlessMovesMax || cause === 'mismatch';
   if (isLast || !isMovable(state.carrier)) return fail(state, cause);
   return moveOn(state, cause, now);
+}
+
+function bearFruit(state: State): void {
+  state.fruitlessMoves = 0;
+  state.caughtUp = { to: 0, legs: 0 };
+}
+
+/** Lost before it could say anything new, but alive until then. Who has caught up had its chance of a new token. */
+function cameFurther(state: State): boolean {
+  const to = caughtUpOf(state.carrier);
+  const { caughtUp } = state;
+  if (to === null || to <= caughtUp.to || caughtUp.legs >= catchingUpMax) return false;
+  state.caughtUp = { to, legs: caughtUp.legs + 1 };
+  return true;
 }
 
 /** Drops the leg and opens the next one. */
@@ -243,6 +260,8 @@ function moveOn(state: State, cause: LossCause, now: Instant): Step {
     state.broken = member && { from: member, cause, since, tokens: tokensSafe(state.carrier) };
     state.soughtSince = now;
   }
+  // Who has spoken was found.
+  if (phase.phase === 'flowing') state.soughtSince = now;
   const [opened, effects] = open(state, now);
   return [opened, [cut, ...effects]];
 }
@@ -266,7 +285,7 @@ function onMove(
     state.ordered = { member, cause, againAt: after(now, seekAgainMs) };
     return [state, []];
   }
-  if (safeOf(state.carrier) > state.carried) state.fruitlessMoves = 0;
+  if (safeOf(state.carrier) > state.carried) bearFruit(state);
   return moveOn(state, cause, now);
 }
 

@@ -35,6 +35,8 @@ export type Replay = {
   counted: boolean;
   /** How far the engine of now has come, by choice and strand. */
   heard: Record<number, Record<string, number>>;
+  /** The same in all, counted as `units` are: what the client has and what it has not. */
+  reached: number;
   /** The engine of now has said something of the answer. */
   speaks: boolean;
   /** It is not the first: it begins with what the client may have. */
@@ -49,6 +51,7 @@ export const newReplay = (request: ReplayRequest): Replay => ({
   mark: start,
   counted: false,
   heard: {},
+  reached: 0,
   speaks: false,
   again: false,
 });
@@ -60,6 +63,7 @@ export function replayLeg({ request: { endpoint, raw } }: Replay): LegRequest {
 /** Prepares for the next engine. */
 export function rewind(replay: Replay): void {
   replay.heard = {};
+  replay.reached = 0;
   replay.speaks = false;
   replay.again = replay.head !== null;
 }
@@ -122,6 +126,7 @@ function hearChoice(replay: Replay, choice: Json): Json | 'differs' | null {
     if (overlap === null) return 'differs';
     overlaps[strand.name] = overlap;
     past[strand.name] = (past[strand.name] ?? 0) + strand.value.length;
+    replay.reached += strand.value.length;
     const rest = strand.value.slice(overlap);
     if (rest.length > 0 && said.finish !== null) return 'differs';
     isNews ||= rest.length > 0;
@@ -130,6 +135,7 @@ function hearChoice(replay: Replay, choice: Json): Json | 'differs' | null {
   }
   const ends = endOf(said, past, choice);
   if (ends === 'differs') return 'differs';
+  if (typeof choice['finish_reason'] === 'string') replay.reached += 1;
   if (!isNews && !ends) return null;
   if (ends) replay.units += 1;
   return replay.again ? cutChoice(choice, { begun, heardOf: (name) => overlaps[name] ?? 0 }) : choice;

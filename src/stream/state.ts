@@ -62,6 +62,8 @@ export type State = {
   /** Moves that another engine really went on with. */
   moves: number;
   fruitlessMoves: number;
+  /** Since its last new token: how far an engine came in saying again what the client has, and how many came further. */
+  caughtUp: { readonly to: number; readonly legs: number };
   /** The last refusal in an engine's own words. */
   lastAnswer: { readonly status: number; readonly body: string } | null;
 };
@@ -81,6 +83,7 @@ export const init = (request: GenerationRequest, now: Instant): State => ({
   losses: 0,
   moves: 0,
   fruitlessMoves: 0,
+  caughtUp: { to: 0, legs: 0 },
   lastAnswer: null,
 });
 

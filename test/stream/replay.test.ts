@@ -5,7 +5,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { draw, type Rng } from '../../src/std/random.ts';
-import { ask, converse, type Cut, type Engine, type Told } from './conversation.ts';
+import { ask, converse, lead, memberOfLeg, type Cut, type Engine, type Told } from './conversation.ts';
 import { byteIds } from './scripted-engine.ts';
 
 const messages = [{ role: 'user', content: 'hi' }];
@@ -215,10 +215,88 @@ test('[S18] an answer that ends before what the client has of it, or goes on beh
   ok(ended.sent.at(-2)?.includes('mismatch'));
 });
 
-test('[S18] the same again, without a new word, is a fruitless move', () => {
-  const again: Cut = { after: 4, by: 'reset' };
-  const told = converse(ask('chat', seeded), engine(false), [{ after: 12, by: 'eof' }, again, again]);
-  deepEqual([told.asked.length, told.facts.at(-1)?.fact], [3, 'stream.failed']);
+/** Says one word an event, the same to everybody. */
+const words: Engine = () => [
+  ...Array.from({ length: 30 }, (_, i) =>
+    JSON.stringify({
+      id: 'c',
+      created: 1,
+      choices: [{ index: 0, delta: { content: ` w${i}` }, finish_reason: i === 29 ? 'stop' : null }],
+    }),
+  ),
+  '[DONE]',
+];
+/** The first engine is lost after twenty words, those after it as told. */
+const retold = (...after: readonly number[]) =>
+  converse(ask('chat', { ...seeded, n: 1 }), words, [
+    { after: 20, by: 'eof' },
+    ...after.map((words): Cut => ({ after: words, by: 'silence' })),
+  ]);
+
+test('[S18] who says again what the client has is alive: a pause on the way is no fruitless move', () => {
+  const told = retold(4, 8, 12, 16, 19);
+  deepEqual([told.asked.length, told.facts.at(-1)?.fact], [6 + 1, 'stream.finished']);
+  equal(understood(told, 0).content, understood(retold(), 0).content);
+});
+
+test('[S18] two moves in a row that come no further than one before them are the last', () => {
+  deepEqual([retold(8, 8, 4).asked.length, retold(8, 8, 4).facts.at(-1)?.fact], [4, 'stream.failed']);
+  equal(retold(8, 4, 9, 3, 5).asked.length, 6, 'further again, and the count begins again');
+});
+
+test('[S18] who has said again all that the client has, and nothing new, was in vain', () => {
+  deepEqual([retold(20, 20).asked.length, retold(20, 20).facts.at(-1)?.fact], [3, 'stream.failed']);
+});
+
+test('[S18] one word further each time does not go on for ever', () => {
+  const told = retold(...Array.from({ length: 19 }, (_, i) => i + 1));
+  deepEqual([told.asked.length, told.facts.at(-1)?.fact], [1 + 8 + 2, 'stream.failed']);
+});
+
+test('[S18] a new word after pauses makes every count begin again', () => {
+  const told = retold(1, 2, 3, 4, 5, 6, 7, 8, 22, 1, 2, 3, 4, 5, 6, 7, 8);
+  deepEqual([told.asked.length, told.facts.at(-1)?.fact], [19, 'stream.finished']);
+});
+
+test('[S9] words that are said again show the rhythm too', () => {
+  const led = lead(ask('chat', { ...seeded, n: 1 }));
+  const said = saidBy(words);
+  const begin = (ms: number, leg: number): void => {
+    led.at(ms, { type: 'placed', leg, member: memberOfLeg(leg) });
+    led.at(ms, { type: 'answered', leg });
+  };
+  led.at(0, { type: 'begin' });
+  begin(0, 1);
+  for (let i = 0; i < 20; i++) led.item(i * 30, 1, said[i]!);
+  led.at(600, { type: 'ended', leg: 1, cause: 'eof' });
+  begin(600, 2);
+  // Far slower than the first, and never silent for longer than it shows.
+  let at: number = 600;
+  for (let i = 0; i < 15; i++) {
+    at += 600;
+    for (; led.deadline() < at;) deepEqual(led.at(led.deadline(), { type: 'tick' }), []);
+    led.item(at, 2, said[i]!);
+  }
+  ok(led.deadline() <= at + 800);
+  for (; led.leg() === 2;) led.at(led.deadline(), { type: 'tick' });
+  ok(
+    led.now() >= at + 600 * 8 && led.now() <= at + 600 * 8 + 800,
+    'eight of its own gaps, not of the first one',
+  );
+});
+
+test('[S10] the search for another engine begins when the last one that spoke is lost', () => {
+  const led = lead(ask('chat', { ...seeded, n: 1 }));
+  const said = saidBy(words);
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberOfLeg(1) });
+  for (let i = 0; i < 20; i++) led.item(i, 1, said[i]!);
+  led.at(100, { type: 'ended', leg: 1, cause: 'eof' });
+  led.at(100, { type: 'placed', leg: 2, member: memberOfLeg(2) });
+  for (let i = 0; i < 15; i++) led.item(100 + i * 2_000, 2, said[i]!);
+  led.at(30_000, { type: 'ended', leg: 2, cause: 'eof' });
+  deepEqual(led.at(30_000, { type: 'unplaced', leg: 3, why: 'unavailable' }), []);
+  equal(led.deadline(), 30_250);
 });
 
 test('[S18] a replay that has told the end needs no engine to say so', () => {
