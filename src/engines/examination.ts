@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import type { Ability } from '../std/ability.ts';
+import { parseJson } from '../std/json.ts';
 import { ask, type Exchange } from './exchange.ts';
 
 /** Three tokens; seeded sampling too is compiled on its first use on some backends. ms */
@@ -61,11 +62,5 @@ async function draw(
   return answer.status === 200 ? idsIn(answer.body) : null;
 }
 
-function idsIn(body: string): readonly number[] | null {
-  try {
-    return drawing.safeParse(JSON.parse(body)).data?.choices[0]?.token_ids ?? null;
-  } catch (error) {
-    if (error instanceof SyntaxError) return null; // Whatever it is, it draws no tokens.
-    throw error;
-  }
-}
+const idsIn = (body: string): readonly number[] | null =>
+  drawing.safeParse(parseJson(body)).data?.choices[0]?.token_ids ?? null;

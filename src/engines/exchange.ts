@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { type EngineMetrics, parseMetrics } from '../engine/metrics.ts';
 import type { Model } from '../engine/orders.ts';
 import { Failure } from '../std/failure.ts';
+import { parseJson } from '../std/json.ts';
 
 /** vLLM answers in 5 ms, in 500 while 200 connections arrive, in seconds when its machine is short of CPU. ms */
 export const askMs = 5_000;
@@ -91,16 +92,8 @@ export async function ask(
 }
 
 function modelsFromBody(body: string): readonly Model[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch (error) {
-    // Whatever it is, it lists no model.
-    if (error instanceof SyntaxError) return [];
-    throw error;
-  }
-  const parsed = modelList.safeParse(value);
-  if (!parsed.success) return [];
+  const parsed = modelList.safeParse(parseJson(body));
+  if (!parsed.success) return []; // Whatever it is, it lists no model.
   return parsed.data.data
     .slice(0, modelsMax)
     .map(({ id, max_model_len }) => ({ id, maxModelLen: max_model_len ?? null }));

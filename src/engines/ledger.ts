@@ -4,6 +4,7 @@
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { parseJson } from '../std/json.ts';
 
 const schema = z.object({
   pid: z.int().min(2),
@@ -17,11 +18,9 @@ type Entry = z.infer<typeof schema>;
 /** null: nothing written down, or nothing that makes sense. */
 export async function readLedger(path: string): Promise<Entry | null> {
   try {
-    const parsed = schema.safeParse(JSON.parse(await readFile(path, 'utf8')));
-    return parsed.success ? parsed.data : null;
+    return schema.safeParse(parseJson(await readFile(path, 'utf8'))).data ?? null;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (error instanceof SyntaxError || code === 'ENOENT') return null;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
 }

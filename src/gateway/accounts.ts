@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { admit, hear, noRates, settle, tell, type Verdict } from '../admission/rates.ts';
 import type { ApiKey } from '../node/api-key.ts';
 import type { Clock } from '../node/ports.ts';
+import { parseJson } from '../std/json.ts';
 import { memberId, type MemberId } from '../std/member-id.ts';
 import { after } from '../std/time.ts';
 
@@ -65,7 +66,7 @@ export function openAccounts(ports: {
     admit: (key, tokens) => admit(rates, { key, tokens }, clock.now()),
     settle: ({ name: key }, tokens) => settle(rates, { key, tokens }, clock.now()),
     hear: (text) => {
-      const heard = word.safeParse(parse(text)).data;
+      const heard = word.safeParse(parseJson(text)).data;
       if (heard === undefined || heard.member === self) return;
       hear(rates, { member: memberId(heard.member), uses: heard.uses }, clock.now());
     },
@@ -85,12 +86,4 @@ class Unheard implements Dispatcher.DispatchHandler {
   onResponseData(): void {}
   onResponseEnd(): void {}
   onResponseError(): void {}
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null; // Not a word of ours: an expected thing to hear from a peer.
-  }
 }

@@ -1,5 +1,5 @@
 /** Which model a body asks for, read from JSON or from the field of a form, or what to say where it names none. */
-import type { Json } from '../stream/chunk.ts';
+import { isObject, type Json, parseJson } from '../std/json.ts';
 import { badRequest, type Reply } from './reply.ts';
 
 export type Named = { readonly model: string; readonly body: Json };
@@ -13,11 +13,10 @@ export const notJson: Reply = badRequest("Unsupported media type: only 'applicat
 export const notForm: Reply = badRequest("Unsupported media type: only 'multipart/form-data' is accepted.");
 
 export function namedInJson(raw: string): Named | Reply {
-  const body = parse(raw);
+  const body = parseJson(raw);
   if (body === undefined) return badRequest('The request body is not valid JSON.', null, 'invalid_json');
-  if (typeof body !== 'object' || body === null || Array.isArray(body))
-    return badRequest('The request body is not a JSON object.', null, 'invalid_json');
-  return named(body as Json);
+  if (!isObject(body)) return badRequest('The request body is not a JSON object.', null, 'invalid_json');
+  return named(body);
 }
 
 /** Reads that one field and leaves the file alone. RFC 7578: each part has a Content-Disposition with its name. */
@@ -58,13 +57,4 @@ function named(body: Json): Named | Reply {
   if (typeof model !== 'string' || model === '')
     return badRequest('The parameter `model` must be a name.', 'model', 'invalid_type');
   return { model, body };
-}
-
-/** undefined: not JSON. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // What is wrong in the middle of a prompt is nobody's business but the client's.
-  }
 }

@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { ApiKey } from '../node/api-key.ts';
 import type { Clock } from '../node/ports.ts';
 import type { Serving } from '../node/serving.ts';
-import type { Json } from '../stream/chunk.ts';
+import type { Json } from '../std/json.ts';
 import type { Accounts } from './accounts.ts';
 import { tooMany, type Reply } from './reply.ts';
 import { openWaitingRoom } from './waiting-room.ts';

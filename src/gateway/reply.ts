@@ -4,6 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Generations } from '../node/generations.ts';
+import { parseObject } from '../std/json.ts';
 import { complaintJson, type Complaint } from '../stream/answer.ts';
 
 export type Reply = {
@@ -105,7 +106,7 @@ export function replyJson(
 
 /** An engine's refusal, given back as OpenAI would put it. */
 export function openAiError(status: number, body: string): string {
-  const json = parse(body);
+  const json = parseObject(body);
   const error = json?.['error'];
   if (typeof error === 'object' && error !== null && 'message' in error) return body;
   const message =
@@ -119,12 +120,3 @@ export function openAiError(status: number, body: string): string {
 }
 
 const words = (detail: unknown): string => (typeof detail === 'string' ? detail : JSON.stringify(detail));
-
-function parse(body: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const json: unknown = JSON.parse(body);
-    return typeof json === 'object' && json !== null ? (json as Record<string, unknown>) : null;
-  } catch {
-    return null; // A proxy's HTML page, or nothing: the status says enough.
-  }
-}

@@ -5,7 +5,7 @@
  * Not here, on purpose: token-in token-out, render and derender, which the gateway uses itself; everything that changes
  * the engine or looks into it; what keeps state in one engine's memory (stored responses, the realtime socket).
  */
-import type { Json } from '../stream/chunk.ts';
+import type { Json } from '../std/json.ts';
 import { badRequest, type Reply } from './reply.ts';
 
 export const jsonPaths: readonly string[] = [

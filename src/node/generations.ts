@@ -3,9 +3,10 @@
  * drains or dies, our own engine about to stop, the end of this node's relaying.
  */
 import { noAbility } from '../std/ability.ts';
+import type { Json } from '../std/json.ts';
 import { draw, type Rng } from '../std/random.ts';
 import type { Instant } from '../std/time.ts';
-import type { Endpoint, Json } from '../stream/chunk.ts';
+import type { Endpoint } from '../stream/chunk.ts';
 import type { Engines } from '../stream/request.ts';
 import type { OpenLeg } from './leg.ts';
 import { openPlacing, type Placing } from './placing.ts';

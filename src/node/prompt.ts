@@ -4,7 +4,7 @@
  * What is neither text nor ids, a picture, stands for itself by its URL or data.
  */
 import { blocksOf, type Blocks } from '../routing/blocks.ts';
-import type { Json } from '../stream/chunk.ts';
+import { isObject, type Json } from '../std/json.ts';
 
 export function promptOf(body: Json): Blocks {
   const salt = body['cache_salt'];
@@ -34,5 +34,3 @@ function* contentOf(value: unknown, depth = 0): Generator<string> {
     else yield JSON.stringify(value);
   }
 }
-
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null;

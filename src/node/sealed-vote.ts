@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Vote } from '../membership/events.ts';
+import { parseJson } from '../std/json.ts';
 import { memberId } from '../std/member-id.ts';
 import type { Seal, Sealed } from '../std/seal.ts';
 
@@ -49,11 +50,3 @@ const schema = z.object({
   evidence: z.enum(['refused', 'timeout', 'slow', 'alive']),
   sequence: count,
 });
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null; // Not even JSON: an expected thing to hear from a peer, told by null.
-  }
-}

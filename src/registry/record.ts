@@ -6,6 +6,7 @@
  * inference responses and on the direct streams between peers.
  */
 import { z } from 'zod';
+import { parseJson } from '../std/json.ts';
 import type { MemberId } from '../std/member-id.ts';
 
 const name = z.string().min(1).max(256);
@@ -71,13 +72,8 @@ export type NodeRecord = z.infer<typeof recordSchema>;
  * null: not a record. Unknown fields are dropped: relays pass on the text itself, and what nobody here reads may be as
  * deep as its sender likes.
  */
-export function recordFromText(text: string): NodeRecord | null {
-  try {
-    return recordSchema.safeParse(JSON.parse(text)).data ?? null;
-  } catch {
-    return null; // Not even JSON: an expected thing to hear from a peer, told by null.
-  }
-}
+export const recordFromText = (text: string): NodeRecord | null =>
+  recordSchema.safeParse(parseJson(text)).data ?? null;
 
 /** Whether `a` replaces `b`, being the same node's later word. */
 export const outranks = (

@@ -2,7 +2,8 @@
  * What the client is given: chunks and whole answers in the shapes of vLLM 0.32, under the id, time and model name of
  * the first leg, whatever leg the tokens came from.
  */
-import type { Endpoint, Json } from './chunk.ts';
+import type { Json } from '../std/json.ts';
+import type { Endpoint } from './chunk.ts';
 
 export type Head = { readonly id: string; readonly created: number; readonly model: string };
 

@@ -2,8 +2,9 @@
  * One server-sent event of an engine's stream, read once. Unknown fields are kept in `json`, so that what is only
  * passed on stays whole; what the journal needs is checked here and trusted after that.
  */
+import { isObject, type Json, parseObject } from '../std/json.ts';
+
 export type Endpoint = 'chat' | 'completions';
-export type Json = { readonly [field: string]: unknown };
 
 export type Choice = {
   /** What the engine added to the text; empty while a character is incomplete. */
@@ -34,8 +35,6 @@ export type Item =
   | { readonly type: 'done' }
   | { readonly type: 'nonsense' };
 
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const objectOf = (value: unknown): Json | null => (isObject(value) ? value : null);
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
@@ -46,7 +45,7 @@ const idsOf = (value: unknown): readonly number[] | null => (isIds(value) ? valu
 /** `data`: the payload of one event. */
 export function readItem(data: string): Item {
   if (data === '[DONE]') return { type: 'done' };
-  const json = parse(data);
+  const json = parseObject(data);
   if (json === null) return { type: 'nonsense' };
   if (json['error'] !== undefined && json['error'] !== null) return { type: 'error', raw: data };
   const choices = json['choices'];
@@ -90,12 +89,4 @@ function foreignParts(delta: Json): Json | null {
     parts[name] = value;
   }
   return parts;
-}
-
-function parse(text: string): Json | null {
-  try {
-    return objectOf(JSON.parse(text));
-  } catch {
-    return null; // Whoever sent this is no engine that we know: the caller decides, by the type of the item.
-  }
 }

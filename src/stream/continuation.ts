@@ -7,7 +7,8 @@
  * The engine counts a few things from the start of its own request, so those are corrected by what was carried over:
  * max_tokens, min_tokens, and frequency_penalty, which subtracts once for each occurrence just as a logit_bias does.
  */
-import type { Endpoint, Json } from './chunk.ts';
+import type { Json } from '../std/json.ts';
+import type { Endpoint } from './chunk.ts';
 import type { ParsedRequest, PlainRequest } from './request.ts';
 
 export type LegRequest = {

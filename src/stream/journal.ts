@@ -10,8 +10,9 @@
  * and the last bit of it into `recent`, for matching stop strings and for knowing an echo when one comes.
  */
 import { assert } from '../std/assert.ts';
+import type { Json } from '../std/json.ts';
 import type { Finish, Head } from './answer.ts';
-import type { Choice, Json } from './chunk.ts';
+import type { Choice } from './chunk.ts';
 import { continuationLeg, firstLeg, remainingTokens, type LegRequest } from './continuation.ts';
 import { start, type Mark } from './mark.ts';
 import type { PlainRequest } from './request.ts';

@@ -2,7 +2,8 @@
  * Why the answer to a request cannot be continued from its token ids as plain text. One table; the first that stands
  * is the reason told. What becomes of such a request is not decided here.
  */
-import type { Endpoint, Json } from './chunk.ts';
+import { isObject, type Json } from '../std/json.ts';
+import type { Endpoint } from './chunk.ts';
 
 export type Obstacle = keyof typeof obstacles;
 
@@ -10,8 +11,6 @@ export const absent = (value: unknown): boolean => value === undefined || value 
 const empty = (value: unknown): boolean => absent(value) || (Array.isArray(value) && value.length === 0);
 export const isInt = (value: unknown): value is number => Number.isSafeInteger(value);
 const isString = (value: unknown): value is string => typeof value === 'string';
-export const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const oneOrAbsent = (value: unknown): boolean => absent(value) || value === 1;
 const zeroOrAbsent = (value: unknown): boolean => absent(value) || value === 0;
 

@@ -5,9 +5,10 @@
  * proportion to what it cost, since its cost grows with the answer and falls on the engine of everybody.
  */
 import { assert } from '../std/assert.ts';
+import type { Json } from '../std/json.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
 import { done, roleChunk, usageChunk, type Finish, type Head } from './answer.ts';
-import type { Chunk, Item, Json } from './chunk.ts';
+import type { Chunk, Item } from './chunk.ts';
 import { firstLegOf, type LegRequest } from './continuation.ts';
 import type { Journal } from './journal.ts';
 import { pass, start, turn, type Mark } from './mark.ts';

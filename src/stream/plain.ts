@@ -1,7 +1,8 @@
 /** A plain generation as its client sees it: what the journal lets go of, in the shapes and amounts asked for. */
 import { assert } from '../std/assert.ts';
+import type { Json } from '../std/json.ts';
 import { done, partChunk, roleChunk, usageChunk, wholeAnswer } from './answer.ts';
-import type { Choice, Chunk, Item, Json } from './chunk.ts';
+import type { Choice, Chunk, Item } from './chunk.ts';
 import { take, type Journal } from './journal.ts';
 import type { LossCause } from './loss.ts';
 import { pass, start, turn, type Mark } from './mark.ts';

@@ -8,8 +8,9 @@
  */
 import { noAbility, type Ability } from '../std/ability.ts';
 import { ByteReader, ByteWriter } from '../std/bytes.ts';
+import { type Json, parseObject } from '../std/json.ts';
 import type { Finish, Head } from './answer.ts';
-import type { Endpoint, Json } from './chunk.ts';
+import type { Endpoint } from './chunk.ts';
 import type { Engines } from './request.ts';
 
 /** The request, and whose it is. */
@@ -142,7 +143,7 @@ export function readLog(bytes: Uint8Array): Log | null {
 function readRecord(kind: number, body: ByteReader): LogRecord | 'broken' | null {
   switch (kind) {
     case kinds.born: {
-      const json = parse(body.text());
+      const json = parseObject(body.text());
       if (json === null) return 'broken';
       const { id, created, model, fingerprint } = json;
       const promptIds = readIds(body, body.varint());
@@ -152,7 +153,7 @@ function readRecord(kind: number, body: ByteReader): LogRecord | 'broken' | null
     case kinds.said:
       return readSaid(body);
     case kinds.closed: {
-      const json = parse(body.text());
+      const json = parseObject(body.text());
       if (json === null) return 'broken';
       const { fingerprint, counted } = json;
       return {
@@ -173,7 +174,7 @@ function readRecord(kind: number, body: ByteReader): LogRecord | 'broken' | null
 function readSaid(body: ByteReader): LogRecord | 'broken' {
   const packed = body.varint();
   const ids = readIds(body, Math.floor(packed / flags.all));
-  const finish = packed & flags.finish ? parse(body.text()) : null;
+  const finish = packed & flags.finish ? parseObject(body.text()) : null;
   if (packed & flags.finish && finish === null) return 'broken';
   return {
     ...{ type: 'said', ids, text: body.tail(), single: (packed & flags.single) !== 0 },
@@ -193,7 +194,7 @@ function readIds(body: ByteReader, count: number): number[] {
 }
 
 function readOpening(body: ByteReader): Opening | null {
-  const json = parse(body.text());
+  const json = parseObject(body.text());
   if (json === null || body.broken) return null;
   const { endpoint, model, engines, owner, digest } = json;
   if (endpoint !== 'chat' && endpoint !== 'completions') return null;
@@ -216,12 +217,3 @@ function enginesOf(value: unknown): Engines {
 }
 
 const textOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null);
-
-function parse(text: string): Json | null {
-  try {
-    const json: unknown = JSON.parse(text);
-    return typeof json === 'object' && json !== null ? (json as Json) : null;
-  } catch {
-    return null; // A version that writes something else here wrote a log that cannot be read: the caller says so.
-  }
-}

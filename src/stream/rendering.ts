@@ -8,7 +8,7 @@
  * Rendered for parsers, it shows special tokens, so the token that ended the turn is not derendered. And with parsers
  * derender reads all earlier ids again at each call (5 ms at 100 tokens, 220 at 3,500): ids are told in batches.
  */
-import type { Json } from './chunk.ts';
+import { isObject, type Json, parseObject } from '../std/json.ts';
 import { bias, type LegRequest } from './continuation.ts';
 import type { ParsedRequest } from './request.ts';
 
@@ -27,12 +27,9 @@ export const renderLeg = ({ raw }: ParsedRequest): LegRequest => ({
   streamed: false,
 });
 
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** null: not what render answers, or a request whose grammar would begin again. */
 export function readRendered(body: string): Json | null {
-  const json = parse(body);
+  const json = parseObject(body);
   if (json === null || !isObject(json['sampling_params'])) return null;
   const { structured_outputs: grammar = null, max_tokens: tokens } = json['sampling_params'];
   if (grammar !== null || !Number.isSafeInteger(tokens)) return null;
@@ -97,7 +94,7 @@ export type Derendered = {
 
 /** null: not what derender answers. */
 export function readDerendered(body: string): Derendered | null {
-  const json = parse(body);
+  const json = parseObject(body);
   const state = json?.['stream_state'];
   const chunk = json?.['chunk'];
   if (!isObject(state) || !isObject(chunk)) return null;
@@ -112,13 +109,4 @@ function inOneChunk(state: Json): Json {
   return Array.isArray(told) && Array.isArray(state['output_chunk_lens']) && told.length > 0
     ? { ...state, output_chunk_lens: [told.length] }
     : state;
-}
-
-function parse(text: string): Json | null {
-  try {
-    const json: unknown = JSON.parse(text);
-    return isObject(json) ? json : null;
-  } catch {
-    return null; // No engine of ours says this: to the caller the leg is lost.
-  }
 }

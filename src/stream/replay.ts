@@ -5,8 +5,9 @@
  * time of the first engine. Both say the same where each token is the likeliest one or drawn with one seed; where they
  * do not, the client is told by an error event rather than by an answer that contradicts itself.
  */
+import type { Json } from '../std/json.ts';
 import { done } from './answer.ts';
-import type { Chunk, Item, Json } from './chunk.ts';
+import type { Chunk, Item } from './chunk.ts';
 import { pathOf, type LegRequest } from './continuation.ts';
 import type { LossCause } from './loss.ts';
 import { passText, start, turn, type Mark } from './mark.ts';

@@ -10,8 +10,9 @@
  * do not understand is `whole` too: the engine is the one to refuse it, in its own words.
  */
 import type { Ability } from '../std/ability.ts';
-import type { Endpoint, Json } from './chunk.ts';
-import { absent, hasAutoTools, isInt, isObject, obstacleIn, stopsOf, type Obstacle } from './obstacles.ts';
+import { isObject, type Json } from '../std/json.ts';
+import type { Endpoint } from './chunk.ts';
+import { absent, hasAutoTools, isInt, obstacleIn, stopsOf, type Obstacle } from './obstacles.ts';
 
 /** How tokens are chosen. `free`: at random, by no seed of the client's, so that any true sample is an answer. */
 export type Draws = 'greedy' | 'seeded' | 'free';

@@ -3,7 +3,7 @@
  * call, its token ids, their likelihoods. Two engines that compute the same say the same strands, however many tokens
  * each of their chunks carries; so an answer is compared, and cut where the client's part of it ends, by strands.
  */
-import type { Json } from './chunk.ts';
+import { isObject, type Json } from '../std/json.ts';
 
 /** `value`: what one chunk adds. Items of a list are never cut. */
 export type Strand = {
@@ -12,9 +12,6 @@ export type Strand = {
   /** Likelihoods are numbers of floating point, and ids of calls are drawn anew: they are counted, not compared. */
   readonly compared: boolean;
 };
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Of one element of a chunk's `choices`. Nothing that is empty. */
 export function strandsOf(choice: Json): readonly Strand[] {

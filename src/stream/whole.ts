@@ -3,6 +3,7 @@
  * protected only until its first word: the empty chunks that open a chat are kept back until something follows them,
  * and a request of which nothing was delivered is repeated as a whole elsewhere.
  */
+import { isObject, parseObject } from '../std/json.ts';
 import { done } from './answer.ts';
 import type { Item } from './chunk.ts';
 import { pathOf, type LegRequest } from './continuation.ts';
@@ -83,10 +84,9 @@ function say(whole: Whole, data: string): Said {
 /** A whole JSON answer can be broken too: a stopping vLLM gives 200, a cut text and the finish reason `abort`. */
 export function isAborted(body: string): boolean {
   if (!body.includes('"abort"')) return false;
-  try {
-    const { choices } = JSON.parse(body) as { choices?: readonly { finish_reason?: unknown }[] };
-    return Array.isArray(choices) && choices.some((choice) => choice.finish_reason === 'abort');
-  } catch {
-    return false; // Not JSON, so no answer of an engine that was aborted.
-  }
+  const choices = parseObject(body)?.['choices'];
+  return (
+    Array.isArray(choices) &&
+    choices.some((choice) => isObject(choice) && choice['finish_reason'] === 'abort')
+  );
 }

@@ -11,6 +11,7 @@ import { usualCloud } from '../../localcloud/cloud-options.ts';
 import type { Fact } from '../../node/facts.ts';
 import { systemClock } from '../../os/clock.ts';
 import { Failure } from '../../std/failure.ts';
+import { parseObject } from '../../std/json.ts';
 import { span } from '../columns.ts';
 import type { Respawn } from '../executable.ts';
 import type { Io } from '../io.ts';
@@ -187,12 +188,4 @@ function follow(options: DevOptions, hosts: DevHosts): { look(): Promise<void>; 
 }
 
 /** What is no fact is shown as it is: a stack trace, or an engine's last words. */
-function factOf(line: string): Fact | string {
-  if (!line.startsWith('{')) return line;
-  try {
-    return JSON.parse(line) as Fact;
-  } catch (error) {
-    if (error instanceof SyntaxError) return line;
-    throw error;
-  }
-}
+const factOf = (line: string): Fact | string => (parseObject(line) as Fact | null) ?? line;

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { processes } from '../../os/processes.ts';
 import { Failure } from '../../std/failure.ts';
+import { parseJson } from '../../std/json.ts';
 import type { Io } from '../io.ts';
 
 const devNode = z.object({
@@ -50,7 +51,7 @@ export async function readDevState(dir: string): Promise<DevState | null> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new Failure('denied', `${stateFile(dir)}: not readable`, error);
   }
-  const state = devState.safeParse(parsed(text));
+  const state = devState.safeParse(parseJson(text));
   if (!state.success)
     throw new Failure('invalid', `${stateFile(dir)}: not what synkti dev writes: remove it`);
   return processes.startOf(state.data.pid) === state.data.start ? state.data : null;
@@ -68,13 +69,4 @@ export async function writeDevState(dir: string, state: DevState): Promise<void>
   const draft = `${stateFile(dir)}.new`;
   await writeFile(draft, JSON.stringify(state), { mode: 0o600 });
   await rename(draft, stateFile(dir));
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
-  }
 }
