@@ -191,7 +191,7 @@ type DispatcherTo = (member: MemberId) => ReturnType<typeof wayTo>;
 
 const accountsOf = ({ node }: Parts, dispatcherTo: DispatcherTo) =>
   openAccounts({
-    ...{ self: node.serving.self, clock, dispatcherTo },
+    ...{ clock, dispatcherTo },
     others: () => node.cluster.members().flatMap(({ id, health }) => (health === 'alive' ? [id] : [])),
   });
 

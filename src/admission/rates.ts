@@ -6,7 +6,6 @@
  * from who has the demand: all have told it, so all agree, and the shares add up to one. A node without demand keeps a
  * small share for the first that comes.
  */
-import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
 import { add, newWindow, recentOf, sumOf, untilLess, windowMs, type Window } from './window.ts';
 
@@ -48,7 +47,8 @@ type Account = {
   known: number;
   /** Since they last heard of us. */
   readonly spent: { requests: number; tokens: number };
-  readonly others: Map<MemberId, Use & { readonly at: Instant }>;
+  /** By the peer that told it. */
+  readonly others: Map<string, Use & { readonly at: Instant }>;
 };
 
 export type Rates = { readonly accounts: Map<string, Account>; members: number };
@@ -100,16 +100,16 @@ export function tell(rates: Rates, members: number, now: Instant): readonly Use[
   return told;
 }
 
-/** All that this member told: of keys that it does not name its clients have used nothing. */
+/** All that this peer told, who is proven: of keys that it does not name its clients have used nothing. */
 export function hear(
   rates: Rates,
-  { member, uses }: { readonly member: MemberId; readonly uses: readonly Use[] },
+  { by, uses }: { readonly by: string; readonly uses: readonly Use[] },
   now: Instant,
 ): void {
-  for (const { others } of rates.accounts.values()) others.delete(member);
+  for (const { others } of rates.accounts.values()) others.delete(by);
   for (const use of uses) {
     if (!rates.accounts.has(use.key) && rates.accounts.size >= keysMax) return;
-    accountOf(rates, use.key, now).others.set(member, { ...use, at: now });
+    accountOf(rates, use.key, now).others.set(by, { ...use, at: now });
   }
 }
 
@@ -161,9 +161,9 @@ function shareOf({ members }: Rates, { told, known, others }: Account, now: Inst
 
 function othersOf(account: Account, what: 'requests' | 'tokens', now: Instant): number {
   let sum = 0;
-  for (const [member, use] of account.others) {
+  for (const [by, use] of account.others) {
     const fresh = freshness(use.at, now);
-    if (fresh === 0) account.others.delete(member);
+    if (fresh === 0) account.others.delete(by);
     else sum += use[what] * fresh;
   }
   return sum;

@@ -8,15 +8,17 @@ import { admit, hear, noRates, settle, tell, type Verdict } from '../admission/r
 import type { ApiKey } from '../node/api-key.ts';
 import type { Clock } from '../node/ports.ts';
 import { parseJson } from '../std/json.ts';
-import { memberId, type MemberId } from '../std/member-id.ts';
+import type { MemberId } from '../std/member-id.ts';
 import { after } from '../std/time.ts';
 
 /** How long no other node knows what was spent here: with eight nodes it keeps limits within a tenth. */
 const tellMs = 250;
 /** A word that took longer is old. */
 const wordMs = 2_000;
-/** Of the answer to it, which has none. */
+/** Keys that one word names, some 100 bytes each: of those beyond it the others learn nothing. */
 const keysToldMax = 1_000;
+/** A thousand keys with the longest names and numbers, and room for what a newer version adds. */
+export const useBytesMax = 512 * 1_024;
 /** The inlet's path for it. */
 export const usePath = '/use';
 
@@ -25,27 +27,25 @@ export type Accounts = {
   admit(key: ApiKey, tokens: number): Verdict;
   /** What it took, less what was estimated. */
   settle(key: ApiKey, tokens: number): void;
-  /** The body of a word from another node. Garbage is nothing. */
-  hear(text: string): void;
+  /** The body of a word from another node, of whom nothing counts but what its connection proved. Garbage is nothing. */
+  hear(peerId: string, text: string): void;
   close(): void;
 };
 
 const count = z.number().min(0).max(1e12);
 const word = z.object({
-  member: z.string().min(1).max(256),
   uses: z
     .array(z.object({ key: z.string().min(1).max(64), requests: count, tokens: count, demand: count }))
     .max(keysToldMax),
 });
 
 export function openAccounts(ports: {
-  readonly self: MemberId;
   readonly clock: Clock;
   /** Everybody else who is alive. */
   readonly others: () => readonly MemberId[];
   readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
 }): Accounts {
-  const { self, clock, others, dispatcherTo } = ports;
+  const { clock, others, dispatcherTo } = ports;
   const rates = noRates();
   let silent = true;
 
@@ -54,7 +54,7 @@ export function openAccounts(ports: {
     const uses = tell(rates, members.length + 1, clock.now()).slice(0, keysToldMax);
     // The last word says that there is nothing any more.
     if (uses.length > 0 || !silent) {
-      const body = JSON.stringify({ member: self, uses });
+      const body = JSON.stringify({ uses });
       for (const member of members) dispatcherTo(member)?.dispatch(postOf(body), new Unheard());
     }
     silent = uses.length === 0;
@@ -65,10 +65,9 @@ export function openAccounts(ports: {
   return {
     admit: (key, tokens) => admit(rates, { key, tokens }, clock.now()),
     settle: ({ name: key }, tokens) => settle(rates, { key, tokens }, clock.now()),
-    hear: (text) => {
+    hear: (peerId, text) => {
       const heard = word.safeParse(parseJson(text)).data;
-      if (heard === undefined || heard.member === self) return;
-      hear(rates, { member: memberId(heard.member), uses: heard.uses }, clock.now());
+      if (heard !== undefined) hear(rates, { by: peerId, uses: heard.uses }, clock.now());
     },
     close: () => disarm(),
   };

@@ -3,16 +3,16 @@
  * never in a cookie, so credentials in the sense of CORS are never allowed, and `*` gives nothing away.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { requestIdHeader, servedByHeader } from './headers.ts';
+import { protectedHeader, replicasHeader, requestIdHeader, servedByHeader, streamHeader } from './headers.ts';
 
 /** How long a browser may remember the answer to its question, seconds. */
 const maxAgeSeconds = 600;
 const exposed = [
   requestIdHeader,
   servedByHeader,
-  'x-synkti-protected',
-  'x-synkti-stream',
-  'x-synkti-replicas',
+  protectedHeader,
+  streamHeader,
+  replicasHeader,
   'retry-after',
 ].join(', ');
 

@@ -10,11 +10,11 @@ export const loadHeader = 'x-synkti-load';
 /** On a 503: this node does not admit, and nothing was begun. */
 export const refusedHeader = 'x-synkti-refused';
 export const servedByHeader = 'x-synkti-served-by';
-const protectedHeader = 'x-synkti-protected';
+export const protectedHeader = 'x-synkti-protected';
 /** What `synkti explain stream` asks for. */
-const streamHeader = 'x-synkti-stream';
+export const streamHeader = 'x-synkti-stream';
 /** Members besides the entry node that had the answer's log when its head went out. */
-const replicasHeader = 'x-synkti-replicas';
+export const replicasHeader = 'x-synkti-replicas';
 /** Said by clients that go on at another node by themselves. */
 const clientHeader = 'x-synkti-client';
 export const requestIdHeader = 'x-request-id';

@@ -9,7 +9,7 @@ import { lossOf, openPassages, type Passage } from '../node/passages.ts';
 import type { Serving } from '../node/serving.ts';
 import { unreachable } from '../std/assert.ts';
 import { complaintJson } from '../stream/answer.ts';
-import { usePath, type Accounts } from './accounts.ts';
+import { useBytesMax, usePath, type Accounts } from './accounts.ts';
 import {
   anthropicVersion,
   engineHeaders,
@@ -62,6 +62,7 @@ export function openInlet(ports: {
 }): Inlet {
   const { serving } = ports;
   const intake = openIntake(bodyBytesMax);
+  const words = openIntake(useBytesMax);
   const passages = openPassages(serving);
   const outlets = watchOutlets();
 
@@ -69,7 +70,7 @@ export function openInlet(ports: {
 
   function onRequest(request: IncomingMessage, response: ServerResponse, peerId: string): void {
     const path = request.url ?? '';
-    if (path === usePath && request.method === 'POST') return void hear(request, response);
+    if (path === usePath && request.method === 'POST') return void hear(request, response, peerId);
     if (path === journalPath && request.method === 'POST')
       return void tellJournal(request, response, peerId, journal);
     const method = Object.hasOwn(enginePaths, path) ? enginePaths[path] : undefined;
@@ -79,10 +80,10 @@ export function openInlet(ports: {
   }
 
   /** What another node's clients used. */
-  async function hear(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = await intake.read(request, response);
+  async function hear(request: IncomingMessage, response: ServerResponse, peerId: string): Promise<void> {
+    const body = await words.read(request, response);
     if (body === null) return;
-    ports.accounts.hear(body.toString('utf8'));
+    ports.accounts.hear(peerId, body.toString('utf8'));
     if (!response.destroyed) response.writeHead(204).end();
   }
 

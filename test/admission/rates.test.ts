@@ -11,7 +11,6 @@ import {
   type Rates,
   type Use,
 } from '../../src/admission/rates.ts';
-import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { draw, type Rng } from '../../src/std/random.ts';
 import { instant } from '../../src/std/time.ts';
 
@@ -36,7 +35,7 @@ const estimate = 300;
 /** Answers take a second and between 100 and 500 tokens, where 300 were taken for granted. */
 function run({ limits, rate, nodes, minutes, lossOneIn }: Traffic): readonly Admitted[] {
   const key: Limited = { name: 'alice', limits };
-  const all = Array.from({ length: nodes }, (_, i) => ({ id: memberId(`n${i}`), rates: noRates(), due: 0 }));
+  const all = Array.from({ length: nodes }, (_, i) => ({ id: `n${i}`, rates: noRates(), due: 0 }));
   const admitted: Admitted[] = [];
   const owed: { readonly atMs: number; readonly rates: Rates; readonly tokens: number }[] = [];
   let rng: Rng = { seed: 11 };
@@ -71,8 +70,8 @@ function run({ limits, rate, nodes, minutes, lossOneIn }: Traffic): readonly Adm
   return admitted;
 }
 
-const listen = (rates: Rates, member: MemberId, uses: readonly Use[], ms: number): void =>
-  hear(rates, { member, uses }, instant(ms + 5));
+const listen = (rates: Rates, by: string, uses: readonly Use[], ms: number): void =>
+  hear(rates, { by, uses }, instant(ms + 5));
 
 /** The most and the least in any minute that began after the first one, by seconds. */
 function extremes(
@@ -151,10 +150,10 @@ test('[A3] what a member told is forgotten in a minute', () => {
   const rates = noRates();
   const key: Limited = { name: 'alice', limits: { ...unlimited, requestsPerMinute: 100 } };
   const uses = [{ key: 'alice', requests: 100, tokens: 0, demand: 3 }];
-  hear(rates, { member: memberId('b'), uses }, instant(0));
+  hear(rates, { by: 'b', uses }, instant(0));
   equal(admit(rates, { key, tokens: 1 }, instant(10)).type, 'limited');
   equal(admit(rates, { key, tokens: 1 }, instant(30_000)).type, 'admitted');
-  hear(rates, { member: memberId('b'), uses: [] }, instant(30_100));
+  hear(rates, { by: 'b', uses: [] }, instant(30_100));
   equal(admit(rates, { key, tokens: 1 }, instant(30_200)).type, 'admitted');
 });
 
@@ -195,7 +194,7 @@ test('[A6] keys that nobody uses are forgotten, and no member can make us rememb
     tokens: 0,
     demand: 0,
   }));
-  hear(rates, { member: memberId('b'), uses }, instant(0));
+  hear(rates, { by: 'b', uses }, instant(0));
   equal(rates.accounts.size, 10_000);
   tell(rates, 2, instant(61_000));
   equal(rates.accounts.size, 0);

@@ -1,6 +1,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
+import { Pool } from 'undici';
 import { keyTable } from '../../src/gateway/keys.ts';
 import { FakeCluster, until } from './fake-cluster.ts';
 
@@ -38,6 +39,28 @@ test('what a key used at one node counts at every other, and who is over is told
   ok(Number(refused.headers.get('retry-after')) >= 1);
   equal(await codeOf(refused), 'rate_limit_exceeded');
   equal((await ask(cluster, 2, 'b')).status, 200);
+});
+
+test('a peer tells for itself alone, whatever name it writes into its word', async () => {
+  await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', 4)]) });
+  const node = cluster.get(0);
+  const speak = async (localAddress: string, word: object): Promise<number> => {
+    const pool = new Pool(`http://127.0.0.1:${node.peerPort}`, { localAddress });
+    const headers = { 'content-type': 'application/json' };
+    const { statusCode } = await pool.request({
+      ...{ method: 'POST', path: '/use', headers, body: JSON.stringify(word) },
+    });
+    await pool.close();
+    return statusCode;
+  };
+  const uses = [{ key: 'a', requests: 4, tokens: 0, demand: 1 }];
+  equal(await speak('127.0.1.8', { uses }), 204);
+  equal((await ask(cluster, 0, 'a')).status, 429);
+  for (const member of ['127.0.1.8', node.id]) equal(await speak('127.0.1.9', { member, uses: [] }), 204);
+  equal((await ask(cluster, 0, 'a')).status, 429);
+  // Nor does what it says of itself depend on the name.
+  equal(await speak('127.0.1.8', { member: 'another', uses: [] }), 204);
+  equal((await ask(cluster, 0, 'a')).status, 200);
 });
 
 test('tokens are counted as they came, not as they were expected', async () => {

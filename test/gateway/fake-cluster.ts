@@ -126,7 +126,7 @@ export class FakeCluster implements AsyncDisposable {
     const serving = this.#servingOf(node);
     const dispatcherTo = (member: MemberId): Dispatcher | null => this.#poolTo(node, member);
     node.accounts = openAccounts({
-      ...{ self: node.id, clock: systemClock, dispatcherTo },
+      ...{ clock: systemClock, dispatcherTo },
       others: () => this.nodes.flatMap(({ id }) => (id === node.id ? [] : [id])),
     });
     const { accounts } = node;
