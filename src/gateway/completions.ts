@@ -42,7 +42,7 @@ export function openCompletions(options: {
     const asked = { endpoint, ...named, raw };
     const headers = engineHeaders(request.headers, id);
     const client = clientAt(outlet);
-    const told = { ...client, refuse: (refusal: Refusal) => client.refuse(withModels(refusal, models())) };
+    const told = { ...client, refuse: (refusal: Refusal) => client.refuse(withModels(refusal, models)) };
     const { isLost, ...theirs } = aboutOf(request, raw, asked.body);
     if (isLost) return client.refuse(streamGone);
     const begin = (spent: (tokens: number) => void) =>

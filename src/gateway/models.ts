@@ -1,4 +1,4 @@
-import type { ServedModel } from '../node/serving.ts';
+import type { ServedModel, Serving } from '../node/serving.ts';
 import type { Refusal } from '../stream/refusal.ts';
 import type { WallTime } from '../std/time.ts';
 
@@ -20,10 +20,10 @@ export function listedModels(models: readonly ServedModel[], since: WallTime): s
 const namesMax = 20;
 
 /** Whoever asked for a model that there is not is told those that there are. */
-export function withModels(refusal: Refusal, models: readonly ServedModel[]): Refusal {
+export function withModels(refusal: Refusal, models: Serving['models']): Refusal {
   const { complaint } = refusal;
   if (complaint.code !== 'model_not_found') return refusal;
-  const names = models.map(({ id }) => `\`${id}\``);
+  const names = models().map(({ id }) => `\`${id}\``);
   const listed = names.slice(0, namesMax).join(', ') + (names.length > namesMax ? ', …' : '');
   const there = names.length === 0 ? 'No model is served here.' : `There is ${listed}.`;
   return { ...refusal, complaint: { ...complaint, message: `${complaint.message} ${there}` } };

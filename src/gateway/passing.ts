@@ -161,10 +161,8 @@ export class Passing {
       return;
     }
     if (this.#lostAt !== null) return this.#giveUp();
-    const { status, complaint, retryAfterMs } = withModels(
-      notPlaced(this.#asked.model, why),
-      serving.models(),
-    );
+    const refusal = notPlaced(this.#asked.model, why);
+    const { status, complaint, retryAfterMs } = withModels(refusal, () => serving.models());
     const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);
     reply(this.#response, { status, complaint, headers });
   }

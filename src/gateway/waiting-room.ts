@@ -40,7 +40,7 @@ export function openWaitingRoom({
 
   /** A model that nobody is ready for is no reason to wait: what to say then is known where requests are placed. */
   function hasRoom(model: string): boolean {
-    const ready = serving.models().find(({ id }) => id === model)?.ready ?? [];
+    const ready = serving.model(model)?.ready ?? [];
     return (
       ready.length === 0 ||
       ready.some(({ load, unreported }) => load === null || load.waiting + unreported < roomWaiting)

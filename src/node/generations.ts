@@ -60,12 +60,11 @@ export function openGenerations(ports: GenerationsPorts): Generations {
   const nextSeed = seedsFrom(rng);
   let disarm = (): void => {};
 
-  const standingOf = (model: string) => serving.models().find(({ id }) => id === model) ?? null;
-  const placing = openPlacing({ serving, standingOf, clock, rng });
+  const placing = openPlacing({ serving, clock, rng });
   const { judge } = placing;
 
   function enginesOf(model: string): Engines {
-    const { contextTokens: maxModelLen = null, ability = noAbility } = standingOf(model) ?? {};
+    const { contextTokens: maxModelLen = null, ability = noAbility } = serving.model(model) ?? {};
     return { maxModelLen, ability, seed: nextSeed() };
   }
 

@@ -5,7 +5,7 @@ import type { Outcome } from '../routing/outliers.ts';
 import * as routing from '../routing/router.ts';
 import type { Rng } from '../std/random.ts';
 import type { Clock } from './ports.ts';
-import type { ServedModel, Serving } from './serving.ts';
+import type { Serving } from './serving.ts';
 
 export type Placing = {
   place(about: { readonly model: string; readonly prompt: Blocks }, wish: Wish): Choice;
@@ -15,15 +15,14 @@ export type Placing = {
 
 export function openPlacing(ports: {
   readonly serving: Serving;
-  readonly standingOf: (model: string) => ServedModel | null;
   readonly clock: Clock;
   readonly rng: Rng;
 }): Placing {
-  const { serving, standingOf, clock, rng } = ports;
+  const { serving, clock, rng } = ports;
   const router = routing.init(serving.zone, rng);
   return {
     place: ({ model, prompt }, wish) =>
-      routing.place(router, { model, standing: standingOf(model), wish, prompt }, clock.now()),
+      routing.place(router, { model, standing: serving.model(model), wish, prompt }, clock.now()),
     judge: (outcome) => {
       const forMs = routing.heard(router, outcome, clock.now());
       if (forMs !== null) serving.report({ fact: 'member.ejected', member: outcome.member, forMs });

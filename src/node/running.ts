@@ -120,8 +120,10 @@ export class Running {
   }
 
   move(member: MemberId, cause: MoveCause): void {
-    const standing = this.#ports.serving.models().find(({ id }) => id === this.#model);
-    const elsewhere = standing?.ready.some((candidate) => candidate.member !== member) ?? false;
+    // A stream hears of every member that moves.
+    if (this.#leg?.member !== member) return;
+    const elsewhere =
+      this.#ports.serving.model(this.#model)?.ready.some((candidate) => candidate.member !== member) ?? false;
     this.#driven.deliver({ type: 'move', member, cause, elsewhere });
   }
 

@@ -56,23 +56,29 @@ export class NodeServing implements Serving {
   }
 
   models(): readonly ServedModel[] {
-    const { engine, leaving, cluster } = this.#parts;
     const found = new Map<string, Found>();
-    const enter = ({ models, phase, contextTokens, ability }: Offer, member: () => ServingMember): void => {
-      for (const id of models) {
-        const model = found.get(id) ?? { ready: [], starting: 0, contextTokens: null, abilities: [] };
+    for (const offer of this.#offers())
+      for (const id of offer.models) {
+        const model = found.get(id) ?? noneFound();
         found.set(id, model);
-        model.contextTokens ??= contextTokens;
-        if (phase === 'ready') {
-          model.ready.push(member());
-          model.abilities.push(ability);
-        } else if (phase !== 'away') model.starting++;
+        enter(model, offer);
       }
-    };
+    return [...found].map(([id, model]) => served(id, model));
+  }
+
+  model(id: string): ServedModel | null {
+    let found: Found | null = null;
+    for (const offer of this.#offers()) if (offer.models.includes(id)) enter((found ??= noneFound()), offer);
+    return found === null ? null : served(id, found);
+  }
+
+  /** What each node serves, ourselves first. */
+  *#offers(): Generator<Offer> {
+    const { engine, leaving, cluster } = this.#parts;
     if (engine !== null) {
       const { models, phase, maxModelLen: contextTokens, ability } = engine.status();
-      const open = leaving.phase() === 'open';
-      enter({ models, phase: open ? phase : 'away', contextTokens, ability }, () => this.#ours());
+      const ours = leaving.phase() === 'open' ? phase : 'away';
+      yield { ...{ models, phase: ours, contextTokens, ability }, member: () => this.#ours() };
     }
     for (const known of cluster.members()) {
       const { record, health } = known;
@@ -80,21 +86,21 @@ export class NodeServing implements Serving {
       if (record === null || (health !== 'alive' && health !== 'suspect')) continue;
       if (record.engine.phase === 'none') continue;
       const { models, contextTokens, ability = noAbility } = record.engine;
-      enter({ models, phase: phaseOf(known, record), contextTokens, ability }, () => this.#theirs(known));
+      const phase = phaseOf(known, record);
+      yield { ...{ models, phase, contextTokens, ability }, member: () => this.#theirs(known) };
     }
-    return [...found].map(([id, { abilities, ...model }]) => ({
-      id,
-      ...model,
-      ability: commonAbility(abilities),
-    }));
   }
 
   admission(): Admission {
     const { leaving, cluster } = this.#parts;
     if (leaving.phase() !== 'open') return closed('draining');
-    const serves =
-      cluster.own().life.phase === 'serving' || this.models().some(({ ready }) => ready.length > 0);
+    const serves = cluster.own().life.phase === 'serving' || this.#isAnyReady();
     return serves ? { open: true } : closed('joining');
+  }
+
+  #isAnyReady(): boolean {
+    for (const { models, phase } of this.#offers()) if (phase === 'ready' && models.length > 0) return true;
+    return false;
   }
 
   engineAdmission(): Admission {
@@ -178,7 +184,24 @@ type Offer = {
   readonly phase: Phase;
   readonly contextTokens: number | null;
   readonly ability: Ability;
+  readonly member: () => ServingMember;
 };
+
+const noneFound = (): Found => ({ ready: [], starting: 0, contextTokens: null, abilities: [] });
+
+function enter(model: Found, { phase, contextTokens, ability, member }: Offer): void {
+  model.contextTokens ??= contextTokens;
+  if (phase === 'ready') {
+    model.ready.push(member());
+    model.abilities.push(ability);
+  } else if (phase !== 'away') model.starting++;
+}
+
+const served = (id: string, { abilities, ...model }: Found): ServedModel => ({
+  id,
+  ...model,
+  ability: commonAbility(abilities),
+});
 
 /** `away`: it has the model, and takes no request just now. It is why a model is busy rather than unknown. */
 type Phase = 'ready' | 'starting' | 'down' | 'away';
@@ -194,25 +217,39 @@ const closed = (reason: 'joining' | 'draining'): Admission => ({
   retryAfterMs: retryAfterMs[reason],
 });
 
+type Sent = { readonly at: Instant };
+
 /**
  * Requests under way to each member, by when they began: those that began since its last report are added to what it
  * reported, so that a burst between two reports spreads instead of landing on whoever was idle a moment ago.
  */
 function sentRequests(clock: Clock) {
-  const begun = new Map<MemberId, Set<{ readonly at: Instant }>>();
+  /** In the order of their beginning. Reports grow younger only, so what one has told of is not looked at again. */
+  const begun = new Map<MemberId, { readonly fresh: Set<Sent>; readonly told: Set<Sent> }>();
   return {
     begin: (member: MemberId): (() => void) => {
       const request = { at: clock.now() };
-      const requests = begun.get(member) ?? new Set();
-      begun.set(member, requests.add(request));
+      const requests = begun.get(member) ?? { fresh: new Set(), told: new Set() };
+      begun.set(member, requests);
+      requests.fresh.add(request);
       return once(() => {
-        requests.delete(request);
-        if (requests.size === 0 && begun.get(member) === requests) begun.delete(member);
+        const { fresh, told } = requests;
+        if (!fresh.delete(request)) told.delete(request);
+        if (fresh.size + told.size === 0 && begun.get(member) === requests) begun.delete(member);
       });
     },
     unreported: (member: MemberId, reportedAt: Instant | null): number => {
-      const since = reportedAt === null ? null : after(reportedAt, -reportLagMs);
-      return [...(begun.get(member) ?? [])].filter(({ at }) => since === null || at >= since).length;
+      const requests = begun.get(member);
+      if (requests === undefined) return 0;
+      const { fresh, told } = requests;
+      if (reportedAt === null) return fresh.size + told.size;
+      const since = after(reportedAt, -reportLagMs);
+      for (const request of fresh) {
+        if (request.at >= since) break;
+        fresh.delete(request);
+        told.add(request);
+      }
+      return fresh.size;
     },
   };
 }

@@ -16,7 +16,14 @@ import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import { openJournals, type Journals } from '../../src/node/journals.ts';
 import { listeners } from '../../src/node/listeners.ts';
-import type { Admission, MemberLoad, MoveReason, Serving, ServingMember } from '../../src/node/serving.ts';
+import type {
+  Admission,
+  MemberLoad,
+  MoveReason,
+  ServedModel,
+  Serving,
+  ServingMember,
+} from '../../src/node/serving.ts';
 import { systemClock } from '../../src/os/clock.ts';
 import { noAbility, type Ability } from '../../src/std/ability.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
@@ -211,14 +218,16 @@ export class FakeCluster implements AsyncDisposable {
       load: node.heard.get(id) ?? null,
       unreported: node.sent.get(id) ?? 0,
     });
+    const models = (): readonly ServedModel[] => {
+      const starting = this.nodes.filter(({ standing }) => standing === 'starting').length;
+      const ready = this.nodes.filter(({ standing }) => standing === 'ready').map(memberOf);
+      return ready.length + starting === 0 ? [] : [{ id: model, ready, starting, contextTokens, ability }];
+    };
     return {
       self: node.id,
       zone: 'a',
-      models: () => {
-        const starting = this.nodes.filter(({ standing }) => standing === 'starting').length;
-        const ready = this.nodes.filter(({ standing }) => standing === 'ready').map(memberOf);
-        return ready.length + starting === 0 ? [] : [{ id: model, ready, starting, contextTokens, ability }];
-      },
+      models,
+      model: (id) => models().find((one) => one.id === id) ?? null,
       admission,
       engineAdmission: admission,
       localLoad: () => node.load,

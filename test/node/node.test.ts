@@ -131,6 +131,11 @@ test('a burst between two load reports is counted where it was sent', async (t) 
   const unreported = (): number | undefined =>
     seen.models()[0]?.ready.find(({ member }) => member === memberId('i-2'))?.unreported;
   equal(unreported(), 5);
+  await world.clock.run(100);
+  seen.heardLoad(memberId('i-2'), { running: 5, waiting: 0 });
+  equal(unreported(), 0);
+  ends.push(seen.sent(memberId('i-2')));
+  equal(unreported(), 1);
   for (const end of ends) end();
   equal(unreported(), 0);
 });

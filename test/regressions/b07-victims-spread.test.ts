@@ -25,7 +25,7 @@ function placeAll(world: World, entry: string, count: number): readonly MemberId
   const { serving } = world.hosts.get(entry)!.node;
   const router = routing.init(serving.zone, { seed: names.indexOf(entry) + 1 });
   return Array.from({ length: count }, () => {
-    const standing = serving.models().find(({ id }) => id === 'm') ?? null;
+    const standing = serving.model('m');
     const choice = routing.place(router, { model: 'm', standing, wish, prompt: [] }, instant(0));
     if (choice.type === 'none') throw new Error(choice.why);
     serving.sent(choice.member);

@@ -1,7 +1,7 @@
 /** A node's request path, broken on purpose in one place. */
 import type { OpenLeg } from '../../../src/node/leg.ts';
 import type { Node } from '../../../src/node/node.ts';
-import type { Serving, ServingMember } from '../../../src/node/serving.ts';
+import type { ServedModel, Serving, ServingMember } from '../../../src/node/serving.ts';
 import type { Sabotage } from '../sabotage.ts';
 
 /** One event in so many is heard twice. */
@@ -30,11 +30,17 @@ export function sabotagedLegs(openLeg: OpenLeg, sabotage: Sabotage | null): Open
 
 export function sabotagedServing(node: Node, sabotage: Sabotage | null): Serving {
   const { serving } = node;
-  if (sabotage === 'blind-routing')
+  if (sabotage === 'blind-routing') {
+    const blind = (model: ServedModel): ServedModel => ({ ...model, ready: everybody(node, model.ready) });
     return {
       ...plain(serving),
-      models: () => serving.models().map((model) => ({ ...model, ready: everybody(node, model.ready) })),
+      models: () => serving.models().map(blind),
+      model: (id) => {
+        const model = serving.model(id);
+        return model && blind(model);
+      },
     };
+  }
   if (sabotage === 'deaf-to-drains')
     return {
       ...plain(serving),
@@ -70,6 +76,7 @@ const plain = (serving: Serving): Serving => ({
   self: serving.self,
   zone: serving.zone,
   models: () => serving.models(),
+  model: (id) => serving.model(id),
   admission: () => serving.admission(),
   engineAdmission: () => serving.engineAdmission(),
   localLoad: () => serving.localLoad(),
