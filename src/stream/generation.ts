@@ -117,6 +117,7 @@ function open(state: State, now: Instant): Step {
   const request = nextLegOf(state.carrier);
   if (request === null) return complete(state, now, []);
   state.leg += 1;
+  state.ordered = null;
   state.carried = safeOf(state.carrier);
   // What is rendered comes at once, like the head of a stream.
   const streamed = request.streamed || request.path === renderPath;
@@ -275,7 +276,6 @@ function onMove(
   { member, cause, elsewhere }: Extract<Event, { type: 'move' }>,
   now: Instant,
 ): Step {
-  state.ordered = null;
   if (memberOf(state) !== member) return [state, []];
   if (cause === 'dead') return onLost(state, cause, now);
   if (!isMovable(state.carrier)) return [state, []];

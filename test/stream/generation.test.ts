@@ -296,6 +296,24 @@ test('[S11] where there is not, the generation stays and asks again', () => {
   deepEqual(types(led.at(450, { ...order, elsewhere: true })), ['abort', 'open']);
 });
 
+test('[S11] an order that waits for a place is not forgotten over what befalls others, or over a doubt', () => {
+  const led = flowing();
+  const order = { type: 'move', member: memberId('a'), cause: 'drain', elsewhere: false } as const;
+  led.at(200, order);
+  led.at(210, { type: 'move', member: memberId('b'), cause: 'dead', elsewhere: false });
+  led.at(220, { type: 'move', member: memberId('a'), cause: 'silence', elsewhere: false });
+  led.item(300, 1, chunk(answer[1]!, ' two'));
+  deepEqual(led.at(450, { type: 'tick' }), [{ type: 'ask-again', member: memberId('a'), cause: 'drain' }]);
+});
+
+test('[S11] an order is forgotten with the leg that it was about', () => {
+  const led = flowing();
+  led.at(200, { type: 'move', member: memberId('a'), cause: 'drain', elsewhere: false });
+  led.at(210, { type: 'ended', leg: 1, cause: 'reset' });
+  led.at(210, { type: 'placed', leg: 2, member: memberId('b') });
+  deepEqual(led.at(450, { type: 'tick' }), []);
+});
+
 test('[S11] being ordered about any number of times does not fail a generation', () => {
   const led = flowing();
   for (let leg = 1; leg < 6; leg++) {
