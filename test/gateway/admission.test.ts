@@ -41,7 +41,7 @@ test('what a key used at one node counts at every other, and who is over is told
   equal((await ask(cluster, 2, 'b')).status, 200);
 });
 
-test('a peer tells for itself alone, whatever name it writes into its word', async () => {
+test('[A10] a peer tells for itself alone, whatever name it writes into its word', async () => {
   await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', 4)]) });
   const node = cluster.get(0);
   const speak = async (localAddress: string, word: object): Promise<number> => {
