@@ -69,9 +69,7 @@ export class Gate implements LogEars {
   }
 
   write(records: readonly LogRecord[]): void {
-    const isLast = records.some(
-      (one) => one.type === 'closed' || (one.type === 'said' && one.finish !== null),
-    );
+    const isLast = records.some((one) => one.type === 'closed' || ('finish' in one && one.finish !== null));
     this.#ends ||= isLast;
     this.onWritten(records);
     if (this.#log === null) return;

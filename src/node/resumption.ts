@@ -12,7 +12,7 @@
 import type { HeldLog } from '../journal/wire.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after } from '../std/time.ts';
-import { restore } from '../stream/carrier.ts';
+import { meet, restore } from '../stream/carrier.ts';
 import type { Mark, Place } from '../stream/mark.ts';
 import type { Said } from '../stream/plain.ts';
 import { readLog, recordBytes, tokensIn, type Log, type LogRecord } from '../stream/record.ts';
@@ -78,17 +78,20 @@ export function resume(
     const epoch = held.fence.epoch + 1;
     journals.takeOver(stream, { epoch, by: self });
     const request = ports.read(log);
-    if (request.way !== 'ids' || tokensIn(log) >= mark.tokens)
-      return go(request, log, { records: log.records, bytes: held.bytes, epoch });
+    const { records } = log;
+    const isPlain = restore(request, records)?.carrier.type === 'plain';
+    // Others make it again while they tell it.
+    if (request.way !== 'ids' || !isPlain || tokensIn(log) >= mark.tokens)
+      return go(request, log, { records, bytes: held.bytes, epoch });
     const limited = upTo(request, mark.tokens);
-    const start = restore(limited, log.records);
+    const start = restore(limited, records);
     if (start === null) return client.refuse(streamGone);
     giveUp = ports.catchUp(resumed(limited, start.carrier, clock.now()), (made) => {
       if (made === null) return client.refuse(brokenOff('mismatch'));
       // That it ends here is our own limit, and no end of the answer.
       const more = made.filter(({ type }) => type !== 'closed').map(withoutOurEnd);
       const bytes = joined(held.bytes, more.map(recordBytes));
-      go(request, log, { records: [...log.records, ...more], bytes, epoch });
+      go(request, log, { records: [...records, ...more], bytes, epoch });
     });
   }
 
@@ -101,6 +104,7 @@ export function resume(
     const restored = restore(request, records);
     if (restored === null) return client.refuse(streamGone);
     const { carrier, events } = restored;
+    meet(carrier, mark.tokens);
     const state = resumed(request, carrier, clock.now());
     goOn({ stream, request, engines, state, bytes, epoch, said: events, from: mark });
   }
@@ -151,11 +155,12 @@ export function join(
   return () => giveUp();
 }
 
-/** The same request, ended where its client is. */
+/** The same request, ended where its client is, as plain text. */
 const upTo = (request: PlainRequest, tokens: number): PlainRequest => ({
   ...request,
   maxTokens: tokens,
   minTokens: Math.min(request.minTokens, tokens),
+  parsed: null,
 });
 
 const withoutOurEnd = (record: LogRecord): LogRecord =>

@@ -18,6 +18,7 @@ import type { Heard, Said } from './plain.ts';
 import type { LogRecord } from './record.ts';
 import { closingAgain, hearAgain, isOutOf, newReplay, replayLeg, rewind, type Replay } from './replay.ts';
 import type { GenerationRequest } from './request.ts';
+import { retellParsed } from './spoken.ts';
 import { hearWhole, newWhole, wholeLeg, type Whole } from './whole.ts';
 
 export type Carrier =
@@ -75,10 +76,8 @@ export function hearItem(carrier: Carrier, item: Item): Heard {
   switch (carrier.type) {
     case 'plain':
       return plain.hear(carrier.journal, item);
-    case 'parsed': {
-      const told = parsed.hearParsed(carrier.parsed, item);
-      return told.events.length === 0 ? told : { ...told, records: [{ type: 'unfit' }] };
-    }
+    case 'parsed':
+      return parsed.hearParsed(carrier.parsed, item);
     case 'replay': {
       const again = hearAgain(carrier.replay, item);
       return { ...again, records: again.events.map(({ data }) => ({ type: 'passed', data })) };
@@ -96,9 +95,6 @@ export function isMovable(carrier: Carrier): boolean {
   if (carrier.type === 'parsed') return parsed.isContinuable(carrier.parsed);
   return carrier.type === 'replay' || !carrier.whole.out;
 }
-
-/** Whether another entry node could go on with it: of a chat that is parsed nothing is written down. */
-export const isResumable = (carrier: Carrier): boolean => carrier.type !== 'parsed' && isMovable(carrier);
 
 /** Prepares for another engine: forgets what this one said and no client saw. */
 export function letGo(carrier: Carrier): void {
@@ -155,8 +151,7 @@ export type Ending = { readonly records: readonly LogRecord[] } & (
 export function endingOf(carrier: Carrier): Ending {
   if (carrier.type === 'whole') return { type: 'events', events: [], records: [] };
   if (carrier.type === 'replay') return { type: 'events', events: closingAgain(carrier.replay), records: [] };
-  if (carrier.type === 'parsed')
-    return { type: 'events', events: parsed.closingOf(carrier.parsed), records: [] };
+  if (carrier.type === 'parsed') return { type: 'events', ...parsed.closingOf(carrier.parsed) };
   const { journal } = carrier;
   const { events, records: last } =
     journal.finish === null ? plain.finishByLength(journal) : { events: [], records: [] };
@@ -173,26 +168,42 @@ export function restore(
   request: GenerationRequest,
   records: readonly LogRecord[],
 ): { readonly carrier: Carrier; readonly events: readonly Said[] } | null {
-  const passed = records.filter((one) => one.type === 'passed');
-  const asked = request.way === 'ids' && passed.length > 0 ? request.untouched : request;
-  const carrier = carry(asked);
+  const isPassedOn = records.some(({ type }) => type === 'passed');
+  let carrier = carry(request.way === 'ids' && isPassedOn ? request.untouched : request);
+  const events: Said[] = [];
+  for (const record of records) {
+    if (record.type === 'spoken') carrier = asParsed(carrier);
+    events.push(...retell(carrier, record));
+  }
+  if (carrier.type === 'replay') letGo(carrier);
+  return isRestored(carrier, records) ? { carrier, events } : null;
+}
+
+function retell(carrier: Carrier, record: LogRecord): readonly Said[] {
+  if (carrier.type === 'plain') return plain.retell(carrier.journal, record);
+  if (carrier.type === 'parsed') return retellParsed(carrier.parsed, record);
+  const again = carrier.type === 'replay' && record.type === 'passed';
+  return again ? hearAgain(carrier.replay, readItem(record.data)).events : [];
+}
+
+function isRestored(carrier: Carrier, records: readonly LogRecord[]): boolean {
   switch (carrier.type) {
-    case 'plain': {
-      const events = records.flatMap((record) => plain.retell(carrier.journal, record));
-      return carrier.journal.unfit ? null : { carrier, events };
-    }
-    case 'replay': {
-      const events = passed.flatMap(({ data }) => hearAgain(carrier.replay, readItem(data)).events);
-      letGo(carrier);
-      return { carrier, events };
-    }
+    case 'plain':
+      return !carrier.journal.unfit && records.every(({ type }) => type !== 'spoken');
     case 'parsed':
-      return null;
+      return !carrier.parsed.unfit && parsed.isContinuable(carrier.parsed);
+    case 'replay':
+      return true;
     case 'whole':
-      return carrier.whole.request.streamed && records.length > 0 ? null : { carrier, events: [] };
+      return !carrier.whole.request.streamed || records.length === 0;
     default:
       return unreachable(carrier);
   }
+}
+
+/** Its client is here, tokens; what it is told next ends there, so that it can be compared. */
+export function meet(carrier: Carrier, tokens: number): void {
+  if (carrier.type === 'parsed') carrier.parsed.seam = tokens;
 }
 
 /** Takes in an answer that is no stream, where one was asked for before going on. */
@@ -222,13 +233,14 @@ export function waitOn(carrier: Carrier, now: Instant): void {
 /** The engine has said everything, and not everything of it was told. */
 export const isTelling = (carrier: Carrier): boolean =>
   carrier.type === 'parsed' && parsed.isTelling(carrier.parsed);
+
 /** Whether what was heard of it can be written down for another entry node. */
 export const isWrittenDown = (request: GenerationRequest): boolean =>
-  request.way !== 'derender' && (request.way !== 'whole' || !request.streamed);
+  request.way !== 'whole' || !request.streamed;
 
 /**
  * Whether what a client has may be more than what was written down: an engine that is asked again says the same. What
  * is drawn freely cannot be said again, and what is passed on is compared as it was cut into events.
  */
 export const isRepeatable = (request: GenerationRequest, { keyedByPosition }: Ability): boolean =>
-  request.way === 'ids' && (request.draws === 'greedy' || keyedByPosition);
+  (request.way === 'ids' || request.way === 'derender') && (request.draws === 'greedy' || keyedByPosition);

@@ -25,7 +25,6 @@ import {
   hearTold,
   isMovable,
   isOut,
-  isResumable,
   isTelling,
   letGo,
   nextLegOf,
@@ -167,10 +166,11 @@ function onItem(state: State, { item }: { readonly item: Item }, now: Instant): 
 }
 
 function onTold(state: State, told: Extract<Event, { type: 'told' }>, now: Instant): Step {
-  const { events, verdict } = hearTold(state.carrier, told, now);
+  const { events, records, verdict } = hearTold(state.carrier, told, now);
   if (verdict.type === 'lost') return onLost(state, verdict.cause, now);
-  if (verdict.type === 'complete') return complete(state, now, [...says(events), abort(state)]);
-  return [state, [...says(events), ...asking(state, now)]];
+  const effects = [...logs(records), ...says(events)];
+  if (verdict.type === 'complete') return complete(state, now, [...effects, abort(state)]);
+  return [state, [...effects, ...asking(state, now)]];
 }
 
 /** What is to be asked besides the leg, at its member. */
@@ -355,7 +355,7 @@ function fail(state: State, cause: LossCause | 'no-place'): Step {
 }
 
 function onCut(state: State, resumes: boolean): Step {
-  if (resumes && isResumable(state.carrier)) {
+  if (resumes && isMovable(state.carrier)) {
     const owed: readonly Effect[] = isOut(state.carrier) ? [{ type: 'close' }] : tell(state, entryLeaves);
     return handOver(state, 'drain', owed);
   }

@@ -7,12 +7,13 @@
 import { assert } from '../std/assert.ts';
 import type { Json } from '../std/json.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
-import { done, roleChunk, usageChunk, type Finish, type Head } from './answer.ts';
+import { done, usageChunk, type Finish, type Head } from './answer.ts';
 import type { Chunk, Item } from './chunk.ts';
 import { firstLegOf, type LegRequest } from './continuation.ts';
+import { deltaOf } from './delta.ts';
 import type { Journal } from './journal.ts';
-import { pass, start, turn, type Mark } from './mark.ts';
-import { heard, type Heard, type Said } from './plain.ts';
+import { start, turn, type Mark } from './mark.ts';
+import { heard, type Heard } from './plain.ts';
 import {
   derenderLeg,
   generateLeg,
@@ -23,6 +24,7 @@ import {
   type Derendered,
 } from './rendering.ts';
 import type { ParsedRequest } from './request.ts';
+import { openingOf, partOf, say, usageOf } from './spoken.ts';
 
 /** Chunks without a token that are kept back at the opening; then they go out. */
 const openingMax = 4;
@@ -55,6 +57,8 @@ export type Parsed = {
   out: boolean;
   /** Something was said without its ids: this answer cannot be continued. */
   unfit: boolean;
+  /** What other nodes know of it. `unfit`: that nobody can go on with it. */
+  written: 'nothing' | 'born' | 'unfit';
   finish: Finish | null;
   /** The engine has told its usage, and told it to the client. */
   counted: boolean;
@@ -68,24 +72,27 @@ export type Parsed = {
   madeFinish: Finish | null;
   question: Question | null;
   restUntil: Instant;
+  /** A batch ends here, tokens: where the client is that comes from another entry node with more than was written down. */
+  seam: number;
 };
 
 export const newParsed = (request: ParsedRequest): Parsed => ({
   request,
   ...{ head: null, fingerprint: null, promptIds: null, ids: [], idsOut: 0, mark: start, opening: [] },
-  ...{ out: false, unfit: false, finish: null, counted: false, rendered: null, telling: null },
-  ...{ continues: false, made: [], madeFinish: null, question: null, restUntil: instant(0) },
+  ...{ out: false, unfit: false, written: 'nothing', finish: null, counted: false },
+  ...{ rendered: null, telling: null, continues: false, made: [], madeFinish: null, question: null },
+  ...{ restUntil: instant(0), seam: 0 },
 });
 
 /** A plain chat in which reasoning turned up. Its ids without text were kept back; they go out with the next chunk. */
 export function parsedFrom(journal: Journal, request: ParsedRequest): Parsed {
-  const { head, fingerprint, promptIds, ids, idsOut, mark, out } = journal;
-  const { wants } = journal.request;
-  const role = head === null || out ? [] : [roleChunk(head, wants.tokenIds ? promptIds : null, null)];
-  return {
+  const { head, fingerprint, promptIds, ids, idsOut, mark, out, unfit, noted } = journal;
+  const written = unfit ? 'unfit' : noted === null ? 'nothing' : 'born';
+  const parsed: Parsed = {
     ...newParsed(request),
-    ...{ head, fingerprint, promptIds, idsOut, mark, out, opening: role, ids: [...ids] },
+    ...{ head, fingerprint, promptIds, idsOut, mark, out, unfit, written, ids: [...ids] },
   };
+  return { ...parsed, opening: out ? [] : openingOf(parsed) };
 }
 
 export const isContinuable = ({ out, unfit, promptIds, ids }: Parsed): boolean =>
@@ -100,6 +107,7 @@ export function letGoOf(parsed: Parsed): void {
 export function nextLegOf(parsed: Parsed): LegRequest | null {
   Object.assign(parsed, { made: [], madeFinish: null, question: null, restUntil: instant(0) });
   const { request, out, rendered, promptIds, ids } = parsed;
+  if (parsed.finish !== null) return null;
   parsed.continues = out;
   if (!out) return firstLegOf(request);
   if (rendered === null) return renderLeg(request);
@@ -135,10 +143,23 @@ function hearChunk(parsed: Parsed, chunk: Chunk, raw: string): Heard {
   parsed.head ??= { id: chunk.id, created: chunk.created, model: chunk.model };
   parsed.fingerprint ??= chunk.fingerprint;
   const [choice] = chunk.choices;
-  const data = parsed.request.wants.tokenIds ? raw : JSON.stringify(withoutIds(chunk.json));
+  const json = underHead(chunk, parsed.head);
+  const { tokenIds } = parsed.request.wants;
+  const data = !tokenIds
+    ? JSON.stringify(withoutIds(json))
+    : json === chunk.json
+      ? raw
+      : JSON.stringify(json);
   if (choice === undefined) {
-    parsed.counted = chunk.usage !== null;
-    return { ...heard({ type: 'going' }), events: [{ data, mark: turn(parsed.mark, 'usage') }] };
+    const { usage: counted, fingerprint } = chunk;
+    parsed.counted ||= counted !== null;
+    const events = [{ data, mark: turn(parsed.mark, 'usage') }];
+    const isKnown = parsed.written === 'born' && counted !== null;
+    return {
+      ...heard({ type: 'going' }),
+      events,
+      records: isKnown ? [{ type: 'closed', fingerprint, counted }] : [],
+    };
   }
   if (choice.finish === 'abort' || choice.finish === 'error')
     return heard({ type: 'lost', cause: choice.finish });
@@ -152,8 +173,10 @@ function hearChunk(parsed: Parsed, chunk: Chunk, raw: string): Heard {
   parsed.ids.push(...(choice.ids ?? []));
   if (choice.finish !== null) parsed.finish = { reason: choice.finish, stopReason: choice.stopReason };
   const held = parsed.ids.length - parsed.idsOut > (choice.ids?.length ?? 0);
-  const all = held && parsed.request.wants.tokenIds ? withIds(chunk.json, parsed) : data;
-  return { ...heard({ type: parsed.finish === null ? 'going' : 'closing' }), events: say(parsed, all) };
+  const all = held && tokenIds ? withIds(json, parsed) : data;
+  const [told = null] = json['choices'] as readonly Json[];
+  const verdict = { type: parsed.finish === null ? 'going' : 'closing' } as const;
+  return { ...heard(verdict), ...say(parsed, all, deltaOf(told)) };
 }
 
 /** What came of a continuation waits for derender. */
@@ -169,16 +192,18 @@ function hearMade(parsed: Parsed, { choices }: Chunk): Heard {
 
 /** What to ask derender now; null: nothing, or not yet. */
 export function ask(parsed: Parsed, now: Instant): LegRequest | null {
-  const { request, rendered, promptIds, ids, made, madeFinish, telling } = parsed;
+  const { request, rendered, promptIds, ids, made, madeFinish, telling, seam } = parsed;
   if (!parsed.continues || rendered === null || promptIds === null || parsed.question !== null) return null;
   if (telling === null) {
     parsed.question = { ids: 0, ends: false, at: now };
     return derenderLeg(request, promptIds, { ids, finish: null, stopReason: null }, null);
   }
   if (now < askAt(parsed)) return null;
-  const { reason: finish, stopReason } = madeFinish ?? { reason: null, stopReason: null };
-  parsed.question = { ids: made.length, ends: finish !== null, at: now };
-  return derenderLeg(request, promptIds, { ids: made, finish, stopReason }, telling);
+  const batch = made.slice(0, seam > ids.length ? seam - ids.length : made.length);
+  const ends = batch.length === made.length ? madeFinish : null;
+  parsed.question = { ids: batch.length, ends: ends !== null, at: now };
+  const { reason: finish, stopReason } = ends ?? { reason: null, stopReason: null };
+  return derenderLeg(request, promptIds, { ids: batch, finish, stopReason }, telling);
 }
 
 /** When there is something to ask; the end of an answer does not rest. */
@@ -227,46 +252,16 @@ export function hearTold(
 function tell(parsed: Parsed, { ids, ends }: Question, { choice }: Derendered): Heard {
   parsed.ids.push(...parsed.made.splice(0, ids));
   const reason = choice?.['finish_reason'];
-  const { madeFinish, head, fingerprint, request } = parsed;
-  assert(head !== null, 'an answer that is continued has begun');
+  const { madeFinish } = parsed;
   if (ends && madeFinish !== null)
     parsed.finish = { ...madeFinish, reason: typeof reason === 'string' ? reason : madeFinish.reason };
-  const { finish } = parsed;
-  const { wants } = request;
-  const told = {
-    ...{ id: head.id, object: 'chat.completion.chunk', created: head.created, model: head.model },
-    choices: [
-      {
-        index: 0,
-        delta: deltaOf(choice),
-        logprobs: null,
-        finish_reason: finish?.reason ?? null,
-        ...(finish === null ? {} : { stop_reason: finish.stopReason }),
-        token_ids: wants.tokenIds ? parsed.ids.slice(parsed.idsOut) : null,
-      },
-    ],
-    ...(wants.continuousUsage ? { usage: usageOf(parsed) } : {}),
-    ...(finish !== null && !wants.usage && fingerprint !== null ? { system_fingerprint: fingerprint } : {}),
-  };
-  const events = say(parsed, JSON.stringify(told));
-  return { ...heard({ type: finish === null ? 'going' : 'complete' }), events };
+  const delta = deltaOf(choice);
+  const verdict = { type: parsed.finish === null ? 'going' : 'complete' } as const;
+  return { ...heard(verdict), ...say(parsed, partOf(parsed, delta), delta) };
 }
 
-/** The role was told by the first engine; what is null was not said. */
-function deltaOf(choice: Json | null): Json {
-  const delta = (choice?.['delta'] ?? {}) as Json;
-  return Object.fromEntries(
-    Object.entries(delta).filter(([name, value]) => name !== 'role' && value !== null && value !== undefined),
-  );
-}
-
-function say(parsed: Parsed, data: string): readonly Said[] {
-  const opening = parsed.opening.map((role) => ({ data: role, mark: start }));
-  const added = parsed.ids.slice(parsed.idsOut);
-  parsed.mark = added.length > 0 ? pass(parsed.mark, added) : turn(parsed.mark, 'finish');
-  Object.assign(parsed, { opening: [], idsOut: parsed.ids.length, out: true });
-  return [...opening, { data, mark: parsed.mark }];
-}
+/** An answer that another engine began, though no client was told of it, has its head already. */
+const underHead = ({ id, json }: Chunk, head: Head): Json => (id === head.id ? json : { ...json, ...head });
 
 function withoutIds(json: Json): Json {
   const choices = (json['choices'] as readonly Json[]).map((choice) =>
@@ -284,24 +279,20 @@ function withIds(json: Json, { ids, idsOut }: Parsed): string {
   return JSON.stringify({ ...json, choices });
 }
 
-function usageOf({ promptIds, ids }: Parsed): Json {
-  const [prompt, completion] = [promptIds?.length ?? 0, ids.length];
-  return { prompt_tokens: prompt, total_tokens: prompt + completion, completion_tokens: completion };
-}
-
 /** What is still owed to the client once the last token is out, or once none may follow. */
-export function closingOf(parsed: Parsed): readonly Said[] {
+export function closingOf(parsed: Parsed): Pick<Heard, 'events' | 'records'> {
   const { request, head, fingerprint } = parsed;
   assert(head !== null, 'an answer that ends has begun');
-  const last = parsed.finish === null ? finishByLength(parsed) : [];
+  const last = parsed.finish === null ? finishByLength(parsed) : heard({ type: 'complete' });
   const usage = { usage: usageOf(parsed), fingerprint };
   const counts = request.wants.usage && !parsed.counted;
   const counted = counts ? [{ data: usageChunk('chat', head, usage), mark: turn(parsed.mark, 'usage') }] : [];
-  return [...last, ...counted, { data: done, mark: turn(parsed.mark, 'done') }];
+  const events = [...last.events, ...counted, { data: done, mark: turn(parsed.mark, 'done') }];
+  return { events, records: last.records };
 }
 
-function finishByLength(parsed: Parsed): readonly Said[] {
+function finishByLength(parsed: Parsed): Heard {
   parsed.made = [];
   parsed.madeFinish = { reason: 'length', stopReason: null };
-  return tell(parsed, { ids: 0, ends: true, at: never }, { state: {}, choice: null }).events;
+  return tell(parsed, { ids: 0, ends: true, at: never }, { state: {}, choice: null });
 }

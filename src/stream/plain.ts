@@ -58,7 +58,7 @@ function hearChunk(journal: Journal, chunk: Chunk): Heard {
   if (journal.finish !== null) return going;
   if (choice.finish === 'abort' || choice.finish === 'error') return lost(choice.finish);
   if (choice.foreign !== null && journal.request.parsed !== null)
-    return { ...heard({ type: 'parsed' }), records: noteUnfit(journal) };
+    return { ...heard({ type: 'parsed' }), records: noteSpoken(journal) };
   if (choice.foreign !== null && mustBeWhole(journal)) return heard({ type: 'unfit' });
   const { text, added, cutOff } = take(journal, choice);
   const records = note(journal, { added, single: choice.ids?.length === 1 });
@@ -73,19 +73,23 @@ function note(
   { added, single }: { readonly added: string; readonly single: boolean },
 ): readonly LogRecord[] {
   const { ids, noted, head, fingerprint, promptIds, finish } = journal;
-  if (journal.unfit) return noteUnfit(journal);
+  if (journal.unfit || promptIds === null) return noteUnfit(journal);
   if (journal.safe < ids.length && finish === null) return [];
   assert(head !== null, 'a chunk was heard');
   const said: LogRecord = { type: 'said', ids: ids.slice(noted ?? 0), text: added, single, finish };
   journal.noted = ids.length;
-  if (noted !== null || promptIds === null) return [said];
+  if (noted !== null) return [said];
   return [{ type: 'born', head, fingerprint, promptIds }, said];
 }
+
+/** Who goes on with it without knowing what follows would tell calls and reasoning as text. */
+const noteSpoken = ({ noted }: Journal): readonly LogRecord[] =>
+  noted === Infinity ? [] : [{ type: 'unfit', spoken: true }];
 
 function noteUnfit(journal: Journal): readonly LogRecord[] {
   if (journal.noted === Infinity) return [];
   journal.noted = Infinity;
-  return [{ type: 'unfit' }];
+  return [{ type: 'unfit', spoken: false }];
 }
 
 /** The same words once more, from what was written down. */
@@ -98,6 +102,8 @@ export function retell(journal: Journal, record: LogRecord): readonly Said[] {
       journal.noted = 0;
       return [];
     case 'said':
+      if (journal.head === null) journal.unfit = true;
+      if (journal.unfit) return [];
       return choicesOf(record).flatMap((choice) => {
         const { text } = take(journal, choice);
         journal.noted = journal.ids.length;
@@ -108,8 +114,9 @@ export function retell(journal: Journal, record: LogRecord): readonly Said[] {
       journal.counted = record.counted;
       return [];
     case 'unfit':
-      journal.unfit = true;
+      journal.unfit ||= !record.spoken;
       return [];
+    case 'spoken':
     case 'passed':
       return [];
   }

@@ -11,6 +11,7 @@ import { ByteReader, ByteWriter } from '../std/bytes.ts';
 import { type Json, parseObject } from '../std/json.ts';
 import type { Finish, Head } from './answer.ts';
 import type { Endpoint } from './chunk.ts';
+import { formOf, readDelta, shapesMax, writeForm } from './delta.ts';
 import type { Engines } from './request.ts';
 
 /** The request, and whose it is. */
@@ -42,14 +43,27 @@ export type LogRecord =
       readonly single: boolean;
       readonly finish: Finish | null;
     }
+  /** An event of a chat whose calls and reasoning an engine put together. */
+  | {
+      readonly type: 'spoken';
+      /** Those that it told of first. */
+      readonly ids: readonly number[];
+      readonly delta: Json;
+      readonly finish: Finish | null;
+      /** Told with the finish. */
+      readonly fingerprint: string | null;
+    }
   | { readonly type: 'closed'; readonly fingerprint: string | null; readonly counted: Json | null }
   /** An event that was passed on as it is, of an answer that is told again by asking the same again. */
   | { readonly type: 'passed'; readonly data: string }
-  /** From here on the client was told what cannot be told again. */
-  | { readonly type: 'unfit' };
+  /**
+   * From here on the client was told what cannot be told again. `spoken`: it can, but only by who knows that record;
+   * who does not reads the same as without it.
+   */
+  | { readonly type: 'unfit'; readonly spoken: boolean };
 
 /** Kinds of records; a number is never used again for something else. */
-const kinds = { opening: 1, born: 2, said: 3, closed: 4, unfit: 5, answer: 6, passed: 7 } as const;
+const kinds = { opening: 1, born: 2, said: 3, closed: 4, unfit: 5, answer: 6, passed: 7, spoken: 8 } as const;
 
 /** An answer that was given as a whole. */
 type WholeRecord = { readonly type: 'answer'; readonly status: number; readonly body: string };
@@ -78,6 +92,8 @@ export function recordBytes(said: LogRecord): Uint8Array {
     }
     case 'said':
       return record(kinds.said, (body) => writeSaid(body, said));
+    case 'spoken':
+      return record(kinds.spoken, (body) => writeSpoken(body, said));
     case 'closed': {
       const { fingerprint, counted } = said;
       return record(kinds.closed, (body) => body.text(JSON.stringify({ fingerprint, counted })));
@@ -85,7 +101,7 @@ export function recordBytes(said: LogRecord): Uint8Array {
     case 'passed':
       return record(kinds.passed, (body) => body.tail(said.data));
     case 'unfit':
-      return record(kinds.unfit, () => {});
+      return record(kinds.unfit, (body) => void (said.spoken && body.varint(1)));
   }
 }
 
@@ -102,6 +118,17 @@ function writeSaid(
   body.tail(text);
 }
 
+function writeSpoken(
+  body: ByteWriter,
+  { ids, delta, finish, fingerprint }: Extract<LogRecord, { type: 'spoken' }>,
+): void {
+  const form = formOf(delta);
+  body.varint((ids.length * shapesMax + form.shape) * 2 + (finish === null ? 0 : 1));
+  for (const id of ids) body.varint(id);
+  if (finish !== null) body.text(JSON.stringify({ ...finish, fingerprint }));
+  writeForm(body, form);
+}
+
 /** Of the record that is being written. */
 const scratch = new ByteWriter(4_096);
 
@@ -113,10 +140,7 @@ function record(kind: number, write: (body: ByteWriter) => void): Uint8Array {
 
 /** How far a client can be that has all of it: tokens, or events where those are counted. */
 export const tokensIn = ({ records }: Log): number =>
-  records.reduce(
-    (sum, one) => sum + (one.type === 'said' ? one.ids.length : one.type === 'passed' ? 1 : 0),
-    0,
-  );
+  records.reduce((sum, one) => sum + ('ids' in one ? one.ids.length : one.type === 'passed' ? 1 : 0), 0);
 
 /** null: not a log. One that breaks off in the middle of a record is read up to there. */
 export function readLog(bytes: Uint8Array): Log | null {
@@ -165,7 +189,9 @@ function readRecord(kind: number, body: ByteReader): LogRecord | 'broken' | null
     case kinds.passed:
       return { type: 'passed', data: body.tail() };
     case kinds.unfit:
-      return { type: 'unfit' };
+      return { type: 'unfit', spoken: !body.isAtEnd && body.varint() === 1 };
+    case kinds.spoken:
+      return readSpoken(body);
     default:
       return null;
   }
@@ -180,6 +206,19 @@ function readSaid(body: ByteReader): LogRecord | 'broken' {
     ...{ type: 'said', ids, text: body.tail(), single: (packed & flags.single) !== 0 },
     finish: finish === null ? null : finishOf(finish),
   };
+}
+
+/** What a later version put into a shape of its own cannot be told again by this one. */
+function readSpoken(body: ByteReader): LogRecord | 'broken' {
+  const packed = body.varint();
+  const shaped = Math.floor(packed / 2);
+  const ids = readIds(body, Math.floor(shaped / shapesMax));
+  const ending = packed % 2 === 1 ? parseObject(body.text()) : null;
+  const delta = readDelta(body, shaped % shapesMax);
+  if (packed % 2 === 1 && ending === null) return 'broken';
+  if (delta === null) return { type: 'unfit', spoken: false };
+  const finish = ending === null ? null : finishOf(ending);
+  return { type: 'spoken', ids, delta, finish, fingerprint: textOrNull(ending?.['fingerprint']) };
 }
 
 function finishOf({ reason, stopReason }: Json): Finish {

@@ -76,15 +76,44 @@ const asks: readonly Ask[] = [
   completion('As a whole', { stream: false }),
 ];
 
-async function answer({ path, body }: Ask, entry: number): Promise<string> {
-  const response = await fetch(cluster.get(entry).url + path, {
+const post = (
+  { path, body }: Ask,
+  entry: number,
+  { headers, signal }: { headers?: Record<string, string>; signal?: AbortSignal } = {},
+): Promise<Response> =>
+  fetch(cluster.get(entry).url + path, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
+    signal: signal ?? null,
   });
+
+async function answer(ask: Ask, entry: number): Promise<string> {
+  const response = await post(ask, entry);
   const text = await response.text();
   equal(response.status, 200, text);
   return text;
+}
+
+/** Goes away after so many events, and asks another node for the rest. */
+async function inTwo(ask: Ask, entry: number, events: number): Promise<string> {
+  const gone = new AbortController();
+  const first = await post(ask, entry, { signal: gone.signal });
+  const decoder = new TextDecoder();
+  let had = '';
+  const isEnough = (): boolean => had.split('\n\n').length > events;
+  for await (const bytes of first.body!) {
+    had += decoder.decode(bytes, { stream: true });
+    if (isEnough()) break;
+  }
+  gone.abort();
+  const told = had.split('\n\n').slice(0, events);
+  const last = /^id: (.*)$/m.exec(told.at(-1) ?? '')?.[1];
+  ok(last !== undefined, `an event has an id: ${told.at(-1)}`);
+  const rest = await post(ask, (entry + 1) % 3, { headers: { 'last-event-id': last } });
+  const text = await rest.text();
+  equal(rest.status, 200, text);
+  return [...told, text].join('\n\n');
 }
 
 const eventsOf = (text: string): readonly string[] =>
@@ -147,6 +176,15 @@ test('the model answers through the gateway as it must', async () => {
   const first = JSON.parse(events[0]!) as { choices: readonly [{ prompt_token_ids: readonly number[] }] };
   deepEqual(ids, expectedContinuation({ promptIds: first.choices[0].prompt_token_ids, count: 120 }));
   equal(usage?.['completion_tokens'], 120);
+});
+
+test('[S30] every streamed answer goes on at another entry node, from wherever its client is', async () => {
+  const streamed = [...asks.filter(({ body }) => body['stream'] === true), ...(await withStops())];
+  const undisturbed = (await all(streamed)).map(understood);
+  const cut = streamed.map((ask, i) => inTwo(ask, i % 3, [1, 2, 13, 40, 85][i % 5]!));
+  const answers = (await Promise.all(cut)).map(understood);
+  for (const [i, told] of answers.entries())
+    deepEqual(told, undisturbed[i], JSON.stringify(streamed[i]?.body));
 });
 
 test('every answer is the same while engines are killed and stopped', async () => {

@@ -8,13 +8,11 @@ export type Asked = {
   readonly name: string;
   readonly endpoint: Endpoint;
   readonly body: Body;
-  /** Its answer ends with the node that its client is connected to, by an error event, even with `synkti/client`. */
-  readonly endsWithEntry: boolean;
 };
 export const models = ['random', 'script'] as const;
 export type ModelName = (typeof models)[number];
 
-type Kind = Partial<Pick<Asked, 'endpoint' | 'endsWithEntry'>> & {
+type Kind = Partial<Pick<Asked, 'endpoint'>> & {
   readonly text?: string;
   readonly body: Body;
 };
@@ -47,18 +45,14 @@ const properties = { harbour: { type: 'string', maxLength: 40 }, passengers: { t
 const parameters = { type: 'object', properties, required: ['harbour'], additionalProperties: false };
 const tools = ['timetable', 'tide'].map((name) => ({ type: 'function', function: { name, parameters } }));
 
-/** Of a chat whose calls and reasoning are put together nothing is written down. */
-const parsed = { endsWithEntry: true };
-
 /** The texts are those that the model has learnt (make-script-model.py). */
 const ofScript: Readonly<Record<string, Kind>> = {
   'reasoning and a call': {
-    ...parsed,
     text: 'When does the ferry to Skye leave?',
     body: { tools, ...told },
   },
-  'two calls': { ...parsed, text: 'Compare the tides of Oban and Saint-Malo.', body: { tools } },
-  reasoning: { ...parsed, text: 'Why do lighthouses blink?', body: told },
+  'two calls': { text: 'Compare the tides of Oban and Saint-Malo.', body: { tools } },
+  reasoning: { text: 'Why do lighthouses blink?', body: told },
   'multi-byte text': { text: 'Name harbours of the north.', body: { ...unthinking, ...told } },
   'a call that must be': {
     text: 'Compare the tides of Oban and Saint-Malo.',
@@ -81,10 +75,10 @@ export function questionsOf(name: ModelName, model: string): readonly Asked[] {
     ...(name === 'random' ? { ignore_eos: true } : {}),
   };
   return Object.entries(kindsOf[name]).map(([kind, asking], i) => {
-    const { endpoint = 'chat', endsWithEntry = false, text, body } = asking;
+    const { endpoint = 'chat', text, body } = asking;
     const content = text ?? `Tell me, in your own words, what tide number ${i} did next to the harbour wall.`;
     const asked = endpoint === 'chat' ? { messages: [{ role: 'user', content }] } : { prompt: content };
-    return { name: kind, endpoint, endsWithEntry, body: { ...usual, ...asked, ...body } };
+    return { name: kind, endpoint, body: { ...usual, ...asked, ...body } };
   });
 }
 

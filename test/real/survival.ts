@@ -201,14 +201,13 @@ type Run = {
  */
 function begin({ questions, signal }: Scene, { entry }: Round, { lost, stay }: Entries): Run {
   const heard = questions.map(() => nothingHeard());
-  const done = questions.map(async ({ name, undisturbed, endpoint, body, endsWithEntry }, i) => {
+  const done = questions.map(async ({ name, undisturbed, endpoint, body }, i) => {
     const id = randomUUID();
     let resumed = 0;
     let cut: string | null = null;
-    const isDurable = entry && !endsWithEntry;
     const onResume = (): void => void resumed++;
     const durable = durableFetch([lost, ...stay], { fetch: firstAt(lost), onResume });
-    const client = isDurable ? clientOf(lost, durable) : clientOf(stay[i % stay.length]!);
+    const client = entry ? clientOf(lost, durable) : clientOf(stay[i % stay.length]!);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(streamMs)]);
     try {
       await listen(client, { endpoint, body, id, signal: limit }, heard[i]!);

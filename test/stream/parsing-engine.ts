@@ -79,11 +79,19 @@ type Body = {
   readonly stream_state?: { readonly output_token_ids: readonly number[] } | null;
 };
 
-export function parsingEngine({ path, body: text }: LegRequest, leg: number): readonly string[] {
+/** How many tokens the n-th chunk of a chat carries, from 0 on. */
+export type Sizes = (chunk: number) => number;
+
+export const parsingEngine = (
+  request: LegRequest,
+  leg: number,
+  sizes: Sizes = () => 1,
+): readonly string[] => {
+  const { path, body: text } = request;
   const body = JSON.parse(text) as Body;
   switch (path) {
     case '/v1/chat/completions':
-      return chat(body, leg);
+      return chat(body, leg, sizes);
     case '/v1/chat/completions/render':
       return [
         JSON.stringify({
@@ -111,9 +119,9 @@ export function parsingEngine({ path, body: text }: LegRequest, leg: number): re
     case '/v1/completions':
       return ['{"error":{"message":"not asked for here"}}'];
   }
-}
+};
 
-function chat(body: Body, leg: number): readonly string[] {
+function chat(body: Body, leg: number, sizes: Sizes): readonly string[] {
   const head = { id: `chat-${leg}`, object: 'chat.completion.chunk', created: 100 + leg, model: 'tiny' };
   const shows = body.return_token_ids === true;
   const tokens = generate([], body.max_tokens ?? 4_000);
@@ -127,15 +135,18 @@ function chat(body: Body, leg: number): readonly string[] {
     { ...head, choices: [opening], prompt_token_ids: shows ? promptIds : null, prompt_text: null },
   ];
   const ids: number[] = [];
-  for (const { id, finish } of tokens) {
+  for (let at = 0, chunk = 0; at < tokens.length; chunk++) {
+    const told = tokens.slice(at, at + sizes(chunk));
+    at += told.length;
+    const { finish } = told.at(-1)!;
     const before = parse(ids);
-    if (id !== eosId) ids.push(id);
+    ids.push(...told.map(({ id }) => id).filter((id) => id !== eosId));
     const now = parse(ids);
     const choice = {
       ...{ index: 0, delta: deltaBetween(before, now, String(leg)), logprobs: null },
       finish_reason: finish === 'stop' && now.calls.length > 0 ? 'tool_calls' : finish,
       ...(finish === null ? {} : { stop_reason: null }),
-      token_ids: shows ? [id] : null,
+      token_ids: shows ? told.map(({ id }) => id) : null,
     };
     const counts = body.stream_options?.include_usage === true;
     chunks.push({
