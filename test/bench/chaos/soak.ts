@@ -62,13 +62,12 @@ type Report = Awaited<ReturnType<typeof soak>>;
 
 async function soak(site: Site, minutes: number, chance: Chance) {
   const mixed = await mixedQuestions(clientOf(site.entries[0]!));
-  // Chats that reason or call end with their entry node, and say so.
-  const lasting = mixed.filter(({ endpoint }) => endpoint === 'completions');
   const { entries, all } = site;
   const before = await look(site);
+  const ask = (dice: Chance) => dice.of(mixed);
   const traffics = [
-    openTraffic({ entries, durable: false, ask: (dice) => dice.of(mixed) }, chance.fork()),
-    openTraffic({ entries: all, durable: true, ask: (dice) => dice.of(lasting) }, chance.fork()),
+    openTraffic({ entries, durable: false, ask }, chance.fork()),
+    openTraffic({ entries: all, durable: true, ask }, chance.fork()),
   ];
   const looks: Vitals[][] = [];
   let kills = 0;
