@@ -15,10 +15,11 @@ import { engineSocket, type EngineSpec } from './engines/spec.ts';
 import { vllmSpec } from './engines/vllm.ts';
 import { openAccounts } from './gateway/accounts.ts';
 import { askBy } from './gateway/journal.ts';
-import { openInlet } from './gateway/peer.ts';
+import { openInlet, type Inlet } from './gateway/peer.ts';
 import { openGateway } from './gateway/server.ts';
+import type { Way } from './gateway/way.ts';
 import { issueCertificate } from './mtls/certificate.ts';
-import { listenPeers } from './mtls/peer-listener.ts';
+import { listenPeers, type Lines } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
 import type { ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
@@ -36,6 +37,9 @@ import { memberId, type MemberId } from './std/member-id.ts';
 import { identifySelf, p2pPortOfAll, type Self } from './self.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { patience, startMemberThread, type MemberThread } from './thread/member-thread.ts';
+import { AnsweringLine } from './wire/answering.ts';
+import { AskingLine } from './wire/asking.ts';
+import { protocol } from './wire/frames.ts';
 
 /** For a listener to open. */
 const listenMs = 15_000;
@@ -205,7 +209,7 @@ const journalsOf = ({ node, self }: Parts, dispatcherTo: DispatcherTo) =>
 async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<Journals> {
   const { settings, self, node, thread, engine, isolation, telemetry, keys } = parts;
   const credentials = await issueCertificate(self.identity);
-  const pools = openPeerPools(credentials);
+  const pools = openPeerPools(credentials, { protocol, open: (socket) => new AskingLine(socket) });
   opened.defer(() => pools.close());
   const dispatcherTo: DispatcherTo = (member) => wayTo(member, { node, engine, pools });
   const accounts = accountsOf(parts, dispatcherTo);
@@ -225,6 +229,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
       port: settings.peerPort,
       admit: (peerId) => node.cluster.admit(peerId),
       onRequest: inlet.onRequest,
+      lines: linesOf(inlet, telemetry.report),
       onRefused: (why) => telemetry.report({ fact: 'peer.refused', peerId: '', why }),
     },
     AbortSignal.timeout(listenMs),
@@ -271,6 +276,16 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
   return journals;
 }
 
+const linesOf = (inlet: Inlet, report: Report): Lines => ({
+  protocol,
+  take: (socket, begun, { peerId, onClosed }) =>
+    new AnsweringLine(socket, begun, {
+      onCall: (call) => inlet.onCall(call, peerId),
+      onStuck: () => report({ fact: 'request.cut', why: 'stuck', request: 'peer' }),
+      onClosed,
+    }),
+});
+
 /** Read once: a renewed certificate is taken up by the next start. */
 async function certificateOf({ tlsCert, tlsKey }: Settings): Promise<{ cert: Buffer; key: Buffer } | null> {
   if (tlsCert === null || tlsKey === null) return null;
@@ -288,7 +303,7 @@ const schemeOf = ({ tlsCert }: Settings): string => (tlsCert === null ? 'http' :
 function wayTo(
   member: MemberId,
   { node, engine, pools }: { node: Node; engine: EngineHost | null; pools: PeerPools },
-): EngineHost['dispatcher'] | null {
+): Way | null {
   if (member === node.serving.self) return engine?.dispatcher ?? null;
   const record = node.cluster.member(member)?.record ?? null;
   return record && pools.to({ peerId: record.peerId, address: record.addresses.peer });

@@ -10,6 +10,7 @@ import type { Clock } from '../node/ports.ts';
 import { parseJson } from '../std/json.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after } from '../std/time.ts';
+import type { Way } from './way.ts';
 
 /** How long no other node knows what was spent here: with eight nodes it keeps limits within a tenth. */
 const tellMs = 250;
@@ -43,7 +44,7 @@ export function openAccounts(ports: {
   readonly clock: Clock;
   /** Everybody else who is alive. */
   readonly others: () => readonly MemberId[];
-  readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
+  readonly dispatcherTo: (member: MemberId) => Way | null;
 }): Accounts {
   const { clock, others, dispatcherTo } = ports;
   const rates = noRates();

@@ -2,6 +2,7 @@
 import type { Dispatcher } from 'undici';
 import type { AskMember } from '../node/finding.ts';
 import type { MemberId } from '../std/member-id.ts';
+import type { Way } from './way.ts';
 
 export const journalPath = '/journal';
 
@@ -10,7 +11,7 @@ const answerBytesMax = 64 * 1_024 ** 2;
 
 /** `dispatcherTo`: connections to a member; null: there is no way to it just now. */
 export const askBy =
-  (dispatcherTo: (member: MemberId) => Dispatcher | null): AskMember =>
+  (dispatcherTo: (member: MemberId) => Way | null): AskMember =>
   (member, message, withinMs, tell) => {
     const dispatcher = dispatcherTo(member);
     // Never before we return: who asks is in the middle of something.

@@ -10,6 +10,7 @@ import type { MemberId } from '../std/member-id.ts';
 import { readItem } from '../stream/chunk.ts';
 import { loadFromHeader, loadHeader, refusedHeader } from './headers.ts';
 import { openAiError } from './reply.ts';
+import type { Way } from './way.ts';
 
 /** One event of an engine, characters: the largest is a chunk with the ids of a whole prompt. */
 const eventCharsMax = 16 * 1_024 ** 2;
@@ -17,7 +18,7 @@ const eventCharsMax = 16 * 1_024 ** 2;
 const answerBytesMax = 128 * 1_024 ** 2;
 
 /** `dispatcherTo`: connections to a member's engine; null: there is no way to it just now. */
-export function legsBy(dispatcherTo: (member: MemberId) => Dispatcher | null, self: MemberId): OpenLeg {
+export function legsBy(dispatcherTo: (member: MemberId) => Way | null, self: MemberId): OpenLeg {
   return ({ member, headers }, request, ears) => {
     const dispatcher = dispatcherTo(member);
     if (dispatcher === null) return null;

@@ -12,6 +12,7 @@ import { brokenOff, notPlaced } from '../stream/refusal.ts';
 import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
 import { openAiError, reply, retryAfter } from './reply.ts';
+import type { Way } from './way.ts';
 
 /** Members that may fail one request: what a third engine cannot do either is the request's fault. */
 const lossesMax = 3;
@@ -37,7 +38,7 @@ type Asked = {
 type Ports = {
   readonly serving: Serving;
   readonly generations: Generations;
-  readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
+  readonly dispatcherTo: (member: MemberId) => Way | null;
   readonly clock: Clock;
 };
 

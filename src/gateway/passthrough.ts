@@ -4,7 +4,6 @@
  * to the end; of a stream that has begun, a loss is said by an error event.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Dispatcher } from 'undici';
 import type { Generations } from '../node/generations.ts';
 import type { Clock } from '../node/ports.ts';
 import { promptOf } from '../node/prompt.ts';
@@ -18,11 +17,12 @@ import { Passing } from './passing.ts';
 import { notAdmitted, reply, type Reply } from './reply.ts';
 import type { About } from './routes.ts';
 import { needsMemory } from './surface.ts';
+import type { Way } from './way.ts';
 
 type PassthroughPorts = {
   readonly serving: Serving;
   readonly generations: Generations;
-  readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
+  readonly dispatcherTo: (member: MemberId) => Way | null;
   readonly clock: Clock;
   readonly entrance: Entrance;
 };

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
+import type { Call } from '../node/call.ts';
 import { lossOf, openPassages, type Passage } from '../node/passages.ts';
 import type { Serving } from '../node/serving.ts';
 import { unreachable } from '../std/assert.ts';
@@ -18,13 +19,15 @@ import {
   refusedHeader,
   requestIdOf,
 } from './headers.ts';
-import { openIntake, type Intake } from './intake.ts';
+import { HttpCall } from './http-call.ts';
+import { openIntake } from './intake.ts';
 import { journalPath } from './journal.ts';
 import { watchOutlets } from './outlet.ts';
-import { badRequest, notFound, reply, replyJson, wrongMethod } from './reply.ts';
+import { badRequest, notFound, wrongMethod, type Reply } from './reply.ts';
 import { passedPaths } from './surface.ts';
+import type { Way } from './way.ts';
 
-/** A client's body, and the ids of a long answer that is continued with it. */
+/** A client's body, and the ids of a long answer that is continued with it; a log with the largest body. */
 const bodyBytesMax = 64 * 1_024 ** 2;
 
 const enginePaths: Readonly<Record<string, 'GET' | 'POST'>> = {
@@ -41,21 +44,20 @@ const enginePaths: Readonly<Record<string, 'GET' | 'POST'>> = {
 const isGeneration = ({ method, path }: { readonly method: string; readonly path: string }): boolean =>
   method === 'POST' && !/\/((de)?render|(de)?tokenize|count_tokens)$/.test(path);
 
-/** A log with the largest body, its prompt's ids and its answer. */
-const journalBytesMax = 64 * 1_024 ** 2;
-
 type AnswerJournal = (peerId: string, message: Uint8Array) => Uint8Array | null;
 
 export type Inlet = {
   /** One request of a member. */
   onRequest(request: IncomingMessage, response: ServerResponse, peerId: string): void;
+  /** The same, by a line. */
+  onCall(call: Call, peerId: string): void;
   close(): void;
 };
 
 export function openInlet(ports: {
   readonly serving: Serving;
   /** Connections to the local engine; null: there is none. */
-  readonly engine: () => Dispatcher | null;
+  readonly engine: () => Way | null;
   readonly accounts: Pick<Accounts, 'hear'>;
   /** null: not a message that we know. */
   readonly journal: AnswerJournal;
@@ -66,55 +68,56 @@ export function openInlet(ports: {
   const passages = openPassages(serving);
   const outlets = watchOutlets();
 
-  const journal = { intake: openIntake(journalBytesMax), answer: ports.journal };
-
-  function onRequest(request: IncomingMessage, response: ServerResponse, peerId: string): void {
-    const path = request.url ?? '';
-    if (path === usePath && request.method === 'POST') return void hear(request, response, peerId);
-    if (path === journalPath && request.method === 'POST')
-      return void tellJournal(request, response, peerId, journal);
-    const method = Object.hasOwn(enginePaths, path) ? enginePaths[path] : undefined;
-    if (method === undefined) return reply(response, notFound(path));
-    if (method !== request.method) return reply(response, wrongMethod(request.method ?? '', method));
-    void pass(request, response, { method, path: path.slice('/engine'.length) });
+  function onCall(call: Call, peerId: string): void {
+    const { path, method } = call;
+    if (path === usePath && method === 'POST') return void hear(call, peerId);
+    if (path === journalPath && method === 'POST') return void tellJournal(call, peerId, ports.journal);
+    const wanted = Object.hasOwn(enginePaths, path) ? enginePaths[path] : undefined;
+    if (wanted === undefined) return complain(call, notFound(path));
+    if (wanted !== method) return complain(call, wrongMethod(method, wanted));
+    void pass(call, { method: wanted, path: path.slice('/engine'.length) });
   }
 
   /** What another node's clients used. */
-  async function hear(request: IncomingMessage, response: ServerResponse, peerId: string): Promise<void> {
-    const body = await words.read(request, response);
+  async function hear(call: Call, peerId: string): Promise<void> {
+    const body = await call.body(useBytesMax);
     if (body === null) return;
     ports.accounts.hear(peerId, body.toString('utf8'));
-    if (!response.destroyed) response.writeHead(204).end();
+    call.answer(204, {});
+    call.end();
   }
 
   async function pass(
-    request: IncomingMessage,
-    response: ServerResponse,
-    call: { readonly method: 'GET' | 'POST'; readonly path: string },
+    call: Call,
+    asked: { readonly method: 'GET' | 'POST'; readonly path: string },
   ): Promise<void> {
-    const body = call.method === 'POST' ? await intake.read(request, response) : null;
-    if (response.destroyed || response.headersSent) return;
+    const body = asked.method === 'POST' ? await call.body(bodyBytesMax) : null;
+    if (call.isOver || call.isAnswered) return;
     const engine = ports.engine();
     const refused = passages.refusal(engine !== null);
-    if (engine === null || refused !== null) return refuse(response, refused ?? 'no-engine');
-    outlets.open(response, (why) => serving.report({ fact: 'request.cut', why, request: 'peer' }));
-    const tellsEnd = !passedPaths.includes(call.path);
-    const passage = new HttpPassage(response, { load: () => serving.localLoad(), tellsEnd });
-    const ended = passages.begin(passage, isGeneration(call) ? 'generation' : 'question');
-    response.on('close', () => {
+    if (engine === null || refused !== null) return refuse(call, refused ?? 'no-engine');
+    const tellsEnd = !passedPaths.includes(asked.path);
+    const passage = new EnginePassage(call, { load: () => serving.localLoad(), tellsEnd });
+    const ended = passages.begin(passage, isGeneration(asked) ? 'generation' : 'question');
+    call.onClose(() => {
       ended();
       passage.abort();
     });
     const headers = {
-      ...engineHeaders(request.headers, requestIdOf(request.headers)),
-      ...(body === null ? {} : { 'content-type': request.headers['content-type'] ?? 'application/json' }),
-      ...anthropicVersion(request.headers),
+      ...engineHeaders(call.headers, requestIdOf(call.headers)),
+      ...(body === null ? {} : { 'content-type': call.headers['content-type'] ?? 'application/json' }),
+      ...anthropicVersion(call.headers),
     };
-    engine.dispatch({ ...call, headers, body, headersTimeout: 0, bodyTimeout: 0 }, passage);
+    engine.dispatch({ ...asked, headers, body, headersTimeout: 0, bodyTimeout: 0 }, passage);
   }
 
   return {
-    onRequest,
+    onRequest: (request, response, peerId) => {
+      outlets.open(response, (why) => serving.report({ fact: 'request.cut', why, request: 'peer' }));
+      const taken = request.url === usePath ? words : intake;
+      onCall(new HttpCall(request, response, taken), peerId);
+    },
+    onCall,
     close: () => {
       outlets.close();
       passages.close();
@@ -122,29 +125,40 @@ export function openInlet(ports: {
   };
 }
 
-async function tellJournal(
-  request: IncomingMessage,
-  response: ServerResponse,
-  peerId: string,
-  { intake, answer }: { readonly intake: Intake; readonly answer: AnswerJournal },
-): Promise<void> {
-  const message = await intake.read(request, response);
-  if (message === null || response.destroyed) return;
+async function tellJournal(call: Call, peerId: string, answer: AnswerJournal): Promise<void> {
+  const message = await call.body(bodyBytesMax);
+  if (message === null || call.isOver) return;
   const told = answer(peerId, message);
-  if (told === null) return reply(response, badRequest('Not a message of this version.'));
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': told.length });
-  response.end(told);
+  if (told === null) return complain(call, badRequest('Not a message of this version.'));
+  whole(call, 200, told, { 'content-type': 'application/octet-stream' });
 }
 
-function refuse(response: ServerResponse, why: string): void {
+function refuse(call: Call, why: string): void {
   const message = `This node's engine takes no request now: ${why}.`;
   const body = complaintJson({ message, type: 'server_error', param: null, code: `engine_${why}` });
-  replyJson(response, 503, body, { [refusedHeader]: why });
+  whole(call, 503, Buffer.from(body), { ...json, [refusedHeader]: why });
+}
+
+const json = { 'content-type': 'application/json' };
+
+const complain = (call: Call, { status, complaint, headers }: Reply): void =>
+  whole(call, status, Buffer.from(complaintJson(complaint)), { ...json, ...headers });
+
+function whole(
+  call: Call,
+  status: number,
+  body: Uint8Array,
+  headers: Readonly<Record<string, string>>,
+): void {
+  if (call.isOver || call.isAnswered) return;
+  call.answer(status, { ...headers, 'content-length': String(body.length) });
+  call.write(body);
+  call.end();
 }
 
 /** One answer on its way through. A class because undici calls methods on it. */
-class HttpPassage implements Dispatcher.DispatchHandler, Passage {
-  readonly #response: ServerResponse;
+class EnginePassage implements Dispatcher.DispatchHandler, Passage {
+  readonly #call: Call;
   readonly #load: Serving['localLoad'];
   /** The entry node knows a stream of this kind to be complete by its last event. */
   readonly #tellsEnd: boolean;
@@ -153,10 +167,10 @@ class HttpPassage implements Dispatcher.DispatchHandler, Passage {
   #isStream = false;
 
   constructor(
-    response: ServerResponse,
+    call: Call,
     { load, tellsEnd }: { readonly load: Serving['localLoad']; readonly tellsEnd: boolean },
   ) {
-    this.#response = response;
+    this.#call = call;
     this.#load = load;
     this.#tellsEnd = tellsEnd;
   }
@@ -183,24 +197,22 @@ class HttpPassage implements Dispatcher.DispatchHandler, Passage {
     const type = String(headers['content-type'] ?? 'application/json');
     this.#isStream = type.startsWith('text/event-stream');
     const length = headers['content-length'];
-    this.#response.writeHead(status, {
+    this.#call.answer(status, {
       'content-type': type,
       ...(typeof length === 'string' ? { 'content-length': length } : {}),
       ...(load === null ? {} : { [loadHeader]: loadToHeader(load) }),
     });
-    // The entry node waits for the head to know that somebody is there.
-    this.#response.flushHeaders();
-    this.#response.on('drain', () => controller.resume());
+    this.#call.onDrain(() => controller.resume());
   }
 
   onResponseData(controller: Dispatcher.DispatchController, part: Buffer): void {
-    if (!this.#over && !this.#response.write(part)) controller.pause();
+    if (!this.#over && !this.#call.write(part)) controller.pause();
   }
 
   onResponseEnd(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#response.end();
+    this.#call.end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -216,22 +228,22 @@ class HttpPassage implements Dispatcher.DispatchHandler, Passage {
 
   #lose(why: string): void {
     this.#over = true;
-    const response = this.#response;
+    const call = this.#call;
     const begun = this.#controller !== null;
     const loss = lossOf({
       begun,
-      headSent: response.headersSent,
+      headSent: call.isAnswered,
       isStream: this.#isStream && this.#tellsEnd,
     });
     switch (loss) {
       case 'end':
-        return void response.end();
+        return call.end();
       case 'destroy':
-        return void response.destroy();
+        return call.destroy();
       case 'refuse':
-        return refuse(response, 'engine-unreached');
+        return refuse(call, 'engine-unreached');
       case 'bad-gateway':
-        return replyJson(response, 502, lostBefore(why));
+        return whole(call, 502, Buffer.from(lostBefore(why)), json);
       default:
         return unreachable(loss);
     }

@@ -12,7 +12,6 @@ import {
 } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Dispatcher } from 'undici';
 import { openGenerations } from '../node/generations.ts';
 import type { Journals } from '../node/journals.ts';
 import type { Clock } from '../node/ports.ts';
@@ -30,6 +29,7 @@ import { watchOutlets } from './outlet.ts';
 import { openPassthrough } from './passthrough.ts';
 import { complainOnSocket } from './protocol-errors.ts';
 import { openRoutes } from './routes.ts';
+import type { Way } from './way.ts';
 
 type Address = {
   readonly host: string;
@@ -51,7 +51,7 @@ type GatewayPorts = {
   readonly serving: Serving;
   readonly journals: Journals;
   /** Connections to a member's engine; null: there is no way to it just now. */
-  readonly dispatcherTo: (member: MemberId) => Dispatcher | null;
+  readonly dispatcherTo: (member: MemberId) => Way | null;
   readonly clock: Clock;
   readonly rng: Rng;
   /** The text of /metrics. */

@@ -7,6 +7,7 @@ import { constants } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { Failure } from '../std/failure.ts';
 import { peerIdOfCertificate, type Credentials } from './certificate.ts';
@@ -26,11 +27,27 @@ export type PeerListenerOptions = {
   /** Whether this peer may speak to us; asked once a connection. Whoever answers bounds the time it takes. */
   readonly admit: (peerId: string) => Promise<boolean>;
   readonly onRequest: (request: IncomingMessage, response: ServerResponse, peerId: string) => void;
+  /** What a connection may be upgraded to. */
+  readonly lines: Lines;
   /** A connection was turned away, and why: for the log. */
   readonly onRefused: (why: string) => void;
 };
 
-/** An inference stream holds its connection, so this bounds them: 1,000 peers with a few each, at some kB. */
+export type Lines = {
+  /** As the Upgrade header has it. */
+  readonly protocol: string;
+  /** The connection is its own from now on; `begun`: what came by it already. `onClosed`: call it once. */
+  readonly take: (
+    socket: TLSSocket,
+    begun: Buffer,
+    about: { readonly peerId: string; readonly onClosed: () => void },
+  ) => Line;
+};
+
+/** Takes nothing new after `leave`, and closes the connection when what it has is done. */
+type Line = { leave(): void };
+
+/** An inference stream may hold its connection, so this bounds them: 1,000 peers with a few each, at some kB. */
 const connectionsMax = 8_192;
 /** Room for a whole cluster that dials at once: what overflows looks like a dead host to the one who dials. */
 const backlog = 1_024;
@@ -87,13 +104,41 @@ export async function listenPeers(options: PeerListenerOptions, signal: AbortSig
     });
   });
 
+  const lines = upgrades(server, options.lines, (socket) => peers.get(socket));
+
   await listening(server, options, signal);
   // Out of file descriptors, for one: the listener stands, the connection that asked is lost.
   server.on('error', (error) => options.onRefused(`accept peer: ${error.message}`));
   return {
     port: (server.address() as AddressInfo).port,
-    close: (deadline) => closed(server, () => open.forEach((socket) => socket.destroy()), deadline),
+    close: (deadline) => {
+      const done = closed(server, () => open.forEach((socket) => socket.destroy()), deadline);
+      for (const line of lines) line.leave();
+      return done;
+    },
   };
+}
+
+/** Whoever asks for a line that we know gets one; an older node, which does not, answers as to any other request. */
+function upgrades(
+  server: Server,
+  { protocol, take }: Lines,
+  peerOf: (socket: Duplex) => Promise<string | null> | undefined,
+): ReadonlySet<Line> {
+  const lines = new Set<Line>();
+  server.on('upgrade', (request: IncomingMessage, socket: TLSSocket, begun: Buffer) => {
+    socket.on('error', () => socket.destroy());
+    const asked = (request.headers.upgrade ?? '').split(',').map((name) => name.trim());
+    if (!asked.includes(protocol) || !server.listening)
+      return socket.end(`HTTP/1.1 426 Upgrade Required\r\nupgrade: ${protocol}\r\nconnection: close\r\n\r\n`);
+    return void peerOf(socket)?.then((peerId) => {
+      if (peerId === null || socket.destroyed) return;
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`);
+      const line = take(socket, begun, { peerId, onClosed: () => lines.delete(line) });
+      lines.add(line);
+    });
+  });
+  return lines;
 }
 
 async function peerIdOf(socket: TLSSocket): Promise<string> {

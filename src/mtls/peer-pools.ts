@@ -1,34 +1,34 @@
-import type { Pool } from 'undici';
 import type { Credentials } from './certificate.ts';
 import { peerPool } from './peer-pool.ts';
+import { PeerWay, type LineKind, type Way } from './peer-way.ts';
 
 /** As many as a cell may have members (500) and some that were replaced; the one unused for longest goes first. */
-const poolsMax = 600;
+const waysMax = 600;
 
 export type PeerPools = {
-  to(peer: { readonly peerId: string; readonly address: string }): Pool;
+  to(peer: { readonly peerId: string; readonly address: string }): Way;
   /** Cuts what still runs. */
   close(): Promise<void>;
 };
 
-/** One pool for each peer and address, made when it is first wanted. */
-export function openPeerPools(credentials: Credentials): PeerPools {
-  const pools = new Map<string, Pool>();
+/** One way to each peer and address, made when it is first wanted. */
+export function openPeerPools(credentials: Credentials, lines: LineKind): PeerPools {
+  const ways = new Map<string, PeerWay>();
   return {
     to: ({ peerId, address }) => {
       const key = `${peerId}@${address}`;
-      const pool = pools.get(key) ?? peerPool({ credentials, peerId, address });
-      pools.delete(key);
-      pools.set(key, pool);
-      const [oldest] = pools;
-      if (pools.size > poolsMax && oldest !== undefined) {
-        pools.delete(oldest[0]);
-        void oldest[1].close();
+      const way = ways.get(key) ?? new PeerWay(peerPool({ credentials, peerId, address }), lines);
+      ways.delete(key);
+      ways.set(key, way);
+      const [oldest] = ways;
+      if (ways.size > waysMax && oldest !== undefined) {
+        ways.delete(oldest[0]);
+        oldest[1].retire();
       }
-      return pool;
+      return way;
     },
     close: async () => {
-      await Promise.all([...pools.values()].map((pool) => pool.destroy()));
+      await Promise.all([...ways.values()].map((way) => way.destroy()));
     },
   };
 }

@@ -7,12 +7,15 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Pool, type Dispatcher } from 'undici';
+import type { Duplex } from 'node:stream';
+import { Pool } from 'undici';
 import { openAccounts, type Accounts } from '../../src/gateway/accounts.ts';
 import { openGateway, type Gateway } from '../../src/gateway/server.ts';
 import type { KeyTable } from '../../src/gateway/keys.ts';
 import { askBy } from '../../src/gateway/journal.ts';
 import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
+import type { Way } from '../../src/gateway/way.ts';
+import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import { openJournals, type Journals } from '../../src/node/journals.ts';
 import { listeners } from '../../src/node/listeners.ts';
@@ -28,6 +31,9 @@ import { systemClock } from '../../src/os/clock.ts';
 import { noAbility, type Ability } from '../../src/std/ability.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import type { Instant } from '../../src/std/time.ts';
+import { AnsweringLine } from '../../src/wire/answering.ts';
+import { AskingLine } from '../../src/wire/asking.ts';
+import { protocol } from '../../src/wire/frames.ts';
 import { FakeEngine } from './fake-engine.ts';
 
 export type Standing = 'ready' | 'starting' | 'draining' | 'suspect';
@@ -55,8 +61,9 @@ export class FakeNode {
   inlet!: Inlet;
   accounts!: Accounts;
   peerPort = 0;
-  readonly pools = new Map<MemberId, Pool>();
+  readonly ways = new Map<MemberId, Pool | PeerWay>();
   peerServer!: Server;
+  readonly lines = new Set<Duplex>();
 
   constructor(id: MemberId, engine: FakeEngine) {
     this.id = id;
@@ -65,6 +72,12 @@ export class FakeNode {
 
   get url(): string {
     return `http://127.0.0.1:${this.gateway.port}`;
+  }
+
+  /** Those that other nodes have to it. */
+  breakConnections(): void {
+    this.peerServer.closeAllConnections();
+    for (const socket of this.lines) socket.destroy();
   }
 
   named(fact: string): readonly Fact[] {
@@ -83,6 +96,8 @@ type ClusterOptions = {
   readonly keys: KeyTable | null;
   readonly corsOrigins: readonly string[];
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
+  /** Nodes ask one another by lines; else by HTTP/1.1, as those do that know nothing of lines. */
+  readonly lines: boolean;
 };
 
 export class FakeCluster implements AsyncDisposable {
@@ -106,6 +121,7 @@ export class FakeCluster implements AsyncDisposable {
       keys: null,
       corsOrigins: [],
       tls: null,
+      lines: true,
       ...options,
     });
     for (let i = 0; i < count; i++) await cluster.#add(i);
@@ -131,7 +147,7 @@ export class FakeCluster implements AsyncDisposable {
     if (sockets[index] === undefined) await engine.listen();
     const node = new FakeNode(memberId(name), engine);
     const serving = this.#servingOf(node);
-    const dispatcherTo = (member: MemberId): Dispatcher | null => this.#poolTo(node, member);
+    const dispatcherTo = (member: MemberId): Way | null => this.#wayTo(node, member);
     node.accounts = openAccounts({
       ...{ clock: systemClock, dispatcherTo },
       others: () => this.nodes.flatMap(({ id }) => (id === node.id ? [] : [id])),
@@ -156,6 +172,7 @@ export class FakeCluster implements AsyncDisposable {
       // In a daemon the certificate says who asks.
       node.inlet.onRequest(request, response, String(request.socket.remoteAddress));
     });
+    if (this.#options.lines) takeLines(node);
     await new Promise<void>((resolve) => node.peerServer.listen(0, '127.0.0.1', resolve));
     node.peerPort = (node.peerServer.address() as AddressInfo).port;
     node.gateway = await openGateway(
@@ -180,23 +197,26 @@ export class FakeCluster implements AsyncDisposable {
     node.isGone = true;
     node.standing = 'draining';
     node.journals.close();
-    node.peerServer.closeAllConnections();
+    node.breakConnections();
     node.peerServer.close();
     await node.gateway.close(AbortSignal.abort());
     this.#changed.tell();
   }
 
-  #poolTo(from: FakeNode, member: MemberId): Pool | null {
-    const known = from.pools.get(member);
+  #wayTo(from: FakeNode, member: MemberId): Way | null {
+    const known = from.ways.get(member);
     if (known !== undefined) return known;
     const to = this.nodes.find(({ id }) => id === member) ?? (from.id === member ? from : undefined);
     if (to === undefined) return null;
-    const pool =
+    const way =
       to === from
         ? new Pool('http://engine', { socketPath: from.engine.socketPath })
-        : new Pool(`http://127.0.0.1:${to.peerPort}`, { localAddress: addressOf(from) });
-    from.pools.set(member, pool);
-    return pool;
+        : new PeerWay(
+            new Pool(`http://127.0.0.1:${to.peerPort}`, { localAddress: addressOf(from) }),
+            lineKind,
+          );
+    from.ways.set(member, way);
+    return way;
   }
 
   #servingOf(node: FakeNode): Serving {
@@ -251,16 +271,31 @@ export class FakeCluster implements AsyncDisposable {
         node.journals.close();
         await new Promise((resolve) => {
           node.peerServer.close(resolve);
-          node.peerServer.closeAllConnections();
+          node.breakConnections();
         });
       }
       node.inlet.close();
       node.accounts.close();
-      await Promise.all([...node.pools.values()].map((pool) => pool.destroy()));
+      await Promise.all([...node.ways.values()].map((way) => way.destroy()));
       await node.engine.die();
     }
     await rm(this.#folder, { recursive: true, force: true });
   }
+}
+
+const lineKind: LineKind = { protocol, open: (socket) => new AskingLine(socket) };
+
+/** Without the mutual TLS of a daemon. */
+function takeLines(node: FakeNode): void {
+  node.peerServer.on('upgrade', (request, socket, begun) => {
+    const lines = node.lines.add(socket);
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`);
+    new AnsweringLine(socket, begun, {
+      onCall: (call) => node.inlet.onCall(call, String(request.socket.remoteAddress)),
+      onStuck: () => {},
+      onClosed: () => lines.delete(socket),
+    });
+  });
 }
 
 /** Each node speaks from a loopback address of its own. */

@@ -168,7 +168,7 @@ describe('a generation outlives the member that computes it', () => {
     prefer(0, 1);
     cluster.get(1).engine.paceMs = 20;
     const text = await chat(0, (words) => {
-      if (words === 3) cluster.get(1).peerServer.closeAllConnections();
+      if (words === 3) cluster.get(1).breakConnections();
     });
     equal(text, countedText(20));
     deepEqual(cluster.get(0).suspected, ['n1']);

@@ -9,8 +9,18 @@ import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { type Dispatcher, type Pool } from 'undici';
 import { issueCertificate, type Credentials } from '../../src/mtls/certificate.ts';
 import { loadIdentity, type Identity } from '../../src/mtls/identity.ts';
-import { listenPeers, type PeerListener, type PeerListenerOptions } from '../../src/mtls/peer-listener.ts';
+import {
+  listenPeers,
+  type Lines,
+  type PeerListener,
+  type PeerListenerOptions,
+} from '../../src/mtls/peer-listener.ts';
 import { peerPool } from '../../src/mtls/peer-pool.ts';
+import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
+import type { Call } from '../../src/node/call.ts';
+import { AnsweringLine } from '../../src/wire/answering.ts';
+import { AskingLine } from '../../src/wire/asking.ts';
+import { protocol } from '../../src/wire/frames.ts';
 
 type Node = { readonly identity: Identity; readonly credentials: Credentials };
 
@@ -25,7 +35,9 @@ const soon = (): AbortSignal => AbortSignal.timeout(5_000);
 
 const listeners: PeerListener[] = [];
 const pools: Pool[] = [];
+const ways: PeerWay[] = [];
 afterEach(async () => {
+  await Promise.all(ways.splice(0).map((way) => way.destroy()));
   await Promise.all(pools.splice(0).map((pool) => pool.destroy()));
   await Promise.all(listeners.splice(0).map((listener) => listener.close(AbortSignal.abort())));
 });
@@ -46,6 +58,7 @@ async function bobListens(options: Partial<PeerListenerOptions> = {}): Promise<S
         requests.push(peerId);
         response.end(peerId);
       },
+      lines: { protocol: 'none/1', take: () => ({ leave: () => {} }) },
       onRefused: (why) => refusals.push(why),
       ...options,
     },
@@ -191,6 +204,106 @@ test('closing lets a running request finish, and cuts it when the time is up', a
     equal(await outcome, graceful ? 'finished' : 'cut');
     await closing;
   }
+});
+
+const lineKind: LineKind = { protocol, open: (socket) => new AskingLine(socket) };
+/** As a daemon has them: each call is answered with the peer id that it comes from. */
+const lines: Lines = {
+  protocol,
+  take: (socket, begun, { peerId, onClosed }) =>
+    new AnsweringLine(socket, begun, {
+      onCall: (call) => {
+        call.answer(200, {});
+        call.write(Buffer.from(`by line, ${peerId}`));
+        call.end();
+      },
+      onStuck: () => {},
+      onClosed,
+    }),
+};
+
+function wayOf(from: Node, to: Node, served: Served): PeerWay {
+  const way = new PeerWay(poolOf(from, to, served), lineKind);
+  ways.push(way);
+  return way;
+}
+
+/** The body of the answer; rejects as the call is lost. */
+const askBy = (way: PeerWay): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let text = '';
+    way.dispatch(
+      { method: 'GET', path: '/', headersTimeout: 5_000 },
+      {
+        onRequestStart: () => {},
+        onResponseStart: () => {},
+        onResponseData: (_, part) => (text += part.toString('utf8')),
+        onResponseEnd: () => resolve(text),
+        onResponseError: (_, error) => reject(error),
+      },
+    );
+  });
+
+test('all calls to a peer go by one connection, judged once', async () => {
+  let asked = 0;
+  const admit = (): Promise<boolean> => Promise.resolve(++asked > 0);
+  const served = await bobListens({ admit, lines });
+  const way = wayOf(alice, bob, served);
+  const answers = await Promise.all(Array.from({ length: 50 }, () => askBy(way)));
+  deepEqual(new Set(answers), new Set([`by line, ${alice.identity.peerId}`]));
+  equal(asked, 1);
+  deepEqual(served.requests, []);
+});
+
+test('a peer of a version that knows no lines, or none of ours, is asked by a connection for each call', async () => {
+  for (const known of ['none/1', 'synkti-frames/2']) {
+    const served = await bobListens({ lines: { ...lines, protocol: known } });
+    const way = wayOf(alice, bob, served);
+    const answers = await Promise.all(Array.from({ length: 5 }, () => askBy(way)));
+    deepEqual(new Set(answers), new Set([alice.identity.peerId]));
+  }
+});
+
+test('nobody gets a line who is not admitted, and none speaks to another than the peer it was made for', async () => {
+  const served = await bobListens({ lines });
+  await rejects(askBy(wayOf(eve, bob, served)));
+  match(served.refusals.join(), new RegExp(`${eve.identity.peerId}: denied: not a member`));
+  await rejects(askBy(wayOf(alice, eve, served)), (error: { message: string }) =>
+    error.message.includes(`denied: ${bob.identity.peerId} answers there`),
+  );
+});
+
+test('calls to nobody are refused at once, and the next one tries again', async () => {
+  const served = await bobListens({ lines });
+  const { port } = served.listener;
+  const pool = peerPool({
+    ...{ credentials: alice.credentials, peerId: bob.identity.peerId, address: `127.0.0.1:${port}` },
+  });
+  const way = new PeerWay(pool, lineKind);
+  ways.push(way);
+  await served.listener.close(soon());
+  await rejects(askBy(way), { code: 'ECONNREFUSED' });
+  await bobListens({ port, lines });
+  equal(await askBy(way), `by line, ${alice.identity.peerId}`);
+});
+
+test('a listener that closes ends the lines to it once their calls are over', async () => {
+  const begun = Promise.withResolvers<Call>();
+  const served = await bobListens({
+    lines: {
+      protocol,
+      take: (socket, head, { onClosed }) =>
+        new AnsweringLine(socket, head, { onCall: begun.resolve, onStuck: () => {}, onClosed }),
+    },
+  });
+  const answer = askBy(wayOf(alice, bob, served));
+  const call = await begun.promise;
+  const closing = served.listener.close(soon());
+  call.answer(200, {});
+  call.write(Buffer.from('finished'));
+  call.end();
+  equal(await answer, 'finished');
+  await closing;
 });
 
 test('a port that is taken is one clear failure', async () => {

@@ -32,6 +32,7 @@ const floors: Readonly<Record<string, number>> = {
   telemetry: 3,
   thread: 3,
   client: 3,
+  wire: 3,
   config: 4,
   cli: 5,
   self: 5,
@@ -51,7 +52,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   '@aws-sdk': ['aws'],
   asn1js: ['mtls'],
   'p-retry': ['aws'],
-  undici: ['gateway', 'engines', 'mtls', 'aws', 'cli'],
+  undici: ['gateway', 'engines', 'mtls', 'wire', 'aws', 'cli'],
   'eventsource-parser': ['gateway'],
   'fast-xml-parser': ['localcloud'],
   pino: ['telemetry'],
@@ -75,6 +76,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'libp2p',
     'spot',
     'cli',
+    'wire',
   ],
 };
 

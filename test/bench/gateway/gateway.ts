@@ -17,7 +17,7 @@ import { newestProgram, type Program } from '../../lab/program.ts';
 import { openEngines } from './engines.ts';
 import { installRouter } from './install.ts';
 import { askInTurn, askStreams, askWhole, withCrowd, type Groups, type Spent } from './load.ts';
-import { crowd, requests, rounds, streams, tokenMs } from './plan.ts';
+import { crowd, rounds, tokenMs } from './plan.ts';
 import { openOurs } from './ours.ts';
 import { pinOther, rssMb } from './process.ts';
 import { profiled } from './profile.ts';
@@ -89,8 +89,8 @@ async function whileBusy({ ours, gateways, engine }: Site): Promise<Measured> {
       };
       note(whole, name, found.whole);
       note(events, name, found.events);
-      say(`  requests: ${inShort(found.whole, requests.windowMs)}`);
-      say(`  chunks: ${inShort(found.events, streams.windowMs)}`);
+      say(`  requests: ${inShort(found.whole)}`);
+      say(`  chunks: ${inShort(found.events)}`);
     }
   say('first events, in turn');
   const direct = { url: engine, headers: {} };
@@ -103,8 +103,8 @@ async function whileBusy({ ours, gateways, engine }: Site): Promise<Measured> {
   return { directMs, busy: new Map(busy) };
 }
 
-const inShort = ({ units, cost: [us = NaN] }: Spent, windowMs: number): string =>
-  `${(us / units).toFixed(1)} us each at ${Math.round((units * 1_000) / windowMs)} a second`;
+const inShort = ({ units, cost, perSecond }: Spent): string =>
+  `${cost.map((us) => (us / units).toFixed(1)).join(' + ')} us each at ${Math.round(perSecond)} a second`;
 
 /** A number for a load in which answers failed is none. */
 function note(all: Map<Name, Spent[]>, name: Name, spent: Spent): void {
@@ -148,7 +148,7 @@ async function profile(dir: string, file: string): Promise<number> {
     ['requests', askWhole],
   ] as const) {
     const spent = await profiled(pid, `${file}.${name}.cpuprofile`, () => ask(ours, [ours.pids]));
-    say(`${name}: ${inShort(spent, { streams, requests }[name].windowMs)}`);
+    say(`${name}: ${inShort(spent)}`);
   }
   return 0;
 }

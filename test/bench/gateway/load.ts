@@ -8,15 +8,29 @@ import { cpuUs } from './process.ts';
 export type Groups = readonly (readonly number[])[];
 
 /** Answers or events within the window, and the CPU time of each group for them, µs. */
-export type Spent = { readonly units: number; readonly cost: readonly number[]; readonly failed: number };
+export type Spent = {
+  readonly units: number;
+  readonly cost: readonly number[];
+  readonly failed: number;
+  readonly perSecond: number;
+};
 
-type Lanes = { readonly lanes: number; readonly warmMs: number; readonly windowMs: number };
+type Load = {
+  readonly perSecond: number;
+  /** Units that each brings. */
+  readonly units: number;
+  readonly warmMs: number;
+  readonly windowMs: number;
+};
 type Ask = (client: Client, number: number, count: (units: number) => void) => Promise<Answer>;
 
 /** No two questions of a run are alike. */
 let questions = 0;
 
-/** Answers in one piece, on connections that are never idle. */
+/** Of what is offered: below it the gateway was not measured under the load that the others were. */
+const carriedMin = 0.95;
+
+/** Answers in one piece. */
 export const askWhole = (target: Target, groups: Groups): Promise<Spent> =>
   load(target, groups, requests, async (client, number, count) => {
     const answer = await client.ask({ number, tokens: requests.tokens, stream: false });
@@ -30,22 +44,42 @@ export const askStreams = (target: Target, groups: Groups): Promise<Spent> =>
     client.ask({ number, tokens: streams.tokens, stream: true }, count),
   );
 
-async function load(target: Target, groups: Groups, plan: Lanes, ask: Ask): Promise<Spent> {
+/** As many a second for every gateway, however long each takes: what is compared has had the same to do. */
+async function load(target: Target, groups: Groups, plan: Load, ask: Ask): Promise<Spent> {
   const client = openClient(target);
   let [units, failed, isOver] = [0, 0, false];
   const count = (more: number): void => void (units += more);
-  const lane = async (): Promise<void> => {
-    while (!isOver) if (!(await ask(client, questions++, count)).whole) failed++;
+  const begin = async (): Promise<void> => {
+    if (!(await ask(client, questions++, count)).whole) failed++;
   };
-  const lanes = Promise.all(Array.from({ length: plan.lanes }, lane));
+  const beginAll = async (): Promise<void> => {
+    const answers: Promise<void>[] = [];
+    const begunAt = performance.now();
+    while (!isOver) {
+      const due = ((performance.now() - begunAt) * plan.perSecond) / 1_000;
+      while (answers.length < due) answers.push(begin());
+      await pause(1);
+    }
+    await Promise.all(answers);
+  };
+  const answers = beginAll();
   await pause(plan.warmMs);
-  const [unitsBefore, before] = [units, groups.map(cpuUs)];
+  const [begunAt, unitsBefore, before] = [performance.now(), units, groups.map(cpuUs)];
   await pause(plan.windowMs);
-  const [unitsAfter, after] = [units, groups.map(cpuUs)];
+  const [seconds, unitsAfter, after] = [(performance.now() - begunAt) / 1_000, units, groups.map(cpuUs)];
   isOver = true;
-  await lanes;
+  await answers;
   await client.close();
-  return { units: unitsAfter - unitsBefore, cost: after.map((us, at) => us - before[at]!), failed };
+  const carried = unitsAfter - unitsBefore;
+  const offered = plan.perSecond * plan.units * seconds;
+  if (carried < carriedMin * offered)
+    throw new Error(`${target.url}: carried ${carried} of ${Math.round(offered)}: the loads are not equal`);
+  return {
+    units: carried,
+    cost: after.map((us, at) => us - before[at]!),
+    failed,
+    perSecond: carried / seconds,
+  };
 }
 
 /** From asking to the first event of a stream, ms, by target. */

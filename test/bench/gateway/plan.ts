@@ -8,13 +8,10 @@ const filler = 'Answer briefly and say where you are not sure. '.repeat(17);
 
 export const promptOf = (number: number): string => `Question ${number}. ${filler}`;
 
-/**
- * Answers in one piece, one after the other on each of some connections. Short ones: what an answer's length costs, the
- * streams tell.
- */
-export const requests = { lanes: 64, tokens: 4, warmMs: 1_500, windowMs: 4_000 } as const;
-/** As many streams at a time, each a token every ten milliseconds. */
-export const streams = { lanes: 50, tokens: 200, warmMs: 2_000, windowMs: 5_000 } as const;
+/** Answers in one piece. Short ones: what an answer's length costs, the streams tell. */
+export const requests = { perSecond: 250, units: 1, tokens: 4, warmMs: 3_000, windowMs: 4_000 } as const;
+/** Some fifty at a time, each a token every ten milliseconds. */
+export const streams = { perSecond: 25, units: 200, tokens: 200, warmMs: 4_000, windowMs: 5_000 } as const;
 /** Each request measures all gateways and the engines in turn, with hardly anything else going on. */
 export const latency = { warm: 20, each: 400, everyMs: 8 } as const;
 /** Open at once, for the memory that they take. */

@@ -1,0 +1,269 @@
+/**
+ * The asking end of a line: a connection to one node over which many calls are asked at once, each told to its handler
+ * as undici would tell it, so that who asks need not know by what it goes.
+ *
+ * A connection that breaks loses all of its calls at that moment. Silence is the matter of each call, with one exception:
+ * who asks something of a node that has said nothing for a while wants to know within a second whether anybody is there,
+ * as the handshake of a new connection would tell. Calls that have not been answered then are lost; those that have
+ * begun are judged by their own rhythm, and the line takes no new ones.
+ */
+import type { Duplex } from 'node:stream';
+import type { Dispatcher } from 'undici';
+import { z } from 'zod';
+import { Failure } from '../std/failure.ts';
+import { Inflow, Outflow, type Taker } from './flow.ts';
+import { FrameReader, kinds } from './frames.ts';
+import { Outbox } from './outbox.ts';
+
+/** Of one line: what a node takes of others at once, and some. */
+const callsMax = 8_192;
+/** Numbers of calls are 32 bits, and none is used twice. */
+const numberMax = 2 ** 32 - 1;
+/** A line that heard nothing for so long is asked for a sign of life along with the next call, which it owes within… ms */
+const quietMs = 500;
+const signMs = 1_000;
+/** A line without calls is kept, since a new one costs both ends 12 CPU-ms together. ms */
+const idleMs = 60_000;
+/** How often what is overdue is looked for, ms. */
+const sweepMs = 1_000;
+
+const answerHead = z.object({
+  status: z.number().int().min(100).max(599),
+  headers: z.record(z.string(), z.string()),
+});
+
+export class AskingLine {
+  readonly #socket: Duplex;
+  readonly #outbox: Outbox;
+  readonly #reader = new FrameReader();
+  readonly #calls = new Map<number, Asked>();
+  readonly #sweeping: NodeJS.Timeout;
+  #lastNumber = 0;
+  #heardAt = performance.now();
+  #idleSince = performance.now();
+  #sign: NodeJS.Timeout | null = null;
+  #takesCalls = true;
+  /** It owes a sign of life. */
+  #isDoubted = false;
+  #lost: Error | null = null;
+
+  /** `socket`: at its other end an `AnsweringLine` listens. */
+  constructor(socket: Duplex) {
+    this.#socket = socket;
+    this.#outbox = new Outbox(socket);
+    this.#sweeping = setInterval(() => this.#sweep(), sweepMs);
+    this.#sweeping.unref();
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('drain', () => this.#calls.forEach(({ out }) => out.drained()));
+    socket.on('error', (error) => this.#lose(error));
+    socket.on('end', () => this.destroy());
+    socket.on('close', () => this.destroy());
+    // Whoever read it before has left it standing.
+    socket.resume();
+  }
+
+  /** Whether it takes one more call. */
+  get isOpen(): boolean {
+    return this.#takesCalls && this.#calls.size < callsMax && this.#lastNumber < numberMax;
+  }
+
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    const { method, path, body, headers, headersTimeout } = options;
+    const number = ++this.#lastNumber;
+    const call = new Asked(number, handler, {
+      outbox: this.#outbox,
+      dueAt: headersTimeout ? performance.now() + headersTimeout : Infinity,
+      over: () => this.#over(number),
+    });
+    this.#calls.set(number, call);
+    handler.onRequestStart?.(call, null);
+    if (call.aborted) return true;
+    this.#outbox.frame(kinds.open, number, Buffer.from(JSON.stringify({ method, path, headers })));
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    if (bytes instanceof Uint8Array && bytes.length > 0) call.out.write(bytes);
+    call.out.end();
+    this.#wantSign();
+    return true;
+  }
+
+  /** Cuts what still runs. */
+  destroy(): void {
+    this.#socket.destroy();
+    this.#lose(new Failure('unreachable', 'line: unreachable: closed'));
+  }
+
+  #read(chunk: Buffer): void {
+    this.#heardAt = performance.now();
+    const isClean = this.#reader.read(chunk, (kind, number, body) => this.#hear(kind, number, body));
+    if (!isClean) this.#break('a frame that is too long');
+  }
+
+  #hear(kind: number, number: number, body: Buffer): void {
+    if (kind === kinds.leave) return this.#leave();
+    if (kind === kinds.ping) return this.#outbox.frame(kinds.pong, 0, null);
+    // What is unknown was reset from here, or is over.
+    const call = this.#calls.get(number);
+    if (call === undefined) return;
+    switch (kind) {
+      case kinds.head:
+        return this.#hearHead(call, body);
+      case kinds.data:
+        if (!call.in.hear(body)) this.#break('more than was allowed');
+        return;
+      case kinds.end:
+        return call.in.end();
+      case kinds.reset:
+        return call.lose(new Failure('unreachable', `call: unreachable: ${body.toString('utf8')}`));
+      case kinds.credit:
+        if (body.length === 4) call.out.grant(body.readUInt32BE(0));
+    }
+  }
+
+  #hearHead(call: Asked, body: Buffer): void {
+    const head = answerHead.safeParse(parse(body)).data;
+    if (head === undefined) return this.#break('a head that is none');
+    call.answer(head.status, head.headers);
+  }
+
+  #leave(): void {
+    this.#takesCalls = false;
+    if (this.#calls.size === 0) this.#outbox.end();
+  }
+
+  #over(number: number): void {
+    this.#calls.delete(number);
+    if (this.#calls.size > 0) return;
+    this.#idleSince = performance.now();
+    if (this.#takesCalls || this.#lost !== null) return;
+    if (this.#isDoubted) this.destroy();
+    else this.#outbox.end();
+  }
+
+  #wantSign(): void {
+    const askedAt = performance.now();
+    if (this.#sign !== null || askedAt - this.#heardAt < quietMs) return;
+    this.#outbox.frame(kinds.ping, 0, null);
+    // If it was us who stood still, the sign lies in the socket: it is read before the second turn from then.
+    const judge = (): void => {
+      this.#sign = null;
+      if (this.#heardAt < askedAt) this.#doubt();
+    };
+    this.#sign = setTimeout(() => setImmediate(() => setImmediate(judge)), signMs);
+  }
+
+  #doubt(): void {
+    this.#takesCalls = false;
+    this.#isDoubted = true;
+    const silent = new Failure('late', 'line: late: no sign of life');
+    for (const call of [...this.#calls.values()]) if (!call.isAnswered) call.lose(silent);
+    if (this.#calls.size === 0) this.destroy();
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const call of [...this.#calls.values()])
+      if (!call.isAnswered && call.dueAt <= now) call.abort(new Failure('late', 'call: late: no answer'));
+    if (this.#calls.size > 0 || now - this.#idleSince < idleMs || !this.#takesCalls) return;
+    this.#leave();
+  }
+
+  #break(why: string): void {
+    this.#socket.destroy();
+    this.#lose(new Failure('invalid', `line: invalid: ${why}`));
+  }
+
+  #lose(error: Error): void {
+    if (this.#lost !== null) return;
+    this.#lost = error;
+    this.#takesCalls = false;
+    clearInterval(this.#sweeping);
+    if (this.#sign !== null) clearTimeout(this.#sign);
+    for (const call of [...this.#calls.values()]) call.lose(error);
+  }
+}
+
+/** One call, as its handler steers it. */
+class Asked implements Dispatcher.DispatchController, Taker {
+  readonly out: Outflow;
+  readonly in: Inflow;
+  /** By when its head is owed. */
+  readonly dueAt: number;
+  isAnswered = false;
+  aborted = false;
+  reason: Error | null = null;
+  readonly #number: number;
+  readonly #handler: Dispatcher.DispatchHandler;
+  readonly #outbox: Outbox;
+  readonly #over: () => void;
+  #isOver = false;
+
+  constructor(
+    number: number,
+    handler: Dispatcher.DispatchHandler,
+    line: { readonly outbox: Outbox; readonly dueAt: number; readonly over: () => void },
+  ) {
+    this.#number = number;
+    this.#handler = handler;
+    this.#outbox = line.outbox;
+    this.#over = line.over;
+    this.dueAt = line.dueAt;
+    this.out = new Outflow(line.outbox, number);
+    this.in = new Inflow(line.outbox, number, this);
+  }
+
+  get paused(): boolean {
+    return this.in.isPaused;
+  }
+
+  abort(reason: Error): void {
+    if (this.#isOver) return;
+    this.aborted = true;
+    this.reason = reason;
+    this.#outbox.frame(kinds.reset, this.#number, null);
+    this.lose(reason);
+  }
+
+  pause(): void {
+    this.in.pause();
+  }
+
+  resume(): void {
+    if (!this.#isOver) this.in.resume();
+  }
+
+  answer(status: number, headers: Readonly<Record<string, string>>): void {
+    if (this.isAnswered) return;
+    this.isAnswered = true;
+    this.#handler.onResponseStart?.(this, status, headers);
+  }
+
+  take(part: Buffer): void {
+    if (!this.#isOver) this.#handler.onResponseData?.(this, part);
+  }
+
+  ended(): void {
+    if (!this.#close()) return;
+    this.#handler.onResponseEnd?.(this, {});
+  }
+
+  lose(error: Error): void {
+    if (this.#close()) this.#handler.onResponseError?.(this, error);
+  }
+
+  /** False: it was over before. */
+  #close(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.out.stop();
+    this.#over();
+    return true;
+  }
+}
+
+function parse(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined; // No head: the caller breaks the line off.
+  }
+}

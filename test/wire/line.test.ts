@@ -1,0 +1,248 @@
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { duplexPair, type Duplex } from 'node:stream';
+import { test } from 'node:test';
+import type { Dispatcher } from 'undici';
+import type { Call } from '../../src/node/call.ts';
+import { AnsweringLine } from '../../src/wire/answering.ts';
+import { AskingLine } from '../../src/wire/asking.ts';
+import { windowBytes } from '../../src/wire/flow.ts';
+import { frameBytesMax, FrameWriter, kinds } from '../../src/wire/frames.ts';
+import { until } from '../gateway/fake-cluster.ts';
+
+type Ends = {
+  readonly asking: AskingLine;
+  readonly answering: AnsweringLine;
+  readonly calls: Call[];
+  readonly sockets: readonly [Duplex, Duplex];
+  readonly closed: () => boolean;
+};
+
+/** Both ends of one line; `onCall` answers, else calls only gather. */
+function line(t: { after(end: () => void): void }, onCall: (call: Call) => void = () => {}): Ends {
+  const sockets = duplexPair();
+  const calls: Call[] = [];
+  let isClosed = false;
+  const asking = new AskingLine(sockets[0]);
+  const answering = new AnsweringLine(sockets[1], Buffer.alloc(0), {
+    onCall: (call) => {
+      calls.push(call);
+      onCall(call);
+    },
+    onStuck: () => {},
+    onClosed: () => (isClosed = true),
+  });
+  t.after(() => sockets.forEach((socket) => socket.destroy()));
+  return { asking, answering, calls, sockets, closed: () => isClosed };
+}
+
+/** One call as who asked hears of it. */
+class Heard implements Dispatcher.DispatchHandler {
+  controller: Dispatcher.DispatchController | null = null;
+  status = 0;
+  headers: unknown = null;
+  readonly parts: Buffer[] = [];
+  bytes = 0;
+  end: 'none' | 'whole' | 'lost' = 'none';
+  why = '';
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: unknown): void {
+    this.status = status;
+    this.headers = headers;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, part: Buffer): void {
+    this.parts.push(Buffer.from(part));
+    this.bytes += part.length;
+  }
+
+  onResponseEnd(): void {
+    this.end = 'whole';
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.end = 'lost';
+    this.why = error.message;
+  }
+
+  get text(): string {
+    return Buffer.concat(this.parts).toString('utf8');
+  }
+}
+
+function ask({ asking }: Ends, path: string, body: string | Buffer = ''): Heard {
+  const heard = new Heard();
+  asking.dispatch({ method: 'POST', path, headers: { 'x-asked': path }, body }, heard);
+  return heard;
+}
+
+const echo = (call: Call): void =>
+  void call.body(windowBytes * 8).then((body) => {
+    call.answer(200, { 'x-path': call.path });
+    call.write(body ?? Buffer.from('none'));
+    call.end();
+  });
+
+test('a call arrives with its method, path, headers and body, and its answer comes back whole', async (t) => {
+  const ends = line(t, echo);
+  const heard = ask(ends, '/one', 'what is asked');
+  await until(() => heard.end === 'whole', 'it is answered');
+  equal(heard.text, 'what is asked');
+  equal(heard.status, 200);
+  deepEqual(heard.headers, { 'x-path': '/one' });
+  const [{ method, headers }] = ends.calls as [Call];
+  deepEqual([method, headers], ['POST', { 'x-asked': '/one' }]);
+});
+
+test('calls share a line and keep their own bytes, in order, beyond any window', async (t) => {
+  const ends = line(t, echo);
+  const bodies = Array.from({ length: 20 }, (_, i) => Buffer.alloc(i * 37_777, `${i} `));
+  const heard = bodies.map((body, i) => ask(ends, `/${i}`, body));
+  await until(() => heard.every(({ end }) => end === 'whole'), 'all are answered', 30_000);
+  for (const [i, one] of heard.entries()) ok(Buffer.concat(one.parts).equals(bodies[i]!), `call ${i}`);
+});
+
+test('what is said in one turn of the event loop leaves in one write', async (t) => {
+  const ends = line(t);
+  const heard = Array.from({ length: 25 }, (_, i) => ask(ends, `/${i}`));
+  await until(() => ends.calls.length === 25, 'all have arrived');
+  let writes = 0;
+  const [, socket] = ends.sockets;
+  const write = socket.write.bind(socket) as (chunk: unknown) => boolean;
+  socket.write = ((chunk: unknown) => {
+    writes++;
+    return write(chunk);
+  }) as typeof socket.write;
+  for (const call of ends.calls) {
+    call.answer(200, {});
+    call.write(Buffer.from('a token'));
+  }
+  await until(() => heard.every(({ bytes }) => bytes > 0), 'all have heard');
+  equal(writes, 1);
+});
+
+test('who stands still holds back its own call and no other, and gets all of it later', async (t) => {
+  const ends = line(t, (call) => call.answer(200, {}));
+  const slow = ask(ends, '/slow');
+  const quick = ask(ends, '/quick');
+  await until(() => ends.calls.length === 2 && slow.status === 200, 'both have begun');
+  slow.controller?.pause();
+  const [toSlow, toQuick] = ends.calls as [Call, Call];
+  let drained = 0;
+  toSlow.onDrain(() => drained++);
+  const part = Buffer.alloc(frameBytesMax, 's');
+  let sent = 0;
+  for (let goesOn = true; goesOn; sent += part.length) goesOn = toSlow.write(part);
+  ok(sent <= windowBytes + part.length, `${sent} bytes for a window of ${windowBytes}`);
+  for (let i = 0; i < 100; i++) toQuick.write(Buffer.alloc(10_000, 'q'));
+  toQuick.end();
+  await until(() => quick.end === 'whole', 'the other one is whole');
+  deepEqual([quick.bytes, slow.bytes, drained], [1_000_000, 0, 0]);
+  slow.controller?.resume();
+  await until(() => drained > 0, 'there is room again');
+  toSlow.end();
+  await until(() => slow.end === 'whole', 'it is whole');
+  equal(slow.bytes, sent);
+});
+
+test('a call that is given up is closed at the other end, and the line stays', async (t) => {
+  const ends = line(t);
+  const heard = ask(ends, '/given-up');
+  await until(() => ends.calls.length === 1, 'it has arrived');
+  let isClosed = false;
+  ends.calls[0]!.onClose(() => (isClosed = true));
+  heard.controller?.abort(new Error('no longer wanted'));
+  await until(() => isClosed, 'it is closed');
+  equal(heard.end, 'lost');
+  ok(ends.asking.isOpen && !ends.closed());
+});
+
+test('an answer that is broken off is not taken for whole', async (t) => {
+  const ends = line(t, (call) => {
+    call.answer(200, {});
+    call.write(Buffer.from('half'));
+    call.destroy();
+  });
+  const heard = ask(ends, '/');
+  await until(() => heard.end !== 'none', 'it is over');
+  deepEqual([heard.end, heard.text], ['lost', 'half']);
+});
+
+test('a connection that breaks loses all of its calls at that moment', async (t) => {
+  const ends = line(t, (call) => call.answer(200, {}));
+  const heard = Array.from({ length: 10 }, (_, i) => ask(ends, `/${i}`));
+  await until(() => heard.every(({ status }) => status === 200), 'all have begun');
+  ends.sockets[1].destroy();
+  await until(() => heard.every(({ end }) => end === 'lost'), 'all are lost');
+  equal(ends.asking.isOpen, false);
+});
+
+test('a node that gives no sign of life loses the calls that it has not answered, and gets no more', async (t) => {
+  const ends = line(t, (call) => call.path === '/begun' && call.answer(200, {}));
+  const begun = ask(ends, '/begun');
+  await until(() => begun.status === 200, 'it has begun');
+  ends.sockets[1].pause();
+  const asked: Heard[] = [];
+  // As long as something was heard just now no sign is wanted.
+  await until(
+    () => {
+      if (ends.asking.isOpen) asked.push(ask(ends, '/asked'));
+      return asked[0]?.end === 'lost';
+    },
+    'it is lost',
+    30_000,
+  );
+  match(asked[0]!.why, /no sign of life/);
+  deepEqual([begun.end, ends.asking.isOpen], ['none', false]);
+  ends.sockets[1].resume();
+  ends.calls[0]!.end();
+  await until(() => begun.end === 'whole', 'what has begun is judged by its own rhythm');
+});
+
+test('a line that is left takes nothing new and closes when its calls are over', async (t) => {
+  const ends = line(t, (call) => call.answer(200, {}));
+  const heard = ask(ends, '/');
+  await until(() => heard.status === 200, 'it has begun');
+  ends.answering.leave();
+  await until(() => !ends.asking.isOpen, 'the other end knows');
+  equal(ends.closed(), false);
+  ends.calls[0]!.write(Buffer.from('the rest'));
+  ends.calls[0]!.end();
+  await until(() => heard.end === 'whole' && ends.closed(), 'it is closed');
+  equal(heard.text, 'the rest');
+});
+
+test('frames of a kind that is not known are passed over', async (t) => {
+  const ends = line(t, echo);
+  const writer = new FrameWriter();
+  writer.frame(200, 7, Buffer.from('of a later version'));
+  const later = writer.take();
+  ends.sockets[0].write(later);
+  ends.sockets[1].write(later);
+  const heard = ask(ends, '/', 'still understood');
+  await until(() => heard.end === 'whole', 'it is answered');
+  equal(heard.text, 'still understood');
+});
+
+test('who sends more than it was allowed, or no frames at all, is cut off', async (t) => {
+  const tooMuch = line(t);
+  const writer = new FrameWriter();
+  const head = Buffer.from(JSON.stringify({ method: 'POST', path: '/', headers: {} }));
+  writer.frame(kinds.open, 1, head);
+  // More than the whole window after what was given back on the way.
+  tooMuch.sockets[0].write(writer.take());
+  await until(() => tooMuch.calls.length === 1, 'it has arrived');
+  const heard = line(t, (call) => call.answer(200, {}));
+  const paused = ask(heard, '/');
+  await until(() => paused.status === 200, 'it has begun');
+  paused.controller?.pause();
+  for (let bytes = 0; bytes <= windowBytes; bytes += frameBytesMax)
+    writer.frame(kinds.data, 1, Buffer.alloc(frameBytesMax));
+  heard.sockets[1].write(writer.take());
+  await until(() => paused.end === 'lost', 'it is lost');
+  tooMuch.sockets[0].write(Buffer.from('GET / HTTP/1.1\r\nhost: x\r\n\r\n'));
+  await until(() => tooMuch.closed(), 'it is cut off');
+});
