@@ -107,6 +107,7 @@ export const facts = {
       labels: ['cause'],
     },
   },
+  'stream.unanswered': { level: 'info' },
   'stream.finished': {
     level: 'debug',
     counter: {

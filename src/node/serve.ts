@@ -152,22 +152,26 @@ export class NodeServing implements Serving {
   }
 
   #ours(): ServingMember {
+    const doubted = this.#isDoubted(this.self);
     return {
       member: this.self,
       self: true,
       zone: this.#parts.cluster.own().zone,
-      load: this.#isDoubted(this.self) ? null : this.localLoad(),
+      load: doubted ? null : this.localLoad(),
+      doubted,
       // What we sent ourselves is in our own count already.
       unreported: 0,
     };
   }
 
   #theirs({ id, load, record }: Known): ServingMember {
+    const doubted = this.#isDoubted(id);
     return {
       member: id,
       self: false,
       zone: record?.zone ?? '',
-      load: this.#isDoubted(id) ? null : load,
+      load: doubted ? null : load,
+      doubted,
       unreported: this.#sent.unreported(id, load?.at ?? null),
     };
   }

@@ -22,6 +22,8 @@ export type ServingMember = {
   readonly zone: string;
   /** null: nothing heard yet, which is not the same as idle. */
   readonly load: MemberLoad | null;
+  /** A stream from there fell silent a moment ago. */
+  readonly doubted: boolean;
   /** Requests that this entry node has begun there and that the reported load may not contain yet. */
   readonly unreported: number;
 };

@@ -28,7 +28,8 @@ const workSlackBlocks = 256;
 const heldRank = 2 ** 40;
 const hashesMax = 10_000;
 
-export type Ready = Omit<Candidate, 'near' | 'weight'> & { readonly zone: string };
+/** `doubted`: an answer from there fell silent a moment ago. */
+export type Ready = Omit<Candidate, 'near' | 'weight'> & { readonly zone: string; readonly doubted: boolean };
 
 export type Request = {
   readonly model: string;
@@ -54,7 +55,7 @@ export const init = (zone: string, rng: Rng): Router => ({
 
 export function place(router: Router, { model, standing, wish, prompt }: Request, now: Instant): Choice {
   const candidates = standing === null ? [] : candidatesOf(router, { model, ready: standing.ready }, now);
-  const sound = withoutOutliers(router.outliers, candidates, now);
+  const sound = withoutDoubted(withoutOutliers(router.outliers, candidates, now), standing?.ready ?? []);
   const home = prompt.length === 0 ? null : homeOf(router, prompt, candidates);
   const decide = (ready: readonly Candidate[]): Choice => {
     const among = standing === null ? null : { ready, starting: standing.starting };
@@ -70,6 +71,13 @@ export function place(router: Router, { model, standing, wish, prompt }: Request
     addWork(router.work, choice.member, prompt.length);
   }
   return choice;
+}
+
+/** When it is more than half of them, it is not they who are silent. */
+function withoutDoubted(candidates: readonly Candidate[], ready: readonly Ready[]): readonly Candidate[] {
+  const doubted = new Set(ready.filter((one) => one.doubted).map(({ member }) => member));
+  if (doubted.size === 0 || doubted.size * 2 > ready.length) return candidates;
+  return candidates.filter(({ member }) => !doubted.has(member));
 }
 
 /** How a request at this member ended. The result: for how long it is left out from now on, ms; null: no change. */

@@ -83,9 +83,17 @@ export type StreamFact =
       readonly way: Way;
       /** Carried over; 0: the request began again. */
       readonly tokens: number;
-      /** From the last word of the old engine to the first of the new one. */
+      /** From the last word of the old engine, or from the request where it said none, to the first of the new one. */
       readonly stallMs: number;
       readonly cause: LossCause;
+    }
+  /** A leg was left that had not said a word. `tokens`: what it was to go on from. */
+  | {
+      readonly fact: 'stream.unanswered';
+      readonly member: MemberId;
+      readonly cause: LossCause;
+      readonly waitedMs: number;
+      readonly tokens: number;
     }
   | ({ readonly fact: 'stream.finished'; readonly durationMs: number } & Account)
   | ({ readonly fact: 'stream.failed'; readonly cause: LossCause | 'no-place' } & Account)

@@ -18,7 +18,6 @@ import {
   answerDueOf,
   asParsed,
   asUntouched,
-  caughtUpOf,
   endingOf,
   heardOf,
   hearItem,
@@ -39,6 +38,7 @@ import {
 } from './carrier.ts';
 import type { Item } from './chunk.ts';
 import type { Effect, Event, StreamFact } from './events.ts';
+import { isInVain, noteFruit, weighLeg } from './fruit.ts';
 import type { LossCause } from './loss.ts';
 import type { Said } from './plain.ts';
 import type { LogRecord } from './record.ts';
@@ -48,10 +48,6 @@ import * as rhythm from './rhythm.ts';
 import { account, memberOf, type Phase, type State } from './state.ts';
 import { isAborted } from './whole.ts';
 
-/** Moves in a row that bring no new token: the third engine that a request breaks is the last. */
-const fruitlessMovesMax = 2;
-/** Engines that got further than those before them in what the client has, and were lost on the way: bad luck so often. */
-const catchingUpMax = 8;
 /** How long to look for a member that takes the generation, and how often to ask, ms: an engine restarts in less. */
 const seekMs = 20_000;
 const seekAgainMs = 250;
@@ -121,7 +117,7 @@ function open(state: State, now: Instant): Step {
   // What is rendered comes at once, like the head of a stream.
   const streamed = request.streamed || request.path === renderPath;
   const judgeAt = after(now, streamed ? rhythm.headMs : rhythm.wholeAnswerMs);
-  state.phase = { phase: 'reaching', member: null, streamed, answered: false, judgeAt };
+  state.phase = { phase: 'reaching', member: null, streamed, answered: false, since: now, judgeAt };
   const { leg, avoid, losses } = state;
   return [state, [{ type: 'open', leg, request, avoid, urgent: losses > 0 }]];
 }
@@ -138,8 +134,7 @@ function onUnplaced(state: State, { why }: Extract<Event, { type: 'unplaced' }>,
 }
 
 function onUnreached(state: State, now: Instant): Step {
-  const member = memberOf(state);
-  if (member !== null) state.avoid = [...state.avoid, member];
+  shun(state);
   return now - state.soughtSince >= seekMs ? fail(state, 'unreached') : open(state, now);
 }
 
@@ -220,51 +215,33 @@ function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer
 }
 
 function onLost(state: State, cause: LossCause, now: Instant): Step {
-  if (safeOf(state.carrier) > state.carried) {
-    bearFruit(state);
-    state.avoid = [];
-  } else if (cameFurther(state)) state.fruitlessMoves = 0;
-  else if (state.losses > 0) state.fruitlessMoves += 1;
-  const member = memberOf(state);
-  if (member !== null) state.avoid = [...state.avoid, member];
-  const isLast = state.fruitlessMoves >= fruitlessMovesMax || cause === 'mismatch';
-  if (isLast || !isMovable(state.carrier)) return fail(state, cause);
+  weighLeg(state);
+  shun(state);
+  if (isInVain(state) || cause === 'mismatch' || !isMovable(state.carrier)) return fail(state, cause);
   return moveOn(state, cause, now);
-}
-
-function bearFruit(state: State): void {
-  state.fruitlessMoves = 0;
-  state.caughtUp = { to: 0, legs: 0 };
-}
-
-/** Lost before it could say anything new, but alive until then. Who has caught up had its chance of a new token. */
-function cameFurther(state: State): boolean {
-  const to = caughtUpOf(state.carrier);
-  const { caughtUp } = state;
-  if (to === null || to <= caughtUp.to || caughtUp.legs >= catchingUpMax) return false;
-  state.caughtUp = { to, legs: caughtUp.legs + 1 };
-  return true;
 }
 
 /** Drops the leg and opens the next one. */
 function moveOn(state: State, cause: LossCause, now: Instant): Step {
   const { phase } = state;
   const member = memberOf(state);
-  const cut = abort(state);
+  const left: readonly Effect[] = [abort(state), ...unanswered(state, cause, now)];
   letGo(state.carrier);
   state.losses += 1;
-  // If it was not the engine's death, it was the rhythm: the next one is given longer.
-  if (cause === 'silence' && phase.phase === 'flowing')
-    state.gapMs = rhythm.nextGapMs(state.gapMs, now - phase.heardAt);
+  if (cause === 'silence' && phase.phase === 'flowing') {
+    state.gapMs = rhythm.gapMsAfterSilence(state.gapMs, now - phase.heardAt, state.silences);
+    state.silences += 1;
+  }
   if (state.broken === null) {
-    const since = phase.phase === 'flowing' ? phase.heardAt : now;
+    const since =
+      phase.phase === 'flowing' ? phase.heardAt : phase.phase === 'reaching' ? state.begunAt : now;
     state.broken = member && { from: member, cause, since, tokens: tokensSafe(state.carrier) };
     state.soughtSince = now;
   }
   // Who has spoken was found.
   if (phase.phase === 'flowing') state.soughtSince = now;
   const [opened, effects] = open(state, now);
-  return [opened, [cut, ...effects]];
+  return [opened, [...left, ...effects]];
 }
 
 /**
@@ -279,14 +256,30 @@ function onMove(
   if (memberOf(state) !== member) return [state, []];
   if (cause === 'dead') return onLost(state, cause, now);
   if (!isMovable(state.carrier)) return [state, []];
-  if (cause === 'suspect' || cause === 'silence')
-    return isUnbegun(state, cause) && elsewhere ? moveOn(state, cause, now) : [state, []];
+  if (cause === 'suspect' || cause === 'silence') {
+    if (!isUnbegun(state, cause) || !elsewhere) return [state, []];
+    shun(state);
+    return moveOn(state, cause, now);
+  }
   if (!elsewhere) {
     state.ordered = { member, cause, againAt: after(now, seekAgainMs) };
     return [state, []];
   }
-  if (safeOf(state.carrier) > state.carried) bearFruit(state);
+  noteFruit(state);
   return moveOn(state, cause, now);
+}
+
+/** Not this member again before a new token has come, unless there is nobody else. */
+function shun(state: State): void {
+  const member = memberOf(state);
+  if (member !== null) state.avoid = [...state.avoid, member];
+}
+
+/** Who was asked for nothing. */
+function unanswered({ phase, carrier }: State, cause: LossCause, now: Instant): readonly Effect[] {
+  if (phase.phase !== 'reaching' || phase.member === null) return [];
+  const [member, waitedMs] = [phase.member, Math.round(now - phase.since)];
+  return [fact({ fact: 'stream.unanswered', member, cause, waitedMs, tokens: tokensSafe(carrier) })];
 }
 
 /**

@@ -37,6 +37,14 @@ const graceMs = 1_000;
 export const nextGapMs = (gapMs: number, latestMs: number): number =>
   latestMs >= gapMs ? latestMs : gapMs + (latestMs - gapMs) * forgetShare;
 
+/**
+ * The gap that is remembered of a silence for which an engine was left. It was the engine most often, and then the next
+ * one is not to be waited for any longer; it may have been the stream, and then the next one gets twice the time. A
+ * stream to which that happens again is slow, and its silences are gaps like others.
+ */
+export const gapMsAfterSilence = (gapMs: number, silentMs: number, before: number): number =>
+  Math.max(gapMs, before === 0 ? (silentMs * 2) / gapFactor : silentMs);
+
 export const patienceMs = (gapMs: number): number =>
   Math.min(silenceMsMax, Math.max(silenceMsMin, gapMs * gapFactor));
 

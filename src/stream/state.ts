@@ -16,6 +16,7 @@ export type Phase =
       /** false: it has no word for us before the answer is complete. */
       readonly streamed: boolean;
       readonly answered: boolean;
+      readonly since: Instant;
       readonly judgeAt: Instant;
     }
   | {
@@ -46,6 +47,8 @@ export type State = {
    * in turn.
    */
   gapMs: number;
+  /** Legs that were left for their silence. */
+  silences: number;
   /** The newest leg; 0 before the first. */
   leg: number;
   /** Tokens that were safe when it began. */
@@ -74,6 +77,7 @@ export const init = (request: GenerationRequest, now: Instant): State => ({
   carrier: carry(request),
   phase: { phase: 'seeking', until: never },
   gapMs: gapMsUnseen,
+  silences: 0,
   leg: 0,
   carried: 0,
   avoid: [],

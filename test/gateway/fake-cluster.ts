@@ -236,6 +236,7 @@ export class FakeCluster implements AsyncDisposable {
       self: id === node.id,
       zone: 'a',
       load: node.heard.get(id) ?? null,
+      doubted: node.doubted.includes(id),
       unreported: node.sent.get(id) ?? 0,
     });
     const models = (): readonly ServedModel[] => {

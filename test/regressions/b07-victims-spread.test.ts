@@ -74,7 +74,7 @@ test('a member that has said nothing of its load is not the first choice', () =>
   const candidate = (name: string, running: number | null) => ({
     member: name as MemberId,
     load: running === null ? null : { running, waiting: 0 },
-    ...{ unreported: 0, zone: 'a' },
+    ...{ unreported: 0, doubted: false, zone: 'a' },
   });
   const ready = [candidate('silent', null), candidate('busy', 30), candidate('idle', 2)];
   const router = routing.init('a', { seed: 1 });

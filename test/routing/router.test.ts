@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Blocks } from '../../src/routing/blocks.ts';
 import * as routing from '../../src/routing/router.ts';
@@ -15,7 +15,7 @@ const idle = (name: string, running = 0): Ready => ({
   member: memberId(name),
   zone: 'z',
   load: { running, waiting: 0 },
-  unreported: 0,
+  ...{ unreported: 0, doubted: false },
 });
 
 type Ask = {
@@ -133,6 +133,25 @@ test('[R11] an answer that has to go on elsewhere goes where its prompt would go
   const seven = eight.filter((name) => name !== home);
   const next = place(first, eight, prompt, { avoid: [home] });
   equal(place(second, seven, prompt), next);
+});
+
+test('[R15] where an answer fell silent a moment ago nobody is sent, not even for a prefix, unless all are silent', () => {
+  const prompt = conversation(3, 2);
+  const placeAt = (router: Router, doubted: readonly string[], names = eight): string => {
+    const ready = names.map((name) => ({ ...idle(name), doubted: doubted.includes(name) }));
+    const request = {
+      model: 'm',
+      standing: { ready, starting: 0 },
+      wish: { avoid: [], urgent: false },
+      prompt,
+    };
+    const choice = routing.place(router, request, instant(0));
+    return choice.type === 'chosen' ? choice.member : choice.why;
+  };
+  const home = placeAt(routerOf(), []);
+  notEqual(placeAt(routerOf(), [home]), home);
+  equal(placeAt(routerOf(), eight), home);
+  equal(placeAt(routerOf(), [home], [home]), home);
 });
 
 /** Requests of entry nodes that hear of no other's, between two reports of load, with one newcomer that is idle. */

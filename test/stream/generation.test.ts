@@ -178,6 +178,35 @@ test('[S9] a stream that is slow everywhere is moved for it once, not from engin
   equal(moves, 1);
 });
 
+test('[S9] what was left for its silence gets twice the time of the next engine, not eight times', () => {
+  const led = flowing();
+  for (let i = 1; i <= 20; i++) led.item(100 + i * 30, 1, chunk(answer[1]!, ' two'));
+  for (; led.leg() === 1;) led.at(led.deadline(), { type: 'tick' });
+  equal(led.now(), 1_500);
+  led.at(1_500, { type: 'placed', leg: 2, member: memberOfLeg(2) });
+  led.at(1_505, { type: 'answered', leg: 2 });
+  led.item(1_510, 2, chunk(answer[2]!, ' three'));
+  led.item(1_540, 2, chunk(answer[3]!, ' four'));
+  for (; led.leg() === 2;) led.at(led.deadline(), { type: 'tick' });
+  ok(led.now() > 1_540 + 1_200 && led.now() < 1_540 + 1_600, `left at ${led.now()}`);
+  // Twice is no accident.
+  led.at(3_100, { type: 'placed', leg: 3, member: memberOfLeg(3) });
+  led.item(3_110, 3, chunk(answer[4]!, ' five'));
+  deepEqual(led.at(3_110 + 8_000, { type: 'tick' }), []);
+});
+
+test('[S9] a stall is as long as the client hears nothing, from its request on', () => {
+  const led = lead(chat());
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberOfLeg(1) });
+  led.at(700, { type: 'move', member: memberOfLeg(1), cause: 'suspect', elsewhere: true });
+  led.at(700, { type: 'placed', leg: 2, member: memberOfLeg(2) });
+  led.at(705, { type: 'answered', leg: 2 });
+  const told = led.item(730, 2, chunk(answer[0]!, 'One'));
+  const fact = told.flatMap((effect) => (effect.type === 'fact' ? [effect.fact] : []))[0];
+  deepEqual(fact?.fact === 'stream.moved' && fact.stallMs, 730);
+});
+
 test('[S11] a member in doubt loses what it has not begun to answer, and nothing else', () => {
   const doubt = { type: 'move', member: memberOfLeg(1), cause: 'suspect' } as const;
   const streamed = lead(chat());
@@ -185,7 +214,14 @@ test('[S11] a member in doubt loses what it has not begun to answer, and nothing
   streamed.at(0, { type: 'placed', leg: 1, member: memberOfLeg(1) });
   streamed.at(5, { type: 'answered', leg: 1 });
   deepEqual(streamed.at(10, { ...doubt, elsewhere: false }), []);
-  deepEqual(types(streamed.at(10, { ...doubt, elsewhere: true })), ['abort', 'open']);
+  const moved = streamed.at(10, { ...doubt, elsewhere: true });
+  deepEqual(types(moved), ['abort', 'fact', 'open']);
+  const [, fact, open] = moved;
+  deepEqual(open?.type === 'open' && open.avoid, [memberOfLeg(1)], 'and is not asked again');
+  const [member, waitedMs] = [memberOfLeg(1), 10];
+  deepEqual(fact?.type === 'fact' && fact.fact, {
+    ...{ fact: 'stream.unanswered', member, cause: 'suspect', waitedMs, tokens: 0 },
+  });
   deepEqual(flowing().at(200, { ...doubt, elsewhere: true }), []);
 
   const silence = { ...doubt, cause: 'silence', elsewhere: true } as const;
@@ -197,7 +233,7 @@ test('[S11] a member in doubt loses what it has not begun to answer, and nothing
   }
   queued.at(5, { type: 'answered', leg: 1 });
   deepEqual(queued.at(10, silence), []);
-  deepEqual(types(unheard.at(10, silence)), ['abort', 'open']);
+  deepEqual(types(unheard.at(10, silence)), ['abort', 'fact', 'open']);
 
   const piece = lead(whole({ stream: false }));
   piece.at(0, { type: 'begin' });
@@ -239,7 +275,7 @@ test('[S10] two moves in a row without a new token end in an honest error', () =
   equal(said.text, 'One two');
   ok(said.error?.message.includes('could not be continued'));
   deepEqual([said.done, told.closed], [true, true]);
-  deepEqual(named(told.facts), ['stream.failed']);
+  deepEqual(named(told.facts), ['stream.unanswered', 'stream.failed']);
 });
 
 test('[S10] a new token between them makes the count begin again', () => {
@@ -319,7 +355,7 @@ test('[S11] being ordered about any number of times does not fail a generation',
   for (let leg = 1; leg < 6; leg++) {
     const member = leg === 1 ? memberId('a') : memberOfLeg(leg);
     const effects = led.at(200, { type: 'move', member, cause: 'drain', elsewhere: true });
-    deepEqual(types(effects), ['abort', 'open']);
+    deepEqual(types(effects), leg === 1 ? ['abort', 'open'] : ['abort', 'fact', 'open']);
     led.at(200, { type: 'placed', leg: leg + 1, member: memberOfLeg(leg + 1) });
   }
 });

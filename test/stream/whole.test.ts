@@ -33,7 +33,7 @@ test('[S12] it stays where it is when its member drains, unless nothing was deli
   const led = lead(whole());
   led.at(0, { type: 'begin' });
   led.at(0, { type: 'placed', leg: 1, member: memberId('a') });
-  deepEqual(types(led.at(200, order)), ['abort', 'open']);
+  deepEqual(types(led.at(200, order)), ['abort', 'fact', 'open']);
 });
 
 test('[S12] an answer in one piece that a stopping engine cut short is asked for again', () => {
@@ -41,7 +41,7 @@ test('[S12] an answer in one piece that a stopping engine cut short is asked for
   led.at(0, { type: 'begin' });
   led.at(0, { type: 'placed', leg: 1, member: memberId('a') });
   const cut = '{"choices":[{"index":0,"text":"One","finish_reason":"abort"}]}';
-  deepEqual(types(led.at(50, { type: 'answer', leg: 1, status: 200, body: cut })), ['abort', 'open']);
+  deepEqual(types(led.at(50, { type: 'answer', leg: 1, status: 200, body: cut })), ['abort', 'fact', 'open']);
   led.at(60, { type: 'placed', leg: 2, member: memberId('b') });
   const full = '{"choices":[{"index":0,"text":"to \\"abort\\"","finish_reason":"stop"}]}';
   const effects = led.at(90, { type: 'answer', leg: 2, status: 200, body: full });

@@ -85,14 +85,11 @@ export function reportOf({ fault, suite, times, told, facts, leaves }: Findings)
   };
 }
 
-/** Requests that were begun in vain on a silent member more than once. */
+/** How often a request that nobody had begun to answer waited in vain for a member for which it had waited before. */
 export function waitedTwice({ facts }: Findings): number {
-  const waits = facts.filter(
-    ({ fact, tokens, cause, way }) =>
-      fact === 'stream.moved' && tokens === 0 && cause === 'silence' && way !== 'replay',
-  );
-  const requests = waits.map(({ request }) => request);
-  return requests.length - new Set(requests).size;
+  const waits = facts.filter(({ fact, tokens }) => fact === 'stream.unanswered' && tokens === 0);
+  const places = waits.map(({ request, member }) => `${request} ${member}`);
+  return places.length - new Set(places).size;
 }
 
 function stallOf(streams: readonly Stream[]): Stall | null {

@@ -31,10 +31,14 @@ export type Site = {
   close(): Promise<void>;
 };
 
+const heardOf = ['stream.moved', 'stream.unanswered', 'stream.failed', 'stream.entryLost'] as const;
+
 export type StreamFact = {
-  readonly fact: 'stream.moved' | 'stream.failed' | 'stream.entryLost';
+  readonly fact: (typeof heardOf)[number];
   readonly request: string;
   readonly cause?: string;
+  /** That said nothing. */
+  readonly member?: string;
   /** How it went on. */
   readonly way?: string;
   /** Carried over; 0: the request began again. */
@@ -118,8 +122,7 @@ function hearing(factsFile: string | null) {
   const facts: StreamFact[] = [];
   const hear = (said: DevFact): void => {
     if (factsFile !== null) appendFileSync(factsFile, `${JSON.stringify(said)}\n`);
-    if (said.fact === 'stream.moved' || said.fact === 'stream.failed' || said.fact === 'stream.entryLost')
-      facts.push(said as unknown as StreamFact);
+    if (heardOf.some((fact) => fact === said.fact)) facts.push(said as unknown as StreamFact);
   };
   return { facts, hear };
 }

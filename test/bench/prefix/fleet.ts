@@ -90,7 +90,7 @@ function report(nodes: readonly Node[], now: number): void {
 function placed(nodes: readonly Node[], entry: Node, { atMs, blocks: prompt }: TracedRequest): Node {
   const ready = nodes.map(({ id, zone, reported, unreported }) => ({
     ...{ member: id, zone, load: { running: reported, waiting: 0 } },
-    unreported: unreported.get(entry.id) ?? 0,
+    ...{ unreported: unreported.get(entry.id) ?? 0, doubted: false },
   }));
   const request = { model, standing: { ready, starting: 0 }, wish: { avoid: [], urgent: false }, prompt };
   const choice: Choice = routing.place(entry.router, request, instant(atMs));

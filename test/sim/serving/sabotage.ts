@@ -66,7 +66,7 @@ function everybody({ cluster }: Node, ready: readonly ServingMember[]): readonly
   return [
     ...ready,
     ...others.map(({ id, zone }) => ({
-      ...{ member: id, self: false, zone, load: { running: 0, waiting: 0 }, unreported: 0 },
+      ...{ member: id, self: false, zone, load: { running: 0, waiting: 0 }, unreported: 0, doubted: false },
     })),
   ];
 }
