@@ -64,6 +64,10 @@ test('a run in which everything holds breaks no bound, and each harm breaks one'
   ok(brokenIn({ ...findings, times: 2 }).length > 0, 'too few streams');
   ok(brokenIn({ ...findings, facts: [] }).length > 0, 'nobody was hit');
   ok(brokenIn({ ...findings, fault: 'notice' }).length > 0, 'nobody left in time');
+  const wait = { fact: 'stream.unanswered', request: '1', tokens: 0, member: 'i-2' } as const;
+  deepEqual(brokenIn({ ...findings, facts: [...findings.facts, wait, { ...wait, member: 'i-3' }] }), []);
+  const twice = brokenIn({ ...findings, facts: [...findings.facts, wait, wait] });
+  deepEqual(twice, ['no request waits for a silent node twice']);
 });
 
 test('what its head has not called exact may break in the mixed suite only, and is counted', () => {
