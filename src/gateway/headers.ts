@@ -70,7 +70,7 @@ const idempotencyKey = /^[\x20-\x7e]{1,255}$/;
 /** Who asks, and for what: only hashes of either are kept. */
 export function aboutOf(request: IncomingMessage, raw: string, body: { readonly stream?: unknown }) {
   const { headers, method = '', url = '' } = request;
-  const owner = digest(headers.authorization ?? '');
+  const owner = digest(shownBy(headers));
   const claim = { owner, digest: digest(`${method} ${url}\n${raw}`) };
   const key = headers['idempotency-key'];
   const once = typeof key === 'string' && idempotencyKey.test(key) && body.stream !== true;
@@ -83,6 +83,11 @@ export function aboutOf(request: IncomingMessage, raw: string, body: { readonly 
     isLost: lastEventId !== undefined && place === null,
     resumes: headers[clientHeader] === '1',
   } satisfies Partial<About> & { readonly isLost: boolean };
+}
+
+/** What a client proves itself by, in either header that a key may come in: two keys are never one owner. */
+function shownBy({ authorization = '', 'x-api-key': key }: IncomingHttpHeaders): string {
+  return key === undefined ? authorization : `${authorization}\n${String(key)}`;
 }
 
 /** Of base64url: 132 bits. */

@@ -138,6 +138,24 @@ test('another key gets 404, another request 409, what nobody has 410', bounded, 
   equal(await statusOf({ 'last-event-id': '12' }), 410);
 });
 
+test(
+  'a key in the other header that keys come in is another owner too, and its requests are its own',
+  bounded,
+  async () => {
+    const first = read(await ask(cluster.get(0), { 'x-api-key': 'one' }));
+    await first.done;
+    const from = { 'last-event-id': first.events[4]!.id! };
+    equal((await ask(cluster.get(1), { ...from, 'x-api-key': 'two' })).status, 404);
+    equal((await ask(cluster.get(1), from)).status, 404);
+    equal((await ask(cluster.get(1), { ...from, 'x-api-key': 'one' })).status, 200);
+    const asked = (): number => cluster.nodes.reduce((sum, { engine }) => sum + engine.asked.length, 0);
+    const before = asked();
+    for (const key of ['one', 'two', 'one'])
+      await (await ask(cluster.get(2), { 'idempotency-key': 'k', 'x-api-key': key }, whole)).text();
+    equal(asked() - before, 2);
+  },
+);
+
 test('a client that has other tokens than those that are made again hears of it', bounded, async () => {
   const { had } = await cutAfter(9);
   const [stream, tokens] = had.at(-1)!.id!.split('.');
