@@ -8,7 +8,7 @@
  * Of every stream the first event and the end wait for a copy, so that no client knows of a stream, or of its end, that
  * nobody else knows. The wait is short: after it things go out uncopied, as they do in a cluster of one.
  */
-import { after } from '../std/time.ts';
+import { after, type Instant } from '../std/time.ts';
 import { eventId, isSame, type Mark } from '../stream/mark.ts';
 import { recordBytes, type LogRecord } from '../stream/record.ts';
 import type { LogEars, StreamLog } from './journals.ts';
@@ -30,7 +30,8 @@ type GateOptions = {
   readonly from: Mark | null;
 };
 
-type Owed = { readonly bytes: number; readonly go: () => void };
+/** `until`: it goes out by then, copied or not. */
+type Owed = { readonly bytes: number; readonly until: Instant; readonly go: () => void };
 
 export class Gate implements LogEars {
   readonly #options: GateOptions;
@@ -147,10 +148,16 @@ export class Gate implements LogEars {
   #enqueue(waits: boolean, go: () => void): void {
     const bytes = waits ? this.#written : -1;
     if (this.#owed.length === 0 && this.#hasCopy(bytes)) return go();
-    this.#owed.push({ bytes, go });
-    if (this.#owed.length > 1) return;
-    const { clock } = this.#options;
-    this.#disarm = clock.wakeAt(after(clock.now(), copyMs), () => this.open());
+    this.#owed.push({ bytes, until: after(this.#options.clock.now(), copyMs), go });
+    if (this.#owed.length === 1) this.#arm();
+  }
+
+  /** For the first that waits: each waits for itself, and those behind it not a moment less. */
+  #arm(): void {
+    this.#disarm();
+    const [first] = this.#owed;
+    this.#disarm =
+      first === undefined ? () => {} : this.#options.clock.wakeAt(first.until, () => this.#release());
   }
 
   #hasCopy(bytes: number): boolean {
@@ -159,12 +166,14 @@ export class Gate implements LogEars {
   }
 
   #release(): void {
+    const waiting = this.#owed.length;
+    const now = this.#options.clock.now();
     let owed = this.#owed[0];
-    while (owed !== undefined && this.#hasCopy(owed.bytes)) {
+    while (owed !== undefined && (owed.until <= now || this.#hasCopy(owed.bytes))) {
       this.#owed.shift();
       owed.go();
       owed = this.#owed[0];
     }
-    if (owed === undefined) this.#disarm();
+    if (this.#owed.length < waiting) this.#arm();
   }
 }

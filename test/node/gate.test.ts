@@ -1,0 +1,109 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import { test } from 'node:test';
+import { Gate } from '../../src/node/gate.ts';
+import type { StreamLog } from '../../src/node/journals.ts';
+import { memberId } from '../../src/std/member-id.ts';
+import type { Mark } from '../../src/stream/mark.ts';
+import { VirtualClock } from './world.ts';
+
+/** One record of ten bytes for each token, and a holder that has what the test says it has. */
+function rig(options: { readonly commits: boolean; readonly from?: Mark }) {
+  const clock = new VirtualClock();
+  const gate = new Gate({ stream: 's', clock, from: null, ...options });
+  const holders = [memberId('b')];
+  const out: string[] = [];
+  let written = 0;
+  const log: StreamLog = {
+    id: 's',
+    append: (bytes) => (written += bytes.length),
+    holders: () => holders,
+    end: () => {},
+  };
+  gate.attach(log, 0);
+  return {
+    ...{ clock, gate, out, holders },
+    say: (data: string, tokens: number): void => {
+      gate.append(new Uint8Array(10), false);
+      gate.say({ data, mark: { tokens, hash: tokens } }, (event) => out.push(event.data));
+    },
+  };
+}
+
+test('what cannot be made again waits for its copy, however much waits before it', async () => {
+  const { clock, gate, out, say } = rig({ commits: true });
+  say('a', 1);
+  await clock.run(200);
+  say('b', 2);
+  gate.copied(10, 1);
+  deepEqual(out, ['a']);
+  // Once what came first would have been let go uncopied.
+  await clock.run(100);
+  say('c', 3);
+  deepEqual(out, ['a']);
+  gate.copied(20, 1);
+  deepEqual(out, ['a', 'b']);
+  await clock.run(200);
+  deepEqual(out, ['a', 'b']);
+  gate.copied(30, 1);
+  deepEqual(out, ['a', 'b', 'c']);
+});
+
+test('nothing waits for a copy longer than a quarter of a second', async () => {
+  const { clock, out, say } = rig({ commits: true });
+  say('a', 1);
+  await clock.run(100);
+  say('b', 2);
+  await clock.run(149);
+  deepEqual(out, []);
+  await clock.run(1);
+  deepEqual(out, ['a']);
+  await clock.run(100);
+  deepEqual(out, ['a', 'b']);
+});
+
+test('where nobody can have a copy nothing waits', () => {
+  const { out, holders, say } = rig({ commits: true });
+  holders.length = 0;
+  say('a', 1);
+  deepEqual(out, ['a']);
+});
+
+test('of what can be made again only the beginning and the end wait', () => {
+  const { gate, out, say } = rig({ commits: false });
+  say('a', 1);
+  say('b', 2);
+  deepEqual(out, []);
+  gate.copied(10, 1);
+  deepEqual(out, ['a', 'b']);
+  say('c', 3);
+  deepEqual(out, ['a', 'b', 'c']);
+  gate.finish(() => out.push('end'));
+  equal(out.length, 3);
+  gate.copied(30, 1);
+  deepEqual(out, ['a', 'b', 'c', 'end']);
+});
+
+test('a client that goes on is told nothing twice, and hears of it where the answer is another', () => {
+  const { gate, out, say } = rig({ commits: false, from: { tokens: 2, hash: 2 } });
+  for (const [at, data] of ['a', 'b', 'c'].entries()) say(data, at + 1);
+  gate.copied(30, 1);
+  deepEqual(out, ['c']);
+  const other = rig({ commits: false, from: { tokens: 2, hash: 7 } });
+  let diverged = 0;
+  other.gate.onDiverged = () => (diverged += 1);
+  for (const [at, data] of ['a', 'b', 'c'].entries()) other.say(data, at + 1);
+  equal(diverged, 1);
+});
+
+test('who is fenced off says what still waits, and who has no client any more says nothing', async () => {
+  const { clock, gate, out, say } = rig({ commits: true });
+  say('a', 1);
+  gate.fenced();
+  deepEqual(out, ['a']);
+  const left = rig({ commits: true });
+  left.say('a', 1);
+  left.gate.shut();
+  await clock.run(1_000);
+  await left.clock.run(1_000);
+  deepEqual(left.out, []);
+});
