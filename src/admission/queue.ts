@@ -51,9 +51,11 @@ export function expire<W extends Waiting>(queue: Queue<W>, now: Instant): readon
   return late;
 }
 
-export function withdraw<W extends Waiting>(queue: Queue<W>, entry: W): void {
+/** False: it did not wait any more. */
+export function withdraw<W extends Waiting>(queue: Queue<W>, entry: W): boolean {
   const at = queue.waiting.indexOf(entry);
   if (at !== -1) queue.waiting.splice(at, 1);
+  return at !== -1;
 }
 
 /** Equals keep the order in which they came. */

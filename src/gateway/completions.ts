@@ -51,7 +51,10 @@ export function openCompletions(options: {
     const ended =
       theirs.place === null
         ? options.entrance.enter(
-            { key, ...named, headers: request.headers, characters: raw.length },
+            {
+              ...{ key, ...named, headers: request.headers, generates: true },
+              ...{ bytes: bytes.length, characters: raw.length },
+            },
             { go: begin, refuse: (refusal) => reply(response, refusal) },
           )
         : begin(() => {});

@@ -38,7 +38,11 @@ type Asked = {
   readonly body: Json;
   readonly headers: IncomingHttpHeaders;
   /** Of the body as it came. */
+  readonly bytes: number;
+  /** What of it may be prompt, characters: all of a JSON body, and nothing of a file. */
   readonly characters: number;
+  /** A model computes for it word by word. */
+  readonly generates: boolean;
 };
 
 type Turn = {
@@ -55,19 +59,25 @@ export function openEntrance(ports: {
   const room = openWaitingRoom(ports);
   const expected = new Map<string, number>();
 
-  /** What to call with the tokens of an answer, once. */
-  const charge =
-    (key: ApiKey, estimate: number) =>
-    (answer: number): void => {
+  /** What to call with the tokens of an answer; it counts once. */
+  const charge = (key: ApiKey, estimate: number): ((answer: number) => void) => {
+    let isOpen = true;
+    return (answer) => {
+      if (!isOpen) return;
+      isOpen = false;
       accounts.settle(key, answer - estimate);
+      // That there was none says nothing of the next one.
+      if (answer === 0) return;
       if (expected.size >= keysMax && !expected.has(key.name)) expected.clear();
       const mean = expected.get(key.name) ?? answerTokens;
       expected.set(key.name, mean + alpha * (answer - mean));
     };
+  };
 
-  function admit(key: ApiKey, { body, characters }: Asked): Admitted | Reply {
+  function admit(key: ApiKey, { body, characters, generates }: Asked): Admitted | Reply {
     const prompt = Math.ceil(characters / charactersPerToken);
-    const answer = Math.ceil(Math.min(maxTokensOf(body), expected.get(key.name) ?? answerTokens));
+    const usual = generates ? (expected.get(key.name) ?? answerTokens) : 0;
+    const answer = Math.ceil(Math.min(maxTokensOf(body), usual));
     const verdict = accounts.admit(key, prompt + answer);
     if (verdict.type === 'admitted')
       return { spent: charge(key, answer), refund: () => accounts.settle(key, -prompt - answer) };
@@ -76,7 +86,7 @@ export function openEntrance(ports: {
   }
 
   function enter(asked: Asked, { go, refuse }: Turn): () => void {
-    const { key, model, body, headers } = asked;
+    const { key, model, body, headers, bytes } = asked;
     const admitted = key === null ? unmetered : admit(key, asked);
     if ('status' in admitted) {
       refuse(admitted);
@@ -85,7 +95,7 @@ export function openEntrance(ports: {
     if (room.isFree(model)) return go(admitted.spent);
     let end: (() => void) | null = null;
     const leave = room.wait(model, {
-      ...{ key: key?.name ?? nobody, priority: priorityOf(body, headers) },
+      ...{ key: key?.name ?? nobody, priority: priorityOf(body, headers), bytes },
       begin: () => (end = go(admitted.spent)),
       refuse: (reply) => {
         admitted.refund();
@@ -93,7 +103,10 @@ export function openEntrance(ports: {
         refuse(reply);
       },
     });
-    return () => (end ?? leave)();
+    return () => {
+      if (end !== null) return end();
+      if (leave()) admitted.refund();
+    };
   }
 
   return { enter, close: room.close };

@@ -12,6 +12,7 @@ import { brokenOff, notPlaced } from '../stream/refusal.ts';
 import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
 import { openAiError, reply, retryAfter } from './reply.ts';
+import { answerTokensIn, tailOf } from './usage.ts';
 import type { Way } from './way.ts';
 
 /** Members that may fail one request: what a third engine cannot do either is the request's fault. */
@@ -33,6 +34,8 @@ type Asked = {
   readonly bytes: Buffer;
   readonly headers: Readonly<Record<string, string>>;
   readonly prompt: Blocks;
+  /** Told the tokens of the answer, where it says them. */
+  readonly spent: (tokens: number) => void;
 };
 
 type Ports = {
@@ -59,6 +62,8 @@ export class Passing {
   #lostAt: Instant | null = null;
   /** The last refusal in an engine's own words. */
   #refused: Answer | null = null;
+  /** Of a stream. */
+  #tail: Buffer = Buffer.alloc(0);
   #over = false;
   #disarm = (): void => {};
 
@@ -120,12 +125,14 @@ export class Passing {
         ...{ 'content-type': type, [servedByHeader]: by },
         ...{ 'cache-control': 'no-cache', 'x-accel-buffering': 'no' },
       });
+    this.#tail = tailOf(this.#tail, part);
     return this.#response.write(part);
   }
 
   streamed(attempt: Attempt): void {
     attempt.end();
     this.#judge(attempt, false);
+    this.#charge(this.#tail);
     this.#response.end();
   }
 
@@ -138,6 +145,11 @@ export class Passing {
     if (failed) this.#judge(attempt, true);
     if (blame) this.#ports.serving.suspect(attempt.member, why);
     this.#lost(attempt);
+  }
+
+  #charge(tail: Buffer): void {
+    const tokens = answerTokensIn(tail);
+    if (tokens !== null) this.#asked.spent(tokens);
   }
 
   #judge({ member, begunAt }: Attempt, failed: boolean): void {
@@ -165,12 +177,14 @@ export class Passing {
     const refusal = notPlaced(this.#asked.model, why);
     const { status, complaint, retryAfterMs } = withModels(refusal, () => serving.models());
     const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);
+    this.#asked.spent(0);
     reply(this.#response, { status, complaint, headers });
   }
 
   #giveUp(): void {
     if (this.#refused !== null) return this.#deliver(this.#refused);
     const { status, complaint } = brokenOff('reset');
+    this.#asked.spent(0);
     reply(this.#response, { status, complaint });
   }
 
@@ -180,6 +194,8 @@ export class Passing {
 
   #deliver({ status, type, body, by }: Answer): void {
     if (this.#response.headersSent || this.#response.destroyed) return;
+    if (status < 400) this.#charge(tailOf(Buffer.alloc(0), body));
+    else this.#asked.spent(0);
     const told = status < 400 ? body : Buffer.from(openAiError(status, body.toString('utf8')));
     this.#response.writeHead(status, {
       'content-type': status < 400 ? type : 'application/json',

@@ -16,7 +16,7 @@ import { openIntake, refuse } from './intake.ts';
 import { Passing } from './passing.ts';
 import { notAdmitted, reply, type Reply } from './reply.ts';
 import type { About } from './routes.ts';
-import { needsMemory } from './surface.ts';
+import { generates, needsMemory } from './surface.ts';
 import type { Way } from './way.ts';
 
 type PassthroughPorts = {
@@ -68,9 +68,10 @@ export function openPassthrough(
     const passed = { ...engineHeaders(request.headers, about.id), ...anthropicVersion(request.headers) };
     const headers = { ...passed, 'content-type': type };
     const asked = { path, model: named.model, bytes, headers, prompt: promptOf(named.body) };
+    const said = { headers: request.headers, characters: kind === 'json' ? bytes.length : 0 };
     const ended = ports.entrance.enter(
-      { key: about.key, ...named, headers: request.headers, characters: kind === 'json' ? bytes.length : 0 },
-      { go: () => begin(asked, response), refuse: (refusal) => reply(response, refusal) },
+      { ...said, ...named, key: about.key, bytes: bytes.length, generates: generates(path) },
+      { go: (spent) => begin({ ...asked, spent }, response), refuse: (why) => reply(response, why) },
     );
     response.on('close', ended);
   }

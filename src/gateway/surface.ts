@@ -17,6 +17,11 @@ export const jsonPaths: readonly string[] = [
 
 export const formPaths: readonly string[] = ['/v1/audio/transcriptions', '/v1/audio/translations'];
 
+const generating: ReadonlySet<string> = new Set(['/v1/responses', '/v1/messages', ...formPaths]);
+
+/** Whether a model writes the answer token by token; it costs its reading only where it does not. */
+export const generates = (path: string): boolean => generating.has(path);
+
 /** Where every node may ask every other's engine. */
 export const passedPaths: readonly string[] = [...jsonPaths, ...formPaths];
 

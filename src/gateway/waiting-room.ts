@@ -13,8 +13,12 @@ const roomWaiting = 32;
 /** How long a request waits for room, and how often it is looked for. ms */
 const waitMs = 30_000;
 const lookMs = 25;
+/** Of the bodies that wait, all models together: a client that is turned away has its own copy. */
+const heldBytesMax = 256 * 1_024 ** 2;
 
 type Guest = Pick<Waiting, 'key' | 'priority'> & {
+  /** Of its body. */
+  readonly bytes: number;
   readonly begin: () => void;
   readonly refuse: (reply: Reply) => void;
 };
@@ -23,8 +27,8 @@ type Entry = Guest & Waiting;
 type WaitingRoom = {
   /** Nobody waits for this model, and somebody can take a request. */
   isFree(model: string): boolean;
-  /** Begins or refuses it later, unless the result is called before. */
-  wait(model: string, guest: Guest): () => void;
+  /** Begins or refuses it, at once or later, unless the result is called before. False: it was called too late. */
+  wait(model: string, guest: Guest): () => boolean;
   close(): void;
 };
 
@@ -32,7 +36,7 @@ export function openWaitingRoom({
   serving,
   clock,
 }: {
-  readonly serving: Serving;
+  readonly serving: Pick<Serving, 'model'>;
   readonly clock: Clock;
 }): WaitingRoom {
   const queues = new Map<string, Queue<Entry>>();
@@ -45,6 +49,12 @@ export function openWaitingRoom({
       ready.length === 0 ||
       ready.some(({ load, unreported }) => load === null || load.waiting + unreported < roomWaiting)
     );
+  }
+
+  function heldBytes(): number {
+    let sum = 0;
+    for (const { waiting } of queues.values()) for (const { bytes } of waiting) sum += bytes;
+    return sum;
   }
 
   function look(): void {
@@ -64,6 +74,10 @@ export function openWaitingRoom({
   return {
     isFree: (model) => !queues.has(model) && hasRoom(model),
     wait: (model, guest) => {
+      if (heldBytes() + guest.bytes > heldBytesMax) {
+        guest.refuse(queueFull);
+        return () => false;
+      }
       const queue = queues.get(model) ?? newQueue<Entry>();
       queues.set(model, queue);
       const entry: Entry = { ...guest, until: after(clock.now(), waitMs) };

@@ -64,7 +64,7 @@ export type Claim = { readonly owner: string; readonly digest: string };
 export type About = {
   readonly id: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Told the tokens of the answer when it is over, where they are known. */
+  /** Told the tokens of the answer when it is over, where they are known: none of one that was refused. */
   readonly spent?: (tokens: number) => void;
   /** The client goes on at another node by itself. */
   readonly resumes: boolean;
@@ -181,6 +181,7 @@ export class Running {
       case 'refuse':
         // Who comes again is to begin again.
         this.#way.gate.log?.end(0);
+        this.#about.spent?.(0);
         return this.#way.client.refuse(effect.refusal);
       case 'fact':
         if (effect.fact.fact === 'stream.finished') this.#judge(false);
@@ -256,8 +257,10 @@ export class Running {
   #answer({ status, body }: WholeAnswer): void {
     const { gate, client } = this.#way;
     const head = this.#head();
-    if (status >= 300) gate.log?.end(0);
-    else if (gate.log !== null) gate.append(answerBytes({ type: 'answer', status, body }), true);
+    if (status >= 300) {
+      this.#about.spent?.(0);
+      gate.log?.end(0);
+    } else if (gate.log !== null) gate.append(answerBytes({ type: 'answer', status, body }), true);
     const log = gate.log;
     gate.finish(() => {
       client.answer({ status, body }, head());

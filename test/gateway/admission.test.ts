@@ -19,6 +19,13 @@ function ask(cluster: FakeCluster, node: number, key: string, sent: object = {})
   });
 }
 
+const post = (cluster: FakeCluster, path: string, sent: object): Promise<Response> =>
+  fetch(cluster.get(0).url + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-api-key': 'sk-a' },
+    body: JSON.stringify({ model: 'tiny', ...sent }),
+  });
+
 const codeOf = async (response: Response): Promise<unknown> =>
   ((await response.json()) as { error: { code: string } }).error.code;
 
@@ -71,6 +78,31 @@ test('tokens are counted as they came, not as they were expected', async () => {
   deepEqual(statuses, [200, 200, 200, 200, 200, 200]);
   const many = await ask(cluster, 0, 'a', { messages: [{ role: 'user', content: 'x'.repeat(4_000) }] });
   equal(many.status, 429);
+});
+
+test('[A4] what no model writes costs its prompt only, and what is refused costs no answer', async () => {
+  await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null, 600)]) });
+  const codes = new Set<number>();
+  for (let i = 0; i < 8; i++) {
+    codes.add((await post(cluster, '/v1/embeddings', { input: 'a few words' })).status);
+    codes.add((await ask(cluster, 0, 'a', { model: 'none' })).status);
+    codes.add((await post(cluster, '/v1/messages', { model: 'none' })).status);
+  }
+  deepEqual([...codes].toSorted(), [200, 404]);
+});
+
+test('[A4] an answer that is passed through is counted as it says itself, in one piece or streamed', async () => {
+  await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null, 1_000)]) });
+  const { engine } = cluster.get(0);
+  engine.outputTokens = 3;
+  for (let i = 0; i < 12; i++) {
+    const answer = await post(cluster, '/v1/messages', { stream: i % 2 === 0 });
+    equal(answer.status, 200);
+    await answer.text();
+  }
+  engine.outputTokens = 1_000;
+  await (await post(cluster, '/v1/responses', {})).text();
+  equal((await post(cluster, '/v1/responses', {})).status, 429);
 });
 
 test('while every engine has a long queue requests wait here, and the more urgent go first', async () => {

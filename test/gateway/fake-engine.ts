@@ -28,6 +28,8 @@ export class FakeEngine {
   mode: Mode = 'well';
   /** Between two events. */
   paceMs = 1;
+  /** What it says that an answer had which is passed through; null: nothing. */
+  outputTokens: number | null = null;
   script: Script = counting(20);
   readonly asked: Asked[] = [];
   readonly #open = new Set<ServerResponse>();
@@ -87,16 +89,18 @@ export class FakeEngine {
 
   /** What is passed through: an answer in one piece that says what was asked, or three events. */
   async #other(response: ServerResponse, path: string, body: Record<string, unknown>): Promise<void> {
+    const usage = this.outputTokens === null ? {} : { usage: { output_tokens: this.outputTokens } };
     if (body['stream'] !== true) {
       await pause(this.paceMs);
-      return this.#whole(response, 200, { path, by: this.socketPath });
+      return this.#whole(response, 200, { path, by: this.socketPath, ...usage });
     }
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     response.flushHeaders();
     for (const event of ['begun', 'going', 'done']) {
       while (this.mode === 'silent' && !response.destroyed) await pause(5);
       if (response.destroyed) return;
-      response.write(`event: ${event}\ndata: {"path":"${path}"}\n\n`);
+      const said = event === 'done' ? { path, ...usage } : { path };
+      response.write(`event: ${event}\ndata: ${JSON.stringify(said)}\n\n`);
       await pause(this.paceMs);
     }
     response.end();

@@ -72,7 +72,7 @@ test('of what can be made again only the beginning and the end wait', () => {
   const { gate, out, say } = rig({ commits: false });
   say('a', 1);
   say('b', 2);
-  deepEqual(out, []);
+  equal(out.length, 0);
   gate.copied(10, 1);
   deepEqual(out, ['a', 'b']);
   say('c', 3);
