@@ -23,6 +23,9 @@ export type Cut = {
     'eof' | 'reset' | 'error' | 'abort' | 'bare-done' | 'silence' | 'drain' | 'dead' | 'unreached' | 'status';
 };
 
+/** All ways in which a leg that has begun can end too early. */
+export const causes = ['eof', 'reset', 'error', 'abort', 'bare-done', 'silence', 'drain', 'dead'] as const;
+
 export type Told = {
   readonly sent: readonly string[];
   /** The same with their places, and how many records there were by then. */

@@ -2,7 +2,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { noAbility } from '../../src/std/ability.ts';
 import { memberId } from '../../src/std/member-id.ts';
-import { ask, converse, errorEvent, gathered, lead, memberOfLeg, type Cut } from './conversation.ts';
+import { ask, causes, converse, errorEvent, gathered, lead, memberOfLeg, type Cut } from './conversation.ts';
 import {
   promptIds,
   answer,
@@ -110,7 +110,7 @@ test("[S7] the prompt's ids come once, with the first chunk", () => {
   equal(carries.filter(Boolean).length, 1);
 });
 
-for (const by of ['eof', 'reset', 'error', 'abort', 'bare-done', 'silence', 'drain', 'dead'] as const) {
+for (const by of causes) {
   test(`[S8] a leg that ends by ${by} is moved, and the move is told with its cause`, () => {
     const told = converse(chat(), script, [{ after: 4, by }]);
     equal(gathered(told.sent).text, text);

@@ -3,7 +3,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { memberId } from '../../src/std/member-id.ts';
 import type { LegRequest } from '../../src/stream/continuation.ts';
-import { ask, converse, gathered, lead, type Cut, type Told } from './conversation.ts';
+import { ask, causes, converse, gathered, lead, type Cut, type Told } from './conversation.ts';
 import { answerIds, parsingEngine, promptIds } from './parsing-engine.ts';
 import { ability, scenarios, understood } from './parsed-chats.ts';
 
@@ -14,16 +14,6 @@ const run = (asked: Record<string, unknown>, cuts: readonly (Cut | undefined)[])
 const pathsOf = ({ asked }: Told): readonly string[] => asked.map(({ path }) => path);
 /** A leg that is not cut. */
 const whole = undefined;
-const causes: readonly Cut['by'][] = [
-  'eof',
-  'reset',
-  'error',
-  'abort',
-  'bare-done',
-  'silence',
-  'drain',
-  'dead',
-];
 
 for (const [name, asked] of Object.entries(scenarios)) {
   test(`[S19] ${name} is the same, cut anywhere`, () => {

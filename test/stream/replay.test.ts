@@ -5,7 +5,16 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { draw, type Rng } from '../../src/std/random.ts';
-import { ask, converse, lead, memberOfLeg, type Cut, type Engine, type Told } from './conversation.ts';
+import {
+  ask,
+  causes,
+  converse,
+  lead,
+  memberOfLeg,
+  type Cut,
+  type Engine,
+  type Told,
+} from './conversation.ts';
 import { byteIds } from './scripted-engine.ts';
 
 const messages = [{ role: 'user', content: 'hi' }];
@@ -134,16 +143,6 @@ function understood({ sent }: Told, index: number) {
   };
 }
 
-const causes: readonly Cut['by'][] = [
-  'eof',
-  'reset',
-  'error',
-  'abort',
-  'bare-done',
-  'silence',
-  'drain',
-  'dead',
-];
 /** All that it says when it is asked for the first time. */
 const saidBy = (engine: Engine): readonly string[] =>
   typeof engine === 'function' ? engine({ path: '/v1/completions', body: '', streamed: true }, 1) : [];

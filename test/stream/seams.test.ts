@@ -5,7 +5,7 @@
 import { deepEqual, equal, notEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { draw, type Rng } from '../../src/std/random.ts';
-import { ask, converse, gathered, type Cut, type Told } from './conversation.ts';
+import { ask, causes, converse, gathered, type Cut, type Told } from './conversation.ts';
 import { byteIds, eosId, respond, wordId, type Script } from './scripted-engine.ts';
 
 const promptIds = byteIds('Say 世 hello');
@@ -75,17 +75,6 @@ const merged: readonly Scenario[] = [
   chat('a chat in large chunks', { return_token_ids: true, ...usage }, fiveAtOnce),
   completion('a completion in large chunks', { return_token_ids: true }, fiveAtOnce),
   completion('a completion in mixed chunks with a stop string', { stop: ['ENDé'] }, twoAtOnce),
-];
-
-const causes: readonly Cut['by'][] = [
-  'eof',
-  'reset',
-  'error',
-  'abort',
-  'bare-done',
-  'silence',
-  'drain',
-  'dead',
 ];
 
 const scriptOf = ({ group }: Scenario): Script => ({
