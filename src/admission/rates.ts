@@ -61,8 +61,8 @@ export function admit(
   { key, tokens }: { readonly key: Limited; readonly tokens: number },
   now: Instant,
 ): Verdict {
+  if (!isLimited(key)) return { type: 'admitted' };
   const { requestsPerMinute, tokensPerMinute } = key.limits;
-  if (requestsPerMinute === null && tokensPerMinute === null) return { type: 'admitted' };
   const account = accountOf(rates, key.name, now);
   add(account.asked, 1, now);
   const share = shareOf(rates, account, now);
@@ -74,15 +74,17 @@ export function admit(
   return { type: 'admitted' };
 }
 
-/** What an answer took, less what was estimated. */
+/** What an answer took, less what was estimated of it here; all of it where its request was let in at another node. */
 export function settle(
   rates: Rates,
-  { key, tokens }: { readonly key: string; readonly tokens: number },
+  { key, tokens }: { readonly key: Limited; readonly tokens: number },
   now: Instant,
 ): void {
-  const account = rates.accounts.get(key);
-  if (account !== undefined) charge(account, { requests: 0, tokens }, now);
+  if (isLimited(key)) charge(accountOf(rates, key.name, now), { requests: 0, tokens }, now);
 }
+
+const isLimited = ({ limits }: Limited): boolean =>
+  limits.requestsPerMinute !== null || limits.tokensPerMinute !== null;
 
 /** What to tell everybody, of whom there are `members` with ourselves; what is spent from now on they do not know. */
 export function tell(rates: Rates, members: number, now: Instant): readonly Use[] {

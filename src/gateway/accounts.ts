@@ -26,7 +26,7 @@ export const usePath = '/use';
 export type Accounts = {
   /** `tokens`: an estimate of prompt and answer. */
   admit(key: ApiKey, tokens: number): Verdict;
-  /** What it took, less what was estimated. */
+  /** What it took, less what was estimated of it here. */
   settle(key: ApiKey, tokens: number): void;
   /** The body of a word from another node, of whom nothing counts but what its connection proved. Garbage is nothing. */
   hear(peerId: string, text: string): void;
@@ -65,7 +65,7 @@ export function openAccounts(ports: {
   let disarm = clock.wakeAt(after(clock.now(), tellMs), say);
   return {
     admit: (key, tokens) => admit(rates, { key, tokens }, clock.now()),
-    settle: ({ name: key }, tokens) => settle(rates, { key, tokens }, clock.now()),
+    settle: (key, tokens) => settle(rates, { key, tokens }, clock.now()),
     hear: (peerId, text) => {
       const heard = word.safeParse(parseJson(text)).data;
       if (heard !== undefined) hear(rates, { by: peerId, uses: heard.uses }, clock.now());

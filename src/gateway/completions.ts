@@ -47,7 +47,6 @@ export function openCompletions(options: {
     if (isLost) return client.refuse(streamGone);
     const begin = (spent: (tokens: number) => void) =>
       generations.begin(asked, told, { id, headers, spent, ...theirs });
-    // The rest of an answer was let in with its beginning.
     const ended =
       theirs.place === null
         ? options.entrance.enter(
@@ -57,7 +56,7 @@ export function openCompletions(options: {
             },
             { go: begin, refuse: (refusal) => reply(response, refusal) },
           )
-        : begin(() => {});
+        : begin(options.entrance.rest(key, theirs.place.mark.tokens));
     response.on('close', ended);
   }
 

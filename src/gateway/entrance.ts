@@ -29,6 +29,11 @@ export type Entrance = {
    * everything. `go` takes what to call with the tokens of the answer, where they are known, and returns its own end.
    */
   enter(asked: Asked, turn: Turn): () => void;
+  /**
+   * For the rest of an answer, which was let in with its beginning: what to call with the tokens of all of it. Those
+   * behind the `from` that the client had are charged here, for they may be charged nowhere else.
+   */
+  rest(key: ApiKey | null, from: number): (tokens: number) => void;
   close(): void;
 };
 
@@ -109,7 +114,13 @@ export function openEntrance(ports: {
     };
   }
 
-  return { enter, close: room.close };
+  return {
+    enter,
+    rest: (key, from) => (tokens) => {
+      if (key !== null && tokens > from) accounts.settle(key, tokens - from);
+    },
+    close: room.close,
+  };
 }
 
 /** `refund`: it was not begun after all. */

@@ -48,7 +48,7 @@ function run({ limits, rate, nodes, minutes, lossOneIn }: Traffic): readonly Adm
     const now = instant(ms);
     while (owed[0] !== undefined && owed[0].atMs <= ms) {
       const { rates, tokens } = owed.shift()!;
-      settle(rates, { key: key.name, tokens: tokens - estimate }, now);
+      settle(rates, { key, tokens: tokens - estimate }, now);
     }
     for (const [i, node] of all.entries()) {
       // Nodes do not speak in chorus, and what they say arrives a moment later.
@@ -162,9 +162,9 @@ test('[A4] what was estimated too high is given back, too low taken', () => {
   const key: Limited = { name: 'alice', limits: { ...unlimited, tokensPerMinute: 1_000 } };
   equal(admit(rates, { key, tokens: 900 }, instant(0)).type, 'admitted');
   equal(admit(rates, { key, tokens: 900 }, instant(1)).type, 'limited');
-  settle(rates, { key: 'alice', tokens: -850 }, instant(2));
+  settle(rates, { key, tokens: -850 }, instant(2));
   equal(admit(rates, { key, tokens: 900 }, instant(3)).type, 'admitted');
-  settle(rates, { key: 'alice', tokens: 100 }, instant(4));
+  settle(rates, { key, tokens: 100 }, instant(4));
   equal(admit(rates, { key, tokens: 1 }, instant(5)).type, 'limited');
 });
 

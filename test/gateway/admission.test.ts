@@ -1,9 +1,10 @@
-import { deepEqual, equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import { Pool } from 'undici';
 import { keyTable } from '../../src/gateway/keys.ts';
 import { FakeCluster, until } from './fake-cluster.ts';
+import { counting } from './fake-engine.ts';
 
 const keyOf = (name: string, requestsPerMinute: number | null, tokensPerMinute: number | null = null) => ({
   name,
@@ -11,10 +12,16 @@ const keyOf = (name: string, requestsPerMinute: number | null, tokensPerMinute: 
   limits: { requestsPerMinute, tokensPerMinute },
 });
 
-function ask(cluster: FakeCluster, node: number, key: string, sent: object = {}): Promise<Response> {
+function ask(
+  cluster: FakeCluster,
+  node: number,
+  key: string,
+  sent: object = {},
+  headers: object = {},
+): Promise<Response> {
   return fetch(`${cluster.get(node).url}/v1/chat/completions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer sk-${key}` },
+    headers: { 'content-type': 'application/json', authorization: `Bearer sk-${key}`, ...headers },
     body: JSON.stringify({ model: 'tiny', messages: [{ role: 'user', content: 'count' }], ...sent }),
   });
 }
@@ -103,6 +110,21 @@ test('[A4] an answer that is passed through is counted as it says itself, in one
   engine.outputTokens = 1_000;
   await (await post(cluster, '/v1/responses', {})).text();
   equal((await post(cluster, '/v1/responses', {})).status, 429);
+});
+
+test('[A4] the rest of an answer is charged where it is made, though its request was let in before', async () => {
+  await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null, 500)]) });
+  cluster.get(0).engine.script = counting(300);
+  const first = await ask(cluster, 0, 'a', { stream: true });
+  let heard = '';
+  for await (const part of first.body!.pipeThrough(new TextDecoderStream())) {
+    heard += part;
+    if (heard.split('\n\n').length > 6) break;
+  }
+  const [, last] = /.*\nid: (\S+)\ndata: .*\n\n/s.exec(heard)!;
+  const rest = await ask(cluster, 0, 'a', { stream: true }, { 'last-event-id': last! });
+  match(await rest.text(), / 300".*\[DONE\]/s);
+  equal((await ask(cluster, 0, 'a')).status, 429);
 });
 
 test('while every engine has a long queue requests wait here, and the more urgent go first', async () => {
