@@ -2,6 +2,9 @@
 import { isObject, type Json, parseJson } from '../std/json.ts';
 import { badRequest, type Reply } from './reply.ts';
 
+/** No member may serve a model of a longer name, and a name is repeated in answers and in the log. */
+const modelCharactersMax = 256;
+
 export type Named = { readonly model: string; readonly body: Json };
 
 export const isJson = (contentType: string): boolean =>
@@ -56,5 +59,9 @@ function named(body: Json): Named | Reply {
     return badRequest('The parameter `model` is missing.', 'model', 'missing_required_parameter');
   if (typeof model !== 'string' || model === '')
     return badRequest('The parameter `model` must be a name.', 'model', 'invalid_type');
+  if (model.length > modelCharactersMax) {
+    const message = `The parameter \`model\` is longer than ${modelCharactersMax} characters.`;
+    return badRequest(message, 'model', 'string_above_max_length');
+  }
   return { model, body };
 }

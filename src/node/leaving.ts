@@ -119,8 +119,6 @@ export class Leaving {
         return void this.#read(effect.path, readNotice);
       case 'leave':
         return this.begin(effect.reason, effect.remainingMs);
-      case 'prepare':
-        return; // Reported as a fact; lower weights and denser journals hang on it with the journal.
       case 'fact':
         return this.#options.report({ ...effect.fact });
     }

@@ -33,7 +33,6 @@ export type Effect =
       readonly reason: 'interruption' | 'lifecycle' | 'maintenance';
       readonly remainingMs: number;
     }
-  | { readonly type: 'prepare' }
   | {
       readonly type: 'fact';
       readonly fact:
@@ -136,7 +135,7 @@ function judge(state: State, reading: Reading, wallNow: WallTime): Effect[] {
     }
     case 'rebalance':
       if (!isNews(state, reading.path, `${reading.noticeTime}`)) return [];
-      return [{ type: 'fact', fact: { fact: 'rebalance.recommended' } }, { type: 'prepare' }];
+      return [{ type: 'fact', fact: { fact: 'rebalance.recommended' } }];
     case 'lifecycle': {
       const { target } = reading;
       if (!isNews(state, reading.path, target) || target !== 'Terminated') return [];

@@ -68,6 +68,13 @@ const cases: readonly Case[] = [
     { param: 'model', code: 'invalid_type' },
   ],
   [
+    'a model whose name is longer than any',
+    chats,
+    posted({ ...good, model: 'x'.repeat(257) }),
+    400,
+    { param: 'model', code: 'string_above_max_length' },
+  ],
+  [
     'a model that nobody serves',
     chats,
     posted({ ...good, model: 'nope' }),

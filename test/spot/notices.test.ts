@@ -112,12 +112,12 @@ test('[N4] fifteen seconds of failures are told once, and so is the recovery', (
   deepEqual(facts, ['imds.blind', 'imds.sighted']);
 });
 
-test('[N5] a rebalance recommendation prepares once and never drains', () => {
-  const { of } = watch((path, ms) => {
+test('[N5] a rebalance recommendation is reported once and never drains', () => {
+  const { of, facts } = watch((path, ms) => {
     if (path !== 'rebalance') return nothing(path);
     return { type: 'read', wallNow: wallTime(epoch + ms), reading: { path, noticeTime: wallTime(epoch) } };
   }, 30_000);
-  equal(of('prepare').length, 1);
+  deepEqual(facts, ['rebalance.recommended']);
   equal(of('leave').length, 0);
 });
 
