@@ -5,11 +5,12 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ApiKey } from '../node/api-key.ts';
+import { once } from '../node/once.ts';
 import type { Clock } from '../node/ports.ts';
 import type { Serving } from '../node/serving.ts';
 import type { Json } from '../std/json.ts';
 import type { Accounts } from './accounts.ts';
-import { tooMany, type Reply } from './reply.ts';
+import { busy, tooMany, type Reply } from './reply.ts';
 import { openWaitingRoom } from './waiting-room.ts';
 
 /** Without a key all share one place in the order. */
@@ -22,6 +23,8 @@ const answerTokens = 256;
 const alpha = 0.1;
 const charactersPerToken = 4;
 const keysMax = 10_000;
+/** Bodies of all requests that were let in, bytes: each is kept to the end, for an engine that has to be asked again. */
+const heldBytesMax = 512 * 1_024 ** 2;
 
 export type Entrance = {
   /**
@@ -57,12 +60,13 @@ type Turn = {
 
 export function openEntrance(ports: {
   readonly accounts: Accounts;
-  readonly serving: Serving;
+  readonly serving: Pick<Serving, 'model' | 'report'>;
   readonly clock: Clock;
 }): Entrance {
   const { accounts, serving } = ports;
   const room = openWaitingRoom(ports);
   const expected = new Map<string, number>();
+  let heldBytes = 0;
 
   /** What to call with the tokens of an answer; it counts once. */
   const charge = (key: ApiKey, estimate: number): ((answer: number) => void) => {
@@ -90,8 +94,22 @@ export function openEntrance(ports: {
     return tooMany(verdict.what, verdict.retryAfterMs);
   }
 
-  function enter(asked: Asked, { go, refuse }: Turn): () => void {
-    const { key, model, body, headers, bytes } = asked;
+  function enter(asked: Asked, turn: Turn): () => void {
+    const { bytes } = asked;
+    if (heldBytes + bytes > heldBytesMax) {
+      turn.refuse(heldEnough);
+      return () => {};
+    }
+    heldBytes += bytes;
+    const end = passOn(asked, turn);
+    return once(() => {
+      heldBytes -= bytes;
+      end();
+    });
+  }
+
+  function passOn(asked: Asked, { go, refuse }: Turn): () => void {
+    const { key, model, body, headers } = asked;
     const admitted = key === null ? unmetered : admit(key, asked);
     if ('status' in admitted) {
       refuse(admitted);
@@ -100,7 +118,7 @@ export function openEntrance(ports: {
     if (room.isFree(model)) return go(admitted.spent);
     let end: (() => void) | null = null;
     const leave = room.wait(model, {
-      ...{ key: key?.name ?? nobody, priority: priorityOf(body, headers), bytes },
+      ...{ key: key?.name ?? nobody, priority: priorityOf(body, headers) },
       begin: () => (end = go(admitted.spent)),
       refuse: (reply) => {
         admitted.refund();
@@ -125,6 +143,8 @@ export function openEntrance(ports: {
 
 /** `refund`: it was not begun after all. */
 type Admitted = { readonly spent: (tokens: number) => void; readonly refund: () => void };
+
+const heldEnough = busy('Too many large requests at once.', 'overloaded', 1_000);
 
 const unmetered: Admitted = { spent: () => {}, refund: () => {} };
 

@@ -13,12 +13,8 @@ const roomWaiting = 32;
 /** How long a request waits for room, and how often it is looked for. ms */
 const waitMs = 30_000;
 const lookMs = 25;
-/** Of the bodies that wait, all models together: a client that is turned away has its own copy. */
-const heldBytesMax = 256 * 1_024 ** 2;
 
 type Guest = Pick<Waiting, 'key' | 'priority'> & {
-  /** Of its body. */
-  readonly bytes: number;
   readonly begin: () => void;
   readonly refuse: (reply: Reply) => void;
 };
@@ -51,12 +47,6 @@ export function openWaitingRoom({
     );
   }
 
-  function heldBytes(): number {
-    let sum = 0;
-    for (const { waiting } of queues.values()) for (const { bytes } of waiting) sum += bytes;
-    return sum;
-  }
-
   function look(): void {
     disarm = null;
     for (const [model, queue] of queues) {
@@ -74,10 +64,6 @@ export function openWaitingRoom({
   return {
     isFree: (model) => !queues.has(model) && hasRoom(model),
     wait: (model, guest) => {
-      if (heldBytes() + guest.bytes > heldBytesMax) {
-        guest.refuse(queueFull);
-        return () => false;
-      }
       const queue = queues.get(model) ?? newQueue<Entry>();
       queues.set(model, queue);
       const entry: Entry = { ...guest, until: after(clock.now(), waitMs) };

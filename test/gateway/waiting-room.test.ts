@@ -6,8 +6,6 @@ import { noAbility } from '../../src/std/ability.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { VirtualClock } from '../node/world.ts';
 
-const mib = 1_024 ** 2;
-
 /** One model at one member, whose queue is as long as the test says. */
 function rig() {
   const clock = new VirtualClock();
@@ -19,41 +17,25 @@ function rig() {
   };
   const room = openWaitingRoom({ serving: { model }, clock });
   const told: string[] = [];
-  const wait = (name: string, bytes: number, on = 'm'): (() => boolean) =>
-    room.wait(on, {
-      ...{ key: '', priority: 0, bytes },
+  const wait = (name: string): (() => boolean) =>
+    room.wait('m', {
+      ...{ key: '', priority: 0 },
       begin: () => told.push(`${name} began`),
       refuse: ({ status }) => told.push(`${name} ${status}`),
     });
   return { clock, queue, room, told, wait };
 }
 
-test('[A6] the bodies that wait are bounded in bytes, all models together', async () => {
-  const { clock, queue, room, told, wait } = rig();
-  const leave = wait('a', 200 * mib);
-  wait('b', 50 * mib, 'n');
-  equal(wait('c', 10 * mib)(), false);
-  deepEqual(told.splice(0), ['c 429']);
-  equal(leave(), true);
-  equal(leave(), false);
-  wait('d', 200 * mib);
-  queue.waiting = 0;
-  await clock.run(100);
-  deepEqual(told.splice(0).toSorted(), ['b began', 'd began']);
-  queue.waiting = 100;
-  wait('e', 256 * mib);
-  deepEqual(told, []);
-  room.close();
-});
-
 test('[A7] who waits is begun when there is room, and refused when there was none for half a minute', async () => {
   const { clock, queue, room, told, wait } = rig();
-  wait('a', 1);
+  const leave = wait('a');
   await clock.run(29_900);
   deepEqual(told, []);
-  wait('b', 1);
+  wait('b');
   await clock.run(200);
   deepEqual(told.splice(0), ['a 503']);
+  equal(leave(), false);
+  equal(wait('c')(), true);
   equal(room.isFree('m'), false);
   queue.waiting = 0;
   await clock.run(100);

@@ -1,0 +1,89 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Accounts } from '../../src/gateway/accounts.ts';
+import { openEntrance } from '../../src/gateway/entrance.ts';
+import type { ApiKey } from '../../src/node/api-key.ts';
+import { noAbility } from '../../src/std/ability.ts';
+import { memberId } from '../../src/std/member-id.ts';
+import { VirtualClock } from '../node/world.ts';
+
+const mib = 1_024 ** 2;
+const key: ApiKey = { name: 'a', sha256: '', limits: { requestsPerMinute: null, tokensPerMinute: 1 } };
+
+/** One member, whose queue is as long as the test says, and an account that only adds up. */
+function rig() {
+  const clock = new VirtualClock();
+  const queue = { waiting: 0 };
+  const charged = { tokens: 0 };
+  const accounts: Accounts = {
+    admit: (_, tokens) => ((charged.tokens += tokens), { type: 'admitted' }),
+    settle: (_, tokens) => void (charged.tokens += tokens),
+    hear: () => {},
+    close: () => {},
+  };
+  const load = () => ({ running: 1, waiting: queue.waiting });
+  const member = () => ({ member: memberId('m'), self: true, zone: 'z', load: load(), unreported: 0 });
+  const model = (id: string) => ({
+    ...{ id, ready: [member()], starting: 0, contextTokens: null, ability: noAbility },
+  });
+  const entrance = openEntrance({ accounts, serving: { model, report: () => {} }, clock });
+  const told: string[] = [];
+  const enter = (name: string, bytes: number, spends: number | null = null): (() => void) =>
+    entrance.enter(
+      { key, model: 'm', body: {}, headers: {}, bytes, characters: 400, generates: true },
+      {
+        go: (spent) => {
+          told.push(`${name} goes`);
+          if (spends !== null) spent(spends);
+          return () => told.push(`${name} ends`);
+        },
+        refuse: ({ status }) => told.push(`${name} ${status}`),
+      },
+    );
+  return { clock, queue, charged, entrance, told, enter };
+}
+
+test('[A6] the bodies of all that were let in are bounded, whether they wait or are answered', async () => {
+  const { clock, queue, entrance, told, enter } = rig();
+  const end = enter('a', 300 * mib);
+  queue.waiting = 100;
+  const leave = enter('b', 200 * mib);
+  enter('c', 20 * mib)();
+  deepEqual(told.splice(0), ['a goes', 'c 503']);
+  leave();
+  leave();
+  enter('d', 200 * mib);
+  enter('e', 20 * mib);
+  deepEqual(told.splice(0), ['e 503']);
+  end();
+  end();
+  enter('f', 300 * mib);
+  queue.waiting = 0;
+  await clock.run(100);
+  deepEqual(told, ['a ends', 'd goes', 'f goes']);
+  entrance.close();
+});
+
+test('[A4] who leaves before its turn, or waits in vain, has paid nothing', async () => {
+  const { clock, queue, charged, entrance, told, enter } = rig();
+  queue.waiting = 100;
+  enter('a', 1)();
+  equal(charged.tokens, 0);
+  const end = enter('b', 1);
+  await clock.run(31_000);
+  deepEqual(told, ['b 503']);
+  end();
+  equal(charged.tokens, 0);
+  entrance.close();
+});
+
+test('[A4] an answer is settled once, and the rest of one by what the client had not', () => {
+  const { charged, entrance, enter } = rig();
+  enter('a', 1, 50)();
+  equal(charged.tokens, 150);
+  const spent = entrance.rest(key, 40);
+  spent(40);
+  equal(charged.tokens, 150);
+  spent(100);
+  equal(charged.tokens, 210);
+});
