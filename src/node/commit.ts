@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { backoffMs } from '../std/backoff.ts';
 import { Failure, retryable } from '../std/failure.ts';
 import type { Rng } from '../std/random.ts';
-import { after } from '../std/time.ts';
+import { pause } from './pause.ts';
 import type { Clock, Document, LeaseStore } from './ports.ts';
 import { within } from './within.ts';
 
@@ -61,7 +61,11 @@ export async function commit(effect: Effect, ports: CommitPorts, signal: AbortSi
   let failure: Failure | null = null;
   let { rng } = ports;
   for (let attempt = 0; attempt < attemptsMax && !signal.aborted; attempt += 1) {
-    if (attempt > 0) rng = await pause({ attempt, rng, clock: ports.clock }, signal);
+    if (attempt > 0) {
+      const [waitMs, next] = backoffMs({ attempt, ...backoff }, rng);
+      rng = next;
+      await pause({ clock: ports.clock, stopping: signal }, waitMs);
+    }
     const outcome = await tryOnce(effect, ports, signal);
     if (outcome.type !== 'again') return lost && outcome.type !== 'committed' ? { type: 'unsure' } : outcome;
     lost ||= outcome.lost;
@@ -69,11 +73,10 @@ export async function commit(effect: Effect, ports: CommitPorts, signal: AbortSi
     if (failure !== null && !retryable(failure.kind) && failure.kind !== 'late') break;
   }
   if (lost) return { type: 'unsure' };
-  throw new Failure(
-    failure?.kind ?? 'busy',
-    `${trail}: ${failure?.message ?? 'busy: others write too'}`,
-    failure,
-  );
+  if (failure !== null) throw new Failure(failure.kind, `${trail}: ${failure.message}`, failure);
+  throw signal.aborted
+    ? new Failure('late', `${trail}: late: given up`, signal.reason)
+    : new Failure('busy', `${trail}: busy: others write too`);
 }
 
 async function tryOnce(effect: Effect, { clock, store }: CommitPorts, signal: AbortSignal): Promise<Attempt> {
@@ -112,17 +115,4 @@ function manifestFrom({ body }: Document): z.infer<typeof shape> {
   } catch (error) {
     throw new Failure('invalid', 'manifest: invalid: not what a holder writes', error);
   }
-}
-
-/** Ends early, without a word, when `signal` aborts. */
-async function pause(
-  { attempt, rng, clock }: { readonly attempt: number; readonly rng: Rng; readonly clock: Clock },
-  signal: AbortSignal,
-): Promise<Rng> {
-  const [waitMs, next] = backoffMs({ attempt, ...backoff }, rng);
-  await new Promise<void>((resolve) => {
-    const disarm = clock.wakeAt(after(clock.now(), waitMs), resolve);
-    signal.addEventListener('abort', () => (disarm(), resolve()), { once: true });
-  });
-  return next;
 }

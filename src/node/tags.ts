@@ -7,8 +7,8 @@ import type { NodeRecord } from '../registry/record.ts';
 import { backoffMs } from '../std/backoff.ts';
 import { Failure } from '../std/failure.ts';
 import type { Rng } from '../std/random.ts';
-import { after } from '../std/time.ts';
 import type { Report } from './facts.ts';
+import { pause } from './pause.ts';
 import type { Clock, Cloud } from './ports.ts';
 import { within } from './within.ts';
 
@@ -54,7 +54,7 @@ export async function tagSelf(
       if (error instanceof Failure && error.kind === 'denied') return;
       const [ms, next] = backoffMs({ attempt, ...retry }, dice);
       dice = next;
-      await pause(clock, pauseMsMin + ms);
+      await pause({ clock, stopping }, pauseMsMin + ms);
     }
   }
 }
@@ -75,6 +75,3 @@ export async function untagSelf({
     }
   });
 }
-
-const pause = (clock: Clock, ms: number): Promise<void> =>
-  new Promise((resolve) => void clock.wakeAt(after(clock.now(), ms), resolve));

@@ -93,3 +93,14 @@ test('[L13] a manifest that makes no sense is left alone', async () => {
   await rejects(setting.commit({}), { kind: 'invalid' });
   equal(setting.s3.objects.get(key)?.body, 'no json');
 });
+
+test('a commit that is given up before it began says so, and nothing of others', async () => {
+  const setting = new Setting();
+  const effect: Effect = { duty: 'scale', epoch: 5, nonce: 'run.1', content: 'x', held: () => true };
+  const ports = { clock: setting.host.clock, store: setting.store, rng: { seed: 13 } };
+  await rejects(commit(effect, ports, AbortSignal.abort()), {
+    kind: 'late',
+    message: 'commit scale under epoch 5: late: given up',
+  });
+  equal(setting.s3.objects.size, 0);
+});
