@@ -22,7 +22,14 @@ function rig() {
     close: () => {},
   };
   const load = () => ({ running: 1, waiting: queue.waiting });
-  const member = () => ({ member: memberId('m'), self: true, zone: 'z', load: load(), unreported: 0 });
+  const member = () => ({
+    member: memberId('m'),
+    self: true,
+    zone: 'z',
+    load: load(),
+    unreported: 0,
+    doubted: false,
+  });
   const model = (id: string) => ({
     ...{ id, ready: [member()], starting: 0, contextTokens: null, ability: noAbility },
   });

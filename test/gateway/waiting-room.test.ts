@@ -12,7 +12,7 @@ function rig() {
   const queue = { waiting: 100 };
   const model: Serving['model'] = (id) => {
     const load = { running: 1, waiting: queue.waiting };
-    const member = { member: memberId('a'), self: true, zone: 'z', load, unreported: 0 };
+    const member = { member: memberId('a'), self: true, zone: 'z', load, unreported: 0, doubted: false };
     return { id, ready: [member], starting: 0, contextTokens: null, ability: noAbility };
   };
   const room = openWaitingRoom({ serving: { model }, clock });
