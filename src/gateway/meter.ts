@@ -1,0 +1,88 @@
+/**
+ * What requests and answers cost the keys that ask for them: an estimate when a request comes in, which is corrected
+ * when it is known what the answer took.
+ */
+import type { ApiKey } from '../node/api-key.ts';
+import type { Serving } from '../node/serving.ts';
+import type { Json } from '../std/json.ts';
+import type { Accounts } from './accounts.ts';
+import { tooMany, type Reply } from './reply.ts';
+
+/** What an answer takes, while its key has had none: a paragraph or two. */
+const answerTokens = 256;
+/** Of the newest answer in what is expected of the next. */
+const alpha = 0.1;
+const charactersPerToken = 4;
+const keysMax = 10_000;
+
+export type Metered = {
+  /** null: the API is open. */
+  readonly key: ApiKey | null;
+  readonly body: Json;
+  /** What of it may be prompt, characters: all of a JSON body, and nothing of a file. */
+  readonly characters: number;
+  /** A model computes for it word by word. */
+  readonly generates: boolean;
+};
+
+/** `spent`: to be called with the tokens of the answer. `refund`: it was not begun after all. */
+type Admitted = { readonly spent: (tokens: number) => void; readonly refund: () => void };
+
+export type Meter = {
+  /** A reply: its key may not ask for more just now. */
+  admit(asked: Metered): Admitted | Reply;
+  /**
+   * For the rest of an answer, which was let in with its beginning: what to call with the tokens of all of it. Those
+   * behind the `from` that the client had are charged here, for they may be charged nowhere else.
+   */
+  rest(key: ApiKey | null, from: number): (tokens: number) => void;
+};
+
+export function openMeter(ports: {
+  readonly accounts: Accounts;
+  readonly serving: Pick<Serving, 'report'>;
+}): Meter {
+  const { accounts, serving } = ports;
+  const expected = new Map<string, number>();
+
+  /** What to call with the tokens of an answer; it counts once. */
+  const charge = (key: ApiKey, estimate: number): ((answer: number) => void) => {
+    let isOpen = true;
+    return (answer) => {
+      if (!isOpen) return;
+      isOpen = false;
+      accounts.settle(key, answer - estimate);
+      // That there was none says nothing of the next one.
+      if (answer === 0) return;
+      if (expected.size >= keysMax && !expected.has(key.name)) expected.clear();
+      const mean = expected.get(key.name) ?? answerTokens;
+      expected.set(key.name, mean + alpha * (answer - mean));
+    };
+  };
+
+  function admit({ key, body, characters, generates }: Metered): Admitted | Reply {
+    if (key === null) return unmetered;
+    const prompt = Math.ceil(characters / charactersPerToken);
+    const usual = generates ? (expected.get(key.name) ?? answerTokens) : 0;
+    const answer = Math.ceil(Math.min(maxTokensOf(body), usual));
+    const verdict = accounts.admit(key, prompt + answer);
+    if (verdict.type === 'admitted')
+      return { spent: charge(key, answer), refund: () => accounts.settle(key, -prompt - answer) };
+    serving.report({ fact: 'request.limited', key: key.name, what: verdict.what });
+    return tooMany(verdict.what, verdict.retryAfterMs);
+  }
+
+  return {
+    admit,
+    rest: (key, from) => (tokens) => {
+      if (key !== null && tokens > from) accounts.settle(key, tokens - from);
+    },
+  };
+}
+
+const unmetered: Admitted = { spent: () => {}, refund: () => {} };
+
+function maxTokensOf(body: Json): number {
+  const asked = body['max_completion_tokens'] ?? body['max_tokens'] ?? body['max_output_tokens'];
+  return typeof asked === 'number' && asked > 0 ? asked : Infinity;
+}
