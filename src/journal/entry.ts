@@ -145,7 +145,7 @@ function onEnd(
 ): readonly Effect[] {
   const kept = find(state, id);
   if (kept === null || kept.ended !== null) return [];
-  kept.ended = { freeAt: after(now, lingerMs), lingerMs };
+  kept.ended = { freeAt: after(now, lingerMs) };
   state.endedBytes += kept.log.length;
   state.lookAt = earliest(state.lookAt, after(now, lookMs));
   for (const { member } of kept.copies) mark(state, member, kept.number, { bytes: 0, urgent: true });

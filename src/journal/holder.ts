@@ -70,6 +70,7 @@ export function step(state: State, event: Event, now: Instant): Step {
     }
     case 'tick':
       for (const [id, { freeAt }] of state.streams) if (freeAt <= now) free(state, id);
+      for (const from of state.sessions.keys()) forgetSession(state, from);
       state.sweepAt = state.streams.size === 0 ? never : after(now, sweepMs);
       return [state, []];
   }
@@ -94,6 +95,7 @@ function onBatch(state: State, from: MemberId, batch: Batch, now: Instant): read
     const why = id === undefined ? 'unknown' : take(state, update, { id, session }, now);
     if (why !== null) verdicts.push({ number, why });
   }
+  forgetSession(state, from);
   state.sweepAt = state.streams.size === 0 ? never : earliest(state.sweepAt, after(now, sweepMs));
   return verdicts;
 }
@@ -175,4 +177,9 @@ function free(state: State, id: string): void {
 function forgetWriter(held: Held): void {
   held.writer?.session.idByNumber.delete(held.writer.number);
   held.writer = null;
+}
+
+/** One that has numbers for nothing is as good as a new one, and entry nodes come and go for weeks. */
+function forgetSession({ sessions }: State, from: MemberId): void {
+  if (sessions.get(from)?.idByNumber.size === 0) sessions.delete(from);
 }

@@ -23,7 +23,7 @@ export type Kept = {
   copies: Copy[];
   readonly full: Set<MemberId>;
   /** null: it grows. */
-  ended: { readonly freeAt: Instant; readonly lingerMs: number } | null;
+  ended: { readonly freeAt: Instant } | null;
   told: { bytes: number; copies: number };
 };
 

@@ -44,7 +44,7 @@ export function post(state: State, now: Instant): readonly Effect[] {
   state.postAt = never;
   for (const [member, peer] of state.peers) {
     if (dueAt(peer) <= now) {
-      const { updates, sent } = fill(state, member, peer);
+      const { updates, sent } = fill(state, { member, peer }, now);
       if (updates.length > 0) {
         const batch = state.nextBatch++;
         peer.underWay = { batch, sent };
@@ -57,7 +57,11 @@ export function post(state: State, now: Instant): readonly Effect[] {
   return effects;
 }
 
-function fill(state: State, member: MemberId, peer: Peer): { updates: Update[]; sent: Sent[] } {
+function fill(
+  state: State,
+  { member, peer }: { readonly member: MemberId; readonly peer: Peer },
+  now: Instant,
+): { updates: Update[]; sent: Sent[] } {
   const updates: Update[] = [];
   const sent: Sent[] = [];
   let bytes = 0;
@@ -67,7 +71,7 @@ function fill(state: State, member: MemberId, peer: Peer): { updates: Update[]; 
     const kept = state.kept.get(number);
     const copy = kept?.copies.find((one) => one.member === member);
     if (kept === undefined || copy === undefined) continue;
-    updates.push(...newsFor(kept, copy));
+    updates.push(...newsFor(kept, copy, now));
     bytes += kept.log.length - Math.max(0, copy.acked);
     sent.push({ number, bytes: kept.log.length, ended: kept.ended !== null });
   }
@@ -76,11 +80,13 @@ function fill(state: State, member: MemberId, peer: Peer): { updates: Update[]; 
   return { updates, sent };
 }
 
-function newsFor({ number, id, fence, log, ended }: Kept, copy: Copy): readonly Update[] {
+/** Whoever hears late of an end, or of the stream at all, is told what is left of the time for which it lingers. */
+function newsFor({ number, id, fence, log, ended }: Kept, copy: Copy, now: Instant): readonly Update[] {
   const updates: Update[] = [];
   if (copy.acked < 0) updates.push({ type: 'open', number, id, fence, bytes: log.bytes() });
   else if (copy.acked < log.length)
     updates.push({ type: 'grow', number, offset: copy.acked, bytes: log.bytes(copy.acked) });
-  if (ended !== null && !copy.ended) updates.push({ type: 'end', number, lingerMs: ended.lingerMs });
+  if (ended !== null && !copy.ended)
+    updates.push({ type: 'end', number, lingerMs: Math.max(0, Math.ceil(ended.freeAt - now)) });
   return updates.length > 0 ? updates : [{ type: 'touch', number }];
 }

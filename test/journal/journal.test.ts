@@ -202,11 +202,23 @@ test('[J5] an ended stream lingers, and then nothing is left of it anywhere', ()
   net.lossPercent = 0;
   net.pass(silentMs + 60_000);
   for (const state of net.holders.values()) {
-    deepEqual([state.streams.size, state.bytes], [0, 0]);
-    for (const { idByNumber } of state.sessions.values()) equal(idByNumber.size, 0);
+    deepEqual([state.streams.size, state.bytes, state.sessions.size], [0, 0, 0]);
   }
   const { kept, numberById, lacking, endedBytes } = net.entries.get(at)!;
   deepEqual([kept.size, numberById.size, lacking.size, endedBytes], [0, 0, 0, 0]);
+});
+
+test('[J5] a copy that is made of a stream that has ended lingers no longer than the others', () => {
+  const net = new Net(six, 16);
+  open(net, 's');
+  net.pass(500);
+  net.tell(at, { type: 'end', id: 's', lingerMs: 60_000 });
+  net.pass(50_000);
+  net.kill(net.held('s')[0]!);
+  net.pass(1_000);
+  equal(net.held('s').length, 2);
+  net.pass(20_000);
+  equal(net.held('s').length, 0);
 });
 
 test('[J5] a copy outlives a silent entry node by five minutes, and a quiet stream for as long as it runs', () => {
