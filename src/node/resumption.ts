@@ -3,11 +3,12 @@
  * its client lacks is told from there on.
  *
  *   looked for ──found──► fenced off from whoever wrote it ──► told again from where the client is ──► continued
- *        │                         └─ the client has more than the log: made again first, and compared
+ *        │                         └─ the log does not reach to where the client is, or not in one piece: made again up to
+ *        │                            there first, and compared
  *        └──nowhere──► 410; not this client's: 404; another request: 409
  *
  * A request that is answered once (by its `Idempotency-Key`) is looked for in the same way. While another node still
- * works at it, its answer is waited for.
+ * works at it, its answer is waited for: that node is asked, because one that was started again looks as well as before.
  */
 import type { HeldLog } from '../journal/wire.ts';
 import type { MemberId } from '../std/member-id.ts';
@@ -15,7 +16,7 @@ import { after } from '../std/time.ts';
 import { meet, restore } from '../stream/carrier.ts';
 import type { Mark, Place } from '../stream/mark.ts';
 import type { Said } from '../stream/plain.ts';
-import { readLog, recordBytes, tokensIn, type Log, type LogRecord } from '../stream/record.ts';
+import { cutAt, readLog, recordBytes, tokensIn, type Log, type LogRecord } from '../stream/record.ts';
 import { brokenOff, notYours, otherRequest, streamGone } from '../stream/refusal.ts';
 import type { Engines, GenerationRequest, PlainRequest } from '../stream/request.ts';
 import { resumed, type State } from '../stream/state.ts';
@@ -78,11 +79,13 @@ export function resume(
     const epoch = held.fence.epoch + 1;
     journals.takeOver(stream, { epoch, by: self });
     const request = ports.read(log);
-    const { records } = log;
-    const isPlain = restore(request, records)?.carrier.type === 'plain';
+    const isPlain = restore(request, log.records)?.carrier.type === 'plain';
     // Others make it again while they tell it.
-    if (request.way !== 'ids' || !isPlain || tokensIn(log) >= mark.tokens)
-      return go(request, log, { records, bytes: held.bytes, epoch });
+    if (request.way !== 'ids' || !isPlain)
+      return go(request, log, { records: log.records, bytes: held.bytes, epoch });
+    const known = cutAt(held.bytes, mark.tokens);
+    const { records } = readLog(known) ?? log;
+    if (tokensIn({ records }) >= mark.tokens) return go(request, log, { records, bytes: known, epoch });
     const limited = upTo(request, mark.tokens);
     const start = restore(limited, records);
     if (start === null) return client.refuse(streamGone);
@@ -90,7 +93,7 @@ export function resume(
       if (made === null) return client.refuse(brokenOff('mismatch'));
       // That it ends here is our own limit, and no end of the answer.
       const more = made.filter(({ type }) => type !== 'closed').map(withoutOurEnd);
-      const bytes = joined(held.bytes, more.map(recordBytes));
+      const bytes = joined(known, more.map(recordBytes));
       go(request, log, { records: [...records, ...more], bytes, epoch });
     });
   }
@@ -126,6 +129,7 @@ export function join(
 ): () => void {
   const { journals, self, clock } = ports;
   let giveUp = (): void => {};
+  let isOver = false;
   const look = (): void => {
     giveUp = journals.find(stream, () => true, onFound);
   };
@@ -137,10 +141,15 @@ export function join(
     if (log.opening.digest !== claim.digest) return client.refuse(otherRequest);
     const head = { by: null, protection: 'exact', stream: null } as const;
     if (log.answer !== null) return client.answer(log.answer, head);
-    if (!held.ended && journals.isWell(held.fence.by)) {
-      giveUp = clock.wakeAt(after(clock.now(), lookMs), look);
-      return;
-    }
+    if (held.ended) return takeOver(held, log);
+    journals.isAtWork(stream, held.fence.by, (atWork) => {
+      if (isOver) return;
+      if (atWork) giveUp = clock.wakeAt(after(clock.now(), lookMs), look);
+      else takeOver(held, log);
+    });
+  }
+
+  function takeOver(held: HeldLog, log: Log): void {
     const request = ports.read(log);
     const restored = restore(request, log.records);
     if (restored === null) return begin();
@@ -152,16 +161,23 @@ export function join(
   }
 
   look();
-  return () => giveUp();
+  return () => {
+    isOver = true;
+    giveUp();
+  };
 }
 
-/** The same request, ended where its client is, as plain text. */
-const upTo = (request: PlainRequest, tokens: number): PlainRequest => ({
-  ...request,
-  maxTokens: tokens,
-  minTokens: Math.min(request.minTokens, tokens),
-  parsed: null,
-});
+/** The same request, ended where its client is, as plain text, from whatever token on. */
+function upTo(request: PlainRequest, tokens: number): PlainRequest {
+  const minTokens = Math.min(request.minTokens, tokens);
+  const most =
+    request.endpoint === 'chat'
+      ? { max_completion_tokens: tokens, max_tokens: undefined }
+      : { max_tokens: tokens };
+  const least = minTokens > 0 ? { min_tokens: minTokens } : {};
+  const body = { ...request.body, ...most, ...least };
+  return { ...request, body, maxTokens: tokens, minTokens, parsed: null };
+}
 
 const withoutOurEnd = (record: LogRecord): LogRecord =>
   record.type === 'said' && record.finish?.reason === 'length' ? { ...record, finish: null } : record;

@@ -84,6 +84,11 @@ export class ByteReader {
     this.#bytes = bytes;
   }
 
+  /** How much has been read. */
+  get at(): number {
+    return this.#at;
+  }
+
   get isAtEnd(): boolean {
     return this.broken || this.#at >= this.#bytes.length;
   }

@@ -68,10 +68,11 @@ export function remainingTokens(request: PlainRequest, promptTokens: number, car
   return Math.min(request.maxTokens ?? Infinity, room) - carried;
 }
 
+/** `mayEcho`: the prompt may end inside a character. */
 export function continuationLeg(
   request: PlainRequest,
-  promptIds: readonly number[],
-  carried: readonly number[],
+  { promptIds, carried }: { readonly promptIds: readonly number[]; readonly carried: readonly number[] },
+  mayEcho: boolean,
 ): LegRequest {
   const kept = Object.entries(request.body).filter(([name]) => !firstLegOnly.has(name));
   const minTokens = Math.max(0, request.minTokens - carried.length);
@@ -79,6 +80,8 @@ export function continuationLeg(
     ...Object.fromEntries(kept),
     ...streaming(request),
     ...stopping(request),
+    // It would find them in the prompt that it says again.
+    ...(mayEcho ? { stop: undefined } : {}),
     prompt: [...promptIds, ...carried],
     max_tokens: remainingTokens(request, promptIds.length, carried.length),
     ...(minTokens > 0 ? { min_tokens: minTokens } : {}),

@@ -99,7 +99,7 @@ export function nextLeg(journal: Journal): LegRequest | null {
   if (remainingTokens(request, promptIds.length, ids.length) <= 0) return null;
   journal.mayEcho = !journal.certain;
   journal.continued = true;
-  return continuationLeg(request, promptIds, ids);
+  return continuationLeg(request, { promptIds, carried: ids }, journal.mayEcho);
 }
 
 type Gain = {

@@ -139,8 +139,26 @@ function record(kind: number, write: (body: ByteWriter) => void): Uint8Array {
 }
 
 /** How far a client can be that has all of it: tokens, or events where those are counted. */
-export const tokensIn = ({ records }: Log): number =>
+export const tokensIn = ({ records }: Pick<Log, 'records'>): number =>
   records.reduce((sum, one) => sum + ('ids' in one ? one.ids.length : one.type === 'passed' ? 1 : 0), 0);
+
+/**
+ * The log without what does not end where a client is, and all that follows: of tokens that were said together a client
+ * of another entry node may have had the first ones only, and their text cannot be told apart.
+ */
+export function cutAt(bytes: Uint8Array, tokens: number): Uint8Array {
+  const reader = new ByteReader(bytes);
+  let count = 0;
+  while (!reader.isAtEnd && count < tokens) {
+    const { at } = reader;
+    const kind = reader.varint();
+    const body = new ByteReader(reader.sized());
+    if (reader.broken) break;
+    if (kind === kinds.said) count += Math.floor(body.varint() / flags.all);
+    if (count > tokens) return bytes.subarray(0, at);
+  }
+  return bytes;
+}
 
 /** null: not a log. One that breaks off in the middle of a record is read up to there. */
 export function readLog(bytes: Uint8Array): Log | null {

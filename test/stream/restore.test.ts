@@ -9,9 +9,11 @@ import { restore } from '../../src/stream/carrier.ts';
 import { eventId, pass, placeFrom, start } from '../../src/stream/mark.ts';
 import {
   answerBytes,
+  cutAt,
   openingBytes,
   readLog,
   recordBytes,
+  tokensIn,
   type LogRecord,
   type Opening,
 } from '../../src/stream/record.ts';
@@ -142,6 +144,14 @@ test('[S30] a log of a later version is read by what is known of it, and one cut
     if (read !== null) deepEqual(read.records, records.slice(0, read.records.length));
   }
   equal(readLog(Uint8Array.of(255, 255, 255)), null);
+});
+
+test('[S33] a log whose pieces go over the place of a client is cut before them, and else not at all', () => {
+  const said = (ids: readonly number[]): Uint8Array =>
+    recordBytes({ type: 'said', ids, text: 'x', single: ids.length === 1, finish: null });
+  const bytes = concat(openingBytes(opening), said([1, 2]), said([3, 4, 5]), said([6]));
+  const tokensAt = (tokens: number): number => tokensIn(readLog(cutAt(bytes, tokens))!);
+  deepEqual([0, 1, 2, 3, 4, 5, 6, 9].map(tokensAt), [6, 0, 6, 2, 2, 6, 6, 6]);
 });
 
 test('[S30] an event id says where a client is, by tokens however they were cut into events', () => {

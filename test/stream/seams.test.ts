@@ -75,6 +75,11 @@ const merged: readonly Scenario[] = [
   chat('a chat in large chunks', { return_token_ids: true, ...usage }, fiveAtOnce),
   completion('a completion in large chunks', { return_token_ids: true }, fiveAtOnce),
   completion('a completion in mixed chunks with a stop string', { stop: ['ENDé'] }, twoAtOnce),
+  completion(
+    'a completion in large chunks with a stop string of its prompt',
+    { stop: ['hello'] },
+    fiveAtOnce,
+  ),
 ];
 
 const scriptOf = ({ group }: Scenario): Script => ({
