@@ -10,6 +10,7 @@ import type { Candidate } from '../journal/rendezvous.ts';
 import {
   heldBytes,
   messageBytes,
+  readHeld,
   readMessage,
   readVerdicts,
   verdictBytes,
@@ -69,8 +70,11 @@ export type Journals = {
   find(id: string, isEnough: (held: HeldLog) => boolean, tell: (held: HeldLog | null) => void): () => void;
   /** Tells whoever has it that we write it from now on. */
   takeOver(id: string, fence: Fence): void;
-  /** Whether this member is there and well. */
-  isWell(member: MemberId): boolean;
+  /**
+   * Whether this member still works at the log that it wrote: it may be gone, or have been started again and know nothing
+   * of it. Calls back once; who does not answer is taken at membership's word.
+   */
+  isAtWork(id: string, member: MemberId, tell: (atWork: boolean) => void): void;
   /** Copies of other nodes' streams. */
   held(): { readonly streams: number; readonly bytes: number };
   /** Logs of our own streams, ended ones among them. */
@@ -169,9 +173,15 @@ class NodeJournals implements Journals {
     for (const member of placesOf(id, candidates())) ask(member, message, peekMs, () => {});
   }
 
-  isWell(member: MemberId): boolean {
-    const { self, candidates } = this.#ports;
-    return member === self || candidates().some(({ id, isFit }) => id === member && isFit);
+  isAtWork(id: string, member: MemberId, tell: (atWork: boolean) => void): void {
+    const { self, ask, candidates } = this.#ports;
+    const isWell = (): boolean => candidates().some((one) => one.id === member && one.isFit);
+    if (member === self) return tell(entry.logOf(this.#entries.state(), id)?.ended === false);
+    if (!isWell()) return tell(false);
+    ask(member, messageBytes({ type: 'peek', id }), peekMs, (answer) => {
+      const isKnown = answer === null || readHeld(answer) !== null;
+      tell(isKnown && isWell());
+    });
   }
 
   held(): { readonly streams: number; readonly bytes: number } {
