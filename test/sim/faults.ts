@@ -6,7 +6,7 @@ import { Dice } from './dice.ts';
 import { strangerAt, liarAt } from './hostile.ts';
 import type { Resident } from './resident.ts';
 import type { Fault, FaultKind } from './schedule.ts';
-import { engineStrikes } from './serving/faults.ts';
+import { engineStrikes, entryStrikes } from './serving/faults.ts';
 import type { Host } from './terrain.ts';
 import type { World } from './world.ts';
 
@@ -107,20 +107,21 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
   partition: (world, dice) => {
     const side = 1 + dice.below(1_000_000);
     const hosts = some(world, dice, dice.between(0.1, 0.5));
-    for (const host of hosts) host.side = side;
+    for (const host of hosts) host.side += side;
     return troubled(
       world,
       (a, b) => hosts.has(a) !== hosts.has(b),
-      () => hosts.forEach((host) => (host.side = 0)),
+      () => hosts.forEach((host) => (host.side -= side)),
     );
   },
   isolate: (world, dice) => {
     const { host } = dice.pick(settled(world));
-    host.side = 1_000_000 + dice.below(1_000_000);
+    const side = 1_000_000 + dice.below(1_000_000);
+    host.side += side;
     return troubled(
       world,
       (a) => a === host,
-      () => void (host.side = 0),
+      () => void (host.side -= side),
     );
   },
   'one-way': (world, dice) => {
@@ -249,6 +250,7 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
     };
   },
   ...engineStrikes,
+  ...entryStrikes,
 };
 
 function cycle(

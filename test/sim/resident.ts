@@ -30,6 +30,8 @@ export type Inhabitant = {
   revise(engine: EngineStatus): void;
   /** null: there is none just now. */
   readonly engine: SimEngine | null;
+  /** Clients that it tells answers to, and logs of streams that it holds for other nodes. */
+  readonly burden: { readonly clients: number; readonly logs: number };
 };
 
 export type ResidentPorts = {
@@ -147,5 +149,6 @@ export const membershipOnly =
       notice: () => false,
       revise: (engine) => cluster.revise({ engine }),
       engine: null,
+      burden: { clients: 0, logs: 0 },
     };
   };

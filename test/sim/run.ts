@@ -10,6 +10,7 @@ import { schedule } from './faults.ts';
 import { membershipOnly } from './resident.ts';
 import type { Sabotage } from './sabotage.ts';
 import { drawFaults, habits, isOfRequests, planDeaths, type Fault, type FaultKind } from './schedule.ts';
+import { orphanMs } from './serving/custody.ts';
 import type { StreamCounts } from './serving/promises.ts';
 import { RequestPath } from './serving/request-path.ts';
 import { Timings, type Percentiles } from './timings.ts';
@@ -60,6 +61,8 @@ const lastStreamMs = 5_000;
 /** Of larger clusters messages are not encoded, and beats wait to be read. */
 const wireNodesMax = 100;
 const bootMs = 3_000;
+/** Few are simulated until the last journal must be free: it is a long time in which nothing else happens. */
+const longPeace = { share: 0.25, nodesMax: 8 };
 /** Requests of a small cluster; in a larger one each costs more, because its load is told to more members. */
 const streamsRange = { least: 30, span: 50, upToNodes: 16 };
 /** Beyond it a run is for times: EC2 takes up to two minutes to tag a thousand, and then deaths are counted. */
@@ -69,11 +72,13 @@ const largeStartMs = 150_000;
 export async function run(options: RunOptions): Promise<Outcome> {
   const dice = new Dice(options.seed).for('run');
   const nodes = options.nodes ?? drawSize(dice.for('size'));
-  const end = options.minutes * 60_000;
+  const usualEnd = options.minutes * 60_000;
   const isLarge = nodes > largeNodes;
-  const from = isLarge ? Math.min(end / 2, largeStartMs) : calmMs.before;
-  const span = { from, until: Math.max(from, end - calmMs.after) };
+  const from = isLarge ? Math.min(usualEnd / 2, largeStartMs) : calmMs.before;
+  const span = { from, until: Math.max(from, usualEnd - calmMs.after) };
   const streams = options.streams ?? (nodes <= smallNodes ? drawStreams(dice.for('streams'), nodes) : 0);
+  const isLong = streams > 0 && nodes <= longPeace.nodesMax && dice.for('peace').hits(longPeace.share);
+  const end = usualEnd + (isLong ? orphanMs : 0);
   const drawn =
     isLarge && options.kinds === null
       ? planDeaths(dice.for('faults'), span)

@@ -17,4 +17,12 @@ export type Sabotage =
   /** Nothing is moved when a member drains. */
   | 'deaf-to-drains'
   /** A node never forgets that a client came. */
-  | 'leaky';
+  | 'leaky'
+  /** Who goes on with an answer tells its client all of it again. */
+  | 'begins-again'
+  /** Nobody finds a log that is not his own. */
+  | 'forgetful'
+  /** Logs are kept at home. */
+  | 'secretive'
+  /** No stream's log ever ends. */
+  | 'hoarder';

@@ -36,7 +36,11 @@ export type FaultKind =
   | 'stranger'
   | 'liar'
   | 'notice'
+  | EntryFaultKind
   | EngineFaultKind;
+
+/** What the node meets that somebody's answer hangs on. `pair-kill`: and one of those without which nobody goes on. */
+export type EntryFaultKind = 'entry-kill' | 'entry-stop' | 'entry-cut' | 'pair-kill';
 
 /** What an engine meets while its daemon is well. */
 export type EngineFaultKind = 'engine-kill' | 'engine-stop' | 'engine-wedge' | 'engine-slow' | 'engine-break';
@@ -84,6 +88,10 @@ export const habits: Readonly<Record<FaultKind, Habit>> = {
   stranger: { perMinute: 2, ms: [5_000, 30_000] },
   liar: { perMinute: 2, ms: [5_000, 30_000] },
   notice: { perMinute: 6, ms: [20_000, 40_000] },
+  'entry-kill': { perMinute: 6, ms: [500, 20_000] },
+  'entry-stop': { perMinute: 4, ms: [500, 20_000] },
+  'entry-cut': { perMinute: 4, ms: [500, 20_000] },
+  'pair-kill': { perMinute: 3, ms: [500, 20_000] },
   'engine-kill': { perMinute: 3, ms: [0, 0] },
   'engine-stop': { perMinute: 3, ms: [500, 20_000] },
   'engine-wedge': { perMinute: 4, ms: [500, 20_000] },
@@ -94,6 +102,10 @@ export const habits: Readonly<Record<FaultKind, Habit>> = {
 /** Only where requests are simulated too. */
 const ofRequests = new Set<FaultKind>([
   'notice',
+  'entry-kill',
+  'entry-stop',
+  'entry-cut',
+  'pair-kill',
   'engine-kill',
   'engine-stop',
   'engine-wedge',

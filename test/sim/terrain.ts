@@ -14,7 +14,7 @@ export type Host = {
   on: boolean;
   /** Terminated for good: its address may go to somebody else. */
   gone: boolean;
-  /** Hosts of different sides do not reach each other. */
+  /** Hosts of different sides do not reach each other: the sum over all cuts that it is on the one side of. */
   side: number;
   /** Added to each way, ms. */
   lagMs: number;

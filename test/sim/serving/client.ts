@@ -3,6 +3,7 @@
  * told against it.
  */
 import type { ClientEvent } from '../../../src/node/gate.ts';
+import type { Asked } from '../../../src/node/generations.ts';
 import type { ClientEnd } from '../../../src/node/running.ts';
 import type { LegRequest } from '../../../src/stream/continuation.ts';
 import type { Refusal } from '../../../src/stream/refusal.ts';
@@ -18,12 +19,14 @@ export type Wish = {
   readonly way: 'ids' | 'whole';
 };
 
-/** `lost`: with its entry node. */
+/** `lost`: with its entry node, and nobody went on with it. */
 export type End = 'answered' | 'failed' | 'refused' | 'turned-away' | 'lost' | 'left';
 
 /** One request to one engine on its behalf. */
 export type LegTrack = {
   readonly member: MemberId;
+  /** Of the client's requests to entry nodes the one that it was opened for; null: for one that it has given up. */
+  readonly part: number | null;
   readonly at: number;
   /** Something of the answer came by it. */
   fruitful: boolean;
@@ -36,7 +39,12 @@ export type LegTrack = {
 export class SimClient implements ClientEnd {
   readonly id: string;
   readonly wish: Wish;
-  readonly entry: Station;
+  /** The node that it hangs on; of one that goes on elsewhere the newest. */
+  entry: Station;
+  /** It goes on elsewhere by itself when its entry node is lost. */
+  readonly goesOn: boolean;
+  /** Requests to entry nodes before this one. */
+  part = 0;
   readonly legs: LegTrack[] = [];
   /** null: it still waits. */
   end: End | null = null;
@@ -53,15 +61,33 @@ export class SimClient implements ClientEnd {
   #gone: () => void = () => {};
 
   constructor(
-    about: { readonly id: string; readonly wish: Wish; readonly entry: Station },
+    about: { readonly id: string; readonly wish: Wish; readonly entry: Station; readonly goesOn: boolean },
     tell: { broken(what: string): void; end(client: SimClient): void },
   ) {
     this.id = about.id;
     this.wish = about.wish;
     this.entry = about.entry;
+    this.goesOn = about.goesOn;
     this.#answer = expected(about.wish.path, about.wish.body);
-    this.#onBroken = (what) => tell.broken(`${about.id} at ${about.entry.id}: ${what}`);
+    this.#onBroken = (what) => tell.broken(`${about.id} at ${this.entry.id}: ${what}`);
     this.#onEnd = tell.end;
+  }
+
+  get asked(): Asked {
+    const { path, body } = this.wish;
+    const endpoint = path === '/v1/chat/completions' ? 'chat' : 'completions';
+    return { endpoint, model: body.model, body, raw: JSON.stringify(body) };
+  }
+
+  /** Asks the next node. */
+  hangsOn(entry: Station): void {
+    this.entry = entry;
+    this.part++;
+  }
+
+  /** Those of its newest request to an entry node. */
+  get ownLegs(): readonly LegTrack[] {
+    return this.legs.filter(({ part }) => part === this.part);
   }
 
   /** Characters of the answer that have come. */

@@ -3,14 +3,20 @@ import type { About } from '../../../src/node/running.ts';
 import type { Dice } from '../dice.ts';
 import { contextTokens, expected, model } from './answer.ts';
 import { SimClient, type Wish } from './client.ts';
+import { DurableClient } from './durable.ts';
 import type { Promises } from './promises.ts';
 import type { Site } from './site.ts';
 import type { SimProcess } from '../process.ts';
+import type { Station } from './station.ts';
 
 const tokens = { least: 5, most: 45 };
 /** Of clients that go away in the middle, and within which time, ms. */
 const leavingShare = 0.05;
 const leavingMs = 8_000;
+/** Of clients that go on elsewhere by themselves; how many nodes they know, and what they take for silence, ms. */
+const durableShare = 0.4;
+const urlsMost = 5;
+const silencesMs = [2_000, 5_000, 15_000];
 const words = 'the of and to in is was on at for with as by from that this they we it lamp river stone'.split(
   ' ',
 );
@@ -43,37 +49,52 @@ export class Clients {
     if (here.length === 0) return;
     const entry = dice.pick(here);
     const client = new SimClient(
-      { id, wish: drawWish(dice), entry },
+      { id, wish: drawWish(dice), entry, goesOn: dice.hits(durableShare) },
       { broken: this.#broken, end: (ended) => this.#onEnd(ended) },
     );
     this.#promises.enter(client);
-    entry.place.process.receive(world.now, () => this.#ask(client, dice));
+    if (client.goesOn) this.#askDurably(client, dice);
+    else entry.place.process.receive(world.now, () => this.#ask(client));
+    if (dice.hits(leavingShare))
+      world.at(world.now + dice.unit() * leavingMs, () => {
+        const place = client.goesOn ? this.#site.outside : client.entry.place;
+        place.process.receive(world.now, () => client.finish('left'));
+      });
+  }
+
+  #askDurably(client: SimClient, dice: Dice): void {
+    const { outside, wires } = this.#site;
+    const others = dice.shuffled(this.#site.living()).filter((station) => station !== client.entry);
+    const urls = [client.entry, ...others].slice(0, urlsMost).map(({ id }) => id);
+    const front = (id: string): Station | null => this.#site.station(id);
+    const tell = this.#promises.custody;
+    const durable = new DurableClient(
+      client,
+      { urls, silenceMs: dice.pick(silencesMs) },
+      { place: outside, wires, front, tell },
+    );
+    durable.seek();
   }
 
   /** Runs in the time of the entry node. */
-  #ask(client: SimClient, dice: Dice): void {
-    const { entry, id, wish } = client;
+  #ask(client: SimClient): void {
+    const { entry, id, asked } = client;
     const { world } = this.#site;
     if (!entry.generations.admission().open) return client.finish('turned-away');
-    const { path, body } = wish;
-    const endpoint = path === '/v1/chat/completions' ? 'chat' : 'completions';
-    const asked = { endpoint, model, body, raw: JSON.stringify(body) } as const;
     const gone = entry.generations.begin(asked, client, aboutOf(id));
     client.onGone(() => entry.place.process.receive(world.now, gone));
-    if (dice.hits(leavingShare))
-      world.at(world.now + dice.unit() * leavingMs, () => {
-        entry.place.process.receive(world.now, () => client.finish('left'));
-      });
   }
 
   /** Their entry node is no more: its process ended. */
   lose(process: SimProcess): void {
     for (const client of this.#promises.clients.values())
-      if (client.entry.place.process === process && client.end === null) client.finish('lost');
+      if (client.entry.place.process === process && client.end === null && !client.goesOn)
+        client.finish('lost');
   }
 
   #onEnd(client: SimClient): void {
     const { digest } = this.#site.world;
+    this.#promises.custody.ended(client);
     digest.text(`${client.id} ${client.end} ${client.heard}`);
     if (client.end === 'refused') this.#promises.onRefused(client);
   }

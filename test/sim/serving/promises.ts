@@ -11,11 +11,14 @@
  *   R6 a draining node's engine is empty within five seconds, when there is a fit one elsewhere
  *   R7 at the end nothing is left of anything: no count, no connection, no sequence on an engine
  *   R8 and every client knows how its request ended
+ *
+ * R9 to R11, of clients that go on at another node and of the logs by which they do, are in `custody.ts`.
  */
 import type { Fact } from '../../../src/node/facts.ts';
 import type { LegEars, OpenLeg } from '../../../src/node/leg.ts';
 import type { MemberId } from '../../../src/std/member-id.ts';
 import type { End, LegTrack, SimClient } from './client.ts';
+import { Custody } from './custody.ts';
 import type { Site } from './site.ts';
 import type { Station } from './station.ts';
 
@@ -28,6 +31,10 @@ const emptyMs = 5_000;
 
 export type StreamCounts = Readonly<Record<End, number>> & {
   readonly moved: number;
+  /** Times that a client went on at another entry node. */
+  readonly resumed: number;
+  /** Clients that found none to go on at. */
+  readonly stranded: number;
   /** From the last word of one engine to the first of the next. */
   readonly stallMs: readonly number[];
 };
@@ -37,6 +44,7 @@ const blaming = new Set(['reset', 'eof', 'silence', 'error', 'abort', 'bare-done
 
 export class Promises {
   readonly clients = new Map<string, SimClient>();
+  readonly custody: Custody;
   readonly #site: () => Site;
   readonly #break: (promise: string, what: string) => void;
   readonly #stalls: number[] = [];
@@ -45,6 +53,7 @@ export class Promises {
   constructor(site: () => Site, onBroken: (promise: string, what: string) => void) {
     this.#site = site;
     this.#break = onBroken;
+    this.custody = new Custody(site, onBroken);
   }
 
   counts(): StreamCounts {
@@ -52,11 +61,13 @@ export class Promises {
       ...{ answered: 0, failed: 0, refused: 0, 'turned-away': 0, lost: 0, left: 0 },
     };
     for (const { end } of this.clients.values()) if (end !== null) ends[end]++;
-    return { ...ends, moved: this.#stalls.length, stallMs: this.#stalls };
+    const { resumed, stranded } = this.custody;
+    return { ...ends, moved: this.#stalls.length, resumed, stranded, stallMs: this.#stalls };
   }
 
   enter(client: SimClient): void {
     this.clients.set(client.id, client);
+    this.custody.begun(client);
   }
 
   /** The node's own way to engines, with somebody who takes notes. */
@@ -66,11 +77,12 @@ export class Promises {
       if (client === undefined) return openLeg(to, request, ears);
       const { now } = this.#site().world;
       this.#mayBeAsked(station, to.member);
+      const part = station === client.entry ? client.part : null;
       const leg: LegTrack = {
-        ...{ member: to.member, at: now, fruitful: false, unreached: false, lost: false },
+        ...{ member: to.member, part, at: now, fruitful: false, unreached: false, lost: false },
       };
       client.legs.push(leg);
-      this.#mayMoveAgain(client);
+      if (part !== null) this.#mayMoveAgain(client);
       return openLeg(to, request, noting(leg, client, ears));
     };
   }
@@ -97,6 +109,7 @@ export class Promises {
     for (const { id, end, entry } of this.clients.values())
       if (end === null) this.#break('R8', `${id} at ${entry.id} still waits`);
     for (const station of this.#site().living()) this.#isEmpty(station);
+    this.custody.atTheEnd();
   }
 
   #isEmpty({ id, node, generations, engine }: Station): void {
@@ -121,8 +134,8 @@ export class Promises {
   }
 
   /** A leg begins. Those that were left by order, or for their silence, are not counted. */
-  #mayMoveAgain({ id, entry, legs }: SimClient): void {
-    const since = sinceFruit(legs.slice(0, -1)).filter(({ lost }) => lost);
+  #mayMoveAgain({ id, entry, ownLegs }: SimClient): void {
+    const since = sinceFruit(ownLegs.slice(0, -1)).filter(({ lost }) => lost);
     if (since.length > fruitlessMax)
       this.#break('R3', `${id} at ${entry.id} moves after ${since.length - 1} fruitless moves`);
   }
@@ -139,15 +152,16 @@ export class Promises {
 
   #mayFail(station: Station, fact: Fact): void {
     const client = this.clients.get(String(fact['request']));
-    if (client === undefined) return;
+    // Of one that has left for another node nobody waits for the rest.
+    if (client === undefined || client.entry !== station) return;
     const cause = String(fact['cause']);
-    const { id, legs, wish } = client;
+    const { id, ownLegs, wish } = client;
     if (cause === 'no-place' || cause === 'unreached') {
       const fit = this.#fitFor(station, null);
       if (fit !== null) this.#break('R2', `${id} at ${station.id}: ${cause}, and ${fit.id} was fit`);
       return;
     }
-    const tried = sinceFruit(legs);
+    const tried = sinceFruit(ownLegs);
     const bad = tried.filter(({ member, at }) => !this.#wasWell(member, station, at - lateMs));
     if (bad.length < (wish.way === 'whole' ? 1 : fruitlessMax + 1)) {
       const all = tried.map(({ member }) =>
@@ -163,7 +177,7 @@ export class Promises {
     const since = this.#drainingSince.get(station) ?? 0;
     const site = this.#site();
     const kept = [...this.clients.values()].filter(
-      ({ end, legs, wish }) => end === null && wish.way === 'ids' && legs.at(-1)?.member === station.id,
+      ({ end, ownLegs, wish }) => end === null && wish.way === 'ids' && ownLegs.at(-1)?.member === station.id,
     );
     for (const { id, entry } of kept) {
       const fit = this.#fitFor(entry, station);
@@ -191,17 +205,21 @@ export class Promises {
   }
 }
 
-const noting = (leg: LegTrack, { legs }: SimClient, ears: LegEars): LegEars => ({
-  load: (load) => ears.load(load),
-  news: (news) => {
+function noting(leg: LegTrack, { legs }: SimClient, ears: LegEars): LegEars {
+  let isDone = false;
+  const note: LegEars['news'] = (news) => {
     if (news.type === 'unreached') leg.unreached = true;
     leg.lost = !leg.unreached;
-    if (news.type === 'item' && news.item.type === 'chunk')
+    if (news.type === 'item' && news.item.type === 'chunk') {
       leg.fruitful ||= news.item.chunk.choices.some(({ text }) => text !== '');
+      isDone ||= news.item.chunk.choices.some(({ finish }) => finish === 'length' || finish === 'stop');
+    }
     ears.news(news);
-    leg.lost &&= legs.at(-1) !== leg;
-  },
-});
+    // One that only makes again what the client has ends in order, and another follows it.
+    leg.lost &&= legs.at(-1) !== leg && !isDone;
+  };
+  return { load: (load) => ears.load(load), news: note };
+}
 
 /** The last one that brought something, and those after it; the members that took none of them are left out. */
 function sinceFruit(legs: readonly LegTrack[]): readonly LegTrack[] {

@@ -15,7 +15,8 @@ test('where nothing happens nothing is moved, refused or lost, and every answer 
   deepEqual(violations, []);
   const { answered, left, ...rest } = streams;
   equal(answered + left, 60);
-  deepEqual(rest, { failed: 0, refused: 0, 'turned-away': 0, lost: 0, moved: 0, stallMs: [] });
+  const none = { failed: 0, refused: 0, 'turned-away': 0, lost: 0, moved: 0, resumed: 0, stranded: 0 };
+  deepEqual(rest, { ...none, stallMs: [] });
 });
 
 test('under every fault of engines answers move, and all of them are whole', async () => {
@@ -23,6 +24,28 @@ test('under every fault of engines answers move, and all of them are whole', asy
   const { violations, streams } = await run({ ...plain, nodes: 12, kinds, streams: 120 });
   deepEqual(violations, []);
   ok(streams.moved > 0, 'nothing was hit');
+});
+
+test('under every fault of entry nodes clients go on elsewhere, and all of their answers are whole', async () => {
+  const kinds: FaultKind[] = ['entry-kill', 'entry-stop', 'entry-cut', 'engine-kill'];
+  const { violations, streams } = await run({ ...plain, seed: 3, nodes: 12, kinds, streams: 120 });
+  deepEqual(violations, []);
+  ok(streams.resumed > 0, 'nobody had to go on elsewhere');
+  equal(streams.stranded, 0);
+});
+
+test('five minutes after the last word of the last stream no node has anything of any of them', async () => {
+  const kinds: FaultKind[] = ['entry-kill', 'pair-kill', 'kill', 'isolate'];
+  const { violations, simulatedMs } = await run({
+    ...plain,
+    seed: 4,
+    nodes: 6,
+    minutes: 2,
+    kinds,
+    streams: 60,
+  });
+  deepEqual(violations, []);
+  ok(simulatedMs > 400_000, 'no seed of a long peace');
 });
 
 /** Each with faults by which it shows; not every seed draws them. */
@@ -37,6 +60,10 @@ const broken: readonly {
   { sabotage: 'blind-routing', promise: 'R5', kinds: ['leave', 'terminate'] },
   { sabotage: 'deaf-to-drains', promise: 'R6', kinds: ['leave'] },
   { sabotage: 'leaky', promise: 'R7', kinds: [] },
+  { sabotage: 'begins-again', promise: 'R1', kinds: ['entry-kill'] },
+  { sabotage: 'forgetful', promise: 'R9', kinds: ['entry-kill'] },
+  { sabotage: 'secretive', promise: 'R10', kinds: [] },
+  { sabotage: 'hoarder', promise: 'R11', kinds: [] },
 ];
 const seedsMax = 12;
 
@@ -53,6 +80,22 @@ async function firstBroken(options: RunOptions): Promise<Violation | undefined> 
     if (violations.length > 0) return violations[0];
   }
   return undefined;
+}
+
+/** Each with what it found. */
+const pinned: readonly (readonly [seed: number, found: string])[] = [
+  [103, 'an engine whose prompt ends inside a character found the stop string in its echo of the prompt'],
+  [71, 'a request that is answered once waited for ever for a node that had been started again'],
+  [100, 'a client came back to a node that had cut the same tokens into other pieces, and was sent away'],
+];
+for (const [seed, found] of pinned) {
+  test(`seed ${seed}: ${found}`, async () => {
+    const { violations } = await run({
+      ...plain,
+      ...{ seed, nodes: null, minutes: 2, kinds: null, streams: null },
+    });
+    deepEqual(violations, []);
+  });
 }
 
 for (const seed of [201, 202, 203]) {

@@ -1,7 +1,9 @@
 /** A node's request path, broken on purpose in one place. */
+import type { Journals } from '../../../src/node/journals.ts';
 import type { OpenLeg } from '../../../src/node/leg.ts';
 import type { Node } from '../../../src/node/node.ts';
 import type { ServedModel, Serving, ServingMember } from '../../../src/node/serving.ts';
+import { start, type Place } from '../../../src/stream/mark.ts';
 import type { Sabotage } from '../sabotage.ts';
 
 /** One event in so many is heard twice. */
@@ -60,6 +62,27 @@ export function sabotagedServing(node: Node, sabotage: Sabotage | null): Serving
   return serving;
 }
 
+export function sabotagedJournals(journals: Journals, sabotage: Sabotage | null): Journals {
+  if (sabotage === 'forgetful')
+    return {
+      ...plainJournals(journals),
+      find: (_id, _isEnough, tell) => {
+        tell(null);
+        return () => {};
+      },
+    };
+  if (sabotage === 'hoarder')
+    return {
+      ...plainJournals(journals),
+      open: (...opened) => ({ ...journals.open(...opened), end: () => {} }),
+    };
+  return journals;
+}
+
+/** Where a client says that it is, as a node takes it. */
+export const sabotagedPlace = (place: Place | null, sabotage: Sabotage | null): Place | null =>
+  sabotage === 'begins-again' && place !== null ? { ...place, mark: start } : place;
+
 /** Whoever was heard of is as good as any. */
 function everybody({ cluster }: Node, ready: readonly ServingMember[]): readonly ServingMember[] {
   const others = cluster.members().filter(({ id }) => ready.every(({ member }) => member !== id));
@@ -90,4 +113,15 @@ const plain = (serving: Serving): Serving => ({
   onCut: (listener) => serving.onCut(listener),
   onRelayEnd: (listener) => serving.onRelayEnd(listener),
   report: (fact) => serving.report(fact),
+});
+
+const plainJournals = (journals: Journals): Journals => ({
+  open: (...opened) => journals.open(...opened),
+  answer: (from, message) => journals.answer(from, message),
+  find: (...wanted) => journals.find(...wanted),
+  takeOver: (id, fence) => journals.takeOver(id, fence),
+  isAtWork: (id, member, tell) => journals.isAtWork(id, member, tell),
+  held: () => journals.held(),
+  kept: () => journals.kept(),
+  close: () => journals.close(),
 });

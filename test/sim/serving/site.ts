@@ -12,16 +12,20 @@ import { SimEngine } from './engine.ts';
 import type { Engines } from './engine-host.ts';
 import type { Listener } from './legs.ts';
 import type { Station } from './station.ts';
-import { Wires } from './wires.ts';
+import { Wires, type Place } from './wires.ts';
 
 /** Their digits in the digest are none of a daemon's. */
 const firstPid = 1_000_000;
+const outsidePid = 999_999;
+export const outsideIp = '192.0.2.1';
 const lookMs = 250;
 
 export class Site implements Engines {
   readonly world: World;
   readonly dice: Dice;
   readonly wires: Wires;
+  /** Where clients are that are told what they are told over a network. */
+  readonly outside: Place;
   /** Whether any node reads the instance metadata: it costs most of what an idle node costs here. */
   readonly readsNotices: boolean;
   readonly sabotage: Sabotage | null;
@@ -43,7 +47,10 @@ export class Site implements Engines {
     dice: Dice,
     options: { readonly readsNotices: boolean; readonly sabotage: Sabotage | null },
   ) {
-    const { queue, terrain } = world;
+    const { queue, terrain, digest } = world;
+    const host = terrain.add({ id: 'outside', ip: outsideIp, zone: 'outside', backlog: Infinity });
+    const drift = { rate: 1, wallOffsetMs: 0 };
+    this.outside = { host, process: new SimProcess(outsidePid, { queue, digest, drift }) };
     this.world = world;
     this.dice = dice;
     this.readsNotices = options.readsNotices;

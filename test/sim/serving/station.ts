@@ -17,11 +17,12 @@ import { clusterOf, type Inhabit, type Inhabitant, type ResidentPorts } from '..
 import { contextTokens, model } from './answer.ts';
 import type { SimEngine } from './engine.ts';
 import { engineHostAt } from './engine-host.ts';
+import { openFront, type Front } from './front.ts';
 import { openInlet } from './inlet.ts';
 import { askOver } from './journal.ts';
 import { legsOf, type Listener } from './legs.ts';
 import type { Promises } from './promises.ts';
-import { sabotagedLegs, sabotagedServing } from './sabotage.ts';
+import { sabotagedJournals, sabotagedLegs, sabotagedServing } from './sabotage.ts';
 import type { Site } from './site.ts';
 import type { Place } from './wires.ts';
 
@@ -38,6 +39,7 @@ export class Station implements Inhabitant {
   readonly generations: Generations;
   readonly journals: Journals;
   readonly listener: Listener;
+  readonly front: Front;
   readonly #site: Site;
   readonly #readsNotices: boolean;
   readonly #viewHash: Inhabitant['viewHash'];
@@ -96,9 +98,11 @@ export class Station implements Inhabitant {
       ...{ self: own.id, zone: own.zone, clock, session: own.incarnation },
       ask: askOver(this.place, { ...legs, self: own.id }),
       ...holdersAmong(this.node.cluster),
+      ...(site.sabotage === 'secretive' ? { candidates: () => [] } : {}),
     });
-    const { journals } = this;
+    const journals = sabotagedJournals(this.journals, site.sabotage);
     this.generations = openGenerations({ serving, journals, clock, rng, openLeg });
+    this.front = openFront(this.place, { generations: this.generations, now, sabotage: site.sabotage });
     const inlet = openInlet(this.place, { wires, now, engine, serving, journals });
     this.listener = { place: this.place, accept: (wire) => inlet.accept(wire) };
     site.enter(this);
@@ -110,6 +114,10 @@ export class Station implements Inhabitant {
 
   get engine(): SimEngine | null {
     return this.#site.on(this.place.host);
+  }
+
+  get burden(): Inhabitant['burden'] {
+    return { clients: this.front.count(), logs: this.journals.held().streams };
   }
 
   /** Whether its process gets the time that it wants, and it is here to stay. */

@@ -1,0 +1,182 @@
+/**
+ * What is promised of the logs of streams, and to clients that go on with them elsewhere:
+ *
+ *   R9  a client that goes on elsewhere gets the rest of its answer, as long as somebody who had its log when it lost its
+ *       entry node is left, well, and within reach of the nodes that it asks; and as long as one of those is fit
+ *   R10 somebody else than its entry node has the log of a stream, where anybody fit is there to have it
+ *   R11 every journal is freed: of an answer that ended in peace nothing is left soon after, and of any at all five
+ *       minutes after the last word of it
+ */
+import { messageBytes, readHeld } from '../../../src/journal/wire.ts';
+import { memberId } from '../../../src/std/member-id.ts';
+import { placeFrom } from '../../../src/stream/mark.ts';
+import { readLog } from '../../../src/stream/record.ts';
+import type { SimClient } from './client.ts';
+import type { Loss } from './durable.ts';
+import type { Site } from './site.ts';
+import type { Station } from './station.ts';
+
+/** Who was well for so long is known to everybody, and knows everybody, ms. */
+const fitMs = 15_000;
+/** Trouble may be over by the time at which it shows, ms. */
+const lateMs = 3_000;
+/** How long a stream may have no copy: the batch that a lost holder did not answer, and the whole log to the next, ms. */
+const bareMs = 5_000;
+/** Events of a stream between two looks at its copies: each look asks every node. */
+const looksEvery = 8;
+/** What has ended may be asked for again for a minute; then holders look at it every five seconds. ms */
+export const lingerMs = 75_000;
+/** What nobody speaks of any more is kept for five minutes, ms. */
+export const orphanMs = 330_000;
+
+type Track = {
+  readonly begunAt: number;
+  heard: number;
+  /** Its log, as far as it has one. */
+  stream: string | null;
+  bareSince: number | null;
+  /** Who had the log when the client lost its entry node. */
+  keepers: readonly Station[];
+  endedAt: number | null;
+};
+
+export class Custody {
+  /** Times that a client went on elsewhere. */
+  resumed = 0;
+  /** Those of them that found nobody to go on with. */
+  stranded = 0;
+  readonly #site: () => Site;
+  readonly #break: (promise: string, what: string) => void;
+  readonly #tracks = new Map<SimClient, Track>();
+
+  constructor(site: () => Site, onBroken: (promise: string, what: string) => void) {
+    this.#site = site;
+    this.#break = onBroken;
+  }
+
+  get #now(): number {
+    return this.#site().world.now;
+  }
+
+  begun(client: SimClient): void {
+    this.#tracks.set(client, {
+      ...{ begunAt: this.#now, heard: 0, stream: null, bareSince: null, keepers: [], endedAt: null },
+    });
+  }
+
+  ended(client: SimClient): void {
+    const track = this.#tracks.get(client);
+    if (track !== undefined) track.endedAt = this.#now;
+  }
+
+  readonly heard = (client: SimClient, eventId: string): void => {
+    const track = this.#tracks.get(client)!;
+    track.stream = placeFrom(eventId)?.stream ?? null;
+    if (++track.heard % looksEvery === 0) this.#isCopied(client, track);
+  };
+
+  readonly broke = (client: SimClient): void => {
+    const track = this.#tracks.get(client)!;
+    track.bareSince = null;
+    track.keepers = this.#site()
+      .living()
+      .filter((station) => keeps(station, track.stream));
+  };
+
+  readonly wentOn = (): void => {
+    this.resumed++;
+  };
+
+  /** The node that it asks says that nobody has the log. */
+  readonly disowned = (client: SimClient): void => {
+    const site = this.#site();
+    const { entry, id } = client;
+    const since = this.#now - fitMs;
+    if (!site.ranWell(entry, since)) return;
+    const keeper = this.#tracks
+      .get(client)!
+      .keepers.find(
+        (one) => this.#lives(one) && (one === entry || site.couldTalk(entry, one, this.#now - lateMs)),
+      );
+    if (keeper !== undefined && !this.#lay(entry, keeper, since))
+      this.#break('R9', `${entry.id} has never heard of ${id}, whose log is at ${keeper.id}`);
+  };
+
+  readonly lost = (client: SimClient, loss: Loss, urls: readonly string[]): void => {
+    this.stranded++;
+    if (loss === 'gone') return;
+    const { shadows } = this.#site().world;
+    const { outside, world } = this.#site();
+    const since = world.now - 2 * fitMs;
+    const fit = urls
+      .flatMap((id) => this.#site().station(id) ?? [])
+      .find(
+        (one) =>
+          this.#lives(one) &&
+          this.#site().wasFit(one, one, since) &&
+          !shadows.layBetween(outside.host, one.place.host, since),
+      );
+    if (fit !== undefined) this.#break('R9', `${client.id} is lost (${loss}), and ${fit.id} was fit`);
+  };
+
+  /** When nothing more will come. */
+  atTheEnd(): void {
+    const ends = [...this.#tracks.values()].map(({ endedAt }) => endedAt ?? Infinity);
+    const isLongAgo = Math.max(0, ...ends) < this.#now - orphanMs;
+    for (const [client, track] of this.#tracks) this.#isFreed(client, track);
+    if (!isLongAgo) return;
+    for (const { id, journals } of this.#site().living()) {
+      const left = { kept: journals.kept(), held: journals.held().streams, bytes: journals.held().bytes };
+      if (left.kept + left.held + left.bytes > 0)
+        this.#break('R11', `${id} is left with ${JSON.stringify(left)} of journals`);
+    }
+  }
+
+  #isCopied(client: SimClient, track: Track): void {
+    const site = this.#site();
+    const { entry, id } = client;
+    const others = site.living().filter((station) => station !== entry);
+    if (others.some((station) => keeps(station, track.stream))) {
+      track.bareSince = null;
+      return;
+    }
+    track.bareSince ??= this.#now;
+    const since = Math.min(this.#now - fitMs, track.bareSince);
+    const fit = others.find((station) => site.wasFit(station, entry, since));
+    if (this.#now - track.bareSince > bareMs && site.ranWell(entry, since) && fit !== undefined)
+      this.#break('R10', `${id} at ${entry.id} has no copy for ${bareMs} ms, and ${fit.id} was fit`);
+  }
+
+  /** Of one that nothing happened to. */
+  #isFreed({ id, entry, end, part }: SimClient, { begunAt, endedAt, stream }: Track): void {
+    const site = this.#site();
+    const since = begunAt - lateMs;
+    if (end !== 'answered' || part > 1 || endedAt === null || endedAt > this.#now - lingerMs) return;
+    if (!this.#lives(entry) || !site.ranWell(entry, since)) return;
+    const left = site
+      .living()
+      .find(
+        (station) =>
+          (station === entry || site.couldTalk(entry, station, since)) &&
+          station.cluster.own().life.phase === 'serving' &&
+          keeps(station, stream),
+      );
+    if (left !== undefined) this.#break('R11', `${left.id} has the log of ${id}, which ended at ${endedAt}`);
+  }
+
+  #lives(station: Station): boolean {
+    return station.place.process.alive && this.#site().station(station.id) === station;
+  }
+
+  #lay(a: Station, b: Station, since: number): boolean {
+    return this.#site().world.shadows.layBetween(a.place.host, b.place.host, since);
+  }
+}
+
+/** Whether it has more of the stream's log than the request. */
+function keeps({ id, journals }: Station, stream: string | null): boolean {
+  if (stream === null) return false;
+  const held = journals.answer(memberId(id), messageBytes({ type: 'peek', id: stream }));
+  const found = held && readHeld(held);
+  return found !== null && (readLog(found.bytes)?.records.length ?? 0) > 0;
+}

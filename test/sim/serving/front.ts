@@ -1,0 +1,71 @@
+/** Where clients from outside reach a node: what the daemon's gateway does with a connection, without HTTP. */
+import type { ClientEvent } from '../../../src/node/gate.ts';
+import type { Asked, Generations } from '../../../src/node/generations.ts';
+import type { About, ClientEnd, WholeAnswer } from '../../../src/node/running.ts';
+import { placeFrom } from '../../../src/stream/mark.ts';
+import { entryLeaves, streamGone, type Refusal } from '../../../src/stream/refusal.ts';
+import type { Sabotage } from '../sabotage.ts';
+import { sabotagedPlace } from './sabotage.ts';
+import type { Place, Wire } from './wires.ts';
+
+/** `lastEventId`: of the answer that it has the beginning of; null: it has nothing. */
+export type Call = {
+  readonly type: 'call';
+  readonly asked: Asked;
+  readonly about: Omit<About, 'place'>;
+  readonly lastEventId: string | null;
+};
+
+export type Told =
+  | { readonly type: 'event'; readonly event: ClientEvent }
+  | { readonly type: 'end' }
+  | { readonly type: 'whole'; readonly whole: WholeAnswer }
+  | { readonly type: 'refused'; readonly refusal: Refusal };
+
+export type Front = {
+  accept(wire: Wire): void;
+  /** Clients that are being told something. */
+  count(): number;
+};
+
+type FrontPorts = {
+  readonly generations: Generations;
+  readonly now: () => number;
+  readonly sabotage: Sabotage | null;
+};
+
+export function openFront(place: Place, { generations, now, sabotage }: FrontPorts): Front {
+  const open = new Set<Wire>();
+  const accept = (wire: Wire): void => {
+    let leave = (): void => {};
+    const gone = (): void => {
+      const left = leave;
+      leave = () => {};
+      open.delete(wire);
+      left();
+    };
+    const last = (told: Told): void => {
+      wire.send(told);
+      // As when the response is written out.
+      place.process.receive(now(), gone);
+    };
+    const client: ClientEnd = {
+      send: (event) => wire.send({ type: 'event', event } satisfies Told),
+      close: () => last({ type: 'end' }),
+      answer: (whole) => last({ type: 'whole', whole }),
+      refuse: (refusal) => last({ type: 'refused', refusal }),
+    };
+    wire.ears = {
+      heard: (message) => {
+        const { asked, about, lastEventId } = message as Call;
+        const from = lastEventId === null ? null : placeFrom(lastEventId);
+        if (!generations.admission().open) return client.refuse(entryLeaves);
+        if (lastEventId !== null && from === null) return client.refuse(streamGone);
+        open.add(wire);
+        leave = generations.begin(asked, client, { ...about, place: sabotagedPlace(from, sabotage) });
+      },
+      lost: gone,
+    };
+  };
+  return { accept, count: () => open.size };
+}
