@@ -53,9 +53,20 @@ export function remove<T extends Seat>(rings: Rings<T>, seat: T): void {
 }
 
 /** The first two are the designated ones, who alone tell that it is slow. */
-export function observersOf<T extends Seat>(rings: Rings<T>, seat: Seat, isLiving: (one: T) => boolean): T[] {
+export const observersOf = <T extends Seat>(
+  rings: Rings<T>,
+  seat: Seat,
+  isLiving: (one: T) => boolean,
+): T[] => observersIn(rings, ringsCount, { seat, isLiving });
+
+/** In so many of the rings, from the first one on. */
+function observersIn<T extends Seat>(
+  rings: Rings<T>,
+  count: number,
+  { seat, isLiving }: { readonly seat: Seat; readonly isLiving: (one: T) => boolean },
+): T[] {
   const observers: T[] = [];
-  for (let number = 0; number < ringsCount; number++) {
+  for (let number = 0; number < count; number++) {
     const ring = rings[number]!;
     const { seats } = ring;
     const start = position(ring, ringHash(seat, number), seat.id);
@@ -76,38 +87,49 @@ export function subjectsOf<T extends Seat>(
   seat: Seat,
   isLiving: (one: T) => boolean,
 ): { readonly subjects: readonly T[]; readonly charges: readonly T[] } {
-  const near = new Set<T>();
+  const observed = new Map<T, boolean>();
   rings.forEach((ring, number) => {
     const from = position(ring, ringHash(seat, number), seat.id);
-    addNear(near, ring.seats, { from, seat, livingMax: number + 1, isLiving });
+    const own = ring.seats[from];
+    if (own?.id !== seat.id || !isLiving(own)) return;
+    ahead(ring.seats, { from, own, livingMax: number + 1, isLiving }, (one, before) => {
+      if (observed.get(one) === true) return;
+      // Who sits just behind us we observe, here or in an earlier ring; who does not, only if the one between does so.
+      const isOurs =
+        before === null ||
+        (observersIn(rings, number, { seat: one, isLiving }).includes(before) &&
+          observersOf(rings, one, isLiving).includes(own));
+      observed.set(one, isOurs);
+    });
   });
-  const observed = [...near].filter((one) =>
-    observersOf(rings, one, isLiving).some((observer) => observer.id === seat.id),
-  );
-  return {
-    subjects: observed.filter(isLiving),
-    charges: observed.filter((one) => !isLiving(one)),
-  };
+  const ours = [...observed].filter(([, isOurs]) => isOurs).map(([one]) => one);
+  return { subjects: ours.filter(isLiving), charges: ours.filter((one) => !isLiving(one)) };
 }
 
-/** Who observes a member sits at most as many living seats before it as earlier rings may have taken in already. */
-function addNear<T extends Seat>(
-  near: Set<T>,
+/**
+ * Who observes a member sits at most as many living seats before it as earlier rings may have taken in already. `meet`
+ * is told the living one just before each; null: it is ourselves.
+ */
+function ahead<T extends Seat>(
   seats: readonly T[],
   walk: {
     readonly from: number;
-    readonly seat: Seat;
+    readonly own: T;
     readonly livingMax: number;
     readonly isLiving: (one: T) => boolean;
   },
+  meet: (one: T, before: T | null) => void,
 ): void {
   let living = 0;
+  let before: T | null = null;
   for (let ahead = 1; ahead < seats.length && living < walk.livingMax; ahead++) {
     const one = seats[(walk.from + ahead) % seats.length]!;
-    if (one.id === walk.seat.id) continue;
-    if (walk.isLiving(one)) living++;
-    else if (living > 0 || ahead > chargesMax) continue;
-    near.add(one);
+    const lives = walk.isLiving(one);
+    if (!lives && (living > 0 || ahead > chargesMax)) continue;
+    meet(one, before);
+    if (!lives) continue;
+    living++;
+    before = one;
   }
 }
 

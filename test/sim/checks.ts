@@ -171,7 +171,8 @@ export class Checks {
   #look(resident: Resident, { id, health, record }: Known): void {
     if (record === null) return;
     const { incarnation, sequence, peerId } = record;
-    const before = resident.orders.get(id);
+    const number = this.world.roll.numberOf(id);
+    const before = resident.orders[number];
     if (before === record && record.life.phase !== 'left') return;
     const isBack =
       before !== undefined &&
@@ -181,7 +182,7 @@ export class Checks {
       const was = `(${before.incarnation}, ${before.sequence})`;
       this.break('I3', `${resident.id} went back from ${was} to (${incarnation}, ${sequence}) for ${id}`);
     }
-    resident.orders.set(id, record);
+    resident.orders[number] = record;
     if (record.life.phase === 'left' && health === 'alive')
       this.break(
         'I3',

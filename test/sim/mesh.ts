@@ -29,8 +29,11 @@ export class GossipMesh {
   readonly #queue: EventQueue;
   readonly #terrain: Terrain;
   readonly #dice: Dice;
+  /** How many could hear. */
+  readonly #everybody: () => number;
 
-  constructor(parts: { queue: EventQueue; terrain: Terrain; dice: Dice }) {
+  constructor(parts: { queue: EventQueue; terrain: Terrain; dice: Dice }, everybody: () => number) {
+    this.#everybody = everybody;
     this.#queue = parts.queue;
     this.#terrain = parts.terrain;
     this.#dice = parts.dice.for('mesh');
@@ -41,7 +44,9 @@ export class GossipMesh {
     author.heard.message = this.published;
     author.heard.at = this.#queue.now;
     const inOrder = [author];
+    const everybody = this.#everybody();
     for (const teller of inOrder) {
+      if (inOrder.length >= everybody) return;
       if (teller !== author && (teller.process.paused || !teller.process.alive)) continue;
       const degree = teller === author ? Infinity : meshDegree;
       this.#tell(teller, degree, { body, author, inOrder });

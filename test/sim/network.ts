@@ -42,6 +42,8 @@ export class End {
   open = true;
   /** Set once, when the pair is made. */
   other!: End;
+  /** At the other end. */
+  peerId = '';
   /** Nothing that this end sent arrives before this. */
   arrivesAt = 0;
   held: Uint8Array[] = [];
@@ -61,7 +63,7 @@ export class End {
 
   hear(body: Uint8Array): void {
     if (!this.open) return this.#net.reset(this.other);
-    this.station.events.message(this.other.station.peerId, body, 'direct');
+    this.station.events.message(this.peerId, body, 'direct');
   }
 }
 
@@ -82,7 +84,7 @@ export class SimNetwork {
     this.#queue = parts.queue;
     this.#terrain = parts.terrain;
     this.#turn = parts.turn;
-    this.mesh = new GossipMesh(parts);
+    this.mesh = new GossipMesh(parts, () => this.stations.size);
   }
 
   open(peerId: string, place: { host: Host; process: SimProcess }, events: NetworkEvents): Network {
@@ -309,6 +311,8 @@ export class SimNetwork {
     const [theirs, ours] = [new End(met, this), new End(station, this)];
     theirs.other = ours;
     ours.other = theirs;
+    theirs.peerId = station.peerId;
+    ours.peerId = met.peerId;
     met.ends.set(station.peerId, theirs);
     const at = this.#queue.now + this.#terrain.way(met.host, station.host);
     station.process.receive(at, () => this.#connect(attempt, ours));

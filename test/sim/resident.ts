@@ -12,6 +12,7 @@ import { memberId } from '../../src/std/member-id.ts';
 import type { Rng } from '../../src/std/random.ts';
 import { volunteer } from './duty.ts';
 import type { SimProcess } from './process.ts';
+import { Marks, type Roll } from './roll.ts';
 import { sealOf } from './seal.ts';
 import type { SimEngine } from './serving/engine.ts';
 import type { Host } from './terrain.ts';
@@ -60,14 +61,17 @@ export class Resident {
   /** It has tagged itself and looks for the others. */
   joined = false;
   leaving = false;
-  /** Its last word on every other member, by the facts that it reported. */
-  readonly verdicts = new Map<string, Verdict>();
-  /** Of those, who is alive. */
-  alive = 0;
-  /** The highest order of a record that it ever had, by member. */
-  readonly orders = new Map<string, { readonly incarnation: number; readonly sequence: number }>();
+  /** The highest order of a record that it ever had, by the member's number. */
+  readonly orders: ({ readonly incarnation: number; readonly sequence: number } | undefined)[] = [];
+  /** Who is alive by its last word, as of the facts that it reported. */
+  readonly #alive = new Marks();
+  readonly #roll: Roll;
 
-  constructor(about: { host: Host; process: SimProcess; peerId: string; at: number }, inside: Inhabitant) {
+  constructor(
+    about: { host: Host; process: SimProcess; peerId: string; at: number; roll: Roll },
+    inside: Inhabitant,
+  ) {
+    this.#roll = about.roll;
     this.host = about.host;
     this.process = about.process;
     this.id = about.host.id;
@@ -77,9 +81,16 @@ export class Resident {
   }
 
   judge(id: string, verdict: Verdict): void {
-    if (this.verdicts.get(id) === 'alive') this.alive--;
-    if (verdict === 'alive') this.alive++;
-    this.verdicts.set(id, verdict);
+    this.#alive.set(this.#roll.numberOf(id), verdict === 'alive');
+  }
+
+  /** So many members it takes for alive. */
+  get alive(): number {
+    return this.#alive.size;
+  }
+
+  takesForAlive(id: string): boolean {
+    return this.#alive.has(this.#roll.numberOf(id));
   }
 
   get lives(): boolean {

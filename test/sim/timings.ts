@@ -55,9 +55,7 @@ export class Timings {
     const { now } = this.#world;
     const unaware = this.#world
       .living()
-      .filter(
-        ({ joined, process, verdicts }) => joined && !process.paused && verdicts.get(dead.id) === 'alive',
-      );
+      .filter((one) => one.joined && !one.process.paused && one.takesForAlive(dead.id));
     if (unaware.length > 0) this.#open.add({ at: now, kind, id: dead.id, unaware: new Set(unaware) });
   }
 

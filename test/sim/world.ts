@@ -12,6 +12,7 @@ import { SimProcess, trueWall } from './process.ts';
 import { EventQueue } from './queue.ts';
 import { firstRecord, Resident, type Inhabit, type ResidentPorts } from './resident.ts';
 import { SimS3, type Applied } from './s3.ts';
+import { Roll } from './roll.ts';
 import type { Sabotage } from './sabotage.ts';
 import { Shadows } from './shadows.ts';
 import { Terrain, type Host } from './terrain.ts';
@@ -48,6 +49,7 @@ export class World {
   readonly digest = new Digest();
   readonly turn = new Turn();
   readonly shadows = new Shadows();
+  readonly roll = new Roll();
   readonly terrain: Terrain;
   readonly network: SimNetwork;
   readonly ec2: SimEc2;
@@ -159,7 +161,8 @@ export class World {
     const inside = this.#options.inhabit(record, ports, () => {
       resident.joined = true;
     });
-    const resident = new Resident({ host, process, peerId, at: this.now }, inside);
+    const { now: at, roll } = this;
+    const resident = new Resident({ host, process, peerId, at, roll }, inside);
     inside.cluster.changed.add((id) => onChanged(resident, id));
     this.residents.push(resident);
     this.#options.onStart(resident);
