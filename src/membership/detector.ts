@@ -12,7 +12,7 @@ import { unreachable } from '../std/assert.ts';
 import { after, instant, type Instant } from '../std/time.ts';
 import { disprove, purge } from './ballots.ts';
 import { beatTo, greet } from './beats.ts';
-import { dial, dialFailed, dismiss, isDialledInVain, redialLost, trim, visit } from './dialling.ts';
+import { dial, dialFailed, dismiss, isDialledInVain, reached, redialLost, trim, visit } from './dialling.ts';
 import type { Binding, Effect, Event } from './events.ts';
 import {
   advance,
@@ -35,6 +35,7 @@ import {
   hearAccusation,
   hearRumour,
   outlive,
+  reappear,
   reunite,
   upkeep as keepRumours,
 } from './rumours.ts';
@@ -263,13 +264,15 @@ function onRecorded(
   if (id === state.self.id) state.self.incarnation = Math.max(state.self.incarnation, incarnation);
   const member = state.members.get(id);
   if (member === undefined || incarnation < member.incarnation) return;
-  const isNewLife = incarnation > member.incarnation;
+  const before = member.incarnation;
+  const isNewLife = incarnation > before;
   member.incarnation = incarnation;
   if (left) return onLeft(state, member, now, effects);
   if (!isNewLife) return;
   member.poll = null;
   state.polled.delete(member);
   if (member.health === 'left') return turn(state, member, ['alive', 'record'], now, effects);
+  reappear(state, member, before, now);
   revive(state, member, 'record', now, effects);
   if (member.watch !== null) renew(state, member.watch, now, effects);
 }
@@ -290,7 +293,7 @@ function onConnected(state: State, peerId: string, now: Instant, effects: Effect
   state.links.add(member);
   Object.assign(member, { connected: true, met: true, parting: false, heardAt: now, lag: null });
   effects.push(beatTo(state, [peerId], now));
-  dismiss(state, member, now);
+  reached(state, member, now);
   if (member.poll !== null) disprove(member.poll, 'connection', now);
   hear(state, member, 'connected', now, effects);
   const { watch } = member;

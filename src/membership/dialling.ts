@@ -10,7 +10,7 @@ import { backoffMs } from '../std/backoff.ts';
 import { draw } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
 import type { DialFailure, Effect } from './events.ts';
-import { isMesh, rouse, take, type State } from './state.ts';
+import { isMesh, meshMax, rouse, take, type State } from './state.ts';
 import { isLiving, type Member } from './member.ts';
 import { part } from './verdict.ts';
 
@@ -44,7 +44,13 @@ const turnMs = 500;
 const turnsMax = 2;
 /** Who stood still a moment ago has too little of its machine, and makes up for lost connections no faster than this. */
 const shortOfBreathMs = 2_000;
-const gentleMs = 1_000;
+const gentleMs = 1_500;
+/**
+ * Who was gone and is connected again knows who else is back, and its word is sooner there than any dial of ours. And a
+ * dial that took long says that the machine is busy, most likely with other dials, so they get a part of its time only.
+ */
+const wordMs = 300;
+const restFactor = 8;
 
 /** `wary`: the dial under way is of who may be gone. */
 export type Link = { failures: number; nextAt: Instant; dialledAt: Instant | null; wary: boolean };
@@ -115,6 +121,20 @@ export function dismiss(state: State, member: Member, now: Instant): void {
   state.dials.delete(member);
 }
 
+/**
+ * We are connected with it. If it may have been gone, the others of whom that holds are let be for a moment, where members
+ * are so few that all are told by all. Beyond that each is told by few, and nobody's word is to wait.
+ */
+export function reached(state: State, member: Member, now: Instant): void {
+  const { link } = member;
+  if (state.members.size < meshMax && (link?.wary === true || member.health === 'dead')) {
+    const tookMs = link?.dialledAt == null ? 0 : now - link.dialledAt;
+    const restMs = Math.min(gentleMs, Math.max(wordMs, restFactor * tookMs));
+    state.gentleAt = instant(Math.max(state.gentleAt, after(now, restMs)));
+  }
+  dismiss(state, member, now);
+}
+
 /** Dials whoever is due; who was dialled goes to the end of the list. */
 export function dial(state: State, now: Instant, effects: Effect[]): void {
   if (now < state.dialAt) return;
@@ -157,9 +177,10 @@ function turnsUnderWay(state: State, now: Instant): Instant[] {
   return turns;
 }
 
-function turnOf({ gentleAt }: State, member: Member, turns: readonly Instant[]): Instant {
+function turnOf(state: State, member: Member, turns: readonly Instant[]): Instant {
   const free = turns.length < turnsMax ? 0 : Math.min(...turns);
-  return instant(isLiving(member) ? Math.max(free, gentleAt) : free);
+  const isLetBe = isLiving(member) || state.members.size < meshMax;
+  return instant(isLetBe ? Math.max(free, state.gentleAt) : free);
 }
 
 const isWary = ({ health }: Member, { failures }: Link): boolean =>

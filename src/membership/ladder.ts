@@ -2,7 +2,7 @@
  * How an observer comes to an opinion of a subject: a ladder of evidence, each rung asked for only when the one before
  * fails.
  *
- *   beats ──620 ms of silence──► probe: two SYNs to its libp2p port ──┬─ refused ──► its process is gone
+ *   beats ──595 ms of silence──► probe: two SYNs to its libp2p port ──┬─ refused ──► its process is gone
  *     └──────connection closed──►                                     ├─ silent ───► its host, or the way to it
  *                                                                     └─ answered ─► it is there and does not run: slow
  *
@@ -26,7 +26,7 @@ import type { Member } from './member.ts';
 import { count, judge } from './verdict.ts';
 
 /** A beat that is 170 ms late. It costs a probe; nobody else hears of it before `slowTellMs`. */
-export const silenceMs = 620;
+export const silenceMs = 595;
 const patienceMsMax = 2_000;
 const probeMs = 200;
 /** A probe whose answer has not come by then is lost, and asked again. */

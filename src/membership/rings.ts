@@ -1,7 +1,7 @@
 /**
- * Who observes whom: eight rings, each an order of all members by a hash of its own (Rapid, Suresh et al., ATC 2018,
+ * Who observes whom: seven rings, each an order of all members by a hash of its own (Rapid, Suresh et al., ATC 2018,
  * section 4.1). In each ring the living member just before a subject observes it; where that one observes it already in
- * an earlier ring, the one before it does. So every member has as many observers as there are others, up to eight,
+ * an earlier ring, the one before it does. So every member has as many observers as there are others, up to seven,
  * all distinct, and everybody who knows the same members names the same ones.
  *
  * The rings hash instance ids, which EC2 draws, and not peer ids, which an intruder could draw until it sits where it
@@ -10,8 +10,8 @@
 import { fnv1a, scramble } from '../std/hash.ts';
 import type { MemberId } from '../std/member-id.ts';
 
-/** Eight observers: five that err together are needed for a false death, and three may fail with the subject. */
-const ringsCount = 8;
+/** Seven observers: four that err together are needed for a false death, and three may fail with the subject. */
+const ringsCount = 7;
 /** Dead neighbours that one ring makes us redial; the others have neighbours of their own. */
 const chargesMax = 64;
 

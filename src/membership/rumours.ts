@@ -31,8 +31,12 @@ const refuteGapMs = 2_000;
  * incarnation may as well be their own refutation.
  */
 const reunionMs = 200;
+/** One that was only silent is forgotten if no other joins it within this. */
+const aloneMs = 2_000;
 /** So many that are or were dead at once are a cut, and not one machine that came back. */
 const cutMin = 3;
+/** A refutation raises the incarnation by one, a new life sets it to the time of its start in ms. */
+const refutationsMax = 64;
 
 export type Reunion = { readonly incarnation: number; readonly wasDead: boolean; readonly at: Instant };
 
@@ -116,8 +120,23 @@ export function reunite(state: State, member: Member, now: Instant): void {
   const wasDead = health === 'dead';
   if (!wasDead && watch?.wasSilent !== true) return;
   if (state.members.size < meshMax && !(wasDead && state.dead.size + state.reunions.size >= cutMin)) return;
-  state.reunions.set(member, { incarnation, wasDead, at: now });
-  state.upkeepAt = instant(Math.min(state.upkeepAt, after(now, reunionMs)));
+  expect(state, member, { incarnation, wasDead, at: now });
+}
+
+/**
+ * It was dead for us, and its record says that it refuted this. If several do, it was a cut, and who held us dead on its
+ * other side did not hear from us yet.
+ */
+export function reappear(state: State, member: Member, before: number, now: Instant): void {
+  const { health, incarnation } = member;
+  if (health !== 'dead' || incarnation - before > refutationsMax) return;
+  if (state.members.size >= meshMax || state.dead.size + state.reunions.size < cutMin) return;
+  expect(state, member, { incarnation, wasDead: true, at: now });
+}
+
+function expect(state: State, member: Member, reunion: Reunion): void {
+  state.reunions.set(member, reunion);
+  state.upkeepAt = instant(Math.min(state.upkeepAt, after(reunion.at, reunionMs)));
 }
 
 export function upkeep(state: State, now: Instant, effects: Effect[]): void {
@@ -128,9 +147,10 @@ export function upkeep(state: State, now: Instant, effects: Effect[]): void {
   const areMany = state.reunions.size > 1;
   for (const [member, { incarnation, wasDead, at }] of state.reunions) {
     if (now < after(at, reunionMs)) continue;
-    state.reunions.delete(member);
     const isSameLife = wasDead && member.incarnation === incarnation;
-    if (isLiving(member) && (isSameLife || areMany)) refute(state, 'reconnected', now, effects);
+    const isCut = isSameLife || areMany;
+    if (isCut && isLiving(member)) refute(state, 'reconnected', now, effects);
+    if (isCut || now >= after(at, aloneMs)) state.reunions.delete(member);
   }
 }
 

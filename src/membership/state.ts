@@ -8,7 +8,7 @@ import { emptyRings, insert, observersOf, type Rings } from './rings.ts';
 import type { Reunion, Rumour } from './rumours.ts';
 import { isLiving, newMember, type Member } from './member.ts';
 
-const beatMs = 450;
+const beatMs = 425;
 export const upkeepMs = 1_000;
 
 export type Options = {
@@ -153,7 +153,7 @@ export function init(
 }
 
 /**
- * Beats go at the same moments of the wall clock everywhere: who hears eight members wakes up once for all of them, which
+ * Beats go at the same moments of the wall clock everywhere: who hears seven members wakes up once for all of them, which
  * is half of what they cost. Where clocks differ, nothing else does.
  */
 export const nextBeat = (phaseMs: number, now: Instant): Instant =>

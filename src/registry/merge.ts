@@ -15,6 +15,7 @@ import {
   bury,
   complain,
   enter,
+  isMesh,
   isNews,
   keep,
   membersMax,
@@ -49,14 +50,16 @@ export function hear(state: State, signed: Signed, author: string | null, now: I
   if (!isOwners(signed, state.seal)) return forged(state, record.id, author, now);
   // Taken only now: a forger must not use up the owner's changes.
   take(member.changes, changeLimit, 1, now);
-  const isRevival = member.dead && record.incarnation > (member.held?.signed.record.incarnation ?? Infinity);
+  const isRaised = record.incarnation > (member.held?.signed.record.incarnation ?? Infinity);
+  const isRevival = isRaised && (member.dead || isMesh(state));
   keep(state, record.id, member, { signed, author, at: now });
   return [{ type: 'recorded', record }, ...(isRevival ? passOn(state, signed, author) : [])];
 }
 
 /**
  * When two halves of a cluster meet, those that are connected again first learn from each other who lives; by word of mouth
- * all know in a few hops, long before all are connected, and before comparing would find it.
+ * all know in a few hops, long before all are connected, and before comparing would find it. Those
+ * for whom it never was dead pass it on as well where members are few: by then they are half of whom it may be told to.
  */
 function passOn(state: State, signed: Signed, author: string | null): readonly Effect[] {
   const others = [...state.peers.keys()].filter((id) => id !== author && id !== signed.record.peerId);

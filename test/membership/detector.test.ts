@@ -48,7 +48,7 @@ test('[M1] the same instance with another key is another life', () => {
   equal(view.state.links.size, 2);
 });
 
-test('[M3] a subject is asked to beat once connected, and its silence of 620 ms is a probe', () => {
+test('[M3] a subject is asked to beat once connected, and its silence of 595 ms is a probe', () => {
   const view = new View(1);
   view.pass(100);
   const asked = only(view.give({ type: 'connected', peerId: peerOf(1) }), 'watch');
@@ -59,7 +59,7 @@ test('[M3] a subject is asked to beat once connected, and its silence of 620 ms 
   equal(probe?.ms, 200);
   equal(probe?.id, idOf(1));
   const lastBeat = Math.floor((begin - 1) / 250) * 250;
-  equal(view.member(1).watch?.askedAt, lastBeat + 620);
+  equal(view.member(1).watch?.askedAt, lastBeat + 595);
 });
 
 test('[M3] a closed connection is a probe at once, and suspicion at once', () => {
@@ -358,7 +358,7 @@ test('[M16] what is known of a member can be explained: who said what, and how l
     told?.votes,
     observers.slice(0, 2).map((by) => ({ by: idOf(by), evidence: 'timeout', ageMs: 50, leftMs: 1_950 })),
   );
-  equal(told?.observers.length, 8);
+  equal(told?.observers.length, 7);
   equal(explain(view.state, memberId('i-x'), instant(view.now)), null);
 });
 

@@ -174,7 +174,7 @@ test('[M7] votes of honest members, told again later by another, count for nothi
   }
 });
 
-test('[M12] of eight observers that find a process gone two say so, and the next ones where those cannot', () => {
+test('[M12] of the observers that find a process gone two say so, and the next ones where those cannot', () => {
   const world = settled(32);
   const victim = world.node(1);
   const observers = observersIn(world.node(5).state, memberOf(world.node(5).state, victim.id)!);

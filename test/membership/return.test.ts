@@ -23,6 +23,27 @@ test('[M9] who meets one of several dead ones again raises its incarnation; for 
   equal(only(view.pass(700), 'refute').length, 1);
 });
 
+test('[M9] whom several dead ones tell that they live, was held dead by them too; new lives say nothing of that', () => {
+  const view = View.connected(12);
+  kill(view, 1, 2, 3);
+  view.give({ type: 'recorded', id: idOf(1), incarnation: 10_000, left: false });
+  equal(only(view.pass(3_000), 'refute').length, 0);
+  kill(view, 4);
+  view.give({ type: 'recorded', id: idOf(2), incarnation: 2, left: false });
+  equal(only(view.pass(700), 'refute').length, 1);
+});
+
+test('[M12] once one of several dead ones is connected again, the others are let be for 300 ms, and longer where dials are slow', () => {
+  const view = View.connected(12);
+  kill(view, 5, 6, 7, 8, 9);
+  const dialled = (ms: number): readonly string[] => only(view.pass(ms), 'dial').map(({ id }) => id);
+  const [first] = dialled(1_050);
+  ok(first !== undefined);
+  view.give({ type: 'connected', peerId: peerOf(Number(first.slice(2))) });
+  equal(dialled(290).length, 0);
+  ok(dialled(1_700).length > 0);
+});
+
 test('[M9] who came back by its record, and is not connected yet, is not slow for ten seconds', () => {
   const view = View.connected(8);
   kill(view, 1, 2, 3);
@@ -50,5 +71,5 @@ test('[M10] after a short stall the silent have twice the time, unless they have
   view.give({ type: 'tick' });
   const stalledAt = view.now;
   for (let ms = 0; ms < 3_000 && only(view.pass(1, [subject]), 'probe').length === 0; ms++);
-  equal(view.now - 1, Math.min(stalledAt + 2 * 620, lastWord + 2_000));
+  equal(view.now - 1, Math.min(stalledAt + 2 * 595, lastWord + 2_000));
 });

@@ -282,3 +282,13 @@ test('[G18] a record that brings a dead member back is passed on to three others
   deepEqual([to.size, to.has('peer-a'), to.has('peer-b')], [3, false, false]);
   deepEqual(node.hear('c', back), []);
 });
+
+test('[G18] where members are few, a raised incarnation is passed on by those for whom its owner never was dead', () => {
+  const node = rig();
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+  node.bind(...names);
+  node.connect(...names.slice(1));
+  node.hear('a', told(record('a', { incarnation: 3 })));
+  const raised = node.hear('b', told(record('a', { incarnation: 4 })));
+  deepEqual(typesOf(raised), ['recorded', 'send record', 'send record', 'send record']);
+});
