@@ -26,6 +26,8 @@ const holdersMax = 8;
 const probesToBelieve = 2;
 const accusationMs = 10_000;
 const refuteGapMs = 2_000;
+/** Where all are to be connected with all, each meets many again, one after the other, and all of them hear of the first. */
+const meshRefuteGapMs = 6_000;
 /**
  * Until then the record of a new incarnation has come, if it is a new life. Where several come back at once a higher
  * incarnation may as well be their own refutation.
@@ -155,7 +157,8 @@ export function upkeep(state: State, now: Instant, effects: Effect[]): void {
 }
 
 function refute(state: State, why: 'accused' | 'reconnected', now: Instant, effects: Effect[]): void {
-  if (now < after(state.refutedAt, refuteGapMs) || !state.self.voter) return;
+  const isHeard = why === 'reconnected' && state.members.size < meshMax;
+  if (now < after(state.refutedAt, isHeard ? meshRefuteGapMs : refuteGapMs) || !state.self.voter) return;
   state.refutedAt = now;
   state.accusers.clear();
   effects.push({ type: 'refute' }, { type: 'fact', fact: { fact: 'membership.refuted', why } });
