@@ -29,16 +29,7 @@ import {
 } from './ladder.ts';
 import { admitWatcher, arrange, doubt, drop, dropWatcher } from './neighbours.ts';
 import { insert, remove } from './rings.ts';
-import {
-  believe,
-  dispel,
-  hearAccusation,
-  hearRumour,
-  outlive,
-  reappear,
-  reunite,
-  upkeep as keepRumours,
-} from './rumours.ts';
+import { believe, dispel, hearAccusation, hearRumour, outlive, reappear, reunite, tend } from './rumours.ts';
 import { lagAfter } from './stamps.ts';
 import { isMesh, nextBeat, welcome, rearrange, rouse, upkeepMs, type State } from './state.ts';
 import { isLiving, newMember, type Member } from './member.ts';
@@ -186,7 +177,7 @@ function upkeep(state: State, now: Instant, effects: Effect[]): void {
   if (now >= state.greetAt) greet(state, now, effects);
   trim(state, effects);
   visit(state, now);
-  keepRumours(state, now, effects);
+  tend(state, now, effects);
   keepCompany(state, now, effects);
 }
 
@@ -264,11 +255,10 @@ function onRecorded(
   if (id === state.self.id) state.self.incarnation = Math.max(state.self.incarnation, incarnation);
   const member = state.members.get(id);
   if (member === undefined || incarnation < member.incarnation) return;
-  const before = member.incarnation;
-  const isNewLife = incarnation > before;
+  const { incarnation: before } = member;
   member.incarnation = incarnation;
   if (left) return onLeft(state, member, now, effects);
-  if (!isNewLife) return;
+  if (incarnation === before) return;
   member.poll = null;
   state.polled.delete(member);
   if (member.health === 'left') return turn(state, member, ['alive', 'record'], now, effects);

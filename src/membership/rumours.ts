@@ -141,7 +141,7 @@ function expect(state: State, member: Member, reunion: Reunion): void {
   state.upkeepAt = instant(Math.min(state.upkeepAt, after(reunion.at, reunionMs)));
 }
 
-export function upkeep(state: State, now: Instant, effects: Effect[]): void {
+export function tend(state: State, now: Instant, effects: Effect[]): void {
   for (const [id, rumour] of state.rumours) {
     forget(rumour.holders, rumourMs, now);
     if (rumour.holders.size === 0 && now >= rumour.quietUntil) state.rumours.delete(id);
