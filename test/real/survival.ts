@@ -80,7 +80,8 @@ export async function survive(
     args: ['--engine', 'vllm', '--model', served.model, '--replace-after', '1h', '--', ...engine],
     onFact: (fact) => {
       if (fact.fact === 'stream.moved') facts.push(fact);
-      if (fact.fact === 'stream.failed') report(`node ${fact.node}: ${JSON.stringify(fact)}`);
+      if (fact.fact === 'stream.failed' || fact.fact?.startsWith('engine.') === true)
+        report(`node ${fact.node}: ${JSON.stringify(fact)}`);
     },
   });
   const mark = clusterMark(await realpath(cluster.dir));
@@ -142,8 +143,7 @@ async function play(scene: Scene, round: Round): Promise<readonly Told[]> {
     const stay = keepsEntry(round) ? there : there.filter((node) => node !== victim);
     run = begin(scene, round, { lost: urlOf(victim), stay: stay.map(urlOf) });
     await Promise.race([run.done, begun(scene, run.heard)]);
-    const { streams } = await statusOf(victim);
-    report(`${round.name}: node ${victim.node} serves ${streams.serving}, ${streams.entry} entered there`);
+    report(`${round.name}: node ${victim.node} ${await busyness(victim)}`);
     if (isFinal(round)) scene.gone.add(victim.id);
     for (const engine of own) pulses.spare(engine);
     await inflict(round.wound, cluster, victim);
@@ -163,6 +163,16 @@ async function play(scene: Scene, round: Round): Promise<readonly Told[]> {
 
 /** Without a token it was asked as for the first time, which shows nothing; of what is replayed nobody counts any. */
 const carriesOn = ({ way, tokens }: DevFact): boolean => way === 'replay' || Number(tokens) > 0;
+
+/** In words. It is only to be read: a node that is too busy to answer is hit all the same. */
+async function busyness(node: DevNode): Promise<string> {
+  try {
+    const { streams } = await statusOf(node);
+    return `serves ${streams.serving}, ${streams.entry} entered there`;
+  } catch (error) {
+    return `does not say what it serves: ${(error as Error).message}`;
+  }
+}
 
 /** The victim and one more serve, and all that are there say so. */
 async function recovered(there: readonly DevNode[], victim: DevNode, signal: AbortSignal): Promise<void> {

@@ -90,3 +90,13 @@ test('right ids with another text are wrong', () => {
   });
   ok(question.judge(heard('something else'), true).wrong > 0);
 });
+
+test('what was asked again from its beginning is told apart, where its entry node was lost too', () => {
+  const told = [1, 2, 3].map((n) => ({ ...fine, id: `${n}`, resumed: 1, longestMs: n * 1_000 }));
+  const finished = [0, 90, 80].map(
+    (tokens, i) => ({ fact: 'stream.finished', request: `${i + 1}`, tokens }) as const,
+  );
+  const facts = [...finished, { fact: 'stream.moved', request: '3', tokens: 0, way: 'replay' } as const];
+  const report = reportOf({ ...findings, suite: 'mixed', told, facts });
+  deepEqual([report.addedStall?.max, report.replayStall?.max], [1_970, 2_970]);
+});

@@ -65,9 +65,13 @@ export function reportOf({ fault, suite, times, told, facts, leaves }: Findings)
     return told.filter(({ id }) => requests.has(id));
   };
   const moved = among(moves);
-  const replayed = among(moves.filter(({ way }) => way === 'replay'));
   const resumed = told.filter((stream) => stream.resumed > 0);
-  const bounded = [...new Set([...moved, ...resumed])].filter((stream) => !replayed.includes(stream));
+  const elsewhere = [...new Set([...moved, ...resumed])];
+  // Of what is asked again nobody counts the tokens; and an entry node that goes on with it does not call it a move.
+  const uncounted = facts.filter(({ fact, tokens }) => fact === 'stream.finished' && tokens === 0);
+  const again = new Set(among([...moves.filter(({ way }) => way === 'replay'), ...uncounted]));
+  const replayed = elsewhere.filter((stream) => again.has(stream));
+  const bounded = elsewhere.filter((stream) => !again.has(stream));
   return {
     fault,
     times,

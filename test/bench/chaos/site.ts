@@ -31,7 +31,13 @@ export type Site = {
   close(): Promise<void>;
 };
 
-const heardOf = ['stream.moved', 'stream.unanswered', 'stream.failed', 'stream.entryLost'] as const;
+const heardOf = [
+  'stream.moved',
+  'stream.unanswered',
+  'stream.finished',
+  'stream.failed',
+  'stream.entryLost',
+] as const;
 
 export type StreamFact = {
   readonly fact: (typeof heardOf)[number];
