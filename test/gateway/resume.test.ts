@@ -156,6 +156,15 @@ test(
   },
 );
 
+test('of what is passed on as it is and drawn freely no node tells a second beginning', bounded, async () => {
+  const free = { ...body, temperature: 1, logprobs: true };
+  const { had, response } = await cutAfter(5, free);
+  equal(response.headers.get('x-synkti-protected'), 'none');
+  equal(response.headers.get('x-synkti-replicas'), null);
+  const again = await ask(cluster.get(2), { 'last-event-id': had.at(-1)!.id! }, free);
+  equal(again.status, 410);
+});
+
 test('a client that has other tokens than those that are made again hears of it', bounded, async () => {
   const { had } = await cutAfter(9);
   const [stream, tokens] = had.at(-1)!.id!.split('.');

@@ -57,8 +57,8 @@ type Scene = {
 const nodes = 3;
 /** Three at once on two cores take minutes. */
 const readyMs = 400_000;
-/** One beside two that serve. */
-const backMs = 200_000;
+/** One beside two that serve takes half a minute, and many times that where others use the machine. */
+const backMs = 400_000;
 /** So much of all answers together is there when it happens. */
 const begunShare = 0.3;
 /** A stream that hangs is cut. */
