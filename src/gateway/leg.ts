@@ -2,18 +2,15 @@
  * One request to one engine, over undici's bare dispatch: the hot path has no streams and no promises. What comes is
  * parsed here, once, into what the generation machine understands.
  */
-import { StringDecoder } from 'node:string_decoder';
-import { createParser, type EventSourceParser } from 'eventsource-parser';
 import type { Dispatcher } from 'undici';
 import type { Leg, LegEars, LegNews, OpenLeg } from '../node/leg.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { readItem } from '../stream/chunk.ts';
+import { ItemReader } from '../stream/item-reader.ts';
+import { EventReader } from './event-reader.ts';
 import { loadFromHeader, loadHeader, refusedHeader } from './headers.ts';
 import { openAiError } from './reply.ts';
 import type { Way } from './way.ts';
 
-/** One event of an engine, characters: the largest is a chunk with the ids of a whole prompt. */
-const eventCharsMax = 16 * 1_024 ** 2;
 /** An answer in one piece, bytes: many choices with their logprobs. */
 const answerBytesMax = 128 * 1_024 ** 2;
 
@@ -44,8 +41,9 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   #controller: Dispatcher.DispatchController | null = null;
   #over = false;
   #status = 0;
-  #parser: EventSourceParser | null = null;
-  readonly #decoder = new StringDecoder('utf8');
+  #isStream = false;
+  readonly #events = new EventReader((data) => this.#hear(data));
+  readonly #items = new ItemReader();
   #parts: Buffer[] = [];
   #bytes = 0;
 
@@ -78,27 +76,21 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
     if (status === 503 && refused !== undefined) {
       this.#finish({ type: 'unreached', why: String(refused), blame: false });
     } else if (status === 200 && String(headers['content-type']).startsWith('text/event-stream')) {
-      this.#parser = createParser({
-        maxBufferSize: eventCharsMax,
-        onEvent: ({ data }) => this.#hear(data),
-      });
+      this.#isStream = true;
       this.#ears.news({ type: 'answered' });
     }
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, part: Buffer): void {
     if (this.#over) return;
-    if (this.#parser === null) return this.#gather(part);
-    try {
-      this.#parser.feed(this.#decoder.write(part));
-    } catch (error) {
-      this.#giveUp(String(error)); // The parser throws when an event outgrows its buffer.
-    }
+    if (!this.#isStream) return this.#gather(part);
+    const why = this.#events.read(part);
+    if (why !== null) this.#giveUp(why);
   }
 
   onResponseEnd(): void {
     if (this.#over) return;
-    if (this.#parser !== null) return this.#finish({ type: 'ended', cause: 'eof', why: 'end of stream' });
+    if (this.#isStream) return this.#finish({ type: 'ended', cause: 'eof', why: 'end of stream' });
     const body = Buffer.concat(this.#parts).toString('utf8');
     const status = this.#status;
     this.#finish({ type: 'answer', status, body: status < 400 ? body : openAiError(status, body) });
@@ -111,7 +103,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   }
 
   #hear(data: string): void {
-    if (!this.#over) this.#ears.news({ type: 'item', item: readItem(data) });
+    if (!this.#over) this.#ears.news({ type: 'item', item: this.#items.read(data) });
   }
 
   #gather(part: Buffer): void {

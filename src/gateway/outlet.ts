@@ -32,11 +32,15 @@ const streamHeaders = {
   'x-accel-buffering': 'no',
 };
 
+/** RFC 9112, 7.1: the end of a body in chunks. */
+const lastChunk = '0\r\n\r\n';
+
 export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => void): Outlet {
   let written = 0;
   let moved = 0;
   let movedAtMs: number | null = null;
   let gathered = '';
+  let isChunked = false;
 
   function cut(why: CutReason): void {
     if (response.destroyed) return;
@@ -45,9 +49,16 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
   }
 
   /**
-   * Events that came in one read leave in one write, and not a moment later. A response that is corked would do the
-   * same, and write each of a chunk's four pieces by a system call of its own.
+   * The chunks of the transfer coding are made here, each as one text. Node.js would write a chunk in four pieces, which
+   * costs it as much again as all else that is done for an event.
    */
+  function begin(head: AnswerHead): void {
+    response.writeHead(200, { ...streamHeaders, ...answerHeaders(head) });
+    isChunked = response.chunkedEncoding;
+    response.chunkedEncoding = false;
+  }
+
+  /** Events that came in one read leave in one write, and not a moment later. */
   function gather(event: string): void {
     if (gathered === '') process.nextTick(release);
     gathered += event;
@@ -57,7 +68,10 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
     const events = gathered;
     gathered = '';
     if (events === '' || response.destroyed || response.writableEnded) return;
-    response.write(events);
+    const bytes = Buffer.byteLength(events);
+    const chunk = isChunked ? `${bytes.toString(16)}\r\n${events}\r\n` : events;
+    // As many bytes as characters are ASCII, which is copied as it is.
+    response.write(chunk, bytes === events.length ? 'latin1' : 'utf8');
     if (response.writableLength > unsentBytesMax) cut('unread');
   }
 
@@ -65,14 +79,14 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
     response,
     send: ({ data, id }, head) => {
       if (response.destroyed || response.writableEnded) return;
-      if (!response.headersSent) response.writeHead(200, { ...streamHeaders, ...answerHeaders(head) });
+      if (!response.headersSent) begin(head);
       const event = id === null ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
       written += event.length;
       gather(event);
     },
     end: () => {
       release();
-      if (!response.destroyed) response.end();
+      if (!response.destroyed) response.end(isChunked ? lastChunk : '', 'latin1');
     },
     look: (nowMs) => {
       const left = response.writableLength;

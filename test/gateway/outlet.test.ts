@@ -64,3 +64,28 @@ test('a stream that is idle because there is nothing to say is not cut', async (
   for (const minute of [0, 1, 5, 60]) outlet.look(minute * 60_000);
   deepEqual(cuts, []);
 });
+
+test('a stream of any characters is whole to clients of HTTP/1.1, and to one of HTTP/1.0 that knows no chunks', async (t) => {
+  const head = { by: null, protection: 'none', stream: null } as const;
+  const server = createServer((_, response) => {
+    const outlet = openOutlet(response, () => {});
+    for (const data of ['ascii', 'é \u{1f600}', '']) outlet.send({ data, id: null }, head);
+    setImmediate(() => {
+      outlet.send({ data: 'later', id: 'x.1.0' }, head);
+      outlet.end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const events = 'data: ascii\n\ndata: é \u{1f600}\n\ndata: \n\nid: x.1.0\ndata: later\n\n';
+  for (const _ of ['first', 'kept alive']) {
+    const response = await fetch(`http://127.0.0.1:${port}/`);
+    equal(response.headers.get('transfer-encoding'), 'chunked');
+    equal(await response.text(), events);
+  }
+  const old = connect(port, '127.0.0.1');
+  old.write('GET / HTTP/1.0\r\n\r\n');
+  const told = (await old.toArray()).join('');
+  equal(told.slice(told.indexOf('\r\n\r\n') + 4), events);
+});
