@@ -4,6 +4,7 @@
  * a minute. Cutting closes the connection, and that aborts the engine like any client that leaves.
  */
 import type { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
 import type { ClientEvent } from '../node/gate.ts';
 import type { AnswerHead, ClientEnd } from '../node/running.ts';
 import { answerHeaders } from './headers.ts';
@@ -41,6 +42,7 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
   let movedAtMs: number | null = null;
   let gathered = '';
   let isChunked = false;
+  let isOut = false;
 
   function cut(why: CutReason): void {
     if (response.destroyed) return;
@@ -50,7 +52,7 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
 
   /**
    * The chunks of the transfer coding are made here, each as one text. Node.js would write a chunk in four pieces, which
-   * costs it as much again as all else that is done for an event.
+   * costs as much again as all else that is done for an event; and what is a chunk already needs nothing of a response.
    */
   function begin(head: AnswerHead): void {
     response.writeHead(200, { ...streamHeaders, ...answerHeaders(head) });
@@ -70,8 +72,11 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
     if (events === '' || response.destroyed || response.writableEnded) return;
     const bytes = Buffer.byteLength(events);
     const chunk = isChunked ? `${bytes.toString(16)}\r\n${events}\r\n` : events;
+    // The head goes out with the first of them; until its turn comes a response has no socket.
+    const to: Writable = isChunked && isOut && response.socket !== null ? response.socket : response;
+    isOut = true;
     // As many bytes as characters are ASCII, which is copied as it is.
-    response.write(chunk, bytes === events.length ? 'latin1' : 'utf8');
+    to.write(chunk, bytes === events.length ? 'latin1' : 'utf8');
     if (response.writableLength > unsentBytesMax) cut('unread');
   }
 

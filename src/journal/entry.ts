@@ -11,7 +11,7 @@
 import { assert, unreachable } from '../std/assert.ts';
 import { ByteWriter } from '../std/bytes.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { after, earliest, never, type Instant } from '../std/time.ts';
+import { after, earliest, instant, never, type Instant } from '../std/time.ts';
 import { isBelow, type Fence } from './fence.ts';
 import { find, tell, type Effect, type Kept, type State } from './kept.ts';
 import { mark, post } from './posting.ts';
@@ -20,7 +20,7 @@ import type { HeldLog, Verdict } from './wire.ts';
 
 /** With the entry node's own, three: any two may be lost at once. */
 const copiesWanted = 2;
-/** How long a member that did not take a batch gets no new copies, ms. */
+/** How long a member that did not take a batch gets no new copies while there are others, ms. */
 const shunMs = 5_000;
 /** How often streams are looked after that nobody spoke of, ms. */
 const lookMs = 1_000;
@@ -73,13 +73,16 @@ export function logOf(state: State, id: string): HeldLog | null {
   return kept && { bytes: kept.log.bytes(), fence: kept.fence, ended: kept.ended !== null };
 }
 
-/** Who holds copies of it. */
+/** Who holds copies of it, or will soon: who was late, and has not answered since, is not to be waited for. */
 export const holdersOf = (state: State, id: string): readonly MemberId[] =>
-  find(state, id)?.copies.map(({ member }) => member) ?? [];
+  (find(state, id)?.copies ?? [])
+    .map(({ member }) => member)
+    .filter((member) => state.peers.get(member)?.shunnedUntil === -Infinity);
 
 export function step(state: State, event: Event, now: Instant): Step {
   const effects = act(state, event, now);
-  return [state, [...effects, ...post(state, now)]];
+  const posts = post(state, now);
+  return [state, posts.length === 0 ? effects : [...effects, ...posts]];
 }
 
 function act(state: State, event: Event, now: Instant): readonly Effect[] {
@@ -148,7 +151,8 @@ function onEnd(
   kept.ended = { freeAt: after(now, lingerMs) };
   state.endedBytes += kept.log.length;
   state.lookAt = earliest(state.lookAt, after(now, lookMs));
-  for (const { member } of kept.copies) mark(state, member, kept.number, { bytes: 0, urgent: true });
+  // Whoever waits for the last of it has said so with that.
+  for (const { member } of kept.copies) mark(state, member, kept.number, { bytes: 0, urgent: false });
   makeRoom(state);
   return [];
 }
@@ -168,6 +172,7 @@ function onAnswered(
   if (peer?.underWay?.batch !== batch) return [];
   const { sent } = peer.underWay;
   peer.underWay = null;
+  peer.shunnedUntil = instant(-Infinity);
   // What gathered meanwhile may be due.
   state.postAt = now;
   const whyByNumber = new Map(verdicts.map(({ number, why }) => [number, why]));
@@ -258,10 +263,11 @@ function placeAgain(state: State, now: Instant): void {
 function place(state: State, kept: Kept, now: Instant): void {
   while (kept.copies.length < copiesWanted) {
     const taken = new Set([...kept.copies.map(({ member }) => member), ...kept.full]);
-    const free = state.candidates.filter(
-      ({ id }) => !taken.has(id) && (state.peers.get(id)?.shunnedUntil ?? -Infinity) <= now,
-    );
-    const next = nextPlace(kept.id, free, [state.zone, ...kept.copies.map(({ zone }) => zone)]);
+    const fit = state.candidates.filter(({ id }) => !taken.has(id));
+    const free = fit.filter(({ id }) => (state.peers.get(id)?.shunnedUntil ?? -Infinity) <= now);
+    // Somebody who was late just now is better than nobody: a burst delays all members at once.
+    const among = free.length === 0 ? fit : free;
+    const next = nextPlace(kept.id, among, [state.zone, ...kept.copies.map(({ zone }) => zone)]);
     if (next === null) break;
     const copy = { member: next.id, zone: next.zone, acked: -1, ended: false, touchedAt: now };
     kept.copies = [...kept.copies, copy];

@@ -5,7 +5,7 @@ import type { Copy, Effect, Kept, Peer, Sent, State } from './kept.ts';
 import type { Update } from './wire.ts';
 
 /** Between two batches to a member, ms: a token of a usual stream a batch and stream; for those who wait for it. */
-const batchMs = 25;
+const batchMs = 50;
 const urgentMs = 3;
 /** Goes at once, bytes. */
 const filled = 64 * 1_024;
@@ -39,7 +39,7 @@ function dueAt({ dirty, dirtyBytes, urgent, sentAt, underWay }: Peer): Instant {
 
 /** Sends what is due. */
 export function post(state: State, now: Instant): readonly Effect[] {
-  if (now < state.postAt) return [];
+  if (now < state.postAt) return nothing;
   const effects: Effect[] = [];
   state.postAt = never;
   for (const [member, peer] of state.peers) {
@@ -56,6 +56,8 @@ export function post(state: State, now: Instant): readonly Effect[] {
   }
   return effects;
 }
+
+const nothing: readonly Effect[] = [];
 
 function fill(
   state: State,

@@ -7,7 +7,9 @@
 import type { Json } from '../std/json.ts';
 import { readItem, type Choice, type Chunk, type Item } from './chunk.ts';
 
-/** Events from which nothing could be learnt, until it is no longer tried: their shape is another one. */
+/** Events that are only parsed: a short answer is over before what a lesson costs is won back. */
+const eventsBefore = 6;
+/** Lessons until it is given up: the events have no shape that lasts. */
 const lessonsMax = 8;
 /** Digits of an id: all such numbers are exact. */
 const digitsMax = 15;
@@ -22,6 +24,7 @@ type Shape = {
 
 export class ItemReader {
   #shape: Shape | null = null;
+  #events = 0;
   #lessons = 0;
 
   /** `data`: the payload of one event. */
@@ -29,7 +32,8 @@ export class ItemReader {
     const known = this.#shape === null ? null : readKnown(data, this.#shape);
     if (known !== null) return known;
     const item = readItem(data);
-    if (item.type === 'chunk' && this.#lessons < lessonsMax) {
+    this.#events += 1;
+    if (item.type === 'chunk' && this.#events > eventsBefore && this.#lessons < lessonsMax) {
       this.#lessons += 1;
       this.#shape = shapeOf(data, item.chunk) ?? this.#shape;
     }

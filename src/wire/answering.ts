@@ -4,10 +4,10 @@
  * notice.
  */
 import type { Duplex } from 'node:stream';
-import { z } from 'zod';
 import type { Call } from '../node/call.ts';
 import { Inflow, Outflow, windowBytes, type Taker } from './flow.ts';
 import { FrameReader, kinds } from './frames.ts';
+import { headBytes, readOpenHead, type OpenHead } from './heads.ts';
 import { Outbox } from './outbox.ts';
 
 /** Of one line. */
@@ -17,12 +17,6 @@ const heldBytesMax = 256 * 1_024 ** 2;
 /** How long an answer may lie unread, and how often that is looked at, ms. */
 const stuckMs = 60_000;
 const sweepMs = 5_000;
-
-const openHead = z.object({
-  method: z.string().max(16),
-  path: z.string().max(4_096),
-  headers: z.record(z.string(), z.string()).default({}),
-});
 
 type LineEars = {
   readonly onCall: (call: Call) => void;
@@ -92,8 +86,8 @@ export class AnsweringLine {
   }
 
   #open(number: number, body: Buffer): void {
-    const head = openHead.safeParse(parse(body)).data;
-    if (head === undefined || this.#calls.has(number)) return this.#break();
+    const head = readOpenHead(body);
+    if (head === null || this.#calls.has(number)) return this.#break();
     if (this.#isLeaving || this.#calls.size >= callsMax)
       return this.#outbox.frame(kinds.reset, number, Buffer.from(this.#isLeaving ? 'leaving' : 'full'));
     const call = new Answering(number, head, {
@@ -133,12 +127,10 @@ export class AnsweringLine {
   }
 }
 
-type Head = z.infer<typeof openHead>;
-
 class Answering implements Call, Taker {
   readonly method: string;
   readonly path: string;
-  readonly headers: Head['headers'];
+  readonly headers: OpenHead['headers'];
   readonly out: Outflow;
   readonly in: Inflow;
   isAnswered = false;
@@ -156,7 +148,7 @@ class Answering implements Call, Taker {
 
   constructor(
     number: number,
-    { method, path, headers }: Head,
+    { method, path, headers }: OpenHead,
     line: { readonly outbox: Outbox; readonly held: { bytes: number }; readonly over: () => void },
   ) {
     this.method = method;
@@ -190,7 +182,7 @@ class Answering implements Call, Taker {
   answer(status: number, headers: Readonly<Record<string, string>>): void {
     if (this.isOver || this.isAnswered) return;
     this.isAnswered = true;
-    this.#outbox.frame(kinds.head, this.#number, Buffer.from(JSON.stringify({ status, headers })));
+    this.#outbox.frame(kinds.head, this.#number, headBytes({ status, headers }));
   }
 
   write(part: Uint8Array): boolean {
@@ -232,13 +224,5 @@ class Answering implements Call, Taker {
     this.#bytes = 0;
     this.#parts = [];
     this.#body.resolve(body);
-  }
-}
-
-function parse(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined; // No head: the caller breaks the line off.
   }
 }

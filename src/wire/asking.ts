@@ -9,10 +9,10 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { z } from 'zod';
 import { Failure } from '../std/failure.ts';
 import { Inflow, Outflow, type Taker } from './flow.ts';
 import { FrameReader, kinds } from './frames.ts';
+import { headBytes, readAnswerHead } from './heads.ts';
 import { Outbox } from './outbox.ts';
 
 /** Of one line: what a node takes of others at once, and some. */
@@ -26,11 +26,6 @@ const signMs = 1_000;
 const idleMs = 60_000;
 /** How often what is overdue is looked for, ms. */
 const sweepMs = 1_000;
-
-const answerHead = z.object({
-  status: z.number().int().min(100).max(599),
-  headers: z.record(z.string(), z.string()),
-});
 
 export class AskingLine {
   readonly #socket: Duplex;
@@ -78,7 +73,7 @@ export class AskingLine {
     this.#calls.set(number, call);
     handler.onRequestStart?.(call, null);
     if (call.aborted) return true;
-    this.#outbox.frame(kinds.open, number, Buffer.from(JSON.stringify({ method, path, headers })));
+    this.#outbox.frame(kinds.open, number, headBytes({ method, path, headers }));
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     if (bytes instanceof Uint8Array && bytes.length > 0) call.out.write(bytes);
     call.out.end();
@@ -120,8 +115,8 @@ export class AskingLine {
   }
 
   #hearHead(call: Asked, body: Buffer): void {
-    const head = answerHead.safeParse(parse(body)).data;
-    if (head === undefined) return this.#break('a head that is none');
+    const head = readAnswerHead(body);
+    if (head === null) return this.#break('a head that is none');
     call.answer(head.status, head.headers);
   }
 
@@ -257,13 +252,5 @@ class Asked implements Dispatcher.DispatchController, Taker {
     this.out.stop();
     this.#over();
     return true;
-  }
-}
-
-function parse(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined; // No head: the caller breaks the line off.
   }
 }

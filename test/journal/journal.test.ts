@@ -1,7 +1,8 @@
 /** The journal's rules, over a network that loses, doubles and delays, and one that does not. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { holdersOf, logOf } from '../../src/journal/entry.ts';
+import { holdersOf, init, logOf, step, type Event } from '../../src/journal/entry.ts';
+import type { Effect } from '../../src/journal/kept.ts';
 import { heldOf, silentMs } from '../../src/journal/holder.ts';
 import { nextPlace, ranked } from '../../src/journal/rendezvous.ts';
 import {
@@ -14,6 +15,7 @@ import {
 } from '../../src/journal/wire.ts';
 import { ByteWriter } from '../../src/std/bytes.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
+import { instant } from '../../src/std/time.ts';
 import { recordBytes } from '../../src/stream/record.ts';
 import { Net } from './net.ts';
 
@@ -107,6 +109,34 @@ test('[J2] everybody looks for a stream in the same order, and who comes changes
   );
 });
 
+test('[J2] members that were all late once hold the copies all the same', () => {
+  const state = init({ session: 1, zone: 'a' });
+  const candidates = ['b', 'c'].map((id) => ({ id: memberId(id), zone: id, isFit: true }));
+  const posts: Extract<Effect, { type: 'post' }>[] = [];
+  let now = 0;
+  const tell = (event: Event): void => {
+    const [, effects] = step(state, event, instant(now));
+    posts.push(...effects.filter((effect) => effect.type === 'post'));
+  };
+  tell({ type: 'members', candidates });
+  tell({ type: 'open', id: 's', fence, bytes: text('one') });
+  const [late, again] = [new Set<MemberId>(), new Set<MemberId>()];
+  for (; now < 1_000 && again.size < 2; now++) {
+    for (const { member, batch, updates } of posts.splice(0)) {
+      if (late.has(member)) {
+        again.add(member);
+        deepEqual([updates[0]?.type, 'bytes' in updates[0]! && updates[0].bytes], ['open', text('one')]);
+        tell({ type: 'answered', member, batch, verdicts: [] });
+      } else tell({ type: 'failed', member, batch });
+      late.add(member);
+    }
+    equal([...state.kept.values()][0]?.copies.length, 2);
+    equal(holdersOf(state, 's').length, 2 - late.size + again.size);
+    tell({ type: 'tick' });
+  }
+  deepEqual(again, late);
+});
+
 test('[J3] at twenty streams a token costs a copy at most 16 bytes', () => {
   const net = new Net(six.slice(0, 3), 3);
   const [streams, tokens] = [20, 250];
@@ -131,7 +161,7 @@ test('[J3] at twenty streams a token costs a copy at most 16 bytes', () => {
 
 test('[J3] batches to a member are one at a time and apart, nearer when somebody waits', () => {
   for (const [urgent, least, most] of [
-    [false, 8, 13],
+    [false, 4, 7],
     [true, 20, 90],
   ] as const) {
     const net = new Net(six.slice(0, 2), 5);

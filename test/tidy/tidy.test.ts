@@ -76,7 +76,6 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'libp2p',
     'spot',
     'cli',
-    'wire',
   ],
 };
 

@@ -1,0 +1,29 @@
+/** What a call begins with and what its answer does, as JSON. Fields that are not known are passed over. */
+import { isObject, parseObject } from '../std/json.ts';
+
+type Headers = Readonly<Record<string, string>>;
+export type OpenHead = { readonly method: string; readonly path: string; readonly headers: Headers };
+export type AnswerHead = { readonly status: number; readonly headers: Headers };
+
+const methodMax = 16;
+const pathMax = 4_096;
+
+export const headBytes = (head: object): Buffer => Buffer.from(JSON.stringify(head));
+
+/** null: it is none. */
+export function readOpenHead(bytes: Buffer): OpenHead | null {
+  const { method, path, headers = {} } = parseObject(bytes.toString('utf8')) ?? {};
+  if (typeof method !== 'string' || method.length > methodMax) return null;
+  if (typeof path !== 'string' || path.length > pathMax) return null;
+  return areHeaders(headers) ? { method, path, headers } : null;
+}
+
+/** null: it is none. */
+export function readAnswerHead(bytes: Buffer): AnswerHead | null {
+  const { status, headers = {} } = parseObject(bytes.toString('utf8')) ?? {};
+  if (typeof status !== 'number' || !Number.isInteger(status) || status < 100 || status > 599) return null;
+  return areHeaders(headers) ? { status, headers } : null;
+}
+
+const areHeaders = (value: unknown): value is Headers =>
+  isObject(value) && Object.values(value).every((header) => typeof header === 'string');
