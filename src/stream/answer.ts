@@ -42,8 +42,38 @@ export const roleChunk = (head: Head, promptIds: readonly number[] | null, usage
     prompt_text: null,
   });
 
+/** What all chunks of one answer begin with. */
+const openings = new WeakMap<Head, string>();
+
+function openingOf(endpoint: Endpoint, head: Head): string {
+  const known = openings.get(head);
+  if (known !== undefined) return known;
+  const opening = `${JSON.stringify(headed(endpoint, head)).slice(0, -1)},"choices":[{"index":0,`;
+  openings.set(head, opening);
+  return opening;
+}
+
+/** Nearly all chunks bring a text and nothing else: those are put together from texts. */
+function textChunk(endpoint: Endpoint, head: Head, text: string): string {
+  const told = JSON.stringify(text);
+  const rest =
+    endpoint === 'chat'
+      ? `"delta":{"content":${told}},"logprobs":null,"finish_reason":null,"token_ids":null}]}`
+      : `"text":${told},"logprobs":null,"finish_reason":null,"stop_reason":null,"prompt_token_ids":null,"token_ids":null}]}`;
+  return openingOf(endpoint, head) + rest;
+}
+
+const isText = ({ foreign, ids, promptIds, finish, fingerprint, usage }: Part): boolean =>
+  foreign === null &&
+  ids === null &&
+  promptIds === null &&
+  finish === null &&
+  fingerprint === null &&
+  usage === null;
+
 export function partChunk(endpoint: Endpoint, head: Head, part: Part): string {
   const { text, ids, finish } = part;
+  if (isText(part)) return textChunk(endpoint, head, text);
   const ending = { finish_reason: finish?.reason ?? null };
   const stopReason = { stop_reason: finish?.stopReason ?? null };
   const choice =

@@ -146,7 +146,6 @@ function tell(journal: Journal, text: string, foreign: Json | null): readonly Sa
   const { wants, endpoint } = request;
   const first = !journal.out;
   const promptIds = first && wants.tokenIds ? journal.promptIds : null;
-  const role = roleChunk(head, promptIds, wants.continuousUsage ? usage(journal, 0) : null);
   const part = partChunk(endpoint, head, {
     text,
     foreign,
@@ -161,7 +160,9 @@ function tell(journal: Journal, text: string, foreign: Json | null): readonly Sa
   journal.idsOut = journal.ids.length;
   journal.out = true;
   const said = { data: part, mark: journal.mark };
-  return first && endpoint === 'chat' ? [{ data: role, mark: start }, said] : [said];
+  if (!first || endpoint !== 'chat') return [said];
+  const role = roleChunk(head, promptIds, wants.continuousUsage ? usage(journal, 0) : null);
+  return [{ data: role, mark: start }, said];
 }
 
 /** What is still owed to a streaming client once the last token is out. */
