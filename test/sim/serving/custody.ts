@@ -37,6 +37,8 @@ type Track = {
   bareSince: number | null;
   /** Who had the log when the client lost its entry node. */
   keepers: readonly Station[];
+  /** Who said since then that nobody has it. */
+  readonly disowners: Set<string>;
   endedAt: number | null;
 };
 
@@ -61,6 +63,7 @@ export class Custody {
   begun(client: SimClient): void {
     this.#tracks.set(client, {
       ...{ begunAt: this.#now, heard: 0, stream: null, bareSince: null, keepers: [], endedAt: null },
+      disowners: new Set(),
     });
   }
 
@@ -78,6 +81,7 @@ export class Custody {
   readonly broke = (client: SimClient): void => {
     const track = this.#tracks.get(client)!;
     track.bareSince = null;
+    track.disowners.clear();
     track.keepers = this.#site()
       .living()
       .filter((station) => keeps(station, track.stream));
@@ -92,6 +96,7 @@ export class Custody {
     const site = this.#site();
     const { entry, id } = client;
     const since = this.#now - fitMs;
+    this.#tracks.get(client)!.disowners.add(entry.id);
     if (!site.ranWell(entry, since)) return;
     const keeper = this.#tracks
       .get(client)!
@@ -104,11 +109,12 @@ export class Custody {
 
   readonly lost = (client: SimClient, loss: Loss, urls: readonly string[]): void => {
     this.stranded++;
-    if (loss === 'gone') return;
+    const { disowners } = this.#tracks.get(client)!;
     const { shadows } = this.#site().world;
     const { outside, world } = this.#site();
     const since = world.now - 2 * fitMs;
     const fit = urls
+      .filter((id) => !disowners.has(id))
       .flatMap((id) => this.#site().station(id) ?? [])
       .find(
         (one) =>
