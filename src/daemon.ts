@@ -14,7 +14,7 @@ import { simulatedSpec } from './engines/simulated.ts';
 import { engineSocket, type EngineSpec } from './engines/spec.ts';
 import { vllmSpec } from './engines/vllm.ts';
 import { openAccounts } from './gateway/accounts.ts';
-import { askBy } from './gateway/journal.ts';
+import { askBy, storiesPath } from './gateway/journal.ts';
 import { openInlet, type Inlet } from './gateway/peer.ts';
 import { openGateway } from './gateway/server.ts';
 import type { Way } from './gateway/way.ts';
@@ -23,9 +23,11 @@ import { listenPeers, type Lines } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
 import type { ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
+import { openStreamExplainer } from './node/explain-stream.ts';
 import { holdersAmong, openJournals, type Journals } from './node/journals.ts';
 import { Node } from './node/node.ts';
 import { gaugesOf, journalGauges, openOperations } from './node/operate.ts';
+import { openStories } from './node/stories.ts';
 import { originMs, systemClock as clock } from './os/clock.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
 import { preferThread } from './os/priority.ts';
@@ -207,7 +209,7 @@ const journalsOf = ({ node, self }: Parts, dispatcherTo: DispatcherTo) =>
 
 /** For peers, for operators, and last for clients: whoever can ask finds everything behind it ready. */
 async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<Journals> {
-  const { settings, self, node, thread, engine, isolation, telemetry, keys } = parts;
+  const { settings, self, node, engine, telemetry, keys } = parts;
   const credentials = await issueCertificate(self.identity);
   const pools = openPeerPools(credentials, { protocol, open: (socket) => new AskingLine(socket) });
   opened.defer(() => pools.close());
@@ -216,11 +218,13 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
   opened.defer(() => accounts.close());
   const journals = journalsOf(parts, dispatcherTo);
   opened.defer(() => journals.close());
+  const { stories, streams } = explaining(node, journals, dispatcherTo);
   const inlet = openInlet({
     serving: node.serving,
     engine: () => engine?.dispatcher ?? null,
     accounts,
     journal: (peerId, message) => journals.answer(memberId(peerId), message),
+    stories: (_by, message) => streams.answer(message),
   });
   const listener = await listenPeers(
     {
@@ -245,15 +249,13 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
   };
   const control = await openControl({
     dataDir: settings.dataDir,
-    operations: openOperations(node, { cluster: self.cluster, pid: process.pid, addresses }, clock),
+    operations: openOperations(
+      node,
+      { cluster: self.cluster, pid: process.pid, addresses },
+      { clock, explainStream: streams.explain },
+    ),
     drainMs: settings.drainMs,
-    isolate:
-      isolation &&
-      ((on) => {
-        if (on) isolation.isolate();
-        else isolation.heal();
-        thread.cluster.isolate(on);
-      }),
+    isolate: isolating(parts),
   });
   opened.defer(() => control.close());
   const gateway = await openGateway(
@@ -266,7 +268,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
       tls: await certificateOf(settings),
     },
     {
-      ...{ serving: node.serving, journals, dispatcherTo, accounts, clock },
+      ...{ serving: node.serving, journals, stories, dispatcherTo, accounts, clock },
       rng: { seed: seedFrom(self.id) },
       metrics: telemetry.metrics,
       keys: keys.table,
@@ -274,6 +276,29 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
   );
   opened.defer(() => gateway.close(AbortSignal.timeout(closeMs)));
   return journals;
+}
+
+/** What becomes of streams, told here and asked of whoever can be asked. */
+function explaining(node: Node, journals: Journals, dispatcherTo: DispatcherTo) {
+  const { self } = node.serving;
+  const stories = openStories(self, clock);
+  const others = (): readonly MemberId[] =>
+    node.cluster.members().flatMap(({ id, health, record }) => {
+      const isThere = health === 'alive' || health === 'suspect';
+      return isThere && record !== null && record.role !== 'operator' ? [id] : [];
+    });
+  const ask = askBy(dispatcherTo, storiesPath);
+  return { stories, streams: openStreamExplainer({ self, stories, journals, others, ask }) };
+}
+
+/** null: faults are not allowed here. */
+function isolating({ isolation, thread }: Parts): ((on: boolean) => void) | null {
+  if (isolation === null) return null;
+  return (on) => {
+    if (on) isolation.isolate();
+    else isolation.heal();
+    thread.cluster.isolate(on);
+  };
 }
 
 const linesOf = (inlet: Inlet, report: Report): Lines => ({

@@ -79,7 +79,8 @@ async function candidatesFor(
   const argument = command.registeredArguments[position];
   if (argument === undefined) return [];
   if (argument.name() === 'node') return nodes(io);
-  return argument.name() === 'member' ? members(io) : words(argument.argChoices ?? []);
+  if (argument.name() === 'id' && before[1] === 'member') return members(io);
+  return words(argument.argChoices ?? []);
 }
 
 const flags = (command: Command): readonly Candidate[] =>

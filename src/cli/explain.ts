@@ -1,4 +1,4 @@
-/** `synkti explain member`: why one node thinks of another as it does. */
+/** `synkti explain`: why one node thinks of another as it does, and what became of a stream. */
 import { Argument } from 'commander';
 import type { ControlClient } from '../control/client.ts';
 import { nearest } from '../config/nearest.ts';
@@ -6,6 +6,7 @@ import type { MemberExplanation } from '../node/explanation.ts';
 import { Failure } from '../std/failure.ts';
 import type { Cli } from './cli.ts';
 import { columns, span } from './columns.ts';
+import { streamText } from './explained-stream.ts';
 import { exit, print, printJson, type Io } from './io.ts';
 import { jsonOption, withExamples } from './option.ts';
 import { connectTo, withTarget, type Target } from './target.ts';
@@ -17,23 +18,36 @@ export function explainCommand({ program, io, ends }: Cli): void {
   const command = withTarget(
     program
       .command('explain')
-      .summary('tell why a node thinks of a member as it does')
-      .description('Tells what one node knows of a member: from whom, how old, and which votes.')
-      .addArgument(new Argument('<what>', 'what to explain').choices(['member']))
-      .addArgument(new Argument('<member>', 'its id, as synkti members shows it')),
+      .summary('tell why a node thinks of a member as it does, or what became of a stream')
+      .description(
+        'Tells what one node knows of a member: from whom, how old, and which votes. ' +
+          'Or what all nodes know of a stream: which way it goes on, from where to where it went, and what stall.',
+      )
+      .addArgument(new Argument('<what>', 'what to explain').choices(['member', 'stream']))
+      .addArgument(new Argument('<id>', 'as synkti members, or the header x-synkti-stream, shows it')),
   ).addOption(jsonOption());
   withExamples(command, [
     ['synkti explain member i-0a1b2c3d4e5f67890', 'by what the node on this machine knows'],
     ['synkti explain member i-0a1b2c3d4e5f67890 --node 2 --json', 'by what node 2 knows, for a program'],
-  ]).action((_what: string, member: string, options: Target & { json?: true }) =>
-    ends(explain(member, options, io)),
+    ['synkti explain stream k3TtXb0qRkW1s8Zp4vNcQA', 'by what any node knows; x-request-id names it too'],
+  ]).action((what: 'member' | 'stream', id: string, options: Options) =>
+    ends(what === 'member' ? member(id, options, io) : stream(id, options, io)),
   );
 }
 
-async function explain(member: string, options: Target & { readonly json?: true }, io: Io): Promise<number> {
-  const explanation = await explanationOf(await connectTo(options, io), member);
+type Options = Target & { readonly json?: true };
+
+async function member(id: string, options: Options, io: Io): Promise<number> {
+  const explanation = await explanationOf(await connectTo(options, io), id);
   if (options.json === true) printJson(io, explanation);
   else print(io, textOf(explanation));
+  return exit.done;
+}
+
+async function stream(id: string, options: Options, io: Io): Promise<number> {
+  const explanation = await (await connectTo(options, io)).explainStream(id);
+  if (options.json === true) printJson(io, explanation);
+  else print(io, streamText(explanation));
   return exit.done;
 }
 

@@ -2,6 +2,7 @@
 import { request, type IncomingMessage } from 'node:http';
 import type { MemberExplanation } from '../node/explanation.ts';
 import type { MemberStatus, NodeStatus } from '../node/operations.ts';
+import { streamExplanation, type StreamExplanation } from '../node/stream-explanation.ts';
 import type { DrainReason } from '../registry/record.ts';
 import { Failure, type FailureKind } from '../std/failure.ts';
 import { complaint, memberExplanation, memberList, nodeStatus, withinMsMax } from './protocol.ts';
@@ -17,6 +18,8 @@ export type ControlClient = {
   members(): Promise<readonly MemberStatus[]>;
   /** Failure `missing`: the node knows no such member. */
   explainMember(id: string): Promise<MemberExplanation>;
+  /** Failure `missing`: nobody whom the node asked knows such a stream. */
+  explainStream(id: string): Promise<StreamExplanation>;
   /** Starts a drain and resolves at once; null leaves its time to the node. */
   drain(reason: DrainReason, withinMs: number | null): Promise<NodeStatus>;
   /** Resolves when the node has left and stopped its engine. */
@@ -42,6 +45,7 @@ export function connectControl(dataDir: string): ControlClient {
     status: () => ask(nodeStatus, 'GET /status'),
     members: () => ask(memberList, 'GET /members'),
     explainMember: (id) => ask(memberExplanation, 'POST /members/explain', order({ id })),
+    explainStream: (id) => ask(streamExplanation, 'POST /streams/explain', order({ id })),
     drain: (reason, withinMs) => ask(nodeStatus, 'POST /drain', order({ reason, withinMs })),
     leave: (withinMs) => ask(nodeStatus, 'POST /leave', order({ withinMs }, withinMs ?? withinMsMax)),
     isolate: (on) => ask(nodeStatus, 'POST /faults/isolate', order({ on })),

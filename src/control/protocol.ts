@@ -15,7 +15,7 @@ const within = z.int().min(0).max(withinMsMax).nullable();
 const reasons = ['interruption', 'lifecycle', 'maintenance', 'signal', 'operator'] as const;
 const reason = z.enum(reasons satisfies readonly DrainReason[]);
 
-/** Names of members are no longer than this anywhere. */
+/** Names of members and streams are no longer than this anywhere. */
 export const explainOrder = z.strictObject({ id: z.string().min(1).max(256) });
 export const drainOrder = z.strictObject({ reason, withinMs: within });
 export const leaveOrder = z.strictObject({ withinMs: within });

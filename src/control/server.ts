@@ -118,6 +118,10 @@ async function perform(options: ControlOptions, request: IncomingMessage): Promi
       if (explanation === null) throw new Failure('missing', `member ${id}: not known here`);
       return explanation;
     }
+    case 'POST /streams/explain': {
+      const { id } = await order(explainOrder);
+      return operations.explainStream(id);
+    }
     case 'POST /drain': {
       const { reason, withinMs } = await order(drainOrder);
       operations.drain(reason, withinMs ?? drainMs);

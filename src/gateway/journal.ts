@@ -1,17 +1,18 @@
-/** How a node asks another about logs of streams: one small request, answered at once, over their mutual TLS. */
+/** How a node asks another about streams and their logs: one small request, answered at once, over their mutual TLS. */
 import type { Dispatcher } from 'undici';
 import type { AskMember } from '../node/finding.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Way } from './way.ts';
 
 export const journalPath = '/journal';
+export const storiesPath = '/streams';
 
 /** A log with the largest body, its prompt's ids and its answer. */
 const answerBytesMax = 64 * 1_024 ** 2;
 
 /** `dispatcherTo`: connections to a member; null: there is no way to it just now. */
 export const askBy =
-  (dispatcherTo: (member: MemberId) => Way | null): AskMember =>
+  (dispatcherTo: (member: MemberId) => Way | null, path = journalPath): AskMember =>
   (member, message, withinMs, tell) => {
     const dispatcher = dispatcherTo(member);
     // Never before we return: who asks is in the middle of something.
@@ -19,7 +20,7 @@ export const askBy =
     if (dispatcher === null) return later(null);
     dispatcher.dispatch(
       {
-        ...{ method: 'POST', path: journalPath, body: message },
+        ...{ method: 'POST', path, body: message },
         headers: { 'content-type': 'application/octet-stream' },
       },
       new Answer(withinMs, later),

@@ -21,7 +21,7 @@ import {
 } from './headers.ts';
 import { HttpCall } from './http-call.ts';
 import { openIntake } from './intake.ts';
-import { journalPath } from './journal.ts';
+import { journalPath, storiesPath } from './journal.ts';
 import { watchOutlets } from './outlet.ts';
 import { badRequest, notFound, wrongMethod, type Reply } from './reply.ts';
 import { passedPaths } from './surface.ts';
@@ -44,7 +44,7 @@ const enginePaths: Readonly<Record<string, 'GET' | 'POST'>> = {
 const isGeneration = ({ method, path }: { readonly method: string; readonly path: string }): boolean =>
   method === 'POST' && !/\/((de)?render|(de)?tokenize|count_tokens)$/.test(path);
 
-type AnswerJournal = (peerId: string, message: Uint8Array) => Uint8Array | null;
+type AnswerMessage = (peerId: string, message: Uint8Array) => Uint8Array | null;
 
 export type Inlet = {
   /** One request of a member. */
@@ -54,14 +54,18 @@ export type Inlet = {
   close(): void;
 };
 
-export function openInlet(ports: {
+type InletPorts = {
   readonly serving: Serving;
   /** Connections to the local engine; null: there is none. */
   readonly engine: () => Way | null;
   readonly accounts: Pick<Accounts, 'hear'>;
   /** null: not a message that we know. */
-  readonly journal: AnswerJournal;
-}): Inlet {
+  readonly journal: AnswerMessage;
+  /** The same. */
+  readonly stories: AnswerMessage;
+};
+
+export function openInlet(ports: InletPorts): Inlet {
   const { serving } = ports;
   const intake = openIntake(bodyBytesMax);
   const words = openIntake(useBytesMax);
@@ -71,7 +75,8 @@ export function openInlet(ports: {
   function onCall(call: Call, peerId: string): void {
     const { path, method } = call;
     if (path === usePath && method === 'POST') return void hear(call, peerId);
-    if (path === journalPath && method === 'POST') return void tellJournal(call, peerId, ports.journal);
+    if (path === journalPath && method === 'POST') return void answerWhole(call, peerId, ports.journal);
+    if (path === storiesPath && method === 'POST') return void answerWhole(call, peerId, ports.stories);
     const wanted = Object.hasOwn(enginePaths, path) ? enginePaths[path] : undefined;
     if (wanted === undefined) return complain(call, notFound(path));
     if (wanted !== method) return complain(call, wrongMethod(method, wanted));
@@ -125,7 +130,7 @@ export function openInlet(ports: {
   };
 }
 
-async function tellJournal(call: Call, peerId: string, answer: AnswerJournal): Promise<void> {
+async function answerWhole(call: Call, peerId: string, answer: AnswerMessage): Promise<void> {
   const message = await call.body(bodyBytesMax);
   if (message === null || call.isOver) return;
   const told = answer(peerId, message);

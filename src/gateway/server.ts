@@ -16,6 +16,7 @@ import { openGenerations } from '../node/generations.ts';
 import type { Journals } from '../node/journals.ts';
 import type { Clock } from '../node/ports.ts';
 import type { Serving } from '../node/serving.ts';
+import type { Stories } from '../node/stories.ts';
 import { Failure } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
@@ -50,6 +51,7 @@ type Limits = {
 type GatewayPorts = {
   readonly serving: Serving;
   readonly journals: Journals;
+  readonly stories: Stories;
   /** Connections to a member's engine; null: there is no way to it just now. */
   readonly dispatcherTo: (member: MemberId) => Way | null;
   readonly clock: Clock;
@@ -90,9 +92,9 @@ const lastWordMs = 200;
 
 /** Failure `busy` when the port is taken, `denied` when it may not be had. */
 export async function openGateway(options: Address & Limits, ports: GatewayPorts): Promise<Gateway> {
-  const { serving, journals, dispatcherTo, clock, rng, metrics, keys } = ports;
+  const { serving, journals, stories, dispatcherTo, clock, rng, metrics, keys } = ports;
   const openLeg = legsBy(dispatcherTo, serving.self);
-  const generations = openGenerations({ serving, journals, openLeg, clock, rng });
+  const generations = openGenerations({ serving, journals, stories, openLeg, clock, rng });
   const outlets = watchOutlets();
   const { bodyBytesMax, formBytesMax } = options;
   const entrance = openEntrance({ accounts: ports.accounts, serving, clock });

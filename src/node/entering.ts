@@ -16,11 +16,13 @@ import type { Clock } from './ports.ts';
 import { join, resume, type ResumptionPorts, type Taken } from './resumption.ts';
 import type { About, ClientEnd, Running, WayOut } from './running.ts';
 import type { Serving } from './serving.ts';
+import type { Stories } from './stories.ts';
 
 export type EnteringPorts = {
   readonly serving: Serving;
   readonly journals: Journals;
   readonly clock: Clock;
+  readonly stories: Stories;
   readonly enginesOf: (model: string) => Engines;
   /** Puts a generation in its place; it has not begun. Call `leave` once, when nobody waits for it any more. */
   readonly run: (
@@ -139,7 +141,11 @@ class Entering {
   }
 
   #start(state: State, gate: Gate, protection: WayOut['protection']): Running {
-    const way = { client: this.#client, gate, protection };
+    const { id: request, place } = this.#about;
+    const { model } = this.#asked;
+    const about = { stream: gate.stream, request, model, protection, resumed: place !== null };
+    const begin: WayOut['begin'] = (look) => this.#ports.stories.begin(about, look);
+    const way = { client: this.#client, gate, protection, begin };
     const { running, leave } = this.#ports.run(state, way, this.#about, this.#asked);
     this.#leave = leave;
     return running;
@@ -173,7 +179,7 @@ class Entering {
       answer: () => end(null),
       refuse: () => end(null),
     };
-    const way = { client: nobody, gate, protection: 'none' } as const;
+    const way = { client: nobody, gate, protection: 'none', begin: null } as const;
     const entered = this.#ports.run(state, way, this.#about, this.#asked);
     entered.running.begin();
     return entered.leave;

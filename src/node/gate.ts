@@ -65,6 +65,11 @@ export class Gate implements LogEars {
     return this.#copies;
   }
 
+  /** The stream's id, whether it is written down or not. */
+  get stream(): string {
+    return this.#options.stream;
+  }
+
   get log(): StreamLog | null {
     return this.#log;
   }

@@ -17,6 +17,7 @@ import { enter, type EnteringPorts } from './entering.ts';
 import type { Journals } from './journals.ts';
 import { Running, type About, type ClientEnd, type RunningPorts } from './running.ts';
 import type { Admission, Serving } from './serving.ts';
+import type { Stories } from './stories.ts';
 
 /** Each costs some 50 kB at both ends together. */
 const generationsMax = 4_000;
@@ -28,6 +29,7 @@ type GenerationsPorts = {
   readonly serving: Serving;
   readonly openLeg: OpenLeg;
   readonly journals: Journals;
+  readonly stories: Stories;
   readonly clock: Clock;
   readonly rng: Rng;
 };
@@ -55,7 +57,7 @@ export type Generations = Placing & {
 };
 
 export function openGenerations(ports: GenerationsPorts): Generations {
-  const { serving, openLeg, journals, clock, rng } = ports;
+  const { serving, openLeg, journals, stories, clock, rng } = ports;
   const all = new Set<Running>();
   const nextSeed = seedsFrom(rng);
   let disarm = (): void => {};
@@ -105,7 +107,7 @@ export function openGenerations(ports: GenerationsPorts): Generations {
       return { open: false, reason: 'overloaded', retryAfterMs: overloadedMs };
     },
     begin: (asked, client, about) =>
-      enter(asked, client, about, { serving, journals, clock, enginesOf, run }),
+      enter(asked, client, about, { serving, journals, stories, clock, enginesOf, run }),
     count: () => all.size,
     cut,
     close: () => {

@@ -77,6 +77,8 @@ export type Journals = {
   isAtWork(id: string, member: MemberId, tell: (atWork: boolean) => void): void;
   /** Copies of other nodes' streams. */
   held(): { readonly streams: number; readonly bytes: number };
+  /** Whose stream this is that we hold a copy of; null: we hold none. */
+  copyOf(id: string): { readonly entry: MemberId; readonly ended: boolean } | null;
   /** Logs of our own streams, ended ones among them. */
   kept(): number;
   close(): void;
@@ -187,6 +189,11 @@ class NodeJournals implements Journals {
   held(): { readonly streams: number; readonly bytes: number } {
     const { streams, bytes } = this.#copies.state();
     return { streams: streams.size, bytes };
+  }
+
+  copyOf(id: string): { readonly entry: MemberId; readonly ended: boolean } | null {
+    const held = holder.heldOf(this.#copies.state(), id);
+    return held && { entry: held.fence.by, ended: held.ended };
   }
 
   kept(): number {

@@ -12,12 +12,17 @@ type Self = {
   readonly addresses: NodeStatus['addresses'];
 };
 
-export function openOperations(node: Node, self: Self, clock: Clock): Operations {
+export function openOperations(
+  node: Node,
+  self: Self,
+  { clock, explainStream }: { readonly clock: Clock } & Pick<Operations, 'explainStream'>,
+): Operations {
   const startedAt = clock.now();
   return {
     status: () => statusOf(node, self, Math.round(clock.now() - startedAt)),
     members: () => membersOf(node, clock),
     explainMember: (id) => node.cluster.explain(memberId(id)),
+    explainStream,
     drain: (reason, withinMs) => node.drain(reason, withinMs),
     leave: async (withinMs) => {
       node.drain('operator', withinMs);

@@ -4,6 +4,7 @@
  */
 import type { DrainReason, EngineStatus, Life } from '../registry/record.ts';
 import type { MemberExplanation } from './explanation.ts';
+import type { StreamExplanation } from './stream-explanation.ts';
 
 export type NodeStatus = {
   readonly id: string;
@@ -48,6 +49,8 @@ export type Operations = {
   members(): readonly MemberStatus[];
   /** null: no such member is known. */
   explainMember(id: string): Promise<MemberExplanation | null>;
+  /** Failure `missing`: nobody who was asked knows it. */
+  explainStream(id: string): Promise<StreamExplanation>;
   /** Starts the drain and returns at once; a second call changes nothing but may bring the deadline forward. */
   drain(reason: DrainReason, withinMs: number): void;
   /** Resolves when the node has left the cluster and stopped its engine; the process then exits by itself. */

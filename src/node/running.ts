@@ -6,6 +6,7 @@ import type { Choice } from '../routing/choose.ts';
 import type { Outcome } from '../routing/outliers.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
+import { wayOf } from '../stream/carrier.ts';
 import type { Effect, Event, MoveCause } from '../stream/events.ts';
 import * as generation from '../stream/generation.ts';
 import type { Mark, Place } from '../stream/mark.ts';
@@ -13,12 +14,13 @@ import type { Said } from '../stream/plain.ts';
 import type { Protection } from '../stream/protection.ts';
 import { brokenOff, type Refusal } from '../stream/refusal.ts';
 import { answerBytes } from '../stream/record.ts';
-import type { State } from '../stream/state.ts';
+import { account, type State } from '../stream/state.ts';
 import { drive, type Driven } from './drive.ts';
 import type { ClientEvent, Gate } from './gate.ts';
 import type { Leg, LegNews, OpenLeg } from './leg.ts';
 import type { Clock } from './ports.ts';
 import type { Serving } from './serving.ts';
+import type { Live, Story } from './stories.ts';
 
 type Ask = Extract<Effect, { type: 'ask' }>;
 type Open = Extract<Effect, { type: 'open' }>;
@@ -88,6 +90,8 @@ export type WayOut = {
   readonly client: ClientEnd;
   readonly gate: Gate;
   readonly protection: Protection;
+  /** Begins what is told of it to people, who is called to see how it stands; null: nobody is to hear of it. */
+  readonly begin: ((look: () => Live) => Story) | null;
 };
 
 /** How long what has ended may still be asked for, ms: its last event may have been lost. */
@@ -103,6 +107,9 @@ export class Running {
   #leg: OpenedLeg | null = null;
   /** Asked of the same member besides. */
   #question: Leg | null = null;
+  readonly #story: Story | null;
+  /** Why its client got no answer; null: it got one. */
+  #refused: string | null = null;
 
   constructor(initial: State, way: WayOut, about: About, ports: RunningPorts) {
     this.#ports = ports;
@@ -113,6 +120,7 @@ export class Running {
       this.#perform(effect),
     );
     way.gate.onFenced = () => this.#driven.deliver({ type: 'taken' });
+    this.#story = way.begin?.(() => this.#look()) ?? null;
   }
 
   begin(): void {
@@ -143,6 +151,7 @@ export class Running {
     this.#driven.stop();
     this.#way.gate.shut();
     this.#way.gate.log?.end(lingerMs);
+    this.#story?.end('refused', this.#refused);
   }
 
   /** The same once more, for a client that was told it before. */
@@ -182,10 +191,12 @@ export class Running {
         // Who comes again is to begin again.
         this.#way.gate.log?.end(0);
         this.#about.spent?.(0);
+        this.#refused = effect.refusal.complaint.code;
         return this.#way.client.refuse(effect.refusal);
       case 'fact':
         if (effect.fact.fact === 'stream.finished') this.#judge(false);
         if ('tokens' in effect.fact && endings.has(effect.fact.fact)) this.#settle(effect.fact.tokens);
+        this.#story?.hear(effect.fact);
         return this.#ports.serving.report({ ...effect.fact, request: this.#about.id });
     }
   }
@@ -259,6 +270,7 @@ export class Running {
     const head = this.#head();
     if (status >= 300) {
       this.#about.spent?.(0);
+      this.#refused = `status ${status}`;
       gate.log?.end(0);
     } else if (gate.log !== null) gate.append(answerBytes({ type: 'answer', status, body }), true);
     const log = gate.log;
@@ -266,6 +278,15 @@ export class Running {
       client.answer({ status, body }, head());
       log?.end(lingerMs);
     });
+  }
+
+  #look(): Live {
+    const { gate } = this.#way;
+    const state = this.#driven.state();
+    return {
+      ...{ way: wayOf(state.carrier), tokens: account(state).tokens, serving: this.#leg?.member ?? null },
+      ...{ replicas: gate.log?.holders() ?? [], copies: gate.copies },
+    };
   }
 
   /** Who said it is known now, how many copies there are when it goes out. */

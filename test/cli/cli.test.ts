@@ -224,6 +224,35 @@ test('explain tells of a member what the node knows, from whom, how old, and whi
   deepEqual(JSON.parse(json.out), await node.explainMember('i-2'));
 });
 
+test('explain tells of a stream which way it goes, from where to where it went, and what stall', async (t) => {
+  const dataDir = await tempDir(t);
+  const node = await nodeIn(t, dataDir);
+  const { code, out } = await synkti(['explain', 'stream', 'k3TtX', '--data-dir', dataDir]);
+  equal(code, 0);
+  deepEqual(out.trimEnd().split('\n'), [
+    'k3TtX        simulated at i-2, gone on with 4 s ago, running, 96 tokens',
+    'request      req-7',
+    'protected    exact: ids, continued from its token ids',
+    'served by    i-3',
+    'replicas     i-1, i-3; 2 have a copy',
+    'steps        i-4 did not answer: suspect after 540 ms, 3 s ago',
+    '             i-4 -> i-3: suspect, after 60 tokens, by ids, stall 612 ms, 2 s ago',
+    'log held by  i-3, as i-2 wrote it',
+    'no answer    i-5',
+    '',
+    'k3TtX           simulated at i-1, begun 9 s ago, handed over (taken) 4 s ago, 60 tokens',
+    'request         req-6',
+    'protected       exact: ids, continued from its token ids',
+    'served last by  i-4',
+    'replicas        none',
+  ]);
+  const json = await synkti(['explain', 'stream', 'k3TtX', '--data-dir', dataDir, '--json']);
+  deepEqual(JSON.parse(json.out), await node.explainStream('k3TtX'));
+  const unknown = await synkti(['explain', 'stream', 'nope', '--data-dir', dataDir]);
+  deepEqual([unknown.code, unknown.out], [1, '']);
+  match(unknown.err, /^synkti: stream nope: not known to 3 nodes/);
+});
+
 test('explain of a member that is not known names those that were perhaps meant', async (t) => {
   const dataDir = await tempDir(t);
   await nodeIn(t, dataDir, 'i-0a1b2c');
@@ -317,7 +346,8 @@ test('completion knows commands, flags, choices and node numbers', async (t) => 
   deepEqual(await words('run', '--log-level', ''), ['error', 'warn', 'info', 'debug']);
   deepEqual(await words('run', '--config', ''), [], 'the shell offers files');
   deepEqual(await words('help', 'mem'), ['members']);
-  deepEqual(await words('explain', ''), ['member']);
+  deepEqual(await words('explain', ''), ['member', 'stream']);
+  deepEqual(await words('explain', 'stream', ''), []);
   deepEqual(await words('explain', 'member', 'i-2'), ['i-2']);
   deepEqual(await words('nonsense', ''), []);
   ok((await words('')).length > 8);

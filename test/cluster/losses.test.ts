@@ -1,10 +1,11 @@
 /** What is lost under running streams: engines, daemons, a whole node in mid-air, two of three nodes. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { durableFetch, type Resumption } from '../../src/client/index.ts';
 import { clusterMark } from '../../src/cli/dev/environment.ts';
+import { connectControl } from '../../src/control/client.ts';
 import { processes } from '../../src/os/processes.ts';
 import { membersOf, statusOf, timeUntil } from '../demo/observe.ts';
 import { startDevCluster, type DevCluster, type DevNode } from './dev-cluster.ts';
@@ -86,6 +87,29 @@ async function facts({ node }: DevNode, fact: string): Promise<Record<string, un
     .filter((line) => line['fact'] === fact);
 }
 
+/** What a stream that left the victim for its silence did, as another node than its entry node tells it. */
+async function isExplained(
+  victim: DevNode,
+  { entry, asked }: { readonly entry: DevNode; readonly asked: DevNode },
+): Promise<void> {
+  let left: Record<string, unknown> | undefined;
+  await until('left', async () => {
+    const moves = await facts(entry, 'stream.moved');
+    left = moves.findLast(({ from, cause }) => from === victim.id && cause === 'silence');
+    return left !== undefined;
+  });
+  const control = connectControl(dirname(asked.control));
+  const { stories, silent } = await control.explainStream(String(left?.['request']));
+  const [story] = stories;
+  deepEqual([stories.length, story?.entry, story?.state], [1, entry.id, 'finished']);
+  deepEqual([story?.way, story?.serving === victim.id, silent], ['ids', false, [victim.id]]);
+  const moved = story?.steps.find((step) => step.type === 'moved' && step.from === victim.id);
+  deepEqual(moved && 'stallMs' in moved && [moved.tokens, moved.stallMs], [
+    left?.['tokens'],
+    left?.['stallMs'],
+  ]);
+}
+
 const longest = (streams: readonly Stream[]): number =>
   Math.max(...streams.map(({ longestPauseMs }) => longestPauseMs));
 
@@ -130,6 +154,7 @@ test('a frozen node costs its streams little, and serves again once it is thawed
   await done;
   // Without load 0.85 s; the bound is the promise's for one in a hundred.
   ok(longest(all) < 3_000, `${longest(all)} ms`);
+  await isExplained(victim, { entry: one, asked: three });
   await order('thaw', victim, 'instance');
   await until('back', () => isBack(victim, [one, three]));
   await until('idle', async () => (await statusOf(victim)).streams.serving === 0);

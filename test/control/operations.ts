@@ -1,6 +1,8 @@
 /** A node as the control API knows it: it remembers what it was told and can be made to wait or to refuse. */
 import type { MemberExplanation } from '../../src/node/explanation.ts';
 import type { NodeStatus, MemberStatus, Operations } from '../../src/node/operations.ts';
+import type { StreamExplanation } from '../../src/node/stream-explanation.ts';
+import { Failure } from '../../src/std/failure.ts';
 
 export type FakeNode = Operations & {
   readonly told: string[];
@@ -41,6 +43,10 @@ export function fakeNode(options: { readonly id?: string; readonly zone?: string
     }),
     members: () => [member(id, zone, true), member('i-2', 'zone-b', false)],
     explainMember: (wanted) => Promise.resolve(wanted === 'i-2' ? explanation : null),
+    explainStream: (wanted) =>
+      wanted === streamStory.id
+        ? Promise.resolve(streamStory)
+        : Promise.reject(new Failure('missing', `stream ${wanted}: not known to 3 nodes`)),
     drain: (reason, withinMs) => {
       node.told.push(`drain ${reason} ${withinMs}`);
       life = { phase: 'draining', reason, deadline: 1_000 + withinMs };
@@ -68,6 +74,32 @@ const member = (id: string, zone: string, self: boolean): MemberStatus => ({
   load: self ? 4 : null,
   heardMs: self ? 0 : null,
 });
+
+/** A stream that went on twice and had its entry node taken away in between. */
+const streamStory: StreamExplanation = {
+  id: 'k3TtX',
+  stories: [
+    {
+      ...{ entry: 'i-2', stream: 'k3TtX', request: 'req-7', model: 'simulated', state: 'running', why: null },
+      ...{ resumed: true, way: 'ids', protected: 'exact', tokens: 96, serving: 'i-3' },
+      ...{ replicas: ['i-1', 'i-3'], copies: 2, begunMs: 4_200, endedMs: null },
+      steps: [
+        { type: 'unanswered', member: 'i-4', cause: 'suspect', waitedMs: 540, ageMs: 3_000 },
+        {
+          ...{ type: 'moved', from: 'i-4', to: 'i-3', way: 'ids', cause: 'suspect', tokens: 60 },
+          ...{ stallMs: 612, ageMs: 2_900 },
+        },
+      ],
+    },
+    {
+      ...{ entry: 'i-1', stream: 'k3TtX', request: 'req-6', model: 'simulated', state: 'handedOver' },
+      ...{ why: 'taken', resumed: false, way: 'ids', protected: 'exact', tokens: 60, serving: 'i-4' },
+      ...{ replicas: [], copies: 0, begunMs: 9_000, endedMs: 4_100, steps: [] },
+    },
+  ],
+  copies: [{ member: 'i-3', entry: 'i-2', ended: false }],
+  silent: ['i-5'],
+};
 
 /** A member that some hold dead and that is only slow, by what this node knows. */
 const explanation: MemberExplanation = {

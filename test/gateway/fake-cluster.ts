@@ -12,12 +12,14 @@ import { Pool } from 'undici';
 import { openAccounts, type Accounts } from '../../src/gateway/accounts.ts';
 import { openGateway, type Gateway } from '../../src/gateway/server.ts';
 import type { KeyTable } from '../../src/gateway/keys.ts';
-import { askBy } from '../../src/gateway/journal.ts';
+import { askBy, storiesPath } from '../../src/gateway/journal.ts';
 import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
 import type { Way } from '../../src/gateway/way.ts';
 import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
 import type { Fact } from '../../src/node/facts.ts';
+import { openStreamExplainer, type StreamExplainer } from '../../src/node/explain-stream.ts';
 import { openJournals, type Journals } from '../../src/node/journals.ts';
+import { openStories } from '../../src/node/stories.ts';
 import { listeners } from '../../src/node/listeners.ts';
 import type {
   Admission,
@@ -56,6 +58,7 @@ export class FakeNode {
   readonly sent = new Map<MemberId, number>();
   gateway!: Gateway;
   journals!: Journals;
+  streams!: StreamExplainer;
   /** Its process is no more. */
   isGone = false;
   inlet!: Inlet;
@@ -162,11 +165,17 @@ export class FakeCluster implements AsyncDisposable {
           .map((one) => ({ id: one.id, zone: `zone ${one.id}`, isFit: true })),
       onChanged: this.#changed.add,
     });
+    const stories = openStories(node.id, systemClock);
+    node.streams = openStreamExplainer({
+      ...{ self: node.id, stories, journals: node.journals, ask: askBy(dispatcherTo, storiesPath) },
+      others: () => this.nodes.flatMap((one) => (one === node || one.isGone ? [] : [one.id])),
+    });
     node.inlet = openInlet({
       serving,
       engine: () => dispatcherTo(node.id),
       accounts,
       journal: (peerId, message) => node.journals.answer(memberId(peerId), message),
+      stories: (_by, message) => node.streams.answer(message),
     });
     node.peerServer = createServer((request, response) => {
       // In a daemon the certificate says who asks.
@@ -180,6 +189,7 @@ export class FakeCluster implements AsyncDisposable {
       {
         serving,
         journals: node.journals,
+        stories,
         dispatcherTo,
         clock: systemClock,
         rng: { seed: this.nodes.length + 1 },

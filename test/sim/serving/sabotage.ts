@@ -122,6 +122,7 @@ const plainJournals = (journals: Journals): Journals => ({
   takeOver: (id, fence) => journals.takeOver(id, fence),
   isAtWork: (id, member, tell) => journals.isAtWork(id, member, tell),
   held: () => journals.held(),
+  copyOf: (id) => journals.copyOf(id),
   kept: () => journals.kept(),
   close: () => journals.close(),
 });

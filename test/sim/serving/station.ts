@@ -3,6 +3,7 @@
  * engine and simulated connections.
  */
 import { Node } from '../../../src/node/node.ts';
+import { openStories } from '../../../src/node/stories.ts';
 import { openGenerations, type Generations } from '../../../src/node/generations.ts';
 import { holdersAmong, openJournals, type Journals } from '../../../src/node/journals.ts';
 import type { Holding } from '../../../src/node/holding.ts';
@@ -101,7 +102,8 @@ export class Station implements Inhabitant {
       ...(site.sabotage === 'secretive' ? { candidates: () => [] } : {}),
     });
     const journals = sabotagedJournals(this.journals, site.sabotage);
-    this.generations = openGenerations({ serving, journals, clock, rng, openLeg });
+    const stories = openStories(own.id, clock);
+    this.generations = openGenerations({ serving, journals, stories, clock, rng, openLeg });
     this.front = openFront(this.place, { generations: this.generations, now, sabotage: site.sabotage });
     const inlet = openInlet(this.place, { wires, now, engine, serving, journals });
     this.listener = { place: this.place, accept: (wire) => inlet.accept(wire) };
