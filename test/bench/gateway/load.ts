@@ -27,8 +27,12 @@ type Ask = (client: Client, number: number, count: (units: number) => void) => P
 /** No two questions of a run are alike. */
 let questions = 0;
 
-/** Of what is offered: below it the gateway was not measured under the load that the others were. */
+/**
+ * Of what is offered: below it the gateway was not measured under the load that the others were. A machine that has
+ * something else to do for a second is given another window.
+ */
 const carriedMin = 0.95;
+const windowsMax = 3;
 
 /** Answers in one piece. */
 export const askWhole = (target: Target, groups: Groups): Promise<Spent> =>
@@ -46,6 +50,16 @@ export const askStreams = (target: Target, groups: Groups): Promise<Spent> =>
 
 /** As many a second for every gateway, however long each takes: what is compared has had the same to do. */
 async function load(target: Target, groups: Groups, plan: Load, ask: Ask): Promise<Spent> {
+  const offered = plan.perSecond * plan.units;
+  for (let window = 1; ; window++) {
+    const spent = await spend(target, groups, plan, ask);
+    if (spent.perSecond >= carriedMin * offered) return spent;
+    if (window === windowsMax)
+      throw new Error(`${target.url}: ${Math.round(spent.perSecond)} of ${offered} a second: unequal loads`);
+  }
+}
+
+async function spend(target: Target, groups: Groups, plan: Load, ask: Ask): Promise<Spent> {
   const client = openClient(target);
   let [units, failed, isOver] = [0, 0, false];
   const count = (more: number): void => void (units += more);
@@ -71,9 +85,6 @@ async function load(target: Target, groups: Groups, plan: Load, ask: Ask): Promi
   await answers;
   await client.close();
   const carried = unitsAfter - unitsBefore;
-  const offered = plan.perSecond * plan.units * seconds;
-  if (carried < carriedMin * offered)
-    throw new Error(`${target.url}: carried ${carried} of ${Math.round(offered)}: the loads are not equal`);
   return {
     units: carried,
     cost: after.map((us, at) => us - before[at]!),
