@@ -12,7 +12,7 @@ import { startDevCluster, type DevCluster, type DevNode } from './dev-cluster.ts
 import { openStreams, type Stream } from './streams.ts';
 
 const orderMs = 5_000;
-const bounded = { timeout: 40_000 };
+const bounded = { timeout: 120_000 };
 
 let cluster: DevCluster;
 let nodes: readonly [DevNode, DevNode, DevNode];
