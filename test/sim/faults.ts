@@ -8,7 +8,7 @@ import type { Resident } from './resident.ts';
 import type { Fault, FaultKind } from './schedule.ts';
 import { engineStrikes, entryStrikes } from './serving/faults.ts';
 import type { Host } from './terrain.ts';
-import type { World } from './world.ts';
+import { backlogUsual, type World } from './world.ts';
 
 export type Strike = (world: World, dice: Dice, fault: Fault) => (() => void) | null;
 
@@ -155,14 +155,14 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
   backlog: (world, dice) => {
     const hit = dice.pick(settled(world));
     const { host } = hit;
-    const usual = host.backlog;
+    // It may be hit a second time meanwhile: what it had before is not what it is to have.
     host.backlog = backlogTiny;
     world.pause(hit);
     return troubled(
       world,
       (a) => a === host,
       () => {
-        host.backlog = usual;
+        host.backlog = backlogUsual;
         world.resume(hit);
       },
     );

@@ -47,4 +47,11 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     found:
       'a newcomer took one for alive that was known to it by its record, and whose address another machine has',
   },
+  {
+    seed: 278,
+    nodes: null,
+    only: null,
+    found:
+      'a host whose accept queue was filled twice at a time kept the short one, and looked dark when it froze',
+  },
 ];

@@ -39,7 +39,7 @@ export type WorldOptions = {
 
 const zones = ['us-east-1a', 'us-east-1b', 'us-east-1c'];
 /** What a libp2p listener of ours asks of its kernel. */
-const backlogUsual = 1_024;
+export const backlogUsual = 1_024;
 /** Of monotonic clocks: crystals and NTP's slewing, parts of one. */
 const driftMost = 3e-4;
 const wallOffsetMostMs = 2_000;
