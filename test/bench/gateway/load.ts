@@ -10,6 +10,8 @@ export type Groups = readonly (readonly number[])[];
 /** Answers or events within the window, and the CPU time of each group for them, µs. */
 export type Spent = {
   readonly units: number;
+  /** Answers that ended, a second. A gateway may tell two tokens in one event, so events do not tell the load. */
+  readonly answersPerSecond: number;
   readonly cost: readonly number[];
   readonly failed: number;
   readonly perSecond: number;
@@ -17,8 +19,6 @@ export type Spent = {
 
 type Load = {
   readonly perSecond: number;
-  /** Units that each brings. */
-  readonly units: number;
   readonly warmMs: number;
   readonly windowMs: number;
 };
@@ -50,21 +50,24 @@ export const askStreams = (target: Target, groups: Groups): Promise<Spent> =>
 
 /** As many a second for every gateway, however long each takes: what is compared has had the same to do. */
 async function load(target: Target, groups: Groups, plan: Load, ask: Ask): Promise<Spent> {
-  const offered = plan.perSecond * plan.units;
+  const { perSecond: offered } = plan;
   for (let window = 1; ; window++) {
     const spent = await spend(target, groups, plan, ask);
-    if (spent.perSecond >= carriedMin * offered) return spent;
+    if (spent.answersPerSecond >= carriedMin * offered) return spent;
     if (window === windowsMax)
-      throw new Error(`${target.url}: ${Math.round(spent.perSecond)} of ${offered} a second: unequal loads`);
+      throw new Error(
+        `${target.url}: ${spent.answersPerSecond.toFixed(1)} of ${offered} answers a second: unequal loads`,
+      );
   }
 }
 
 async function spend(target: Target, groups: Groups, plan: Load, ask: Ask): Promise<Spent> {
   const client = openClient(target);
-  let [units, failed, isOver] = [0, 0, false];
+  let [units, ended, failed, isOver] = [0, 0, 0, false];
   const count = (more: number): void => void (units += more);
   const begin = async (): Promise<void> => {
     if (!(await ask(client, questions++, count)).whole) failed++;
+    ended++;
   };
   const beginAll = async (): Promise<void> => {
     const answers: Promise<void>[] = [];
@@ -78,9 +81,11 @@ async function spend(target: Target, groups: Groups, plan: Load, ask: Ask): Prom
   };
   const answers = beginAll();
   await pause(plan.warmMs);
-  const [begunAt, unitsBefore, before] = [performance.now(), units, groups.map(cpuUs)];
+  const [begunAt, unitsBefore, endedBefore] = [performance.now(), units, ended];
+  const before = groups.map(cpuUs);
   await pause(plan.windowMs);
-  const [seconds, unitsAfter, after] = [(performance.now() - begunAt) / 1_000, units, groups.map(cpuUs)];
+  const [seconds, unitsAfter, endedAfter] = [(performance.now() - begunAt) / 1_000, units, ended];
+  const after = groups.map(cpuUs);
   isOver = true;
   await answers;
   await client.close();
@@ -90,6 +95,7 @@ async function spend(target: Target, groups: Groups, plan: Load, ask: Ask): Prom
     cost: after.map((us, at) => us - before[at]!),
     failed,
     perSecond: carried / seconds,
+    answersPerSecond: (endedAfter - endedBefore) / seconds,
   };
 }
 
