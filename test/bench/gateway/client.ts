@@ -13,7 +13,7 @@ export type Client = {
 
 export type Answer = {
   readonly whole: boolean;
-  /** From asking to the first byte of the answer's body, and to its end. */
+  /** From asking to the first token, or the first byte of an answer in one piece, and to its end. */
   readonly firstMs: number;
   readonly wholeMs: number;
 };
@@ -73,12 +73,13 @@ class Listener implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, part: Buffer): void {
-    if (this.#firstAt === 0) this.#firstAt = performance.now();
     const { stream } = this.#question;
     this.#tail = stream && part.length >= lastWord.length ? part : Buffer.concat([this.#tail, part]);
-    if (!stream) return;
+    if (!stream) return this.#hearFirst();
     const count = this.#count(part);
     this.#events += count;
+    // The first event has the role: an engine tells it before it computes, a gateway may keep it for the token.
+    if (this.#events > 1) this.#hearFirst();
     this.#onEvents(count);
   }
 
@@ -88,6 +89,10 @@ class Listener implements Dispatcher.DispatchHandler {
 
   onResponseError(): void {
     this.#end(false);
+  }
+
+  #hearFirst(): void {
+    if (this.#firstAt === 0) this.#firstAt = performance.now();
   }
 
   /** Empty lines, one of which ends each event. */

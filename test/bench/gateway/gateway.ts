@@ -92,7 +92,7 @@ async function whileBusy({ ours, gateways, engine }: Site): Promise<Measured> {
       say(`  requests: ${inShort(found.whole)}`);
       say(`  chunks: ${inShort(found.events)}`);
     }
-  say('first events, in turn');
+  say('first tokens, in turn');
   const direct = { url: engine, headers: {} };
   const [directMs = [], ...through] = await askInTurn([direct, ...gateways.values()]);
   const names = [...gateways.keys()];

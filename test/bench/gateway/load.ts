@@ -99,7 +99,7 @@ async function spend(target: Target, groups: Groups, plan: Load, ask: Ask): Prom
   };
 }
 
-/** From asking to the first event of a stream, ms, by target. */
+/** From asking to the first token of a stream, ms, by target. */
 export async function askInTurn(targets: readonly Target[]): Promise<readonly (readonly number[])[]> {
   const clients = targets.map(openClient);
   const under: Promise<number>[][] = targets.map(() => []);

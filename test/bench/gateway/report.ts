@@ -9,7 +9,7 @@ export type Cost = {
   /** CPU time of one event of a stream, µs. */
   readonly usPerChunk: number;
   readonly requestsPerCoreSecond: number;
-  /** To the first event, beside the engine asked directly, ms. */
+  /** To the first token, beside the engine asked directly, ms. */
   readonly added: { readonly p50: number; readonly p99: number };
   /** Resident while a thousand streams run, MB. */
   readonly rssMb: number;
@@ -64,7 +64,7 @@ export function brokenBounds({ synkti, vllmRouter }: Report): readonly string[] 
       (what) => `${what} is at most ${bounds[what]} of vllm-router's: ${synkti[what]}, ${vllmRouter[what]}`,
     );
   const late =
-    synkti.added.p99 <= addedMsMax ? [] : [`99 of 100 first events come ${addedMsMax} ms later at most`];
+    synkti.added.p99 <= addedMsMax ? [] : [`99 of 100 first tokens come ${addedMsMax} ms later at most`];
   return [...beside, ...late];
 }
 
@@ -74,7 +74,7 @@ export function inWords(report: Report): string {
     if (cost === null) return `${name.padEnd(12)}not there\n`;
     const { usPerRequest, usPerChunk, added, rssMb } = cost;
     const parts = `${usPerRequest} us a request, ${usPerChunk} us a chunk, ${rssMb} MB`;
-    return `${name.padEnd(12)}${parts}, first event ${added.p50} ms later (p99 ${added.p99})\n`;
+    return `${name.padEnd(12)}${parts}, first token ${added.p50} ms later (p99 ${added.p99})\n`;
   });
   const { servingUsPerChunk, replicaUsPerChunk } = report.synkti ?? {};
   return `${rows.join('')}besides, a chunk takes ${servingUsPerChunk} us beside the engine and ${replicaUsPerChunk} us at each copy\n`;
