@@ -1,7 +1,7 @@
 /**
  * The entry node's side of its streams' journal: each stream's log goes to two other members as it grows, in batches,
- * one under way to each member at a time. While a batch is under way, and for a few milliseconds in any case, what is
- * new gathers, so that many streams share one request; who waits for a copy (`urgent`) shortens that.
+ * one under way to each member at a time. What is new gathers for a while, so that many streams share one request; a
+ * log of which somebody waits for a copy (`urgent`) goes ahead of the others.
  *
  *   open ──► grow … ──► end ──linger──► gone          a member is lost, or full ──► another one gets the whole log
  *
@@ -14,7 +14,7 @@ import type { MemberId } from '../std/member-id.ts';
 import { after, earliest, instant, never, type Instant } from '../std/time.ts';
 import { isBelow, type Fence } from './fence.ts';
 import { find, tell, type Effect, type Kept, type State } from './kept.ts';
-import { mark, post } from './posting.ts';
+import { mark, post, unmark } from './posting.ts';
 import { nextPlace, type Candidate } from './rendezvous.ts';
 import type { HeldLog, Verdict } from './wire.ts';
 
@@ -30,8 +30,15 @@ const touchMs = 60_000;
 const endedBytesMax = 64 * 1_024 ** 2;
 
 export type Event =
-  | { readonly type: 'open'; readonly id: string; readonly fence: Fence; readonly bytes: Uint8Array }
   /** `urgent`: somebody waits until a copy has it. */
+  | {
+      readonly type: 'open';
+      readonly id: string;
+      readonly fence: Fence;
+      readonly bytes: Uint8Array;
+      readonly urgent: boolean;
+    }
+  /** The same. */
   | { readonly type: 'append'; readonly id: string; readonly bytes: Uint8Array; readonly urgent: boolean }
   /** `lingerMs`: how long it may still be asked for; 0: nobody can go on with it. */
   | { readonly type: 'end'; readonly id: string; readonly lingerMs: number }
@@ -112,7 +119,7 @@ function act(state: State, event: Event, now: Instant): readonly Effect[] {
 
 function onOpen(
   state: State,
-  { id, fence, bytes }: Extract<Event, { type: 'open' }>,
+  { id, fence, bytes, urgent }: Extract<Event, { type: 'open' }>,
   now: Instant,
 ): readonly Effect[] {
   const former = find(state, id);
@@ -126,7 +133,7 @@ function onOpen(
   state.kept.set(number, kept);
   state.numberById.set(id, number);
   state.lookAt = earliest(state.lookAt, after(now, lookMs));
-  place(state, kept, now);
+  place(state, kept, { now, urgent });
   return former !== null && former.ended === null ? [{ type: 'fenced', id }] : [];
 }
 
@@ -256,11 +263,15 @@ function placeAgain(state: State, now: Instant): void {
   for (const number of state.lacking) {
     const kept = state.kept.get(number);
     assert(kept !== undefined, 'what lacks copies is kept');
-    place(state, kept, now);
+    place(state, kept, { now, urgent: true });
   }
 }
 
-function place(state: State, kept: Kept, now: Instant): void {
+function place(
+  state: State,
+  kept: Kept,
+  { now, urgent }: { readonly now: Instant; readonly urgent: boolean },
+): void {
   while (kept.copies.length < copiesWanted) {
     const taken = new Set([...kept.copies.map(({ member }) => member), ...kept.full]);
     const fit = state.candidates.filter(({ id }) => !taken.has(id));
@@ -271,7 +282,7 @@ function place(state: State, kept: Kept, now: Instant): void {
     if (next === null) break;
     const copy = { member: next.id, zone: next.zone, acked: -1, ended: false, touchedAt: now };
     kept.copies = [...kept.copies, copy];
-    mark(state, next.id, kept.number, { bytes: kept.log.length, urgent: true });
+    mark(state, next.id, kept.number, { bytes: kept.log.length, urgent });
   }
   if (kept.copies.length < copiesWanted) state.lacking.add(kept.number);
   else state.lacking.delete(kept.number);
@@ -279,14 +290,14 @@ function place(state: State, kept: Kept, now: Instant): void {
 
 function replace(state: State, kept: Kept, member: MemberId, now: Instant): readonly Effect[] {
   kept.copies = kept.copies.filter((copy) => copy.member !== member);
-  state.peers.get(member)?.dirty.delete(kept.number);
-  place(state, kept, now);
+  unmark(state, member, kept.number);
+  place(state, kept, { now, urgent: true });
   return tell(kept);
 }
 
 function drop(state: State, kept: Kept): void {
   if (kept.ended !== null) state.endedBytes -= kept.log.length;
-  for (const { member } of kept.copies) state.peers.get(member)?.dirty.delete(kept.number);
+  for (const { member } of kept.copies) unmark(state, member, kept.number);
   state.kept.delete(kept.number);
   state.lacking.delete(kept.number);
   if (state.numberById.get(kept.id) === kept.number) state.numberById.delete(kept.id);

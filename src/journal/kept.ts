@@ -33,8 +33,11 @@ export type Peer = {
   /** Streams with something new for it. */
   readonly dirty: Set<number>;
   dirtyBytes: number;
-  urgent: boolean;
+  /** Those of them of which somebody waits for a copy. */
+  readonly urgent: Set<number>;
+  /** The last batch, and the last one that had all that was new. */
   sentAt: Instant;
+  sentAllAt: Instant;
   underWay: { readonly batch: number; readonly sent: readonly Sent[] } | null;
   shunnedUntil: Instant;
 };

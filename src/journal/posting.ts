@@ -4,13 +4,15 @@ import { after, earliest, instant, never, type Instant } from '../std/time.ts';
 import type { Copy, Effect, Kept, Peer, Sent, State } from './kept.ts';
 import type { Update } from './wire.ts';
 
-/** Between two batches to a member, ms: a token of a usual stream a batch and stream; for those who wait for it. */
-const batchMs = 50;
+/** Between two batches of all that is new for a member, ms: a few tokens of a usual stream each time. */
+const batchMs = 100;
+/** Between two batches of any kind: what somebody waits for goes ahead of the rest. ms */
 const urgentMs = 3;
 /** Goes at once, bytes. */
 const filled = 64 * 1_024;
 /** Of one batch, bytes; a log as a whole may be larger. */
 const batchBytesMax = 1_024 ** 2;
+
 /** Something new of a stream for a member that holds a copy. */
 export function mark(
   state: State,
@@ -21,20 +23,29 @@ export function mark(
   let peer = state.peers.get(member);
   if (peer === undefined) {
     peer = {
-      ...{ dirty: new Set<number>(), dirtyBytes: 0, urgent: false, underWay: null },
-      ...{ sentAt: instant(-Infinity), shunnedUntil: instant(-Infinity) },
+      ...{ dirty: new Set<number>(), dirtyBytes: 0, urgent: new Set<number>(), underWay: null },
+      ...{ sentAt: instant(-Infinity), sentAllAt: instant(-Infinity), shunnedUntil: instant(-Infinity) },
     };
     state.peers.set(member, peer);
   }
   peer.dirty.add(number);
   peer.dirtyBytes += bytes;
-  peer.urgent ||= urgent;
+  if (urgent) peer.urgent.add(number);
   state.postAt = earliest(state.postAt, dueAt(peer));
 }
 
-function dueAt({ dirty, dirtyBytes, urgent, sentAt, underWay }: Peer): Instant {
-  if (dirty.size === 0 || underWay !== null) return never;
-  return after(sentAt, urgent || dirtyBytes >= filled ? urgentMs : batchMs);
+/** Nothing of it is for this member any more. */
+export function unmark(state: State, member: MemberId, number: number): void {
+  const peer = state.peers.get(member);
+  peer?.dirty.delete(number);
+  peer?.urgent.delete(number);
+}
+
+function dueAt(peer: Peer): Instant {
+  if (peer.dirty.size === 0 || peer.underWay !== null) return never;
+  const soon = after(peer.sentAt, urgentMs);
+  if (peer.urgent.size > 0 || peer.dirtyBytes >= filled) return soon;
+  return instant(Math.max(soon, after(peer.sentAllAt, batchMs)));
 }
 
 /** Sends what is due. */
@@ -59,6 +70,7 @@ export function post(state: State, now: Instant): readonly Effect[] {
 
 const nothing: readonly Effect[] = [];
 
+/** What somebody waits for, and when its time has come, all the rest. */
 function fill(
   state: State,
   { member, peer }: { readonly member: MemberId; readonly peer: Peer },
@@ -67,28 +79,34 @@ function fill(
   const updates: Update[] = [];
   const sent: Sent[] = [];
   let bytes = 0;
-  for (const number of peer.dirty) {
-    if (bytes > batchBytesMax) break;
+  const take = (number: number): void => {
     peer.dirty.delete(number);
+    peer.urgent.delete(number);
     const kept = state.kept.get(number);
     const copy = kept?.copies.find((one) => one.member === member);
-    if (kept === undefined || copy === undefined) continue;
-    updates.push(...newsFor(kept, copy, now));
+    if (kept === undefined || copy === undefined) return;
+    addNews(updates, kept, copy, now);
     bytes += kept.log.length - Math.max(0, copy.acked);
     sent.push({ number, bytes: kept.log.length, ended: kept.ended !== null });
-  }
-  peer.dirtyBytes = 0;
-  peer.urgent &&= peer.dirty.size > 0;
+  };
+  const isForAll = after(peer.sentAllAt, batchMs) <= now || peer.dirtyBytes >= filled;
+  for (const numbers of isForAll ? [peer.urgent, peer.dirty] : [peer.urgent])
+    for (const number of numbers) {
+      if (bytes > batchBytesMax) break;
+      take(number);
+    }
+  if (isForAll) peer.sentAllAt = now;
+  peer.dirtyBytes = isForAll ? 0 : Math.max(0, peer.dirtyBytes - bytes);
   return { updates, sent };
 }
 
 /** Whoever hears late of an end, or of the stream at all, is told what is left of the time for which it lingers. */
-function newsFor({ number, id, fence, log, ended }: Kept, copy: Copy, now: Instant): readonly Update[] {
-  const updates: Update[] = [];
+function addNews(updates: Update[], { number, id, fence, log, ended }: Kept, copy: Copy, now: Instant): void {
+  const before = updates.length;
   if (copy.acked < 0) updates.push({ type: 'open', number, id, fence, bytes: log.bytes() });
   else if (copy.acked < log.length)
     updates.push({ type: 'grow', number, offset: copy.acked, bytes: log.bytes(copy.acked) });
   if (ended !== null && !copy.ended)
     updates.push({ type: 'end', number, lingerMs: Math.max(0, Math.ceil(ended.freeAt - now)) });
-  return updates.length > 0 ? updates : [{ type: 'touch', number }];
+  if (updates.length === before) updates.push({ type: 'touch', number });
 }

@@ -115,7 +115,8 @@ class Entering {
     if (isWrittenDown(request) && (request.streamed || once)) {
       const bytes = openingBytes({ endpoint, model, raw, engines, ...claim });
       const fence = { epoch: 1, by: serving.self };
-      gate.attach(journals.open(stream, { fence, bytes }, gate), bytes.length);
+      // Nobody waits for a copy before there is something to tell.
+      gate.attach(journals.open(stream, { fence, bytes, urgent: false }, gate), bytes.length);
     }
     this.#start(init(request, clock.now()), gate, protectionOf(request, engines.ability)).begin();
   }
@@ -124,7 +125,7 @@ class Entering {
     const { serving, journals } = this.#ports;
     const gate = this.#gate(stream, request, { engines, from });
     const fence = { epoch, by: serving.self };
-    gate.attach(journals.open(stream, { fence, bytes }, gate), bytes.length);
+    gate.attach(journals.open(stream, { fence, bytes, urgent: true }, gate), bytes.length);
     const running = this.#start(state, gate, protectionOf(request, engines.ability));
     gate.onDiverged = () => running.diverge();
     running.say(said);

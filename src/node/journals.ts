@@ -59,8 +59,11 @@ export type StreamLog = {
   end(lingerMs: number): void;
 };
 
+/** `urgent`: somebody waits for a copy. */
+type NewLog = { readonly fence: Fence; readonly bytes: Uint8Array; readonly urgent: boolean };
+
 export type Journals = {
-  open(id: string, log: { readonly fence: Fence; readonly bytes: Uint8Array }, ears: LogEars): StreamLog;
+  open(id: string, log: NewLog, ears: LogEars): StreamLog;
   /** Answers another member. null: not a message. */
   answer(from: MemberId, message: Uint8Array): Uint8Array | null;
   /**
@@ -119,13 +122,9 @@ class NodeJournals implements Journals {
     tell();
   }
 
-  open(
-    id: string,
-    { fence, bytes }: { readonly fence: Fence; readonly bytes: Uint8Array },
-    ears: LogEars,
-  ): StreamLog {
+  open(id: string, { fence, bytes, urgent }: NewLog, ears: LogEars): StreamLog {
     // Who had it before at this node hears that it is no longer his, and only then does the new one listen.
-    this.#entries.deliver({ type: 'open', id, fence, bytes });
+    this.#entries.deliver({ type: 'open', id, fence, bytes, urgent });
     this.#ears.set(id, ears);
     let length = bytes.length;
     return {

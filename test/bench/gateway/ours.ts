@@ -21,7 +21,8 @@ export type Ours = Gateway & {
 };
 
 const replicaCount = 2;
-const readyMs = 30_000;
+/** A busy machine takes its time to start seven processes. */
+const readyMs = 120_000;
 
 /** The entry node, who holds copies, and then one for each engine. */
 const zonesFor = (engines: number): readonly string[] => [

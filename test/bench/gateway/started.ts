@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Respawn } from '../../../src/cli/executable.ts';
 
-const readyMs = 30_000;
+/** A busy machine takes its time to start seven processes. */
+const readyMs = 120_000;
 const endMs = 5_000;
 const lookMs = 100;
 /** Of its last words, characters. */
