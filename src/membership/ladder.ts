@@ -28,7 +28,8 @@ import { count, judge } from './verdict.ts';
 /** A beat that is 170 ms late. It costs a probe; nobody else hears of it before `slowTellMs`. */
 export const silenceMs = 595;
 const patienceMsMax = 2_000;
-const probeMs = 200;
+/** A kernel of the same region answers within some milliseconds, however busy its machine is. */
+const probeMs = 150;
 /** A probe whose answer has not come by then is lost, and asked again. */
 const answerMs = 1_000;
 const budgetPauseMs = 50;

@@ -126,14 +126,15 @@ export function reunite(state: State, member: Member, now: Instant): void {
 }
 
 /**
- * It was dead for us, and its record says that it refuted this. If several do, it was a cut, and who held us dead on its
- * other side did not hear from us yet.
+ * It was dead for us, or did not answer, and its record says that it refuted this. If several do, it was a cut, and who
+ * held us dead on its other side did not hear from us yet.
  */
 export function reappear(state: State, member: Member, before: number, now: Instant): void {
-  const { health, incarnation } = member;
-  if (health !== 'dead' || incarnation - before > refutationsMax) return;
-  if (state.members.size >= meshMax || state.dead.size + state.reunions.size < cutMin) return;
-  expect(state, member, { incarnation, wasDead: true, at: now });
+  const { health, watch, incarnation } = member;
+  const wasDead = health === 'dead';
+  if ((!wasDead && watch?.wasSilent !== true) || incarnation - before > refutationsMax) return;
+  if (wasDead && state.dead.size + state.reunions.size < cutMin) return;
+  expect(state, member, { incarnation, wasDead, at: now });
 }
 
 function expect(state: State, member: Member, reunion: Reunion): void {

@@ -56,7 +56,7 @@ test('[M3] a subject is asked to beat once connected, and its silence of 595 ms 
   view.pass(1_000);
   const begin = view.now;
   const [probe] = only(view.pass(900, [1]), 'probe');
-  equal(probe?.ms, 200);
+  equal(probe?.ms, 150);
   equal(probe?.id, idOf(1));
   const lastBeat = Math.floor((begin - 1) / 250) * 250;
   equal(view.member(1).watch?.askedAt, lastBeat + 595);

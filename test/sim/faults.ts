@@ -14,7 +14,7 @@ export type Strike = (world: World, dice: Dice, fault: Fault) => (() => void) | 
 
 /** So many stay whatever happens: nobody learns from a cluster that is gone. */
 const livingLeast = 3;
-/** Below this much added delay, a probe of 250 ms is still answered in time. */
+/** Below this much added delay, a probe of 150 ms is still answered in time. */
 const harmlessLagMs = 50;
 const harmlessLoss = 0.005;
 const backlogTiny = 4;
