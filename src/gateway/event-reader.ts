@@ -40,6 +40,15 @@ export class EventReader {
     const { length } = part;
     if (part[length - 1] !== lineFeed || part[length - 2] !== lineFeed) return false;
     const text = part.toString('utf8');
+    // As most parts are.
+    if (
+      text.indexOf('\n') === text.length - end.length &&
+      text.startsWith(begin) &&
+      !text.includes(carriageReturn)
+    ) {
+      this.#hear(text.slice(begin.length, -end.length));
+      return true;
+    }
     const events: string[] = [];
     for (let at = 0; at < text.length;) {
       const line = text.indexOf('\n', at);

@@ -20,7 +20,7 @@ type CutReason = 'unread' | 'stuck';
 export type Outlet = {
   readonly response: ServerResponse;
   /** One event of a stream; the first one sends the head. */
-  send(event: ClientEvent, head: AnswerHead): void;
+  send(event: ClientEvent, head: () => AnswerHead): void;
   end(): void;
   /** Notes progress, and cuts when there has been none for too long. */
   look(nowMs: number): void;
@@ -84,7 +84,7 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
     response,
     send: ({ data, id }, head) => {
       if (response.destroyed || response.writableEnded) return;
-      if (!response.headersSent) begin(head);
+      if (!response.headersSent) begin(head());
       const event = id === null ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
       written += event.length;
       gather(event);

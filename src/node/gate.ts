@@ -99,12 +99,14 @@ export class Gate implements LogEars {
     const id = mark === null ? null : eventId(stream, mark);
     const waits = commits || !this.#begun || this.#ends;
     this.#begun = true;
-    this.#enqueue(waits, () => send({ data, id }));
+    if (this.#mayGo(waits)) send({ data, id });
+    else this.#owe(waits, () => send({ data, id }));
   }
 
   /** The end of it, or all of it at once. */
   finish(go: () => void): void {
-    this.#enqueue(true, go);
+    if (this.#mayGo(true)) go();
+    else this.#owe(true, go);
   }
 
   /** Where its client is has not come yet. */
@@ -150,9 +152,13 @@ export class Gate implements LogEars {
     return true;
   }
 
-  #enqueue(waits: boolean, go: () => void): void {
+  /** Nothing stands before it, and it need not wait. */
+  #mayGo(waits: boolean): boolean {
+    return this.#owed.length === 0 && (!waits || this.#hasCopy(this.#written));
+  }
+
+  #owe(waits: boolean, go: () => void): void {
     const bytes = waits ? this.#written : -1;
-    if (this.#owed.length === 0 && this.#hasCopy(bytes)) return go();
     this.#owed.push({ bytes, until: after(this.#options.clock.now(), copyMs), go });
     if (this.#owed.length === 1) this.#arm();
   }

@@ -37,7 +37,7 @@ export type AnswerHead = {
 /** The way back to one client. */
 export type ClientEnd = {
   /** `head`: what stands before the first one. */
-  send(event: ClientEvent, head: AnswerHead): void;
+  send(event: ClientEvent, head: () => AnswerHead): void;
   /** The stream is complete. */
   close(): void;
   /** The whole answer. */
@@ -110,6 +110,14 @@ export class Running {
   readonly #story: Story | null;
   /** Why its client got no answer; null: it got one. */
   #refused: string | null = null;
+  /** Who said what its client is told first, and whether that is out. */
+  #by: MemberId | null = null;
+  #isOut = false;
+  readonly #headNow = (): AnswerHead => this.#headBy(this.#by);
+  readonly #tell = (event: ClientEvent): void => {
+    this.#isOut = true;
+    this.#way.client.send(event, this.#headNow);
+  };
 
   constructor(initial: State, way: WayOut, about: About, ports: RunningPorts) {
     this.#ports = ports;
@@ -156,7 +164,7 @@ export class Running {
 
   /** The same once more, for a client that was told it before. */
   say(events: readonly Said[]): void {
-    for (const { data, mark } of events) this.#send(data, mark);
+    for (const said of events) this.#send(said);
   }
 
   /** What it goes on with is not what its client has. */
@@ -182,7 +190,7 @@ export class Running {
       case 'log':
         return this.#way.gate.write(effect.records);
       case 'send':
-        return this.#send(effect.data, effect.mark);
+        return this.#send(effect);
       case 'close':
         return this.#close();
       case 'answer':
@@ -232,6 +240,9 @@ export class Running {
   }
 
   #onNews(news: LegNews, leg: number, opened: OpenedLeg): void {
+    // As nearly all news is.
+    if (news.type === 'item' && news.item.type === 'chunk')
+      return this.#driven.deliver({ type: 'item', leg, item: news.item });
     const broken = news.type === 'unreached' ? news.blame : news.type === 'ended' && news.cause === 'reset';
     if (broken) this.#ports.serving.suspect(opened.member, 'why' in news ? news.why : '');
     if (isFailure(news)) this.#ports.judge({ member: opened.member, failed: true, begunAt: opened.begunAt });
@@ -249,9 +260,9 @@ export class Running {
       this.#ports.judge({ member: this.#leg.member, failed, begunAt: this.#leg.begunAt });
   }
 
-  #send(data: string, mark: Mark | null): void {
-    const head = this.#head();
-    this.#way.gate.say({ data, mark }, (event) => this.#way.client.send(event, head()));
+  #send(said: { readonly data: string; readonly mark: Mark | null }): void {
+    if (!this.#isOut) this.#by = this.#leg?.member ?? null;
+    this.#way.gate.say(said, this.#tell);
   }
 
   /** An end that comes before the place where the client is belongs to another answer. */
@@ -267,7 +278,7 @@ export class Running {
 
   #answer({ status, body }: WholeAnswer): void {
     const { gate, client } = this.#way;
-    const head = this.#head();
+    const by = this.#leg?.member ?? null;
     if (status >= 300) {
       this.#about.spent?.(0);
       this.#refused = `status ${status}`;
@@ -275,7 +286,7 @@ export class Running {
     } else if (gate.log !== null) gate.append(answerBytes({ type: 'answer', status, body }), true);
     const log = gate.log;
     gate.finish(() => {
-      client.answer({ status, body }, head());
+      client.answer({ status, body }, this.#headBy(by));
       log?.end(lingerMs);
     });
   }
@@ -289,14 +300,11 @@ export class Running {
     };
   }
 
-  /** Who said it is known now, how many copies there are when it goes out. */
-  #head(): () => AnswerHead {
+  /** When it goes out: until then there may be more copies. */
+  #headBy(by: MemberId | null): AnswerHead {
     const { gate, protection } = this.#way;
-    const by = this.#leg?.member ?? null;
-    return () => ({
-      ...{ by, protection },
-      stream: gate.log === null ? null : { id: gate.log.id, copies: gate.copies },
-    });
+    const stream = gate.log === null ? null : { id: gate.log.id, copies: gate.copies };
+    return { by, protection, stream };
   }
 }
 

@@ -7,6 +7,9 @@ const encoder = new TextEncoder();
 /** A byte order mark is a character like any other here. */
 const decoder = new TextDecoder('utf8', { ignoreBOM: true });
 
+/** Of a text that is written here rather than by the encoder, whose call alone takes longer. Characters. */
+const shortMax = 32;
+
 /** Bytes that grow at their end; what was handed out by `bytes` stays as it is. */
 export class ByteWriter {
   #buffer: Uint8Array;
@@ -54,6 +57,7 @@ export class ByteWriter {
   tail(text: string): this {
     // A UTF-16 unit becomes three bytes at most.
     this.#reserve(text.length * 3);
+    if (text.length <= shortMax && this.#ascii(text)) return this;
     this.#length += encoder.encodeInto(text, this.#buffer.subarray(this.#length)).written;
     return this;
   }
@@ -64,6 +68,18 @@ export class ByteWriter {
 
   sized(bytes: Uint8Array): this {
     return this.varint(bytes.length).raw(bytes);
+  }
+
+  /** False, and nothing is changed: there is more in it. */
+  #ascii(text: string): boolean {
+    const at = this.#length;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      if (code > 0x7f) return false;
+      this.#buffer[at + i] = code;
+    }
+    this.#length += text.length;
+    return true;
   }
 
   /** Old buffers are left to whoever has views of them. */

@@ -140,7 +140,6 @@ function onUnreached(state: State, now: Instant): Step {
 
 function onItem(state: State, { item }: { readonly item: Item }, now: Instant): Step {
   const { events, records, verdict } = hearItem(state.carrier, item);
-  const sends = says(events);
   if (verdict.type === 'lost') return onLost(state, verdict.cause, now);
   if (verdict.type === 'parsed') {
     state.carrier = asParsed(state.carrier);
@@ -153,9 +152,14 @@ function onItem(state: State, { item }: { readonly item: Item }, now: Instant): 
     const [opened, effects] = open(state, now);
     return [opened, [cut, ...effects]];
   }
-  const effects = [...noteRhythm(state, now), ...logs(records), ...sends];
+  const effects = [...noteRhythm(state, now)];
+  if (records.length > 0) effects.push({ type: 'log', records });
+  for (const { data, mark } of events) effects.push({ type: 'send', data, mark });
   if (verdict.type === 'closing') state.phase = { phase: 'closing', judgeAt: after(now, rhythm.closingMs) };
-  if (verdict.type !== 'complete') return [state, [...effects, ...asking(state, now)]];
+  if (verdict.type !== 'complete') {
+    effects.push(...asking(state, now));
+    return [state, effects];
+  }
   const engineGoesOn = item.type !== 'done';
   return complete(state, now, engineGoesOn ? [...effects, abort(state)] : effects);
 }
@@ -170,19 +174,21 @@ function onTold(state: State, told: Extract<Event, { type: 'told' }>, now: Insta
 
 /** What is to be asked besides the leg, at its member. */
 function asking(state: State, now: Instant): readonly Effect[] {
-  const request = memberOf(state) === null ? null : questionOf(state.carrier, now);
-  return request === null ? [] : [{ type: 'ask', leg: state.leg, request }];
+  const request = questionOf(state.carrier, now);
+  return request === null || memberOf(state) === null ? nothing : [{ type: 'ask', leg: state.leg, request }];
 }
+
+const nothing: readonly Effect[] = [];
 
 /** The first token of a leg ends the wait for it, and mends what was broken. */
 function noteRhythm(state: State, now: Instant): readonly Effect[] {
   const { phase, carrier } = state;
   if (phase.phase === 'flowing') {
     state.gapMs = rhythm.nextGapMs(state.gapMs, now - phase.heardAt);
-    state.phase = { ...phase, heardAt: now };
-    return heardOf(carrier) > state.carried ? mend(state, phase.member, now) : [];
+    state.phase = { phase: 'flowing', member: phase.member, heardAt: now, judgeAt: phase.judgeAt };
+    return heardOf(carrier) > state.carried ? mend(state, phase.member, now) : nothing;
   }
-  if (phase.phase !== 'reaching' || !speaks(carrier, state.carried)) return [];
+  if (phase.phase !== 'reaching' || !speaks(carrier, state.carried)) return nothing;
   assert(phase.member !== null, 'what was heard was said by a member');
   const judgeAt = after(now, rhythm.lookMs);
   state.phase = { phase: 'flowing', member: phase.member, heardAt: now, judgeAt };
@@ -191,7 +197,7 @@ function noteRhythm(state: State, now: Instant): readonly Effect[] {
 }
 
 function mend(state: State, to: MemberId, now: Instant): readonly Effect[] {
-  if (state.broken === null) return [];
+  if (state.broken === null) return nothing;
   const { from, cause, since, tokens } = state.broken;
   state.broken = null;
   state.moves += 1;

@@ -18,7 +18,7 @@ import { start, type Mark } from './mark.ts';
 import type { PlainRequest } from './request.ts';
 import { cutPoint, findStop, heldBackMax } from './stop.ts';
 
-/** Characters of the text that are kept to recognize an echo by: more than any single token has. */
+/** Characters of the text that are kept to recognize an echo by: more than any single token has. At most twice that. */
 const recentCharsMin = 256;
 
 export type Journal = {
@@ -115,7 +115,7 @@ type Gain = {
 export function take(journal: Journal, choice: Choice): Gain {
   if (choice.promptIds !== null && !journal.continued) journal.promptIds = choice.promptIds;
   const single = (choice.ids?.length ?? 0) === 1;
-  journal.ids.push(...(choice.ids ?? []));
+  for (const id of choice.ids ?? []) journal.ids.push(id);
   if (choice.foreign !== null || (choice.text !== '' && choice.ids === null)) journal.unfit = true;
   const added = withoutEcho(journal, choice.text);
   if (choice.text !== '') {
@@ -138,7 +138,9 @@ function matchStop(journal: Journal, added: string, singleToken: boolean): Finis
   const mayStop = stops.length > 0 && added !== '' && journal.ids.length > minTokens;
   const match = mayStop ? findStop(stops, { before, added, singleToken }) : null;
   journal.pending += added;
-  journal.recent = (journal.recent + added).slice(-Math.max(recentCharsMin, span));
+  journal.recent += added;
+  const kept = Math.max(recentCharsMin, span);
+  if (journal.recent.length > kept * 2) journal.recent = journal.recent.slice(-kept);
   if (match === null) return null;
   const past = before.length + added.length - (includeStop ? match.end : match.start);
   journal.pending = journal.pending.slice(0, Math.max(0, journal.pending.length - past));

@@ -49,13 +49,11 @@ const obstacles = {
   malformed: (b) => !isWellFormed(b),
 } as const satisfies Record<string, (body: Json, endpoint: Endpoint) => boolean>;
 
+const inOrder = Object.entries(obstacles) as [Obstacle, (body: Json, endpoint: Endpoint) => boolean][];
+
 /** null: none stands. */
-export function obstacleIn(endpoint: Endpoint, body: Json): Obstacle | null {
-  for (const [name, stands] of Object.entries(obstacles)) {
-    if (stands(body, endpoint)) return name as Obstacle;
-  }
-  return null;
-}
+export const obstacleIn = (endpoint: Endpoint, body: Json): Obstacle | null =>
+  inOrder.find(([, stands]) => stands(body, endpoint))?.[0] ?? null;
 
 export const stopsOf = (stop: unknown): readonly string[] =>
   isString(stop) ? [stop] : Array.isArray(stop) ? stop.filter(isString) : [];

@@ -145,17 +145,17 @@ function tell(journal: Journal, text: string, foreign: Json | null): readonly Sa
   assert(head !== null, 'a chunk was heard');
   const { wants, endpoint } = request;
   const first = !journal.out;
+  const added = journal.ids.slice(journal.idsOut);
   const promptIds = first && wants.tokenIds ? journal.promptIds : null;
   const part = partChunk(endpoint, head, {
     text,
     foreign,
-    ids: wants.tokenIds ? journal.ids.slice(journal.idsOut) : null,
+    ids: wants.tokenIds ? added : null,
     promptIds,
     finish: journal.finish,
     fingerprint: journal.finish !== null && !wants.usage ? journal.fingerprint : null,
     usage: wants.continuousUsage ? usage(journal, journal.ids.length) : null,
   });
-  const added = journal.ids.slice(journal.idsOut);
   journal.mark = added.length > 0 ? pass(journal.mark, added) : turn(journal.mark, 'finish');
   journal.idsOut = journal.ids.length;
   journal.out = true;

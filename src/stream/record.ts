@@ -91,7 +91,8 @@ export function recordBytes(said: LogRecord): Uint8Array {
       });
     }
     case 'said':
-      return record(kinds.said, (body) => writeSaid(body, said));
+      writeSaid(scratch.clear(), said);
+      return recordOf(kinds.said);
     case 'spoken':
       return record(kinds.spoken, (body) => writeSpoken(body, said));
     case 'closed': {
@@ -133,10 +134,13 @@ function writeSpoken(
 const scratch = new ByteWriter(4_096);
 
 function record(kind: number, write: (body: ByteWriter) => void): Uint8Array {
-  const body = scratch.clear();
-  write(body);
-  return new ByteWriter(body.length + 8).varint(kind).sized(body.bytes()).bytes();
+  write(scratch.clear());
+  return recordOf(kind);
 }
+
+/** With what `scratch` has as its body. */
+const recordOf = (kind: number): Uint8Array =>
+  new ByteWriter(scratch.length + 8).varint(kind).sized(scratch.bytes()).bytes();
 
 /** How far a client can be that has all of it: tokens, or events where those are counted. */
 export const tokensIn = ({ records }: Pick<Log, 'records'>): number =>

@@ -130,9 +130,9 @@ export function readRequest(endpoint: Endpoint, sent: Sent, engines: Engines): G
 
 /** null: something besides tools stands in the way, or stop strings, which an engine finds only in what it said itself. */
 function parsedRequest(endpoint: Endpoint, { body, raw }: Sent, draws: Draws): ParsedRequest | null {
-  const isPlainOtherwise = obstacleIn(endpoint, { ...body, tools: null }) === null;
+  if (endpoint !== 'chat' || body['stream'] !== true) return null;
   const stops = stopsOf(body['stop']).length > 0 || body['include_stop_str_in_output'] === true;
-  if (endpoint !== 'chat' || body['stream'] !== true || stops || !isPlainOtherwise) return null;
+  if (stops || obstacleIn(endpoint, { ...body, tools: null }) !== null) return null;
   return {
     ...{ way: 'derender', endpoint, model: String(body['model']), body, raw, streamed: true },
     minTokens: isInt(body['min_tokens']) ? body['min_tokens'] : 0,

@@ -59,14 +59,14 @@ test('a stream that is idle because there is nothing to say is not cut', async (
   const { response } = await unread(t);
   const cuts: string[] = [];
   const outlet = openOutlet(response, (why) => cuts.push(why));
-  outlet.send({ data: '{}', id: null }, { by: null, protection: 'none', stream: null });
+  outlet.send({ data: '{}', id: null }, () => ({ by: null, protection: 'none', stream: null }));
   await until(() => response.writableLength === 0, 'it is out');
   for (const minute of [0, 1, 5, 60]) outlet.look(minute * 60_000);
   deepEqual(cuts, []);
 });
 
 test('a stream of any characters is whole to clients of HTTP/1.1, and to one of HTTP/1.0 that knows no chunks', async (t) => {
-  const head = { by: null, protection: 'none', stream: null } as const;
+  const head = () => ({ by: null, protection: 'none', stream: null }) as const;
   const server = createServer((_, response) => {
     const outlet = openOutlet(response, () => {});
     for (const data of ['ascii', 'é \u{1f600}', '']) outlet.send({ data, id: null }, head);
