@@ -19,7 +19,7 @@ import {
 } from '../journal/wire.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { assert } from '../std/assert.ts';
-import type { ClusterPort } from './cluster-port.ts';
+import type { ClusterPort, Known } from './cluster-port.ts';
 import { drive, type Driven } from './drive.ts';
 import { better, findLog, peekMs, placesOf, type AskMember } from './finding.ts';
 import type { Clock } from './ports.ts';
@@ -233,14 +233,37 @@ class NodeJournals implements Journals {
   }
 }
 
-/** Members that may hold copies: whoever serves, and goes nowhere. */
-export const holdersAmong = (cluster: ClusterPort): Pick<JournalPorts, 'candidates' | 'onChanged'> => ({
-  candidates: () =>
-    cluster.members().flatMap(({ id, health, record, zone }) => {
-      const isHere = health === 'alive' || health === 'suspect';
-      if (!isHere || record === null || record.role === 'operator') return [];
-      const stays = record.life.phase === 'serving' || record.life.phase === 'joining';
-      return stays ? [{ id, zone, isFit: health === 'alive' }] : [];
-    }),
-  onChanged: (listener) => cluster.changed.add(listener),
-});
+/**
+ * Members that may hold copies: whoever serves, and goes nowhere. Kept one by one as they change, and said to have changed
+ * only when they did: most of what changes about members is the load of their engines.
+ */
+export function holdersAmong(cluster: ClusterPort): Pick<JournalPorts, 'candidates' | 'onChanged'> {
+  const holders = new Map<MemberId, Candidate>();
+  for (const { id } of cluster.members()) renew(id);
+
+  function renew(id: MemberId): boolean {
+    const [before, now] = [holders.get(id), candidateFrom(cluster.member(id))];
+    if (before?.zone === now?.zone && before?.isFit === now?.isFit) return false;
+    if (now === undefined) holders.delete(id);
+    else holders.set(id, now);
+    return true;
+  }
+
+  return {
+    candidates: () => [...holders.values()],
+    onChanged: (listener) =>
+      cluster.changed.add((id) => {
+        if (renew(id)) listener();
+      }),
+  };
+}
+
+/** undefined: it holds none. */
+function candidateFrom(known: Known | null): Candidate | undefined {
+  if (known === null) return undefined;
+  const { id, health, record, zone } = known;
+  const isHere = health === 'alive' || health === 'suspect';
+  if (!isHere || record === null || record.role === 'operator') return undefined;
+  const stays = record.life.phase === 'serving' || record.life.phase === 'joining';
+  return stays ? { id, zone, isFit: health === 'alive' } : undefined;
+}

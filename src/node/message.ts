@@ -28,6 +28,10 @@ const beatBytes = 15;
 /** Room for what a newer version puts behind the stamp. */
 const beatBytesMax = 64;
 const braceByte = 0x7b;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+/** Of each byte. */
+const hexes = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** The versions of this protocol that a node speaks, both ends included. */
 export type ProtocolRange = { readonly min: number; readonly max: number };
@@ -54,7 +58,7 @@ export type Codec = {
 
 export function encode(message: Message): Uint8Array {
   if (message.type === 'beat') return beatFrom(message);
-  return new TextEncoder().encode(JSON.stringify(wireForm(message)));
+  return encoder.encode(JSON.stringify(wireForm(message)));
 }
 
 export function decode(body: Uint8Array): Message | null {
@@ -165,14 +169,16 @@ function parseBeat(body: Uint8Array): Message | null {
 
 function parseJson(body: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    return JSON.parse(decoder.decode(body));
   } catch {
     return null; // Garbage from a peer is an expected outcome here, told by null.
   }
 }
 
-const hexFrom = ({ high, low }: ViewHash): string =>
-  high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
+const hexFrom = ({ high, low }: ViewHash): string => hexOf(high) + hexOf(low);
+
+const hexOf = (lane: number): string =>
+  hexes[lane >>> 24]! + hexes[(lane >>> 16) & 255]! + hexes[(lane >>> 8) & 255]! + hexes[lane & 255]!;
 
 const hashFromHex = (hex: string): ViewHash => ({
   high: Number.parseInt(hex.slice(0, 8), 16),

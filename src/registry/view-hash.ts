@@ -17,12 +17,19 @@ export type ViewHash = { readonly high: number; readonly low: number };
 /** How new the record is that is held of a member, and whether the member is held dead. */
 export type Standing = { readonly incarnation: number; readonly sequence: number; readonly dead: boolean };
 
-export type View = { readonly highs: Uint32Array; readonly lows: Uint32Array; total: ViewHash };
+export type View = {
+  readonly highs: Uint32Array;
+  readonly lows: Uint32Array;
+  total: ViewHash;
+  /** The sums of the buckets, as they were told last; null: not since the view changed. */
+  told: readonly ViewHash[] | null;
+};
 
 export const emptyView = (): View => ({
   highs: new Uint32Array(bucketCount),
   lows: new Uint32Array(bucketCount),
   total: { high: 0, low: 0 },
+  told: null,
 });
 
 /** What stood for this member, if anything, is replaced by what stands for it now, if anything. */
@@ -41,14 +48,19 @@ export function restate(view: View, id: MemberId, before: Standing | null, now: 
   const bucket = key % bucketCount;
   view.highs[bucket] = view.highs[bucket]! + high;
   view.lows[bucket] = view.lows[bucket]! + low;
+  view.told = null;
   view.total = { high: (view.total.high + high) >>> 0, low: (view.total.low + low) >>> 0 };
 }
 
 export const bucketOf = (id: MemberId): number => keyOf(id) % bucketCount;
 
-export function bucketHashes({ highs, lows }: View): readonly ViewHash[] {
+/** Asked at each comparison, with each peer. */
+export function bucketHashes(view: View): readonly ViewHash[] {
+  if (view.told !== null) return view.told;
+  const { highs, lows } = view;
   const hashes: ViewHash[] = [];
   for (let i = 0; i < bucketCount; i++) hashes.push({ high: highs[i]!, low: lows[i]! });
+  view.told = hashes;
   return hashes;
 }
 

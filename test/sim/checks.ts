@@ -25,9 +25,9 @@ export type Violation = { readonly invariant: string; readonly at: number; reado
 
 /** Verdicts about a process may lag behind its start and end by what a vote stands and a record travels, ms. */
 const youngMs = 5_000;
-/** Of larger clusters one node in so many has all that it knows looked at each second, beside every change at all. */
 const smallMax = 100;
-const sweepShare = 100;
+/** One node in so many has all that it knows looked at each second, beside every change at all. */
+const sweepShare = { small: 10, large: 100 };
 
 const verdictOf: Readonly<Record<string, Verdict>> = {
   'member.joined': 'alive',
@@ -92,14 +92,13 @@ export class Checks {
     return this.world.residents.length > smallMax;
   }
 
-  /** Everything that a node knows, at every node; of large clusters at a part of them, and the next time the next. */
+  /** Everything that a node knows, at a part of them, and the next time at the next. */
   sweep(): void {
-    const living = this.world.living();
-    const share = this.isLarge ? sweepShare : 1;
-    this.#sweeps++;
-    for (const resident of living.filter((_, at) => at % share === this.#sweeps % share)) {
-      if (!resident.process.paused)
-        for (const known of resident.inside.cluster.members()) this.#look(resident, known);
+    const share = this.isLarge ? sweepShare.large : sweepShare.small;
+    const turn = this.#sweeps++ % share;
+    for (const [at, resident] of this.world.living().entries()) {
+      if (at % share !== turn || resident.process.paused) continue;
+      for (const known of resident.inside.cluster.members()) this.#look(resident, known);
     }
   }
 
@@ -134,16 +133,10 @@ export class Checks {
     return null;
   }
 
-  /** One line for all that a node knows. */
+  /** One line for all that a node knows: its hash of it, and how many it takes for alive; what became of each is told by facts. */
   stateOf({ id, inside, alive }: Resident): string {
-    if (this.isLarge) {
-      const { high, low } = inside.viewHash();
-      return `${id}: ${alive} ${high} ${low}`;
-    }
-    const members = inside.cluster
-      .members()
-      .map(({ id, health, record }) => `${id} ${health} ${record?.incarnation} ${record?.sequence}`);
-    return `${id}: ${members.sort().join(', ')}`;
+    const { high, low } = inside.viewHash();
+    return `${id}: ${alive} ${high} ${low}`;
   }
 
   break(invariant: string, what: string): void {
@@ -201,27 +194,40 @@ export class Checks {
     return [judge, ...living];
   }
 
+  #reachOf({ id, host: its }: Resident, view: readonly Resident[]): Reach {
+    const { shadows, now } = this.world;
+    const observers = observersAmong(memberId(id), view);
+    return {
+      kept: observers.filter(({ host }) => shadows.lies(host, its, now)).length,
+      of: observers.length,
+    };
+  }
+
   #mayBeDead(judge: Resident, id: string, why: string): void {
     const { world } = this;
     const truth = this.#newest.get(id);
     if (truth === undefined || !truth.lives || truth.leaving || !truth.joined) return;
     if (world.now - truth.startedAt < youngMs) return;
     if (why === 'rumour' && world.shadows.lies(judge.host, truth.host, world.now)) return;
-    const views = [world.living().filter((one) => one.joined && !one.leaving), this.#seenBy(judge)];
-    const counts = views.map((view) => {
-      const observers = observersAmong(memberId(id), view);
-      const kept = observers.filter(({ host }) => world.shadows.lies(host, truth.host, world.now)).length;
-      return { kept, of: observers.length };
-    });
-    if (counts.some(({ kept, of }) => kept > 0 && kept >= Math.ceil(of / 2))) return;
+    const isCutOff = ({ kept, of }: Reach): boolean => kept > 0 && kept >= Math.ceil(of / 2);
+    const inAll = this.#reachOf(
+      truth,
+      world.living().filter((one) => one.joined && !one.leaving),
+    );
+    if (isCutOff(inAll)) return;
+    const inItsOwn = this.#reachOf(truth, this.#seenBy(judge));
+    if (isCutOff(inItsOwn)) return;
     const state = truth.process.paused ? 'paused' : 'running';
-    const reach = counts.map(({ kept, of }) => `${of - kept} of ${of}`).join(', in its own view ');
+    const reach = [inAll, inItsOwn].map(({ kept, of }) => `${of - kept} of ${of}`).join(', in its own view ');
     this.break(
       'I1',
       `${judge.id} holds ${id} dead (${why}): its process is ${state}, observers that reach it: ${reach}`,
     );
   }
 }
+
+/** Of the observers of a member, how many a fault may have kept from it. */
+type Reach = { readonly kept: number; readonly of: number };
 
 function differenceOf({ id, health, record }: Known, truth: Resident): string | null {
   if (health !== 'alive') return `${id} ${health}, which is alive`;

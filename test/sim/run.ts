@@ -3,7 +3,7 @@
  * follows from the options; the same options give the same digest.
  */
 import { wireCodec } from '../../src/node/message.ts';
-import { asTheyAre, isBeat } from './carriage.ts';
+import { asTheyAre, isBeat, onceEach } from './carriage.ts';
 import { Checks, type Violation } from './checks.ts';
 import { Dice } from './dice.ts';
 import { schedule } from './faults.ts';
@@ -85,7 +85,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
       : drawAll(dice, { span, kinds: options.kinds ?? kindsOfAll, streams });
   const faults = drawn.filter(({ index }) => options.only?.includes(index) ?? true);
   const checks = new Checks(() => world);
-  const codec = nodes <= wireNodesMax ? wireCodec : asTheyAre;
+  const codec = nodes <= wireNodesMax ? onceEach(wireCodec) : asTheyAre;
   const path = new RequestPath({
     ...{ dice: dice.for('serving'), codec, readsNotices: drawn.some(({ kind }) => kind === 'notice') },
     sabotage: options.sabotage,
