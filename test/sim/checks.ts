@@ -25,6 +25,7 @@ export type Violation = { readonly invariant: string; readonly at: number; reado
 
 /** Verdicts about a process may lag behind its start and end by what a vote stands and a record travels, ms. */
 const youngMs = 5_000;
+/** Nodes. */
 const smallMax = 100;
 /** One node in so many has all that it knows looked at each second, beside every change at all. */
 const sweepShare = { small: 10, large: 100 };
@@ -46,12 +47,16 @@ export class Checks {
   #sweeps = 0;
   #watched: string | null = null;
   readonly duty = new DutyLedger((what) => this.break('I5', what));
+  /** Of larger clusters what all know is compared by its hash. */
+  readonly isLarge: boolean;
   readonly #world: () => World;
   /** The newest life of every instance. */
   readonly #newest = new Map<string, Resident>();
 
-  constructor(world: () => World) {
+  /** `nodes`: at the start. Few of them live many lives, which makes the cluster no larger. */
+  constructor(world: () => World, nodes: number) {
     this.#world = world;
+    this.isLarge = nodes > smallMax;
   }
 
   get world(): World {
@@ -86,10 +91,6 @@ export class Checks {
   onChanged(resident: Resident, id: string): void {
     const known = resident.inside.cluster.member(memberId(id));
     if (known !== null) this.#look(resident, known);
-  }
-
-  get isLarge(): boolean {
-    return this.world.residents.length > smallMax;
   }
 
   /** Everything that a node knows, at a part of them, and the next time at the next. */

@@ -84,7 +84,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
       ? planDeaths(dice.for('faults'), span)
       : drawAll(dice, { span, kinds: options.kinds ?? kindsOfAll, streams });
   const faults = drawn.filter(({ index }) => options.only?.includes(index) ?? true);
-  const checks = new Checks(() => world);
+  const checks = new Checks(() => world, nodes);
   const codec = nodes <= wireNodesMax ? onceEach(wireCodec) : asTheyAre;
   const path = new RequestPath({
     ...{ dice: dice.for('serving'), codec, readsNotices: drawn.some(({ kind }) => kind === 'notice') },
