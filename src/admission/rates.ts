@@ -7,7 +7,7 @@
  * small share for the first that comes.
  */
 import type { Instant } from '../std/time.ts';
-import { add, newWindow, recentOf, sumOf, untilLess, windowMs, type Window } from './window.ts';
+import { add, newWindow, recentOf, sumOf, takeBack, untilLess, windowMs, type Window } from './window.ts';
 
 /** Demand is what was asked in so many seconds. */
 const demandSeconds = 3;
@@ -34,8 +34,12 @@ export type Use = {
   readonly demand: number;
 };
 
+/** What was charged for an answer before it was known, and when. */
+export type Estimate = { readonly tokens: number; readonly at: Instant };
+
+/** `at`: of its estimate. */
 export type Verdict =
-  | { readonly type: 'admitted' }
+  | { readonly type: 'admitted'; readonly at: Instant }
   | { readonly type: 'limited'; readonly what: 'requests' | 'tokens'; readonly retryAfterMs: number };
 
 type Account = {
@@ -61,7 +65,7 @@ export function admit(
   { key, tokens }: { readonly key: Limited; readonly tokens: number },
   now: Instant,
 ): Verdict {
-  if (!isLimited(key)) return { type: 'admitted' };
+  if (!isLimited(key)) return { type: 'admitted', at: now };
   const { requestsPerMinute, tokensPerMinute } = key.limits;
   const account = accountOf(rates, key.name, now);
   add(account.asked, 1, now);
@@ -71,16 +75,27 @@ export function admit(
     isSpent(account, { what: 'tokens', limit: tokensPerMinute, cost: tokens, share }, now);
   if (short !== null) return short;
   charge(account, { requests: 1, tokens }, now);
-  return { type: 'admitted' };
+  return { type: 'admitted', at: now };
 }
 
-/** What an answer took, less what was estimated of it here; all of it where its request was let in at another node. */
+/**
+ * What an answer took, now that it is known. What was estimated too high is taken back where it was charged: at a later
+ * time it would be allowance for what comes then. null: its request was let in at another node.
+ */
 export function settle(
   rates: Rates,
-  { key, tokens }: { readonly key: Limited; readonly tokens: number },
+  {
+    key,
+    tokens,
+    estimate,
+  }: { readonly key: Limited; readonly tokens: number; readonly estimate: Estimate | null },
   now: Instant,
 ): void {
-  if (isLimited(key)) charge(accountOf(rates, key.name, now), { requests: 0, tokens }, now);
+  if (!isLimited(key)) return;
+  const account = accountOf(rates, key.name, now);
+  const more = tokens - (estimate?.tokens ?? 0);
+  if (estimate === null || more >= 0) return charge(account, { requests: 0, tokens: more }, now);
+  if (takeBack(account.tokens, { amount: -more, at: estimate.at }, now)) account.spent.tokens += more;
 }
 
 const isLimited = ({ limits }: Limited): boolean =>
@@ -110,7 +125,7 @@ export function hear(
 ): void {
   for (const { others } of rates.accounts.values()) others.delete(by);
   for (const use of uses) {
-    if (!rates.accounts.has(use.key) && rates.accounts.size >= keysMax) return;
+    if (!rates.accounts.has(use.key) && rates.accounts.size >= keysMax) continue;
     accountOf(rates, use.key, now).others.set(by, { ...use, at: now });
   }
 }

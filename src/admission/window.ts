@@ -17,6 +17,20 @@ export function add(window: Window, amount: number, now: Instant): void {
   window.sum += amount;
 }
 
+/** Of what was added at `at`. False: that is too old to count. */
+export function takeBack(
+  window: Window,
+  { amount, at }: { readonly amount: number; readonly at: Instant },
+  now: Instant,
+): boolean {
+  roll(window, now);
+  const second = Math.floor(at / bucketMs);
+  if (second <= window.second - buckets) return false;
+  window.counts[second % buckets]! -= amount;
+  window.sum -= amount;
+  return true;
+}
+
 export function sumOf(window: Window, now: Instant): number {
   roll(window, now);
   return window.sum;

@@ -4,7 +4,7 @@
  */
 import type { Dispatcher } from 'undici';
 import { z } from 'zod';
-import { admit, hear, noRates, settle, tell, type Verdict } from '../admission/rates.ts';
+import { admit, hear, noRates, settle, tell, type Estimate, type Verdict } from '../admission/rates.ts';
 import type { ApiKey } from '../node/api-key.ts';
 import type { Clock } from '../node/ports.ts';
 import { parseJson } from '../std/json.ts';
@@ -26,8 +26,8 @@ export const usePath = '/use';
 export type Accounts = {
   /** `tokens`: an estimate of prompt and answer. */
   admit(key: ApiKey, tokens: number): Verdict;
-  /** What it took, less what was estimated of it here. */
-  settle(key: ApiKey, tokens: number): void;
+  /** What it took; null: nothing was estimated of it here. */
+  settle(key: ApiKey, tokens: number, estimate: Estimate | null): void;
   /** The body of a word from another node, of whom nothing counts but what its connection proved. Garbage is nothing. */
   hear(peerId: string, text: string): void;
   close(): void;
@@ -65,7 +65,7 @@ export function openAccounts(ports: {
   let disarm = clock.wakeAt(after(clock.now(), tellMs), say);
   return {
     admit: (key, tokens) => admit(rates, { key, tokens }, clock.now()),
-    settle: (key, tokens) => settle(rates, { key, tokens }, clock.now()),
+    settle: (key, tokens, estimate) => settle(rates, { key, tokens, estimate }, clock.now()),
     hear: (peerId, text) => {
       const heard = word.safeParse(parseJson(text)).data;
       if (heard !== undefined) hear(rates, { by: peerId, uses: heard.uses }, clock.now());

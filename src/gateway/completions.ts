@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Generations } from '../node/generations.ts';
 import type { Serving } from '../node/serving.ts';
+import type { Spent } from '../node/running.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import { streamGone, type Refusal } from '../stream/refusal.ts';
 import { isJson, namedInJson, notJson } from './body.ts';
@@ -45,8 +46,7 @@ export function openCompletions(options: {
     const told = { ...client, refuse: (refusal: Refusal) => client.refuse(withModels(refusal, models)) };
     const { isLost, ...theirs } = aboutOf(request, raw, asked.body);
     if (isLost) return client.refuse(streamGone);
-    const begin = (spent: (tokens: number) => void) =>
-      generations.begin(asked, told, { id, headers, spent, ...theirs });
+    const begin = (spent: Spent) => generations.begin(asked, told, { id, headers, spent, ...theirs });
     const ended =
       theirs.place === null
         ? options.entrance.enter(

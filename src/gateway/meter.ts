@@ -2,8 +2,10 @@
  * What requests and answers cost the keys that ask for them: an estimate when a request comes in, which is corrected
  * when it is known what the answer took.
  */
+import type { Estimate } from '../admission/rates.ts';
 import type { ApiKey } from '../node/api-key.ts';
 import type { Serving } from '../node/serving.ts';
+import type { Spent } from '../node/running.ts';
 import type { Json } from '../std/json.ts';
 import type { Accounts } from './accounts.ts';
 import { tooMany, type Reply } from './reply.ts';
@@ -25,17 +27,18 @@ export type Metered = {
   readonly generates: boolean;
 };
 
-/** `spent`: to be called with the tokens of the answer. `refund`: it was not begun after all. */
-type Admitted = { readonly spent: (tokens: number) => void; readonly refund: () => void };
+/** `refund`: it was not begun after all. */
+type Admitted = { readonly spent: Spent; readonly refund: () => void };
 
 export type Meter = {
   /** A reply: its key may not ask for more just now. */
   admit(asked: Metered): Admitted | Reply;
   /**
    * For the rest of an answer, which was let in with its beginning: what to call with the tokens of all of it. Those
-   * behind the `from` that the client had are charged here, for they may be charged nowhere else.
+   * behind the `from` that the client had are charged here, for they may be charged nowhere else; and those behind `known`
+   * where fewer are known to have been made.
    */
-  rest(key: ApiKey | null, from: number): (tokens: number) => void;
+  rest(key: ApiKey | null, from: number): Spent;
 };
 
 export function openMeter(ports: {
@@ -46,12 +49,12 @@ export function openMeter(ports: {
   const expected = new Map<string, number>();
 
   /** What to call with the tokens of an answer; it counts once. */
-  const charge = (key: ApiKey, estimate: number): ((answer: number) => void) => {
+  const charge = (key: ApiKey, estimate: Estimate): ((answer: number) => void) => {
     let isOpen = true;
     return (answer) => {
       if (!isOpen) return;
       isOpen = false;
-      accounts.settle(key, answer - estimate);
+      accounts.settle(key, answer, estimate);
       // That there was none says nothing of the next one.
       if (answer === 0) return;
       if (expected.size >= keysMax && !expected.has(key.name)) expected.clear();
@@ -66,17 +69,23 @@ export function openMeter(ports: {
     const usual = generates ? (expected.get(key.name) ?? answerTokens) : 0;
     const answer = Math.ceil(Math.min(maxTokensOf(body), usual));
     const verdict = accounts.admit(key, prompt + answer);
-    if (verdict.type === 'admitted')
-      return { spent: charge(key, answer), refund: () => accounts.settle(key, -prompt - answer) };
+    if (verdict.type === 'admitted') {
+      const { at } = verdict;
+      const refund = (): void => accounts.settle(key, 0, { tokens: prompt + answer, at });
+      return { spent: charge(key, { tokens: answer, at }), refund };
+    }
     serving.report({ fact: 'request.limited', key: key.name, what: verdict.what });
     return tooMany(verdict.what, verdict.retryAfterMs);
   }
 
   return {
     admit,
-    rest: (key, from) => (tokens) => {
-      if (key !== null && tokens > from) accounts.settle(key, tokens - from);
-    },
+    rest:
+      (key, from) =>
+      (tokens, known = from) => {
+        const had = Math.min(from, known);
+        if (key !== null && tokens > had) accounts.settle(key, tokens - had, null);
+      },
   };
 }
 

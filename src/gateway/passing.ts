@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici';
 import type { Generations } from '../node/generations.ts';
 import type { Clock } from '../node/ports.ts';
 import type { MoveReason, Serving } from '../node/serving.ts';
+import type { Spent } from '../node/running.ts';
 import type { Blocks } from '../routing/blocks.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
@@ -35,7 +36,7 @@ type Asked = {
   readonly headers: Readonly<Record<string, string>>;
   readonly prompt: Blocks;
   /** Told the tokens of the answer, where it says them. */
-  readonly spent: (tokens: number) => void;
+  readonly spent: Spent;
 };
 
 type Ports = {

@@ -131,7 +131,7 @@ function open(
 ): Verdict['why'] | null {
   if (held !== undefined && isBelow(fence, held.fence)) return 'fenced';
   free(state, id);
-  if (!hasRoom(state, bytes.length)) return 'full';
+  if (!hasRoom(state, bytes.length, null)) return 'full';
   const log = new ByteWriter(bytes.length + 256).raw(bytes);
   const writer = { session, number };
   state.streams.set(id, { fence, writer, log, freeAt: after(now, silentMs), ended: false });
@@ -149,18 +149,19 @@ function grow(
   const known = held.log.length - offset;
   if (known < 0) return 'unknown';
   if (known >= bytes.length) return null;
-  if (state.bytes + bytes.length > bytesMax) return 'full';
+  if (!hasRoom(state, bytes.length - known, held)) return 'full';
   held.log.raw(bytes.subarray(known));
   state.bytes += bytes.length - known;
   return null;
 }
 
-/** Streams that have ended make room, those that ended first before the others. */
-function hasRoom(state: State, bytes: number): boolean {
-  const fits = (): boolean => state.bytes + bytes <= bytesMax && state.streams.size < streamsMax;
+/** Streams that have ended make room, those that ended first before the others. `grown`: what is to grow; null: a new one. */
+function hasRoom(state: State, bytes: number, grown: Held | null): boolean {
+  const streams = grown === null ? 1 : 0;
+  const fits = (): boolean => state.bytes + bytes <= bytesMax && state.streams.size + streams <= streamsMax;
   if (fits()) return true;
-  for (const [id, { ended }] of state.streams) {
-    if (ended) free(state, id);
+  for (const [id, held] of state.streams) {
+    if (held.ended && held !== grown) free(state, id);
     if (fits()) return true;
   }
   return false;

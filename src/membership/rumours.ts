@@ -26,6 +26,10 @@ const holdersMax = 8;
 const probesToBelieve = 2;
 const accusationMs = 10_000;
 const refuteGapMs = 2_000;
+/** It doubles while we meet others again and again: a cut that stays must not make both its sides talk for ever. */
+const refuteGapMsMax = 32_000;
+/** Until then it is the same cut. */
+const calmMs = 64_000;
 /** Where all are to be connected with all, each meets many again, one after the other, and all of them hear of the first. */
 const meshRefuteGapMs = 6_000;
 /**
@@ -134,7 +138,8 @@ export function reappear(state: State, member: Member, before: number, now: Inst
   const wasDead = health === 'dead';
   if ((!wasDead && watch?.wasSilent !== true) || incarnation - before > refutationsMax) return;
   if (wasDead && state.dead.size + state.reunions.size < cutMin) return;
-  expect(state, member, { incarnation, wasDead, at: now });
+  // A thousand would answer a single one that comes and goes.
+  expect(state, member, { incarnation, wasDead: wasDead && state.members.size < meshMax, at: now });
 }
 
 function expect(state: State, member: Member, reunion: Reunion): void {
@@ -158,8 +163,13 @@ export function tend(state: State, now: Instant, effects: Effect[]): void {
 }
 
 function refute(state: State, why: 'accused' | 'reconnected', now: Instant, effects: Effect[]): void {
-  const isHeard = why === 'reconnected' && state.members.size < meshMax;
-  if (now < after(state.refutedAt, isHeard ? meshRefuteGapMs : refuteGapMs) || !state.self.voter) return;
+  if (!state.self.voter) return;
+  const isMet = why === 'reconnected';
+  const leastMs = isMet && state.members.size < meshMax ? meshRefuteGapMs : refuteGapMs;
+  if (now >= after(state.refutedAt, calmMs)) state.metGapMs = leastMs;
+  const gapMs = isMet ? Math.max(leastMs, state.metGapMs) : leastMs;
+  if (now < after(state.refutedAt, gapMs)) return;
+  if (isMet) state.metGapMs = Math.min(2 * gapMs, refuteGapMsMax);
   state.refutedAt = now;
   state.accusers.clear();
   effects.push({ type: 'refute' }, { type: 'fact', fact: { fact: 'membership.refuted', why } });

@@ -67,6 +67,8 @@ export type State = {
   /** Members that were dead or silent for us and spoke, by their incarnation then. */
   readonly reunions: Map<Member, Reunion>;
   refutedAt: Instant;
+  /** Between refutations for having met others again, ms. */
+  metGapMs: number;
   /** When the last connection went, or we began; null: there is one, or nobody to connect to. */
   aloneSince: Instant | null;
   isolatedAt: Instant;
@@ -133,6 +135,7 @@ export function init(
     accusers: new Map(),
     reunions: new Map(),
     refutedAt: instant(-Infinity),
+    metGapMs: 0,
     aloneSince: null,
     isolatedAt: instant(-Infinity),
     arrangeAt: never,

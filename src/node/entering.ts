@@ -7,7 +7,7 @@ import { openingBytes, type LogRecord } from '../stream/record.ts';
 import { protectionOf } from '../stream/protection.ts';
 import type { Refusal } from '../stream/refusal.ts';
 import { readRequest, type Engines, type GenerationRequest } from '../stream/request.ts';
-import { init, type State } from '../stream/state.ts';
+import { account, init, type State } from '../stream/state.ts';
 import type { Mark } from '../stream/mark.ts';
 import { Gate } from './gate.ts';
 import type { Asked } from './generations.ts';
@@ -89,9 +89,18 @@ class Entering {
     this.#join();
   }
 
+  /** What is there already, or is refused, costs nothing. */
+  #free(client: ClientEnd): ClientEnd {
+    return {
+      ...client,
+      answer: (...said) => (this.#about.spent?.(0), client.answer(...said)),
+      refuse: (refusal) => (this.#about.spent?.(0), client.refuse(refusal)),
+    };
+  }
+
   #join(): void {
     const ends = {
-      client: this.#client,
+      client: this.#free(this.#client),
       begin: () => this.#begin(),
       goOn: (taken: Taken) => this.#goOn(taken),
     };
@@ -181,7 +190,10 @@ class Entering {
       refuse: () => end(null),
     };
     const way = { client: nobody, gate, protection: 'none', begin: null } as const;
-    const entered = this.#ports.run(state, way, this.#about, this.#asked);
+    // That its client has them already is its word only, so they are charged as they are made.
+    const known = account(state).tokens;
+    const about = { ...this.#about, spent: (tokens: number) => this.#about.spent?.(tokens, known) };
+    const entered = this.#ports.run(state, way, about, this.#asked);
     entered.running.begin();
     return entered.leave;
   }

@@ -86,6 +86,8 @@ export function resume(
     const known = cutAt(held.bytes, mark.tokens);
     const { records } = readLog(known) ?? log;
     if (tokensIn({ records }) >= mark.tokens) return go(request, log, { records, bytes: known, epoch });
+    // No client of this request can have come so far.
+    if (mark.tokens > (request.maxTokens ?? Infinity)) return client.refuse(streamGone);
     const limited = upTo(request, mark.tokens);
     const start = restore(limited, records);
     if (start === null) return client.refuse(streamGone);

@@ -62,12 +62,17 @@ export type RunningPorts = {
 /** What a client proves itself and its request by: hashes of its key, and of method, path and body. */
 export type Claim = { readonly owner: string; readonly digest: string };
 
+/**
+ * Told the tokens of the answer when it is over, where they are known: none of one that was refused. `known`: so many of
+ * them were known to have been made before its client came with them.
+ */
+export type Spent = (tokens: number, known?: number) => void;
+
 /** `id`: for the log. `headers`: what the engine gets to see. */
 export type About = {
   readonly id: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Told the tokens of the answer when it is over, where they are known: none of one that was refused. */
-  readonly spent?: (tokens: number) => void;
+  readonly spent?: Spent;
   /** The client goes on at another node by itself. */
   readonly resumes: boolean;
   /** By which it will come again. */
@@ -82,7 +87,7 @@ export type About = {
 
 /** One of them ends every answer that began. */
 const endings: ReadonlySet<string> = new Set([
-  ...['stream.finished', 'stream.failed', 'stream.abandoned', 'stream.entryLost'],
+  ...['stream.finished', 'stream.failed', 'stream.abandoned', 'stream.entryLost', 'stream.handedOver'],
 ]);
 
 /** What an answer goes out by. */
@@ -270,7 +275,8 @@ export class Running {
     const { gate, client } = this.#way;
     const log = gate.log;
     gate.finish(() => {
-      if (gate.isSwallowing) client.refuse(brokenOff('mismatch'));
+      // Where an error was told already, that was the last word.
+      if (gate.isSwallowing && !this.#isOut) client.refuse(brokenOff('mismatch'));
       else client.close();
       log?.end(lingerMs);
     });

@@ -244,8 +244,9 @@ function moveOn(state: State, cause: LossCause, now: Instant): Step {
     state.broken = member && { from: member, cause, since, tokens: tokensSafe(state.carrier) };
     state.soughtSince = now;
   }
-  // Who has spoken was found.
-  if (phase.phase === 'flowing') state.soughtSince = now;
+  // Who took it was found. One that does not stream has no word for us before its end.
+  const isTaken = phase.phase === 'reaching' && (phase.answered || !phase.streamed);
+  if (phase.phase === 'flowing' || isTaken) state.soughtSince = now;
   const [opened, effects] = open(state, now);
   return [opened, [...left, ...effects]];
 }

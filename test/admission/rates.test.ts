@@ -48,7 +48,7 @@ function run({ limits, rate, nodes, minutes, lossOneIn }: Traffic): readonly Adm
     const now = instant(ms);
     while (owed[0] !== undefined && owed[0].atMs <= ms) {
       const { rates, tokens } = owed.shift()!;
-      settle(rates, { key, tokens: tokens - estimate }, now);
+      settle(rates, { key, tokens, estimate: { tokens: estimate, at: instant(ms - 1_000) } }, now);
     }
     for (const [i, node] of all.entries()) {
       // Nodes do not speak in chorus, and what they say arrives a moment later.
@@ -162,10 +162,30 @@ test('[A4] what was estimated too high is given back, too low taken', () => {
   const key: Limited = { name: 'alice', limits: { ...unlimited, tokensPerMinute: 1_000 } };
   equal(admit(rates, { key, tokens: 900 }, instant(0)).type, 'admitted');
   equal(admit(rates, { key, tokens: 900 }, instant(1)).type, 'limited');
-  settle(rates, { key, tokens: -850 }, instant(2));
+  settle(rates, { key, tokens: 50, estimate: { tokens: 900, at: instant(0) } }, instant(2));
   equal(admit(rates, { key, tokens: 900 }, instant(3)).type, 'admitted');
-  settle(rates, { key, tokens: 100 }, instant(4));
+  settle(rates, { key, tokens: 100, estimate: null }, instant(4));
   equal(admit(rates, { key, tokens: 1 }, instant(5)).type, 'limited');
+});
+
+test('[A1] an estimate is given back at the time when it was charged, and is no allowance later', () => {
+  const rates = noRates();
+  const key: Limited = { name: 'alice', limits: { ...unlimited, tokensPerMinute: 1_000 } };
+  const use = (from: number): number => {
+    let admitted = 0;
+    for (let ms = from; ms < from + 50_000; ms += 100)
+      if (admit(rates, { key, tokens: 10 }, instant(ms)).type === 'admitted') admitted += 10;
+    return admitted;
+  };
+  equal(admit(rates, { key, tokens: 1_000 }, instant(0)).type, 'admitted');
+  settle(rates, { key, tokens: 0, estimate: { tokens: 1_000, at: instant(0) } }, instant(50_000));
+  equal(use(50_000), 1_000);
+  settle(rates, { key, tokens: 0, estimate: { tokens: 1_000, at: instant(0) } }, instant(100_000));
+  equal(
+    admit(rates, { key, tokens: 10 }, instant(100_000)).type,
+    'limited',
+    'what is too old changes nothing',
+  );
 });
 
 test('[A4] a request that is dearer than the limit is let in when nothing else is used', () => {

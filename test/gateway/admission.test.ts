@@ -127,6 +127,30 @@ test('[A4] the rest of an answer is charged where it is made, though its request
   equal((await ask(cluster, 0, 'a')).status, 429);
 });
 
+test('[A4] what an answer took until another node went on with it is charged where it was made', async () => {
+  await using cluster = await FakeCluster.of(3, { keys: keyTable([keyOf('a', null, 400)]) });
+  for (const { engine } of cluster.nodes) engine.script = counting(300);
+  const first = await ask(cluster, 0, 'a', { stream: true, max_tokens: 301 });
+  let heard = '';
+  for await (const part of first.body!.pipeThrough(new TextDecoderStream())) {
+    heard += part;
+    if (heard.split('\n\n').length > 200) break;
+  }
+  const [, last] = /.*\nid: (\S+)\ndata: .*\n\n/s.exec(heard)!;
+  const rest = await ask(cluster, 1, 'a', { stream: true, max_tokens: 301 }, { 'last-event-id': last! });
+  match(await rest.text(), / 300".*\[DONE\]/s);
+  equal((await ask(cluster, 0, 'a')).status, 429);
+});
+
+test('[A4] what is there already is given once more for nothing', async () => {
+  await using cluster = await FakeCluster.of(3, { keys: keyTable([keyOf('a', null, 1_000)]) });
+  for (let i = 0; i < 8; i++) {
+    const again = await ask(cluster, 1, 'a', { stream: false }, { 'idempotency-key': 'once' });
+    equal(again.status, 200);
+    await again.text();
+  }
+});
+
 test('while every engine has a long queue requests wait here, and the more urgent go first', async () => {
   await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null), keyOf('b', null)]) });
   const node = cluster.get(0);

@@ -16,8 +16,8 @@ function rig() {
   const queue = { waiting: 0 };
   const charged = { tokens: 0 };
   const accounts: Accounts = {
-    admit: (_, tokens) => ((charged.tokens += tokens), { type: 'admitted' }),
-    settle: (_, tokens) => void (charged.tokens += tokens),
+    admit: (_, tokens) => ((charged.tokens += tokens), { type: 'admitted', at: clock.now() }),
+    settle: (_, tokens, estimate) => void (charged.tokens += tokens - (estimate?.tokens ?? 0)),
     hear: () => {},
     close: () => {},
   };

@@ -136,6 +136,11 @@ test('another key gets 404, another request 409, what nobody has 410', bounded, 
   );
   equal(await statusOf({ 'last-event-id': `${'x'.repeat(22)}.4.abc` }), 410);
   equal(await statusOf({ 'last-event-id': '12' }), 410);
+  const short = { ...body, max_tokens: 12 };
+  const third = read(await ask(cluster.get(0), {}, short));
+  await third.done;
+  const [stream] = third.events[4]!.id!.split('.');
+  equal(await statusOf({ 'last-event-id': `${stream}.100000.abc` }, short), 410, 'none is so long');
 });
 
 test(

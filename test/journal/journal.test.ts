@@ -290,6 +290,22 @@ test('[J5] a holder that is full turns newcomers away, and another member takes 
   equal(net.held('s').length, 2);
 });
 
+test('[J5] a copy that grows at a holder that is full takes the room of one that has ended', () => {
+  const net = new Net(six.slice(0, 3), 17);
+  open(net, 'old');
+  open(net, 's');
+  net.pass(500);
+  net.tell(at, { type: 'end', id: 'old', lingerMs: 60_000 });
+  net.pass(500);
+  const holders = net.held('s');
+  for (const id of holders) net.holders.get(id)!.bytes = 256 * 1_024 ** 2;
+  append(net, 's', 'more', true);
+  net.pass(500);
+  deepEqual(net.held('s'), holders);
+  deepEqual(copiesOf(net, 's'), ['s:more', 's:more']);
+  deepEqual(net.held('old'), []);
+});
+
 function holdersAfterOpening(net: Net): MemberId {
   open(net, 's');
   const [first] = holdersOf(net.entries.get(at)!, 's');

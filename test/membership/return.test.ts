@@ -6,8 +6,9 @@ import { idOf, only, peerOf, View } from './view.ts';
 /** Dead by the word of its observers, with its connection gone. */
 function kill(view: View, ...numbers: readonly number[]): void {
   for (const number of numbers) {
+    const { incarnation } = view.member(number);
     view.give({ type: 'disconnected', peerId: peerOf(number) });
-    view.votes(number, 'refused', view.observers(number));
+    view.votes(number, 'refused', view.observers(number), { incarnation });
     equal(view.health(number), 'dead');
   }
 }
@@ -31,6 +32,23 @@ test('[M9] whom several dead ones tell that they live, was held dead by them too
   kill(view, 4);
   view.give({ type: 'recorded', id: idOf(2), incarnation: 2, left: false });
   equal(only(view.pass(700), 'refute').length, 1);
+});
+
+test('[M9] who meets others again and again says so less and less often, and a single one is not answered by thousands', () => {
+  const many = View.connected(60);
+  kill(many, 1, 2, 3);
+  const refutes = (ms: number): number => only(many.pass(ms), 'refute').length;
+  many.give({ type: 'recorded', id: idOf(1), incarnation: 2, left: false });
+  equal(refutes(3_000), 0);
+  let said = 0;
+  for (let round = 1; round <= 20; round++) {
+    kill(many, 4, 5, 6);
+    for (const number of [4, 5, 6])
+      many.give({ type: 'recorded', id: idOf(number), incarnation: round + 1, left: false });
+    said += refutes(3_000);
+  }
+  // 60 s of a cut that comes back each three seconds: at once, and 4, 8 and 16 s later at the soonest.
+  equal(said, 4);
 });
 
 test('[M12] once one of several dead ones is connected again, the others are let be for 300 ms, and longer where dials are slow', () => {

@@ -222,6 +222,17 @@ test('[S10] a generation waits for a member that takes it, and gives up after 20
   equal(now, 21_000);
 });
 
+test('[S10] who took the request was found, though it never said a word: the search begins anew', () => {
+  const led = flowing();
+  led.at(1_000, { type: 'ended', leg: 1, cause: 'reset' });
+  led.at(1_010, { type: 'placed', leg: 2, member: memberId('b') });
+  led.at(1_020, { type: 'answered', leg: 2 });
+  const drained = { type: 'move', member: memberId('b'), cause: 'drain', elsewhere: true } as const;
+  deepEqual(types(led.at(26_000, drained)), ['abort', 'fact', 'open']);
+  led.at(26_010, { type: 'placed', leg: 3, member: memberId('c') });
+  deepEqual(types(led.at(26_020, { type: 'unreached', leg: 3 })), ['open']);
+});
+
 test('[S11] an order to move is followed at once where there is somewhere to go', () => {
   const led = flowing();
   const order = { type: 'move', member: memberId('a'), cause: 'drain', elsewhere: true } as const;
