@@ -26,13 +26,19 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
   readonly #asked: Asked;
   readonly #settings: Settings;
   readonly #encoder = new TextEncoder();
+  readonly #ending = new AbortController();
   #part: Part;
   #lastId: string | null = null;
   #hasPassed = false;
   #fruitless = 0;
 
   constructor(asked: Asked, begun: Attempt, settings: Settings) {
-    this.#asked = asked;
+    // Who stops reading ends the search for another node as well.
+    const { signal } = this.#ending;
+    this.#asked = {
+      ...asked,
+      signal: asked.signal === null ? signal : AbortSignal.any([asked.signal, signal]),
+    };
     this.#settings = settings;
     this.#part = partOf(begun);
   }
@@ -54,6 +60,7 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   cancel(): void {
+    this.#ending.abort();
     this.#part.close();
   }
 

@@ -72,6 +72,8 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
     if (events === '' || response.destroyed || response.writableEnded) return;
     const bytes = Buffer.byteLength(events);
     const chunk = isChunked ? `${bytes.toString(16)}\r\n${events}\r\n` : events;
+    // Characters, as `writableLength` counts what sockets are given as text.
+    written += chunk.length;
     // The head goes out with the first of them; until its turn comes a response has no socket.
     const to: Writable = isChunked && isOut && response.socket !== null ? response.socket : response;
     isOut = true;
@@ -86,7 +88,6 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
       if (response.destroyed || response.writableEnded) return;
       if (!response.headersSent) begin(head());
       const event = id === null ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
-      written += event.length;
       gather(event);
     },
     end: () => {

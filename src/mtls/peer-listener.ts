@@ -56,6 +56,8 @@ const handshakeMs = 5_000;
 const headersMs = 10_000;
 /** Longer than the pool at the other side keeps an idle connection, so that closing one is never a race. */
 const keepAliveMs = 70_000;
+/** After so much silence the kernel asks whether the other end is there. */
+const aliveMs = 30_000;
 
 /** Failure `busy` when the port is taken, `denied` when it may not be had, `late` when the signal came first. */
 export async function listenPeers(options: PeerListenerOptions, signal: AbortSignal): Promise<PeerListener> {
@@ -72,6 +74,8 @@ export async function listenPeers(options: PeerListenerOptions, signal: AbortSig
     headersTimeout: headersMs,
     keepAliveTimeout: keepAliveMs,
     noDelay: true,
+    // A line may be silent for long; a host that went dark must not keep its end of it open here.
+    ...{ keepAlive: true, keepAliveInitialDelay: aliveMs },
   });
   server.maxConnections = connectionsMax;
   const open = new Set<TLSSocket>();

@@ -175,8 +175,12 @@ export function readLog(bytes: Uint8Array): Log | null {
     const body = new ByteReader(reader.sized());
     if (reader.broken) break;
     if (kind === kinds.opening) opening = readOpening(body);
-    else if (kind === kinds.answer) answer = { type: 'answer', status: body.varint(), body: body.tail() };
-    else {
+    else if (kind === kinds.answer) {
+      const status = body.varint();
+      // No response can begin with another.
+      if (status < 200 || status > 599) break;
+      answer = { type: 'answer', status, body: body.tail() };
+    } else {
       const read = readRecord(kind, body);
       if (read === 'broken' || body.broken) break;
       if (read !== null) records.push(read);

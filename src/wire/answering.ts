@@ -48,7 +48,8 @@ export class AnsweringLine {
     socket.on('error', () => this.#close());
     socket.on('end', () => this.#break());
     socket.on('close', () => this.#close());
-    if (begun.length > 0) this.#read(begun);
+    // Read in a later turn, as all that comes: who made us does not know us yet.
+    if (begun.length > 0) socket.unshift(begun);
     socket.resume();
   }
 

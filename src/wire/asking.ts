@@ -27,6 +27,9 @@ const idleMs = 60_000;
 /** How often what is overdue is looked for, ms. */
 const sweepMs = 1_000;
 
+/** Whoever passes the answer on would have no status to begin with. */
+const headless = new Failure('invalid', 'call: invalid: an answer without a head');
+
 export class AskingLine {
   readonly #socket: Duplex;
   readonly #outbox: Outbox;
@@ -63,11 +66,11 @@ export class AskingLine {
   }
 
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    const { method, path, body, headers, headersTimeout } = options;
+    const { method, path, body, headers, headersTimeout, bodyTimeout } = options;
     const number = ++this.#lastNumber;
     const call = new Asked(number, handler, {
       outbox: this.#outbox,
-      dueAt: headersTimeout ? performance.now() + headersTimeout : Infinity,
+      ...{ headMs: headersTimeout || Infinity, pieceMs: bodyTimeout || Infinity },
       over: () => this.#over(number),
     });
     this.#calls.set(number, call);
@@ -103,10 +106,11 @@ export class AskingLine {
       case kinds.head:
         return this.#hearHead(call, body);
       case kinds.data:
+        if (!call.isAnswered) return call.abort(headless);
         if (!call.in.hear(body)) this.#break('more than was allowed');
         return;
       case kinds.end:
-        return call.in.end();
+        return call.isAnswered ? call.in.end() : call.abort(headless);
       case kinds.reset:
         return call.lose(new Failure('unreachable', `call: unreachable: ${body.toString('utf8')}`));
       case kinds.credit:
@@ -157,7 +161,7 @@ export class AskingLine {
   #sweep(): void {
     const now = performance.now();
     for (const call of [...this.#calls.values()])
-      if (!call.isAnswered && call.dueAt <= now) call.abort(new Failure('late', 'call: late: no answer'));
+      if (call.dueAt <= now && !call.paused) call.abort(new Failure('late', 'call: late: no answer'));
     if (this.#calls.size > 0 || now - this.#idleSince < idleMs || !this.#takesCalls) return;
     this.#leave();
   }
@@ -173,7 +177,8 @@ export class AskingLine {
     this.#takesCalls = false;
     clearInterval(this.#sweeping);
     if (this.#sign !== null) clearTimeout(this.#sign);
-    for (const call of [...this.#calls.values()]) call.lose(error);
+    // What has come whole is told when its reader goes on.
+    for (const call of [...this.#calls.values()]) if (!call.in.hasEnded) call.lose(error);
   }
 }
 
@@ -181,8 +186,8 @@ export class AskingLine {
 class Asked implements Dispatcher.DispatchController, Taker {
   readonly out: Outflow;
   readonly in: Inflow;
-  /** By when its head is owed. */
-  readonly dueAt: number;
+  /** By when its head is owed, or its next piece. */
+  dueAt: number;
   isAnswered = false;
   aborted = false;
   reason: Error | null = null;
@@ -190,18 +195,25 @@ class Asked implements Dispatcher.DispatchController, Taker {
   readonly #handler: Dispatcher.DispatchHandler;
   readonly #outbox: Outbox;
   readonly #over: () => void;
+  readonly #pieceMs: number;
   #isOver = false;
 
   constructor(
     number: number,
     handler: Dispatcher.DispatchHandler,
-    line: { readonly outbox: Outbox; readonly dueAt: number; readonly over: () => void },
+    line: {
+      readonly outbox: Outbox;
+      readonly headMs: number;
+      readonly pieceMs: number;
+      readonly over: () => void;
+    },
   ) {
     this.#number = number;
     this.#handler = handler;
     this.#outbox = line.outbox;
     this.#over = line.over;
-    this.dueAt = line.dueAt;
+    this.dueAt = performance.now() + line.headMs;
+    this.#pieceMs = line.pieceMs;
     this.out = new Outflow(line.outbox, number);
     this.in = new Inflow(line.outbox, number, this);
   }
@@ -223,17 +235,27 @@ class Asked implements Dispatcher.DispatchController, Taker {
   }
 
   resume(): void {
-    if (!this.#isOver) this.in.resume();
+    if (this.#isOver) return;
+    this.#wait();
+    this.in.resume();
+  }
+
+  /** Most calls have a rhythm of their own by which they are judged: those pay nothing here for each piece. */
+  #wait(): void {
+    this.dueAt = this.#pieceMs === Infinity ? Infinity : performance.now() + this.#pieceMs;
   }
 
   answer(status: number, headers: Readonly<Record<string, string>>): void {
     if (this.isAnswered) return;
     this.isAnswered = true;
+    this.#wait();
     this.#handler.onResponseStart?.(this, status, headers);
   }
 
   take(part: Buffer): void {
-    if (!this.#isOver) this.#handler.onResponseData?.(this, part);
+    if (this.#isOver) return;
+    this.#wait();
+    this.#handler.onResponseData?.(this, part);
   }
 
   ended(): void {

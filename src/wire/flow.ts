@@ -30,14 +30,19 @@ export class Outflow {
   }
 
   get isStuck(): boolean {
-    return this.#waiting.length > 0;
+    return this.#owesDrain;
   }
 
   /** False: write no more before `onDrain`; what is written all the same is kept. */
   write(part: Uint8Array): boolean {
     if (this.#isOver) return true;
+    if (!this.#owesDrain) this.movedAt = performance.now();
     if (this.#waiting.length === 0 && part.length <= this.#credit) this.#send(part);
-    else this.#waiting.push(part);
+    else {
+      // As much as may go goes: the other end gives credit for what it has, and not for what we keep.
+      this.#waiting.push(part);
+      this.#sendWaiting();
+    }
     this.#owesDrain = this.#waiting.length > 0 || this.#outbox.isCrowded;
     return !this.#owesDrain;
   }
@@ -65,13 +70,7 @@ export class Outflow {
 
   #goOn(): void {
     if (this.#isOver) return;
-    while (this.#waiting.length > 0 && this.#credit > 0) {
-      const [part] = this.#waiting as [Uint8Array];
-      const fits = part.subarray(0, this.#credit);
-      if (fits.length === part.length) this.#waiting.shift();
-      else this.#waiting[0] = part.subarray(fits.length);
-      this.#send(fits);
-    }
+    this.#sendWaiting();
     if (this.#waiting.length > 0) return;
     if (this.#ends) {
       this.#isOver = true;
@@ -81,6 +80,16 @@ export class Outflow {
     if (!this.#owesDrain || this.#outbox.isCrowded) return;
     this.#owesDrain = false;
     this.onDrain();
+  }
+
+  #sendWaiting(): void {
+    while (this.#waiting.length > 0 && this.#credit > 0) {
+      const [part] = this.#waiting as [Uint8Array];
+      const fits = part.subarray(0, this.#credit);
+      if (fits.length === part.length) this.#waiting.shift();
+      else this.#waiting[0] = part.subarray(fits.length);
+      this.#send(fits);
+    }
   }
 
   #send(part: Uint8Array): void {
@@ -114,8 +123,15 @@ export class Inflow {
     return this.#isPaused;
   }
 
+  /** All of it has come, though it may not have been taken. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
   /** False: more than was allowed. */
   hear(part: Buffer): boolean {
+    // Costs no credit, and must cost no memory.
+    if (part.length === 0) return true;
     this.#credit -= part.length;
     if (this.#credit < 0) return false;
     if (this.#isPaused) this.#kept.push(part);

@@ -21,9 +21,16 @@ export function readOpenHead(bytes: Buffer): OpenHead | null {
 /** null: it is none. */
 export function readAnswerHead(bytes: Buffer): AnswerHead | null {
   const { status, headers = {} } = parseObject(bytes.toString('utf8')) ?? {};
-  if (typeof status !== 'number' || !Number.isInteger(status) || status < 100 || status > 599) return null;
+  if (typeof status !== 'number' || !Number.isInteger(status) || status < 200 || status > 599) return null;
   return areHeaders(headers) ? { status, headers } : null;
 }
 
+/** What a parser of HTTP/1.1 lets through, and a response lets out again. */
+const fieldName = /^[\w!#$%&'*+.^`|~-]+$/;
+const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+
 const areHeaders = (value: unknown): value is Headers =>
-  isObject(value) && Object.values(value).every((header) => typeof header === 'string');
+  isObject(value) &&
+  Object.entries(value).every(
+    ([name, field]) => fieldName.test(name) && typeof field === 'string' && fieldValue.test(field),
+  );

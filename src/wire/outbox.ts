@@ -10,6 +10,8 @@ import { FrameWriter } from './frames.ts';
 const fullBytes = 256 * 1_024;
 /** Unsent, bytes: above it everybody who sends is asked to wait. */
 const crowdedBytes = 4 * 1_024 ** 2;
+/** Unsent, bytes: nobody reads at the other end, and not all that is said waits for credit. */
+const floodedBytes = 128 * 1_024 ** 2;
 
 export class Outbox {
   readonly #socket: Duplex;
@@ -36,6 +38,7 @@ export class Outbox {
 
   flush(): void {
     if (this.#frames.length > 0 && this.#socket.writable) this.#socket.write(this.#frames.take());
+    if (this.#socket.writableLength > floodedBytes) this.#socket.destroy();
   }
 
   /** After what is gathered. */

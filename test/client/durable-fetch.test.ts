@@ -209,3 +209,16 @@ test('without a single URL there is nothing to ask', () => {
   }
   ok(error instanceof TypeError);
 });
+
+test('a reader that stops while it waits asks nobody any more', bounded, async () => {
+  const { response, nodes } = await ask([{ type: 'hang', after: 2 }]);
+  const reader = response.body!.getReader();
+  await reader.read();
+  const waiting = reader.read();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await reader.cancel();
+  await waiting;
+  while (nodes.left() === 0) await new Promise((resolve) => setImmediate(resolve));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  equal(nodes.heard.length, 1);
+});

@@ -55,6 +55,24 @@ test('an answer that is read slowly is not cut, however long it takes', async (t
   deepEqual(cuts, []);
 });
 
+test('a stream that goes on for a client that reads nothing is cut after a minute', async (t) => {
+  const { response } = await unread(t);
+  const cuts: string[] = [];
+  const outlet = openOutlet(response, (why) => cuts.push(why));
+  const head = () => ({ by: null, protection: 'none', stream: null }) as const;
+  // What the kernels hold is out, as far as a process can tell.
+  const send = async (data: string): Promise<void> => {
+    outlet.send({ data, id: null }, head);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  };
+  while (response.writableLength === 0) await send('x'.repeat(64 * 1_024));
+  for (let second = 0; second <= 300 && cuts.length === 0; second += 5) {
+    await send(`{"word":"${second} ☕"}`);
+    outlet.look(second * 1_000);
+  }
+  deepEqual(cuts, ['stuck']);
+});
+
 test('a stream that is idle because there is nothing to say is not cut', async (t) => {
   const { response } = await unread(t);
   const cuts: string[] = [];

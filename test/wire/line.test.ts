@@ -246,3 +246,92 @@ test('who sends more than it was allowed, or no frames at all, is cut off', asyn
   tooMuch.sockets[0].write(Buffer.from('GET / HTTP/1.1\r\nhost: x\r\n\r\n'));
   await until(() => tooMuch.closed(), 'it is cut off');
 });
+
+test('garbage that comes with the upgrade closes the line after it is made, not while it is', async (t) => {
+  const [, socket] = duplexPair();
+  t.after(() => socket.destroy());
+  let isClosed = false;
+  let isMade = false;
+  const garbage = Buffer.from('ffffffff0100000001', 'hex');
+  new AnsweringLine(socket, garbage, {
+    onCall: () => {},
+    onStuck: () => {},
+    onClosed: () => {
+      ok(isMade);
+      isClosed = true;
+    },
+  });
+  isMade = true;
+  await until(() => isClosed, 'it is closed');
+});
+
+test('a head that no parser of HTTP would let through breaks the line, a part before its head loses the call', async (t) => {
+  const heads = [
+    { status: 200, headers: { 'x-a': 'b\r\nx-c: d' } },
+    { status: 200, headers: { 'x a': 'b' } },
+    { status: 200, headers: { 'x-a': '☕' } },
+    { status: 101, headers: {} },
+  ];
+  for (const head of heads) {
+    const ends = line(t);
+    const heard = ask(ends, '/');
+    const writer = new FrameWriter();
+    writer.frame(kinds.head, 1, Buffer.from(JSON.stringify(head)));
+    ends.sockets[1].write(writer.take());
+    await until(() => heard.end === 'lost', 'it is lost');
+    deepEqual([heard.status, ends.asking.isOpen], [0, false]);
+  }
+  for (const kind of [kinds.data, kinds.end]) {
+    const ends = line(t);
+    const heard = ask(ends, '/');
+    const writer = new FrameWriter();
+    writer.frame(kind, 1, kind === kinds.data ? Buffer.from('early') : null);
+    ends.sockets[1].write(writer.take());
+    await until(() => heard.end === 'lost', 'it is lost');
+    deepEqual([heard.status, heard.bytes, ends.asking.isOpen], [0, 0, true]);
+  }
+});
+
+test('a call that wants its pieces in time is lost when none comes, unless it stands still itself', async (t) => {
+  const ends = line(t, (call) => call.answer(200, {}));
+  const options = { method: 'GET', path: '/', bodyTimeout: 100 } as const;
+  const [waiting, paused] = [new Heard(), new Heard()];
+  ends.asking.dispatch(options, waiting);
+  ends.asking.dispatch(options, paused);
+  await until(() => waiting.status === 200 && paused.status === 200, 'both have begun');
+  paused.controller?.pause();
+  await until(() => waiting.end === 'lost', 'the one that waits is lost');
+  match(waiting.why, /late/);
+  equal(paused.end, 'none');
+});
+
+test('what has come whole is told to who stood still, though the connection is gone by then', async (t) => {
+  const ends = line(t, (call) => call.answer(200, {}));
+  const heard = ask(ends, '/');
+  const unfinished = ask(ends, '/');
+  await until(() => heard.status === 200 && unfinished.status === 200, 'both have begun');
+  heard.controller?.pause();
+  const [call] = ends.calls;
+  call!.write(Buffer.from('all of it'));
+  call!.end();
+  // Frames come in their order: when this has come, so has the end of the other.
+  ends.calls[1]!.write(Buffer.from('half'));
+  await until(() => unfinished.bytes > 0, 'it has come');
+  ends.sockets[1].destroy();
+  await until(() => unfinished.end === 'lost', 'the connection is gone');
+  equal(heard.end, 'none');
+  heard.controller?.resume();
+  deepEqual([heard.end, heard.text], ['whole', 'all of it']);
+});
+
+test('a part that is larger than what is left of the credit does not wait for ever', async (t) => {
+  const ends = line(t, (call) => {
+    call.answer(200, {});
+    call.write(Buffer.alloc(116_000));
+    call.write(Buffer.alloc(190_000));
+    call.end();
+  });
+  const heard = ask(ends, '/');
+  await until(() => heard.end === 'whole', 'it is whole');
+  equal(heard.bytes, 306_000);
+});
