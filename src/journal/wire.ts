@@ -62,7 +62,7 @@ export type HeldLog = {
 };
 
 export function messageBytes(message: Message): Uint8Array {
-  const into = new ByteWriter(256).varint(version).varint(kinds[message.type]);
+  const into = new ByteWriter(capacityFor(message)).varint(version).varint(kinds[message.type]);
   switch (message.type) {
     case 'batch':
       into.varint(message.session);
@@ -73,6 +73,14 @@ export function messageBytes(message: Message): Uint8Array {
     case 'fence':
       return writeFence(into.text(message.id), message.fence).bytes();
   }
+}
+
+/** Whole logs among them, so that none is copied a second time because the first room was too small. */
+function capacityFor(message: Message): number {
+  if (message.type !== 'batch') return 128;
+  let bytes = 32;
+  for (const update of message.updates) bytes += 128 + ('bytes' in update ? update.bytes.length : 0);
+  return bytes;
 }
 
 /** null: not a message that this version knows. */

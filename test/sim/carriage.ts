@@ -33,8 +33,14 @@ type Writing = { readonly text: string; readonly body: Uint8Array };
 export function onceEach({ encode, decode }: Codec): Codec {
   const read = new Map<string, Message | null>();
   const written = new Map<string, Writing>();
+  const digests = new WeakMap<object, Uint8Array>();
   return {
     encode: (message) => {
+      if (message.type === 'hashes') {
+        const body = digests.get(message.buckets) ?? encode(message);
+        digests.set(message.buckets, body);
+        return body;
+      }
       if (message.type !== 'record') return encode(message);
       const { text, signature } = message;
       const known = written.get(signature);

@@ -89,7 +89,7 @@ function approach(world: World, dice: Dice, network: Network): void {
   const ended = new AbortController();
   world.at(world.now + dialMs, () => {
     world.turn.note();
-    ended.abort();
+    ended.abort('late');
   });
   network.dial({ peerId, address: { host: host.ip, port: 4001 } }, ended.signal).catch(() => undefined);
 }

@@ -38,8 +38,7 @@ export function openInlet(place: Place, ports: InletPorts): Inlet {
   };
 
   function answerJournal({ from, bytes }: JournalAsk, wire: Wire): void {
-    const answer = ports.journals.answer(from, bytes);
-    wire.send({ type: 'journal', bytes: answer?.slice() ?? null } satisfies JournalReply);
+    wire.send({ type: 'journal', bytes: ports.journals.answer(from, bytes) } satisfies JournalReply);
   }
 
   function take({ request }: Ask, wire: Wire): SimPassage | null {

@@ -18,7 +18,7 @@ export function askOver(place: Place, { self, wires, now, listener }: Ports): As
   const idle = new Map<MemberId, Wire>();
 
   return (member, message, withinMs, tell) => {
-    const sent: JournalAsk = { type: 'journal', from: self, bytes: message.slice() };
+    const sent: JournalAsk = { type: 'journal', from: self, bytes: message };
     let isOver = false;
     let used: Wire | null = null;
     const end = (answer: Uint8Array | null): void => {
