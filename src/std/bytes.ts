@@ -38,9 +38,14 @@ export class ByteWriter {
   varint(value: number): this {
     this.#reserve(8);
     let rest = value;
-    while (rest >= 0x80) {
+    // Whole numbers of 32 bits are cut by shifts, larger ones only by division.
+    while (rest >= 0x8000_0000) {
       this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
       rest = Math.floor(rest / 0x80);
+    }
+    while (rest >= 0x80) {
+      this.#buffer[this.#length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
     }
     this.#buffer[this.#length++] = rest;
     return this;

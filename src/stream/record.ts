@@ -130,8 +130,10 @@ function writeSpoken(
   writeForm(body, form);
 }
 
-/** Of the record that is being written. */
+/** The body of the record that is being written, and all of it where that is short, as nearly all are. */
 const scratch = new ByteWriter(4_096);
+const short = new ByteWriter(4_096);
+const shortBytes = 4_000;
 
 function record(kind: number, write: (body: ByteWriter) => void): Uint8Array {
   write(scratch.clear());
@@ -139,8 +141,10 @@ function record(kind: number, write: (body: ByteWriter) => void): Uint8Array {
 }
 
 /** With what `scratch` has as its body. */
-const recordOf = (kind: number): Uint8Array =>
-  new ByteWriter(scratch.length + 8).varint(kind).sized(scratch.bytes()).bytes();
+function recordOf(kind: number): Uint8Array {
+  if (scratch.length <= shortBytes) return short.clear().varint(kind).sized(scratch.bytes()).bytes().slice();
+  return new ByteWriter(scratch.length + 8).varint(kind).sized(scratch.bytes()).bytes();
+}
 
 /** How far a client can be that has all of it: tokens, or events where those are counted. */
 export const tokensIn = ({ records }: Pick<Log, 'records'>): number =>

@@ -70,6 +70,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   );
   opened.defer(() => cloud.close());
 
+  const trouble = (): string => [-1, ...daemons.keys()].flatMap((by) => witness.murmurs(by) || []).join('\n');
   await Promise.all(Array.from({ length: startsAtOnce }, (_, lane) => startLane(lane)));
   async function startLane(lane: number): Promise<void> {
     for (let at = lane; at < nodes; at += startsAtOnce) {
@@ -81,7 +82,6 @@ export async function openLab(options: LabOptions): Promise<Lab> {
       if (!(await witness.until(isUp, startMs))) throw new Error(`node ${at} does not start:\n${trouble()}`);
     }
   }
-  const trouble = (): string => [-1, ...daemons.keys()].flatMap((by) => witness.murmurs(by) || []).join('\n');
 
   const membersOf = (of: readonly Daemon[]): ReadonlyMap<number, string> =>
     new Map(of.map(({ index, id }) => [index, id]));

@@ -16,7 +16,7 @@ import { buildExecutable } from '../../../src/build/executable.ts';
 import { newestProgram, type Program } from '../../lab/program.ts';
 import { openEngines } from './engines.ts';
 import { installRouter } from './install.ts';
-import { askInTurn, askStreams, askWhole, withCrowd, type Groups, type Spent } from './load.ts';
+import { askInTurn, askStreams, askWhole, warmUp, withCrowd, type Groups, type Spent } from './load.ts';
 import { crowd, rounds, tokenMs } from './plan.ts';
 import { openOurs } from './ours.ts';
 import { pinOther, rssMb } from './process.ts';
@@ -31,6 +31,8 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 type Busy = Pick<Findings, 'whole' | 'streams' | 'firstMs'>;
 type Measured = { readonly busy: ReadonlyMap<Name, Busy>; readonly directMs: readonly number[] };
+/** `uneven`: who did not carry what was asked of all. */
+type Found = { readonly report: Report; readonly uneven: readonly Name[] };
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -46,9 +48,12 @@ async function main(): Promise<number> {
     if (values.profile !== undefined) return await profile(dir, values.profile);
     if (!newestProgram().built) await buildExecutable('dist/synkti', say);
     const router = await installRouter(say);
-    const report = await measure({ dir, router, program: newestProgram().start });
+    const { report, uneven } = await measure({ dir, router, program: newestProgram().start });
     process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : inWords(report));
-    const broken = brokenBounds(report);
+    const broken = [
+      ...uneven.map((name) => `${name} carries what all are asked for`),
+      ...brokenBounds(report),
+    ];
     for (const bound of broken) say(`broken: ${bound}`);
     return broken.length === 0 ? 0 : 1;
   } finally {
@@ -62,7 +67,7 @@ type Wanted = {
   readonly program: Program;
 };
 
-async function measure(ground: Wanted): Promise<Report> {
+async function measure(ground: Wanted): Promise<Found> {
   const busySite = { ...ground, say, tokenMs: tokenMs.busy };
   const { busy, directMs } = await withSite(busySite, whileBusy);
   const crowdedSite = { ...ground, say: () => {}, tokenMs: tokenMs.crowded };
@@ -72,7 +77,11 @@ async function measure(ground: Wanted): Promise<Report> {
     return found === undefined || mb === undefined ? null : costOf({ ...found, rssMb: mb }, directMs);
   };
   const [synkti, vllmRouter] = [cost('synkti'), cost('vllmRouter')];
-  return { synkti, vllmRouter, nginx: cost('nginx'), nodeHttp: cost('nodeHttp') };
+  const isUneven = ({ whole, streams }: Busy): boolean => [...whole, ...streams].some((one) => one.uneven);
+  return {
+    report: { synkti, vllmRouter, nginx: cost('nginx'), nodeHttp: cost('nodeHttp') },
+    uneven: [...busy].filter(([, found]) => isUneven(found)).map(([name]) => name),
+  };
 }
 
 async function whileBusy({ ours, gateways, engine }: Site): Promise<Measured> {
@@ -80,6 +89,10 @@ async function whileBusy({ ours, gateways, engine }: Site): Promise<Measured> {
   const events = new Map<Name, Spent[]>();
   const groups = (name: Name): Groups =>
     name === 'synkti' ? [ours.pids, ours.serving, ours.replicas] : [gateways.get(name)!.pids];
+  for (const [name, gateway] of gateways) {
+    say(`warming up: ${name}`);
+    await warmUp(gateway);
+  }
   for (let round = 1; round <= rounds; round++)
     for (const [name, gateway] of gateways) {
       say(`round ${round} of ${rounds}: ${name}`);
@@ -103,8 +116,8 @@ async function whileBusy({ ours, gateways, engine }: Site): Promise<Measured> {
   return { directMs, busy: new Map(busy) };
 }
 
-const inShort = ({ units, cost, perSecond }: Spent): string =>
-  `${cost.map((us) => (us / units).toFixed(1)).join(' + ')} us each at ${Math.round(perSecond)} a second`;
+const inShort = ({ units, cost, perSecond, uneven }: Spent): string =>
+  `${cost.map((us) => (us / units).toFixed(1)).join(' + ')} us each at ${Math.round(perSecond)} a second${uneven ? ', less than was asked of it' : ''}`;
 
 /** A number for a load in which answers failed is none. */
 function note(all: Map<Name, Spent[]>, name: Name, spent: Spent): void {
@@ -142,6 +155,7 @@ async function profile(dir: string, file: string): Promise<number> {
   opened.defer(() => engines.close());
   const ours = await openOurs({ dir, engines: engines.urls }, program);
   opened.defer(() => ours.close());
+  await warmUp(ours);
   const [pid = 0] = ours.pids;
   for (const [name, ask] of [
     ['streams', askStreams],
