@@ -21,6 +21,7 @@ import type { Way } from './gateway/way.ts';
 import { issueCertificate } from './mtls/certificate.ts';
 import { listenPeers, type Lines } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
+import type { Call } from './node/call.ts';
 import type { ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
 import { openStreamExplainer } from './node/explain-stream.ts';
@@ -301,15 +302,17 @@ function isolating({ isolation, thread }: Parts): ((on: boolean) => void) | null
   };
 }
 
-const linesOf = (inlet: Inlet, report: Report): Lines => ({
-  protocol,
-  take: (socket, begun, { peerId, onClosed }) =>
-    new AnsweringLine(socket, begun, {
-      onCall: (call) => inlet.onCall(call, peerId),
-      onStuck: () => report({ fact: 'request.cut', why: 'stuck', request: 'peer' }),
-      onClosed,
-    }),
-});
+function linesOf(inlet: Inlet, report: Report): Lines {
+  const held = { bytes: 0 };
+  const onStuck = (): void => report({ fact: 'request.cut', why: 'stuck', request: 'peer' });
+  return {
+    protocol,
+    take: (socket, begun, { peerId, onClosed }) => {
+      const onCall = (call: Call): void => inlet.onCall(call, peerId);
+      return new AnsweringLine(socket, begun, { held, onCall, onStuck, onClosed });
+    },
+  };
+}
 
 /** Read once: a renewed certificate is taken up by the next start. */
 async function certificateOf({ tlsCert, tlsKey }: Settings): Promise<{ cert: Buffer; key: Buffer } | null> {

@@ -39,7 +39,10 @@ async function askAll(asked: Asked, withinMs: number, settings: Settings): Promi
   for (const entry of settings.entries.inTurn()) {
     try {
       const made = await attempt(asked, { entry, lastEventId: null, withinMs }, settings);
-      if (!elsewhere.has(made.response.status)) return { taken: made, refused, error };
+      if (!elsewhere.has(made.response.status)) {
+        refused?.close();
+        return { taken: made, refused: null, error };
+      }
       settings.entries.failed(entry);
       refused?.close();
       refused = made;

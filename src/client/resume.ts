@@ -25,7 +25,7 @@ export async function resumeAnswer(asked: Asked, lastEventId: string, settings: 
         if (status === 200) return made;
         if (passing.has(status)) waitMs = Math.max(waitMs, againAfterMs(made.response));
         else if (unknown.has(status)) ignorant.set(entry, status);
-        else throw new AnswerLost(await reasonOf(made.response), status);
+        else throw new AnswerLost(await reasonOf(made), status);
         made.close();
       } catch (failure) {
         asked.signal?.throwIfAborted();
@@ -52,7 +52,8 @@ function lost(statuses: readonly number[], error: unknown): AnswerLost {
   );
 }
 
-async function reasonOf(response: Response): Promise<string> {
+async function reasonOf({ response, close }: Attempt): Promise<string> {
   const body = (await response.text()).slice(0, 500);
+  close();
   return `the answer broke off, and was refused to go on: status ${response.status}: ${body}`;
 }

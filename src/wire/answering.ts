@@ -12,13 +12,17 @@ import { Outbox } from './outbox.ts';
 
 /** Of one line. */
 const callsMax = 8_192;
-/** Of all bodies that one line is sending, bytes. */
+/** Of all bodies that come by all lines of a node, bytes. */
 const heldBytesMax = 256 * 1_024 ** 2;
 /** How long an answer may lie unread, and how often that is looked at, ms. */
 const stuckMs = 60_000;
 const sweepMs = 5_000;
 
+/** Bodies that come by all lines of a node. */
+type Held = { bytes: number };
+
 type LineEars = {
+  readonly held: Held;
   readonly onCall: (call: Call) => void;
   /** An answer was broken off because nobody reads it. */
   readonly onStuck: () => void;
@@ -31,7 +35,6 @@ export class AnsweringLine {
   readonly #outbox: Outbox;
   readonly #reader = new FrameReader();
   readonly #calls = new Map<number, Answering>();
-  readonly #held = { bytes: 0 };
   readonly #sweeping: NodeJS.Timeout;
   #isLeaving = false;
   #isClosed = false;
@@ -92,7 +95,7 @@ export class AnsweringLine {
     if (this.#isLeaving || this.#calls.size >= callsMax)
       return this.#outbox.frame(kinds.reset, number, Buffer.from(this.#isLeaving ? 'leaving' : 'full'));
     const call = new Answering(number, head, {
-      ...{ outbox: this.#outbox, held: this.#held },
+      ...{ outbox: this.#outbox, held: this.#ears.held },
       over: () => this.#over(number),
     });
     this.#calls.set(number, call);
@@ -138,7 +141,7 @@ class Answering implements Call, Taker {
   isOver = false;
   readonly #number: number;
   readonly #outbox: Outbox;
-  readonly #held: { bytes: number };
+  readonly #held: Held;
   readonly #over: () => void;
   /** Of a body that nobody has asked for. */
   #bytesMax = windowBytes;
@@ -150,7 +153,7 @@ class Answering implements Call, Taker {
   constructor(
     number: number,
     { method, path, headers }: OpenHead,
-    line: { readonly outbox: Outbox; readonly held: { bytes: number }; readonly over: () => void },
+    line: { readonly outbox: Outbox; readonly held: Held; readonly over: () => void },
   ) {
     this.method = method;
     this.path = path;

@@ -302,6 +302,7 @@ function takeLines(node: FakeNode): void {
     const lines = node.lines.add(socket);
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`);
     new AnsweringLine(socket, begun, {
+      held: { bytes: 0 },
       onCall: (call) => node.inlet.onCall(call, String(request.socket.remoteAddress)),
       onStuck: () => {},
       onClosed: () => lines.delete(socket),

@@ -212,6 +212,7 @@ const lines: Lines = {
   protocol,
   take: (socket, begun, { peerId, onClosed }) =>
     new AnsweringLine(socket, begun, {
+      held: { bytes: 0 },
       onCall: (call) => {
         call.answer(200, {});
         call.write(Buffer.from(`by line, ${peerId}`));
@@ -293,7 +294,9 @@ test('a listener that closes ends the lines to it once their calls are over', as
     lines: {
       protocol,
       take: (socket, head, { onClosed }) =>
-        new AnsweringLine(socket, head, { onCall: begun.resolve, onStuck: () => {}, onClosed }),
+        new AnsweringLine(socket, head, {
+          ...{ held: { bytes: 0 }, onCall: begun.resolve, onStuck: () => {}, onClosed },
+        }),
     },
   });
   const answer = askBy(wayOf(alice, bob, served));

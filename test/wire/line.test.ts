@@ -18,12 +18,17 @@ type Ends = {
 };
 
 /** Both ends of one line; `onCall` answers, else calls only gather. */
-function line(t: { after(end: () => void): void }, onCall: (call: Call) => void = () => {}): Ends {
+function line(
+  t: { after(end: () => void): void },
+  onCall: (call: Call) => void = () => {},
+  held = { bytes: 0 },
+): Ends {
   const sockets = duplexPair();
   const calls: Call[] = [];
   let isClosed = false;
   const asking = new AskingLine(sockets[0]);
   const answering = new AnsweringLine(sockets[1], Buffer.alloc(0), {
+    held,
     onCall: (call) => {
       calls.push(call);
       onCall(call);
@@ -254,6 +259,7 @@ test('garbage that comes with the upgrade closes the line after it is made, not 
   let isMade = false;
   const garbage = Buffer.from('ffffffff0100000001', 'hex');
   new AnsweringLine(socket, garbage, {
+    held: { bytes: 0 },
     onCall: () => {},
     onStuck: () => {},
     onClosed: () => {
@@ -334,4 +340,15 @@ test('a part that is larger than what is left of the credit does not wait for ev
   const heard = ask(ends, '/');
   await until(() => heard.end === 'whole', 'it is whole');
   equal(heard.bytes, 306_000);
+});
+
+test('the bodies that come by all lines of a node are bounded together', async (t) => {
+  const held = { bytes: 0 };
+  const [one, other] = [line(t, () => {}, held), line(t, echo, held)];
+  ask(one, '/', 'a body that');
+  await until(() => one.calls.length === 1, 'it has arrived');
+  held.bytes = 256 * 1_024 ** 2;
+  const heard = ask(other, '/', 'one byte more');
+  await until(() => heard.end === 'lost', 'it is turned away');
+  ok(other.asking.isOpen);
 });

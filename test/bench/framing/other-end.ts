@@ -49,7 +49,9 @@ const listener = await listenPeers(
     lines: {
       protocol,
       take: (socket, begun, { onClosed }) =>
-        new AnsweringLine(socket, begun, { onCall: begin, onStuck: () => {}, onClosed }),
+        new AnsweringLine(socket, begun, {
+          ...{ held: { bytes: 0 }, onCall: begin, onStuck: () => {}, onClosed },
+        }),
     },
     onRefused: (why) => process.stderr.write(`${why}\n`),
   },
