@@ -14,7 +14,7 @@ export type Spent = {
   readonly answersPerSecond: number;
   readonly cost: readonly number[];
   readonly failed: number;
-  /** Of what was offered it carried too little: it was not measured under the load that the others were. */
+  /** Too little of what was offered was carried, or answers failed: not the load that the others were under. */
   readonly uneven: boolean;
   readonly perSecond: number;
 };
@@ -32,6 +32,8 @@ let questions = 0;
 /** Of what is offered. A machine that has something else to do for a second is given another window. */
 const carriedMin = 0.9;
 const windowsMax = 3;
+/** For the answers that have begun by the end of a window, ms; what takes longer is broken off and not counted. */
+const restMs = 5_000;
 
 /** Answers in one piece. */
 export const askWhole = (target: Target, groups: Groups): Promise<Spent> =>
@@ -65,7 +67,7 @@ async function load(target: Target, groups: Groups, plan: Load, ask: Ask): Promi
   const { perSecond: offered } = plan;
   for (let window = 1; ; window++) {
     const spent = await spend(target, groups, plan, ask);
-    const uneven = spent.answersPerSecond < carriedMin * offered;
+    const uneven = spent.answersPerSecond < carriedMin * offered || spent.failed > 0;
     if (!uneven || window === windowsMax) return { ...spent, uneven };
   }
 }
@@ -95,14 +97,16 @@ async function spend(target: Target, groups: Groups, plan: Load, ask: Ask): Prom
   await pause(plan.windowMs);
   const [seconds, unitsAfter, endedAfter] = [(performance.now() - begunAt) / 1_000, units, ended];
   const after = groups.map(cpuUs);
+  const failedAfter = failed;
   isOver = true;
-  await answers;
+  await Promise.race([answers, pause(restMs)]);
   await client.close();
+  await answers;
   const carried = unitsAfter - unitsBefore;
   return {
     units: carried,
     cost: after.map((us, at) => us - before[at]!),
-    failed,
+    failed: failedAfter,
     perSecond: carried / seconds,
     answersPerSecond: (endedAfter - endedBefore) / seconds,
   };
