@@ -10,7 +10,7 @@
 import { messageBytes, readHeld } from '../../../src/journal/wire.ts';
 import { memberId } from '../../../src/std/member-id.ts';
 import { placeFrom } from '../../../src/stream/mark.ts';
-import { readLog } from '../../../src/stream/record.ts';
+import { readLog, tokensIn } from '../../../src/stream/record.ts';
 import type { SimClient } from './client.ts';
 import type { Loss } from './durable.ts';
 import type { Site } from './site.ts';
@@ -34,6 +34,10 @@ type Track = {
   heard: number;
   /** Its log, as far as it has one. */
   stream: string | null;
+  /** How far its client has come: tokens, or events where they are passed on as they were cut. */
+  had: number;
+  /** When the client lost its entry node, no copy had come so far. */
+  isAhead: boolean;
   bareSince: number | null;
   /** Who had the log when the client lost its entry node. */
   keepers: readonly Station[];
@@ -63,7 +67,7 @@ export class Custody {
   begun(client: SimClient): void {
     this.#tracks.set(client, {
       ...{ begunAt: this.#now, heard: 0, stream: null, bareSince: null, keepers: [], endedAt: null },
-      disowners: new Set(),
+      ...{ had: 0, isAhead: false, disowners: new Set() },
     });
   }
 
@@ -74,7 +78,9 @@ export class Custody {
 
   readonly heard = (client: SimClient, eventId: string): void => {
     const track = this.#tracks.get(client)!;
-    track.stream = placeFrom(eventId)?.stream ?? null;
+    const place = placeFrom(eventId);
+    track.stream = place?.stream ?? null;
+    track.had = place?.mark.tokens ?? 0;
     if (++track.heard % looksEvery === 0) this.#isCopied(client, track);
   };
 
@@ -85,7 +91,12 @@ export class Custody {
     track.keepers = this.#site()
       .living()
       .filter((station) => keeps(station, track.stream));
+    const copies = track.keepers.filter((station) => station !== client.entry);
+    track.isAhead = copies.every((station) => logged(station, track.stream) < track.had);
   };
+
+  /** Whether it had more than any copy when it lost its entry node. */
+  readonly isAhead = (client: SimClient): boolean => this.#tracks.get(client)!.isAhead;
 
   readonly wentOn = (): void => {
     this.resumed++;
@@ -180,9 +191,18 @@ export class Custody {
 }
 
 /** Whether it has more of the stream's log than the request. */
-function keeps({ id, journals }: Station, stream: string | null): boolean {
-  if (stream === null) return false;
+const keeps = (station: Station, stream: string | null): boolean =>
+  (logOf(station, stream)?.records.length ?? 0) > 0;
+
+/** How far the log that it has goes. */
+function logged(station: Station, stream: string | null): number {
+  const log = logOf(station, stream);
+  return log === null ? 0 : tokensIn(log);
+}
+
+function logOf({ id, journals }: Station, stream: string | null): ReturnType<typeof readLog> {
+  if (stream === null) return null;
   const held = journals.answer(memberId(id), messageBytes({ type: 'peek', id: stream }));
   const found = held && readHeld(held);
-  return found !== null && (readLog(found.bytes)?.records.length ?? 0) > 0;
+  return found && readLog(found.bytes);
 }

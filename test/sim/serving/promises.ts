@@ -161,6 +161,8 @@ export class Promises {
       if (fit !== null) this.#break('R2', `${id} at ${station.id}: ${cause}, and ${fit.id} was fit`);
       return;
     }
+    // Passed on as it was cut, and told when no copy took it in time: whoever makes it again may cut it otherwise (S32).
+    if (cause === 'mismatch' && wish.way === 'whole' && this.custody.isAhead(client)) return;
     const tried = sinceFruit(ownLegs);
     const bad = tried.filter(({ member, at }) => !this.#wasWell(member, station, at - lateMs));
     if (bad.length < (wish.way === 'whole' ? 1 : fruitlessMax + 1)) {

@@ -86,6 +86,10 @@ async function firstBroken(options: RunOptions): Promise<Violation | undefined> 
 const pinned: readonly (readonly [seed: number, found: string])[] = [
   [103, 'an engine whose prompt ends inside a character found the stop string in its echo of the prompt'],
   [71, 'a request that is answered once waited for ever for a node that had been started again'],
+  [
+    17,
+    'what went out though no copy took it in time was made again in other pieces, which is no broken promise',
+  ],
   [282, 'fifty nodes that lived a hundred lives were held to what only EC2 can end, as a hundred nodes are'],
   [100, 'a client came back to a node that had cut the same tokens into other pieces, and was sent away'],
 ];
