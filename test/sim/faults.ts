@@ -14,8 +14,8 @@ export type Strike = (world: World, dice: Dice, fault: Fault) => (() => void) | 
 
 /** So many stay whatever happens: nobody learns from a cluster that is gone. */
 const livingLeast = 3;
-/** Below this much added delay, a probe of 150 ms is still answered in time. */
-const harmlessLagMs = 50;
+/** Below this much added delay, at both ends and both ways, a probe of 150 ms is still answered in time. */
+const harmlessLagMs = 35;
 const harmlessLoss = 0.005;
 const backlogTiny = 4;
 
