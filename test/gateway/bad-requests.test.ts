@@ -191,6 +191,8 @@ test('a client that never reads is cut, and the engine is idle within five secon
   await until(
     () => node.facts.some(({ fact, why }) => fact === 'request.cut' && why === 'unread'),
     'the client is cut',
+    // Twenty megabytes of events are made, copied and sent before that.
+    30_000,
   );
   await until(() => cluster.nodes.every(({ engine }) => engine.running === 0), 'engines are idle');
   equal(node.entered, 0);
