@@ -52,8 +52,10 @@ export async function openApiKeys(
 
   async function reload(): Promise<void> {
     try {
-      mark = await place.mark();
+      const seen = await place.mark();
       const now = await place.read();
+      // One that could not be read is read again, though nothing else of it changes.
+      mark = seen;
       if (now === text) return;
       text = now;
       const keys = apiKeysFrom(text, place.name);

@@ -23,10 +23,11 @@ const io: Io = {
 
 async function main(): Promise<void> {
   if (isSea() && process.platform === 'linux' && process.argv[2] === 'run') startFrugally(process);
-  // Whoever read our output has gone (`synkti members | head -1`): there is nobody left to tell.
+  // Whoever read our output has gone (`synkti members | head -1`): there is nobody left to tell. And a node lives on
+  // without its log when the disk is full, where any other command has failed.
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
+      if (error.code !== 'EPIPE' && process.argv[2] !== 'run') throw error;
     });
   const code = await runCli(process.argv.slice(2), io, async (settings, io) => {
     const { runNode } = await import('./daemon.ts');

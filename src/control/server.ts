@@ -42,6 +42,8 @@ export async function openControl(options: ControlOptions): Promise<ControlServe
   await listen(server, path).catch((error: unknown) => {
     throw directoryFailure(options.dataDir, error);
   });
+  // Out of descriptors, for one: the listener stands, and who asked comes again.
+  server.on('error', () => {});
   await chmod(path, 0o600);
   return { path, close: () => close(server) };
 }

@@ -176,7 +176,12 @@ class OwnEngine implements EngineHost {
     const { pid, start } = living.process;
     const look = (): void => {
       if (living.gone.signal.aborted) return clearInterval(timer);
-      if (this.#options.processes.startOf(pid) === start) return;
+      try {
+        if (this.#options.processes.startOf(pid) === start) return;
+      } catch (error) {
+        // Out of descriptors, for one: that says nothing of the engine, and the next look is near.
+        return void this.#hindered('watch', Promise.reject(error as Error));
+      }
       clearInterval(timer);
       void this.#ended(living, { code: null, signal: null }, deliver);
     };
@@ -214,7 +219,11 @@ class OwnEngine implements EngineHost {
   }
 
   #terminate(life: number): void {
-    if (this.#living?.life === life) this.#options.processes.signal(this.#living.process, 'SIGTERM');
+    const living = this.#living;
+    if (living?.life !== life) return;
+    // Who could not be asked to go is killed a moment later.
+    const ask = async (): Promise<boolean> => this.#options.processes.signal(living.process, 'SIGTERM');
+    void this.#hindered('kill', ask());
   }
 
   #kill(life: number): void {
@@ -256,7 +265,7 @@ class OwnEngine implements EngineHost {
   }
 
   /** For work without which all else goes on: no ledger means no adoption, no bound a longer log. */
-  async #hindered(what: 'ledger' | 'output' | 'kill', work: Promise<unknown>): Promise<void> {
+  async #hindered(what: 'ledger' | 'output' | 'kill' | 'watch', work: Promise<unknown>): Promise<void> {
     await work.catch((error: unknown) =>
       this.#options.report({ fact: 'engine.hindered', what, cause: messageOf(error) }),
     );

@@ -5,6 +5,9 @@ import { badRequest, type Reply } from './reply.ts';
 /** No member may serve a model of a longer name, and a name is repeated in answers and in the log. */
 const modelCharactersMax = 256;
 
+/** Deeper than any schema of a tool. What walks or writes a body below this recurses, and a stack has an end. */
+const depthMax = 128;
+
 export type Named = { readonly model: string; readonly body: Json };
 
 export const isJson = (contentType: string): boolean =>
@@ -19,7 +22,17 @@ export function namedInJson(raw: string): Named | Reply {
   const body = parseJson(raw);
   if (body === undefined) return badRequest('The request body is not valid JSON.', null, 'invalid_json');
   if (!isObject(body)) return badRequest('The request body is not a JSON object.', null, 'invalid_json');
+  if (isTooDeep(body)) return badRequest('The request body is nested too deeply.', null, 'invalid_json');
   return named(body);
+}
+
+/** Prompts come as hundreds of thousands of numbers too: what is no object costs no call. */
+function isTooDeep(value: object, depth = 1): boolean {
+  if (depth > depthMax) return true;
+  const parts: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
+  for (const part of parts)
+    if (typeof part === 'object' && part !== null && isTooDeep(part, depth + 1)) return true;
+  return false;
 }
 
 /** Reads that one field and leaves the file alone. RFC 7578: each part has a Content-Disposition with its name. */

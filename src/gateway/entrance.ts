@@ -98,6 +98,7 @@ const heldEnough = busy('Too many large requests at once.', 'overloaded', 1_000)
 
 /** The body's word counts before the header's. What is no whole number is the usual priority. */
 function priorityOf(body: Json, headers: IncomingHttpHeaders): number {
-  const asked = Number(body['priority'] ?? headers['x-vllm-priority'] ?? 0);
+  const said = body['priority'] ?? headers['x-vllm-priority'] ?? 0;
+  const asked = typeof said === 'number' || typeof said === 'string' ? Number(said) : 0;
   return Number.isSafeInteger(asked) ? Math.min(priorityMax, Math.max(-priorityMax, asked)) : 0;
 }

@@ -78,7 +78,7 @@ export class Passing {
   begin(): void {
     const { model, prompt } = this.#asked;
     const { generations, serving, clock, dispatcherTo } = this.#ports;
-    const wish = { avoid: this.#avoid, urgent: this.#losses > 0 };
+    const wish = { avoid: this.#avoid, urgent: this.#lostAt !== null };
     const choice = generations.place({ model, prompt }, wish);
     if (choice.type === 'none') return this.#unplaced(choice.why);
     const { member } = choice;
@@ -96,7 +96,14 @@ export class Passing {
   /** The member leaves or is in doubt: what has not been answered had better be asked elsewhere. */
   move(member: MemberId, why: MoveReason): void {
     if (this.#attempt?.member !== member || this.#attempt.isOver) return;
-    if (why === 'dead' || (why !== 'silence' && !this.#response.headersSent)) this.#attempt.lose('moved');
+    if (why === 'dead') return this.#attempt.lose('moved');
+    if (why === 'silence' || this.#response.headersSent) return;
+    // Where there is nowhere to go, staying is better as long as the engine lives.
+    const ready = this.#ports.serving.model(this.#asked.model)?.ready ?? [];
+    if (!ready.some((one) => one.member !== member)) return;
+    // Ordered to go: that counts against nobody.
+    this.#losses -= 1;
+    this.#attempt.lose('moved');
   }
 
   /** The client has everything, or has gone. */
@@ -113,7 +120,8 @@ export class Passing {
 
   whole(answer: Answer, attempt: Attempt): void {
     attempt.end();
-    this.#judge(attempt, answer.status >= 500);
+    // What one engine does not implement no other engine of the model does.
+    this.#judge(attempt, answer.status >= 500 && answer.status !== 501);
     if (!passingStatuses.has(answer.status)) return this.#deliver(answer);
     this.#refused = answer;
     this.#lost(attempt);

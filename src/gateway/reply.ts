@@ -53,6 +53,18 @@ export const tooLarge = (bytesMax: number): Reply => ({
   },
 });
 
+/** Ours, whatever it was: one request is lost by it, and not a node. */
+export const stumbled: Reply = {
+  status: 500,
+  complaint: {
+    message: 'The node failed to answer.',
+    type: 'server_error',
+    param: null,
+    code: 'internal_error',
+  },
+  headers: {},
+};
+
 export const busy = (message: string, code: string, retryAfterMs: number): Reply => ({
   status: 503,
   complaint: { message, type: 'server_error', param: null, code },

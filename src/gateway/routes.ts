@@ -12,7 +12,7 @@ import { unauthorized, type KeyTable } from './keys.ts';
 import { listedModels } from './models.ts';
 import type { Outlet } from './outlet.ts';
 import type { openPassthrough } from './passthrough.ts';
-import { busy, notFound, reply, replyJson, wrongMethod } from './reply.ts';
+import { busy, notFound, reply, replyJson, stumbled, wrongMethod } from './reply.ts';
 import { formPaths, jsonPaths } from './surface.ts';
 
 /** `key`: null where the API is open, or this part of it. */
@@ -41,16 +41,22 @@ export function openRoutes(options: {
 }): Routes {
   const { serving, startedAt } = options;
   const completions = openCompletions({ ...options, models: () => serving.models() });
-  const pass =
-    (path: string, kind: 'json' | 'form'): Route =>
+  /** A defect of ours costs the request that found it. */
+  const guarded =
+    (answer: (...asked: Parameters<Route>) => Promise<void>): Route =>
     (request, response, about) =>
-      void options.passthrough.answer({ path, kind }, request, response, about);
+      void answer(request, response, about).catch((error: unknown) => {
+        const why = error instanceof Error ? error.message : String(error);
+        serving.report({ fact: 'request.stumbled', request: about.id, why });
+        if (response.headersSent) response.destroy();
+        else reply(response, stumbled);
+      });
+  const pass = (path: string, kind: 'json' | 'form'): Route =>
+    guarded((...asked) => options.passthrough.answer({ path, kind }, ...asked));
   const passed = (paths: readonly string[], kind: 'json' | 'form') =>
     Object.fromEntries(paths.map((path) => [path, { POST: pass(path, kind) }]));
-  const complete =
-    (endpoint: Endpoint): Route =>
-    (request, response, about) =>
-      void completions.answer(endpoint, request, response, about);
+  const complete = (endpoint: Endpoint): Route =>
+    guarded((...asked) => completions.answer(endpoint, ...asked));
 
   const table: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
     '/v1/chat/completions': { POST: complete('chat') },

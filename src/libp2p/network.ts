@@ -60,6 +60,8 @@ type Peering = {
   readonly opened: PromiseWithResolvers<Failure | null>;
   /** Our direct stream to it; null until it took it. */
   outbound: Stream | null;
+  /** `connected` was told and taken in: its end is to be told too. */
+  isTold: boolean;
   /** Its direct stream to us. Read only after `connected`: nobody hears from a peer that it has not heard of. */
   inbound: Stream | null;
   readonly allowance: Allowance;
@@ -244,6 +246,7 @@ export class Libp2pNetwork implements Network {
       peerId: remote,
       opened: Promise.withResolvers(),
       outbound: null,
+      isTold: false,
       inbound: null,
       allowance: allowanceOf(messages),
       gossipDueAt: Infinity,
@@ -256,12 +259,17 @@ export class Libp2pNetwork implements Network {
       const stream = await connection.newStream(directProtocol, { signal: AbortSignal.timeout(openMs) });
       if (this.#closed || this.#peerings.get(peerId) !== peering) return stream.abort(new Error('too late'));
       stream.addEventListener('close', () => this.#endIf(peering, 'its direct stream closed'));
+      // It may have closed while libp2p was still writing down that it opened.
+      if (stream.status !== 'open') throw new Error('closed at once');
       peering.outbound = stream;
       if (this.#gossips) this.#beginGossip(peering);
     } catch (error) {
       return this.#endIf(peering, `takes no direct stream: ${whyOf(error)}`);
     }
+    // What is told of it may end it: nobody hears of the end before all have heard of the beginning.
     this.#events.connected(peerId);
+    peering.isTold = true;
+    if (this.#peerings.get(peerId) !== peering) return this.#events.disconnected(peerId);
     peering.opened.resolve(null);
     this.#read(peering);
   }
@@ -325,7 +333,7 @@ export class Libp2pNetwork implements Network {
     endGossip(this.#node.services.pubsub, peering.peerId);
     for (const connection of this.#node.getConnections(peering.peerId)) connection.abort(new Error(why));
     peering.opened.resolve(cut(peerId, why));
-    if (peering.outbound !== null) this.#events.disconnected(peerId);
+    if (peering.isTold) this.#events.disconnected(peerId);
   }
 
   /**

@@ -1,6 +1,7 @@
+import { Failure } from '../std/failure.ts';
 import type { Credentials } from './certificate.ts';
 import { peerPool } from './peer-pool.ts';
-import { PeerWay, type LineKind, type Way } from './peer-way.ts';
+import { PeerWay, refuse, type LineKind, type Way } from './peer-way.ts';
 
 /** As many as a cell may have members (500) and some that were replaced; the one unused for longest goes first. */
 const waysMax = 600;
@@ -16,6 +17,7 @@ export function openPeerPools(credentials: Credentials, lines: LineKind): PeerPo
   const ways = new Map<string, PeerWay>();
   return {
     to: ({ peerId, address }) => {
+      if (!isOrigin(address)) return noWay(peerId, address);
       const key = `${peerId}@${address}`;
       const way = ways.get(key) ?? new PeerWay(peerPool({ credentials, peerId, address }), lines);
       ways.delete(key);
@@ -32,3 +34,17 @@ export function openPeerPools(credentials: Credentials, lines: LineKind): PeerPo
     },
   };
 }
+
+/** A member says of itself what it likes, and undici throws at what is no origin. */
+function isOrigin(address: string): boolean {
+  const url = URL.parse(`https://${address}`);
+  return url !== null && url.href === `${url.origin}/` && address !== '';
+}
+
+const noWay = (peerId: string, address: string): Way => ({
+  dispatch: (_, handler) => {
+    const why = `peer ${peerId}: invalid: ${JSON.stringify(address)} is no address`;
+    queueMicrotask(() => refuse(handler, new Failure('invalid', why)));
+    return true;
+  },
+});

@@ -147,7 +147,7 @@ class Upgrade implements Dispatcher.DispatchHandler {
 }
 
 /** As undici says that it never got there. */
-function refuse(handler: Dispatcher.DispatchHandler, why: Error): void {
+export function refuse(handler: Dispatcher.DispatchHandler, why: Error): void {
   handler.onResponseError?.(noController, why);
 }
 

@@ -175,6 +175,7 @@ export const facts = {
       labels: ['why'],
     },
   },
+  'request.stumbled': { level: 'error' },
   'keys.loaded': { level: 'info' },
   'keys.refused': { level: 'error' },
   'keys.absent': { level: 'warn' },

@@ -96,8 +96,9 @@ const vouched = z.object({
   id,
   peerId: name,
   address: z.object({ host: name, port: z.int().min(1).max(65_535) }),
-  zone: name,
-  role: name,
+  // What EC2 says of it, which may be nothing.
+  zone: z.string().max(256),
+  role: z.string().max(256),
   left: z.boolean().exactOptional(),
 });
 
@@ -124,14 +125,16 @@ const wire = z.discriminatedUnion('type', [
     reply: z.boolean(),
   }),
   z.object({ type: z.literal('want'), ids: z.array(id).max(wantMax) }),
-  z.object({ type: z.literal('vouch'), entries: z.array(vouched).max(vouchMax) }),
+  z.object({ type: z.literal('vouch'), entries: z.array(z.unknown()).max(vouchMax) }),
 ]);
 
-/** Reads what members signed. One record of many that cannot be read keeps nobody from the others. */
+/** Reads what members signed. One record or one instance of many that cannot be read keeps nobody from the others. */
 function opened(told: z.infer<typeof wire>): Message | null {
   if (told.type === 'vote') return openVote(told);
   if (told.type === 'records')
     return { type: 'records', records: told.records.flatMap((each) => openRecord(each) ?? []) };
+  if (told.type === 'vouch')
+    return { type: 'vouch', entries: told.entries.flatMap((each) => vouched.safeParse(each).data ?? []) };
   if (told.type !== 'record') return told;
   const signed = openRecord(told);
   return signed === null ? null : { type: 'record', ...signed };

@@ -57,6 +57,15 @@ type Case = readonly [
 const cases: readonly Case[] = [
   ['a body that is not JSON', chats, posted('{"model": "tiny",'), 400, { code: 'invalid_json' }],
   ['a body that is no object', chats, posted('[1]'), 400, { code: 'invalid_json' }],
+  ...[
+    `{"model":"tiny","tools":${'['.repeat(6_000)}${']'.repeat(6_000)}}`,
+    `{"model":"tiny","input":${'{"content":'.repeat(6_000)}1${'}'.repeat(6_000)}}`,
+  ].flatMap((deep): Case[] =>
+    [chats, '/v1/responses'].map((path) => [
+      `a body nested too deeply, beginning ${deep.slice(0, 24)}, at ${path}`,
+      ...([path, posted(deep), 400, { code: 'invalid_json' }] as const),
+    ]),
+  ),
   ['no body at all', '/v1/completions', posted(''), 400, { code: 'invalid_json' }],
   ['a body of another type', chats, posted(good, 'text/plain'), 400, { code: null }],
   ['no model', chats, posted(without('model')), 400, { param: 'model', code: 'missing_required_parameter' }],

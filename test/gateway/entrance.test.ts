@@ -4,6 +4,7 @@ import type { Accounts } from '../../src/gateway/accounts.ts';
 import { openEntrance } from '../../src/gateway/entrance.ts';
 import type { ApiKey } from '../../src/node/api-key.ts';
 import { noAbility } from '../../src/std/ability.ts';
+import type { Json } from '../../src/std/json.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { VirtualClock } from '../node/world.ts';
 
@@ -35,9 +36,9 @@ function rig() {
   });
   const entrance = openEntrance({ accounts, serving: { model, report: () => {} }, clock });
   const told: string[] = [];
-  const enter = (name: string, bytes: number, spends: number | null = null): (() => void) =>
+  const enter = (name: string, bytes: number, spends: number | null = null, body: Json = {}): (() => void) =>
     entrance.enter(
-      { key, model: 'm', body: {}, headers: {}, bytes, characters: 400, generates: true },
+      { key, model: 'm', body, headers: {}, bytes, characters: 400, generates: true },
       {
         go: (spent) => {
           told.push(`${name} goes`);
@@ -93,4 +94,16 @@ test('[A4] an answer is settled once, and the rest of one by what the client had
   equal(charged.tokens, 150);
   spent(100);
   equal(charged.tokens, 210);
+});
+
+test('[A8] a priority that is no number is the usual one', async () => {
+  const { clock, queue, entrance, told, enter } = rig();
+  queue.waiting = 100;
+  enter('odd', 1, null, { priority: { toString: 1, valueOf: 1 } });
+  enter('usual', 1);
+  enter('urgent', 1, null, { priority: '-1' });
+  queue.waiting = 0;
+  await clock.run(100);
+  deepEqual(told, ['urgent goes', 'odd goes', 'usual goes']);
+  entrance.close();
 });

@@ -102,6 +102,16 @@ test('what runs on a member that drains is asked of another one while nothing wa
   );
 });
 
+test('what runs on a member that drains stays there while there is nowhere else to go', async () => {
+  for (const node of cluster.nodes.slice(1)) node.standing = 'draining';
+  cluster.get(0).engine.paceMs = 200;
+  const answer = post('/v1/embeddings', { model: 'tiny', input: 'a' });
+  await until(() => cluster.get(0).engine.running === 1, 'it runs there');
+  cluster.drain(cluster.get(0));
+  equal((await answer).status, 200);
+  equal(cluster.get(0).engine.asked.length, 1);
+});
+
 test('a stream goes through event by event, and says so when it breaks off', async () => {
   prefer(1);
   const whole = await post('/v1/responses', { model: 'tiny', input: 'a', stream: true });

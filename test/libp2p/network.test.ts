@@ -211,3 +211,14 @@ test('sixteen nodes on one address make a mesh in which everybody hears everybod
 
 const standing = ({ links }: Peer): number =>
   links.reduce((count, link) => count + (link.startsWith('+') ? 1 : -1), 0);
+
+test('who hangs up while it is told of a connection hears of its end after that', async () => {
+  const [a, b] = (await peers(2)) as [Peer, Peer];
+  a.onConnected = (peerId) => {
+    a.network.hangUp(peerId);
+    a.links.push('taken in');
+  };
+  await dial(a, b).catch(() => {});
+  await until('it is over', () => a.links.length >= 3);
+  deepEqual(a.links.slice(0, 3), [`+${b.peerId}`, 'taken in', `-${b.peerId}`]);
+});

@@ -14,6 +14,8 @@ export type Peer = {
   readonly heard: Heard[];
   readonly refused: string[];
   admit: (peerId: string) => Promise<boolean>;
+  /** What else it does when it is told of a connection. */
+  onConnected: (peerId: string) => void;
 };
 
 export const soon = (): AbortSignal => AbortSignal.timeout(10_000);
@@ -22,7 +24,10 @@ export async function startPeer(host = '127.0.0.1', port = 0, gossips = true): P
   const links: string[] = [];
   const heard: Heard[] = [];
   const refused: string[] = [];
-  const door = { admit: (): Promise<boolean> => Promise.resolve(true) } as Pick<Peer, 'admit'>;
+  const door: Pick<Peer, 'admit' | 'onConnected'> = {
+    admit: () => Promise.resolve(true),
+    onConnected: () => {},
+  };
   const network = await startNetwork(
     {
       privateKey: await generateKeyPair('Ed25519'),
@@ -32,7 +37,10 @@ export async function startPeer(host = '127.0.0.1', port = 0, gossips = true): P
       onFlood: (peerId) => refused.push(`${peerId} sends more than we take`),
     },
     {
-      connected: (peerId) => links.push(`+${peerId}`),
+      connected: (peerId) => {
+        links.push(`+${peerId}`);
+        door.onConnected(peerId);
+      },
       disconnected: (peerId) => links.push(`-${peerId}`),
       message: (author, body, via) => heard.push({ author, text: new TextDecoder().decode(body), via }),
       admit: (peerId) => door.admit(peerId),

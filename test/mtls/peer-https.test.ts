@@ -16,6 +16,7 @@ import {
   type PeerListenerOptions,
 } from '../../src/mtls/peer-listener.ts';
 import { peerPool } from '../../src/mtls/peer-pool.ts';
+import { openPeerPools } from '../../src/mtls/peer-pools.ts';
 import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
 import type { Call } from '../../src/node/call.ts';
 import { AnsweringLine } from '../../src/wire/answering.ts';
@@ -312,4 +313,21 @@ test('a listener that closes ends the lines to it once their calls are over', as
 test('a port that is taken is one clear failure', async () => {
   const served = await bobListens();
   await rejects(bobListens({ port: served.listener.port }), { kind: 'busy', message: /busy: EADDRINUSE/ });
+});
+
+test('an address that a member says of itself and that is none is a way that leads nowhere', async () => {
+  const pools = openPeerPools(alice.credentials, lineKind);
+  for (const address of ['a b', '[', 'h:99999', ':1', 'h:1/x', 'u@h:1', ''])
+    await rejects(
+      new Promise((resolve, reject) => {
+        const handler = {
+          onResponseEnd: resolve,
+          onResponseError: (_: unknown, error: Error) => reject(error),
+        };
+        pools.to({ peerId: bob.identity.peerId, address }).dispatch({ method: 'GET', path: '/' }, handler);
+      }),
+      { kind: 'invalid' },
+      address,
+    );
+  await pools.close();
 });

@@ -62,6 +62,13 @@ test('a beat is fifteen bytes, and a newer version may put more behind it', () =
   deepEqual(decode(within.subarray(5, 20)), everyMessage.beat);
 });
 
+test('one instance that cannot be read keeps nobody from the others, and what EC2 does not say is empty', () => {
+  const [entry] = everyMessage.vouch.entries;
+  const entries = [{ ...entry, role: '' }, { ...entry, peerId: 7 }, entry];
+  const read = decode(bytes(JSON.stringify({ type: 'vouch', entries })));
+  deepEqual(read, { type: 'vouch', entries: [{ ...entry, role: '' }, entry] });
+});
+
 test('fields that this version does not know are dropped, from the outside and from within', () => {
   for (const message of Object.values(everyMessage)) {
     if (message.type === 'beat') continue;
