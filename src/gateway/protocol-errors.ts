@@ -29,6 +29,8 @@ export function complainOnSocket(error: NodeJS.ErrnoException, socket: Socket): 
   if (told.has(socket)) return;
   told.add(socket);
   if (error.code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) return void socket.destroy();
+  // Opened ahead and not used yet: an answer would be taken for that of the request that is just being sent.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0) return void socket.destroy();
   const [status, message] = answers[error.code ?? ''] ?? [400, 'This is not an HTTP request.'];
   const body = complaintJson({ message, type: 'invalid_request_error', param: null, code: null });
   socket.end(

@@ -1,11 +1,13 @@
 /** What browsers and TLS clients need of the server. */
-import { deepEqual, equal, rejects } from 'node:assert/strict';
+import { deepEqual, equal, match, rejects } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { get } from 'node:https';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { complainOnSocket } from '../../src/gateway/protocol-errors.ts';
 import { FakeCluster } from './fake-cluster.ts';
 
 const origin = 'https://app.example';
@@ -74,4 +76,24 @@ test('with a certificate clients talk TLS, and nothing else is understood', asyn
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
+});
+
+test('a connection that was opened ahead and not used is closed without a word, a slow request is told', async (t) => {
+  const late = Object.assign(new Error('late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
+  const answered = async (sent: string): Promise<string> => {
+    const server = createServer((socket) => {
+      socket.on('error', () => socket.destroy());
+      if (sent === '') complainOnSocket(late, socket);
+      else socket.once('data', () => complainOnSocket(late, socket));
+    });
+    t.after(() => server.close());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    if (sent !== '') client.write(sent);
+    let heard = '';
+    for await (const part of client) heard += String(part);
+    return heard;
+  };
+  equal(await answered(''), '');
+  match(await answered('POST /v1/'), /^HTTP\/1\.1 408 /);
 });

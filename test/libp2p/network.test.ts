@@ -215,7 +215,7 @@ const standing = ({ links }: Peer): number =>
 test('who hangs up while it is told of a connection hears of its end after that', async () => {
   const [a, b] = (await peers(2)) as [Peer, Peer];
   a.onConnected = (peerId) => {
-    a.network.hangUp(peerId);
+    void a.network.hangUp(peerId);
     a.links.push('taken in');
   };
   await dial(a, b).catch(() => {});
