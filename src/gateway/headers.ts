@@ -1,5 +1,5 @@
 /** The headers that nodes say to one another, and those of a client that an engine gets to see. */
-import { hash, randomUUID } from 'node:crypto';
+import { hash, randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { About, AnswerHead } from '../node/running.ts';
 import type { MemberLoad } from '../node/serving.ts';
@@ -74,7 +74,7 @@ export function aboutOf(request: IncomingMessage, raw: string, body: { readonly 
   const claim = { owner, digest: digest(`${method} ${url}\n${raw}`) };
   const key = headers['idempotency-key'];
   const once = typeof key === 'string' && idempotencyKey.test(key) && body.stream !== true;
-  const stream = once ? digest(`${owner} ${key}`).slice(0, idChars) : newStream();
+  const stream = once ? digest(`${owner} ${key}`).slice(0, idChars) : randomBytes(16).toString('base64url');
   const lastEventId = headers['last-event-id'];
   const place = typeof lastEventId === 'string' ? placeFrom(lastEventId) : null;
   return {
@@ -90,8 +90,6 @@ function shownBy({ authorization = '', 'x-api-key': key }: IncomingHttpHeaders):
   return key === undefined ? authorization : `${authorization}\n${String(key)}`;
 }
 
-/** 122 bits of chance in 22 characters; Node.js draws those of a hundred UUIDs at once. */
-const newStream = (): string => Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url');
 /** Of base64url: 132 bits. */
 const idChars = 22;
 const digest = (text: string): string => hash('sha256', text, 'base64url');

@@ -4,8 +4,8 @@
  */
 import type { Estimate } from '../admission/rates.ts';
 import type { ApiKey } from '../node/api-key.ts';
-import type { Serving } from '../node/serving.ts';
 import type { Spent } from '../node/running.ts';
+import type { Serving } from '../node/serving.ts';
 import type { Json } from '../std/json.ts';
 import type { Accounts } from './accounts.ts';
 import { tooMany, type Reply } from './reply.ts';

@@ -3,8 +3,8 @@ import type { ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Generations } from '../node/generations.ts';
 import type { Clock } from '../node/ports.ts';
-import type { MoveReason, Serving } from '../node/serving.ts';
 import type { Spent } from '../node/running.ts';
+import type { MoveReason, Serving } from '../node/serving.ts';
 import type { Blocks } from '../routing/blocks.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
@@ -102,8 +102,8 @@ export class Passing {
     const ready = this.#ports.serving.model(this.#asked.model)?.ready ?? [];
     if (!ready.some((one) => one.member !== member)) return;
     // Ordered to go: that counts against nobody.
-    this.#losses -= 1;
-    this.#attempt.lose('moved');
+    this.#attempt.end();
+    this.#askAnother(member);
   }
 
   /** The client has everything, or has gone. */
@@ -168,10 +168,14 @@ export class Passing {
   #lost({ member }: Attempt): void {
     if (this.#over) return;
     this.#losses += 1;
-    this.#lostAt ??= this.#ports.clock.now();
-    this.#avoid = [...this.#avoid, member];
     if (this.#response.headersSent) return this.#breakOff();
     if (this.#losses >= lossesMax) return this.#giveUp();
+    this.#askAnother(member);
+  }
+
+  #askAnother(than: MemberId): void {
+    this.#lostAt ??= this.#ports.clock.now();
+    this.#avoid = [...this.#avoid, than];
     this.begin();
   }
 

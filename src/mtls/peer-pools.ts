@@ -17,9 +17,10 @@ export function openPeerPools(credentials: Credentials, lines: LineKind): PeerPo
   const ways = new Map<string, PeerWay>();
   return {
     to: ({ peerId, address }) => {
-      if (!isOrigin(address)) return noWay(peerId, address);
       const key = `${peerId}@${address}`;
-      const way = ways.get(key) ?? new PeerWay(peerPool({ credentials, peerId, address }), lines);
+      const known = ways.get(key);
+      if (known === undefined && !isOrigin(address)) return noWay(peerId, address);
+      const way = known ?? new PeerWay(peerPool({ credentials, peerId, address }), lines);
       ways.delete(key);
       ways.set(key, way);
       const [oldest] = ways;
@@ -38,7 +39,7 @@ export function openPeerPools(credentials: Credentials, lines: LineKind): PeerPo
 /** A member says of itself what it likes, and undici throws at what is no origin. */
 function isOrigin(address: string): boolean {
   const url = URL.parse(`https://${address}`);
-  return url !== null && url.href === `${url.origin}/` && address !== '';
+  return url !== null && url.href === `${url.origin}/`;
 }
 
 const noWay = (peerId: string, address: string): Way => ({

@@ -152,14 +152,9 @@ function onItem(state: State, { item }: { readonly item: Item }, now: Instant): 
     const [opened, effects] = open(state, now);
     return [opened, [cut, ...effects]];
   }
-  const effects = [...noteRhythm(state, now)];
-  if (records.length > 0) effects.push({ type: 'log', records });
-  for (const { data, mark } of events) effects.push({ type: 'send', data, mark });
+  const effects = [...noteRhythm(state, now), ...logs(records), ...says(events)];
   if (verdict.type === 'closing') state.phase = { phase: 'closing', judgeAt: after(now, rhythm.closingMs) };
-  if (verdict.type !== 'complete') {
-    effects.push(...asking(state, now));
-    return [state, effects];
-  }
+  if (verdict.type !== 'complete') return [state, [...effects, ...asking(state, now)]];
   const engineGoesOn = item.type !== 'done';
   return complete(state, now, engineGoesOn ? [...effects, abort(state)] : effects);
 }
