@@ -6,7 +6,7 @@
 import { constants } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { Failure } from '../std/failure.ts';
@@ -78,7 +78,8 @@ export async function listenPeers(options: PeerListenerOptions, signal: AbortSig
     ...{ keepAlive: true, keepAliveInitialDelay: aliveMs },
   });
   server.maxConnections = connectionsMax;
-  const open = new Set<TLSSocket>();
+  /** As they were accepted: one that never finishes its handshake is not to hold up the end either. */
+  const open = new Set<Socket>();
   /** null: turned away; its socket is gone by then. */
   const peers = new WeakMap<object, Promise<string | null>>();
 
@@ -94,11 +95,11 @@ export async function listenPeers(options: PeerListenerOptions, signal: AbortSig
     }
   }
 
-  server.on('secureConnection', (socket) => {
+  server.on('connection', (socket: Socket) => {
     open.add(socket);
     socket.on('close', () => open.delete(socket));
-    peers.set(socket, judge(socket));
   });
+  server.on('secureConnection', (socket) => void peers.set(socket, judge(socket)));
   server.on('tlsClientError', (error) => options.onRefused(`peer handshake: ${error.message}`));
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     // An idle connection is worth keeping, but not to a listener that has closed.

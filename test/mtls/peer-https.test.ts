@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer } from 'node:net';
+import { connect as connectPlain, createServer } from 'node:net';
 import { after, afterEach, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { type Dispatcher, type Pool } from 'undici';
 import { issueCertificate, type Credentials } from '../../src/mtls/certificate.ts';
@@ -205,6 +206,20 @@ test('closing lets a running request finish, and cuts it when the time is up', a
     equal(await outcome, graceful ? 'finished' : 'cut');
     await closing;
   }
+});
+
+test('a connection that never finishes its handshake does not hold up the end', async () => {
+  const served = await bobListens();
+  const silent = connectPlain(served.listener.port, '127.0.0.1');
+  silent.on('error', () => silent.destroy());
+  silent.resume();
+  await once(silent, 'connect');
+  // Connections are accepted in the order in which they came.
+  await ask(poolOf(alice, bob, served));
+  const closing = served.listener.close(AbortSignal.abort()).then(() => 'closed');
+  // Sooner than the bound of a handshake, which would end it too.
+  equal(await Promise.race([closing, wait(4_000, 'late', { ref: false })]), 'closed');
+  if (!silent.closed) await once(silent, 'close');
 });
 
 const lineKind: LineKind = { protocol, open: (socket) => new AskingLine(socket) };
