@@ -179,7 +179,7 @@ export class Cluster implements ClusterPort {
     if (machine === null) return false;
     if (discovery.isAdmitted(machine.state(), peerId)) return true;
     const settled = this.#strangers.wait(peerId);
-    machine.deliver({ type: 'stranger', peerId });
+    machine.deliver({ type: 'stranger', peerId, isHere: true });
     const admitted = await settled;
     if (!admitted) this.#ports.report({ fact: 'peer.denied', peerId });
     return admitted;
@@ -232,7 +232,7 @@ export class Cluster implements ClusterPort {
       case 'recorded':
         return this.#onRecorded(effect.record);
       case 'stranger':
-        return this.#discovery?.deliver(effect);
+        return this.#discovery?.deliver({ ...effect, isHere: false });
       case 'rumoured':
       case 'accused':
         return this.#membership.deliver(effect);
