@@ -14,6 +14,7 @@ import type { Rng } from '../std/random.ts';
 import { after, earliest, never, type Instant } from '../std/time.ts';
 import { omission, type Absentees } from './answer.ts';
 import {
+  barred,
   bind,
   boundEffect,
   entryOf,
@@ -22,6 +23,7 @@ import {
   noBindings,
   unbind,
   type Bindings,
+  type Bound,
   type Member,
 } from './bindings.ts';
 import { expire, isAgreed, noClaims, settle, type Claims } from './claims.ts';
@@ -176,7 +178,7 @@ function bindListed(
     if (outcome.type === 'full') dropped++;
     if (outcome.type === 'doubled') effects.push(doubled(one.id, outcome.holder));
     if (outcome.type !== 'bound') continue;
-    admit(state, outcome.member, effects);
+    admit(state, outcome, effects);
     news.push(...entryOf(outcome.member));
   }
   if (dropped > 0) effects.push({ type: 'fact', fact: { fact: 'discovery.overfull', dropped } });
@@ -202,8 +204,9 @@ const doubled = (id: MemberId, holder: MemberId): Effect => ({
   fact: { fact: 'discovery.failed', why: `${id} has tagged itself with the key of ${holder}` },
 });
 
-function admit(state: State, member: Member, effects: Effect[]): void {
+function admit(state: State, { member, former }: Bound, effects: Effect[]): void {
   const { peerId, id } = member;
+  if (former !== null) effects.push(barred(former));
   if (state.hasLooked) state.newcomers.push(member);
   if (state.newcomers.length > newcomersMax) state.newcomers.shift();
   effects.push(boundEffect(member));
@@ -213,7 +216,7 @@ function admit(state: State, member: Member, effects: Effect[]): void {
 }
 
 function release(state: State, member: Member, now: Instant, effects: Effect[]): void {
-  effects.push(unbind(state.bindings, member));
+  effects.push(...unbind(state.bindings, member));
   settle(state.claims, member.id);
   const [entry] = entryOf(member, true);
   if (entry === undefined) return;
@@ -365,7 +368,7 @@ function accept(state: State, entry: Entry, now: Instant, effects: Effect[]): vo
   const member = state.bindings.members.get(entry.id);
   if (entry.left === true && member !== undefined) return countAbsence(state, member, now, effects);
   const outcome = bind(state.bindings, entry, now);
-  if (outcome.type === 'bound') admit(state, outcome.member, effects);
+  if (outcome.type === 'bound') admit(state, outcome, effects);
 }
 
 function onJudged(

@@ -70,6 +70,8 @@ export type Effect =
   /** New, or something of it changed. */
   | { readonly type: 'bound'; readonly binding: Binding }
   | { readonly type: 'unbound'; readonly id: MemberId }
+  /** No member holds this key any more: what stands under its name is cut. */
+  | { readonly type: 'barred'; readonly peerId: string }
   /** To everyone, or to this peer: at most 64 entries, to everyone possibly none. */
   | { readonly type: 'vouch'; readonly entries: readonly Entry[]; readonly to: string | null }
   /** What became of a stranger. */

@@ -72,6 +72,7 @@ type ClusterPorts = {
 export class Cluster implements ClusterPort {
   readonly changed = listeners<[id: MemberId]>();
   readonly muted = listeners<[id: MemberId]>();
+  readonly barred = listeners<[peerId: string]>();
   /** A member told its load. */
   readonly loaded = listeners<[id: MemberId]>();
   readonly looked: Promise<void>;
@@ -212,6 +213,8 @@ export class Cluster implements ClusterPort {
         return this.#onBound(effect.binding);
       case 'unbound':
         return this.#onUnbound(effect.id);
+      case 'barred':
+        return this.barred.tell(effect.peerId);
       case 'vouch':
         return this.#vouch(effect);
       case 'settled':

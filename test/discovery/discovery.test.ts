@@ -90,6 +90,19 @@ test('[Y1] who is listed with a key and an address is bound, who has left or has
   ok(!discovery.isAdmitted(subject.state, 'peer-gone'));
 });
 
+test('[Y1] a key whose instance is unbound, or has another one, is barred; who is not alive for a while keeps its own', () => {
+  const subject = among('b', 'c', 'd');
+  const barred = (effects: readonly Effect[]): string[] =>
+    effects.flatMap((effect) => (effect.type === 'barred' ? [effect.peerId] : []));
+  for (const live of [true, false])
+    deepEqual(subject.deliver({ type: 'judged', id: memberId('b'), live, left: false }), []);
+  deepEqual(barred(subject.look(listed('b'), listed('c', { peerId: 'peer-new' }), listed('d'))), ['peer-c']);
+  deepEqual(barred(subject.look(listed('b'), listed('c', { peerId: 'peer-new' }))), []);
+  deepEqual(barred(subject.look(listed('b', { left: true }), listed('c', { peerId: 'peer-new' }))), [
+    'peer-b',
+  ]);
+});
+
 test('[Y2] one voucher changes nothing; two distinct ones that agree bind; neither of them twice, nor about itself', () => {
   const subject = among('b', 'c', 'd');
   deepEqual(subject.vouch('b', entry('x')), []);

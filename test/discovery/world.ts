@@ -142,6 +142,7 @@ export class World {
       case 'fact':
         return void this.facts.push(effect.fact.fact);
       case 'unbound':
+      case 'barred':
       case 'settled':
         return;
     }

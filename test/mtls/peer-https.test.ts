@@ -304,6 +304,49 @@ test('calls to nobody are refused at once, and the next one tries again', async 
   equal(await askBy(way), `by line, ${alice.identity.peerId}`);
 });
 
+test('who is a member no more loses its lines with the calls on them, and gets no new one; others keep theirs', async () => {
+  const members = new Set([alice, eve].map(({ identity }) => identity.peerId));
+  const begun = Promise.withResolvers<Call>();
+  const admit = (peerId: string): Promise<boolean> => Promise.resolve(members.has(peerId));
+  const unanswered: Lines = {
+    protocol,
+    take: (socket, head, { peerId, onClosed }) =>
+      peerId === eve.identity.peerId
+        ? lines.take(socket, head, { peerId, onClosed })
+        : new AnsweringLine(socket, head, {
+            ...{ held: { bytes: 0 }, onCall: begun.resolve, onStuck: () => {}, onClosed },
+          }),
+  };
+  const served = await bobListens({ admit, lines: unanswered });
+  const [hers, others] = [wayOf(alice, bob, served), wayOf(eve, bob, served)];
+  const running = askBy(hers);
+  const call = await begun.promise;
+  const over = new Promise<void>((resolve) => call.onClose(resolve));
+  equal(await askBy(others), `by line, ${eve.identity.peerId}`);
+  members.clear();
+  served.listener.cut(alice.identity.peerId);
+  await rejects(running);
+  await over;
+  await rejects(askBy(hers));
+  match(served.refusals.join(), new RegExp(`${alice.identity.peerId}: denied: not a member`));
+  equal(await askBy(others), `by line, ${eve.identity.peerId}`);
+});
+
+test('who ceases to be a member while it is judged is not served, whatever the verdict was', async () => {
+  const [asked, verdict] = [Promise.withResolvers<void>(), Promise.withResolvers<boolean>()];
+  const admit = (): Promise<boolean> => {
+    asked.resolve();
+    return verdict.promise;
+  };
+  const served = await bobListens({ admit });
+  const answer = rejects(ask(poolOf(alice, bob, served)));
+  await asked.promise;
+  served.listener.cut(alice.identity.peerId);
+  verdict.resolve(true);
+  await answer;
+  deepEqual(served.requests, []);
+});
+
 test('a listener that closes ends the lines to it once their calls are over', async () => {
   const begun = Promise.withResolvers<Call>();
   const served = await bobListens({
