@@ -12,6 +12,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import type { Event, Order } from '../engine/orders.ts';
 import type { Report } from '../node/facts.ts';
+import { Failure } from '../std/failure.ts';
 import { type Connection, connectionTo } from './connection.ts';
 import { examine } from './examination.ts';
 import { probe, sample, warmUp } from './exchange.ts';
@@ -93,8 +94,14 @@ class OwnEngine implements EngineHost {
   readonly #ledger: string;
   readonly #output: string;
   #living: Living | null = null;
+  /** The last life that was begun: what is still done about an earlier one must not touch it. */
+  #begun = 0;
+  /** The last life that was ordered to end: nothing of it is launched any more. */
+  #condemned = 0;
   /** A kill that is under way; a sweep comes after it. */
   #killing: Promise<void> = Promise.resolve();
+  /** What a sweep is removing; a spawn comes after it. */
+  #removing: Promise<unknown> = Promise.resolve();
 
   constructor(options: HostOptions) {
     const { spec, nodeId, dataDir } = options;
@@ -154,10 +161,14 @@ class OwnEngine implements EngineHost {
 
   async #spawn(life: number, deliver: (event: Event) => void): Promise<Event> {
     const { spec, inherited, processes } = this.#options;
+    this.#begun = life;
+    await this.#removing;
     // vLLM does not start where a file of that name is.
     await rm(spec.socket, { force: true });
     if (spec.scratch !== null) await mkdir(spec.scratch, { recursive: true, mode: 0o700 });
     await turnOver(this.#output);
+    // From here to the process there is no waiting: a sweep either finds it or keeps it from being.
+    if (life <= this.#condemned) throw new Failure('late', `start ${spec.command}: late: ordered to end`);
     const env = { ...inherited, ...spec.env, ...this.#mark.environment };
     const launched = await processes.launch({ ...spec, env, output: this.#output });
     const { pid, start } = launched;
@@ -227,37 +238,54 @@ class OwnEngine implements EngineHost {
   }
 
   #kill(life: number): void {
-    if (this.#living?.life === life) this.#killing = this.#hindered('kill', this.#strike(false));
+    this.#condemned = life;
+    if (this.#living?.life === life) this.#killing = this.#hindered('kill', this.#strike(life, false));
   }
 
-  /** Ends everything that carries the mark, and removes what it leaves behind. Never more than `sweepMs`. */
+  /**
+   * Ends everything that carries the mark, and removes what it leaves behind. Never more than `sweepMs`, and no more
+   * once the next engine is begun: by their mark nobody could tell it from what is left of this one.
+   */
   async #sweep(life: number): Promise<Event> {
-    const { processes, spec } = this.#options;
+    const { processes } = this.#options;
+    this.#condemned = life;
     await this.#killing;
     const begun = performance.now();
     const seen = new Map<string, Process>();
     for (;;) {
       const sinceMs = performance.now() - begun;
-      const found = await this.#strike(sinceMs > trackerMs);
+      const found = await this.#strike(life, sinceMs > trackerMs);
       for (const target of found) seen.set(`${target.pid} ${target.start}`, target);
       // A dying process loses its environment, and with it the mark, before it lets go of the GPU.
       const left = [...seen.values()].filter(({ pid, start }) => processes.startOf(pid) === start).length;
+      if (this.#begun > life) return { type: 'swept', life, left };
       const isDone = left === 0 && found.length === 0;
       if (!isDone && sinceMs < sweepMs) {
         await wait(sweepLookMs);
         continue;
       }
       this.#living = null;
-      const leftovers = [spec.socket, this.#ledger, ...(spec.scratch === null ? [] : [spec.scratch])];
-      await Promise.all(leftovers.map((path) => rm(path, { recursive: true, force: true })));
+      const removing = this.#removeLeftovers();
+      this.#removing = Promise.allSettled([removing]);
+      await removing;
       return { type: 'swept', life, left };
     }
   }
 
-  /** SIGKILL to all that carries the mark, Python's resource trackers only if told so; returns what it found. */
-  async #strike(trackersToo: boolean): Promise<readonly Process[]> {
+  #removeLeftovers(): Promise<unknown> {
+    const { socket, scratch } = this.#options.spec;
+    const leftovers = [socket, this.#ledger, ...(scratch === null ? [] : [scratch])];
+    return Promise.all(leftovers.map((path) => rm(path, { recursive: true, force: true })));
+  }
+
+  /**
+   * SIGKILL to all that carries the mark, Python's resource trackers only if told so; returns what it found. Nothing is
+   * struck when the next engine was begun meanwhile.
+   */
+  async #strike(life: number, trackersToo: boolean): Promise<readonly Process[]> {
     const { processes } = this.#options;
     const found = await processes.marked(this.#mark);
+    if (this.#begun > life) return found;
     for (const target of found) {
       if (trackersToo || !tracker.test(target.command)) processes.signal(target, 'SIGKILL');
     }

@@ -9,9 +9,10 @@ import type { EngineFact } from '../../src/engine/facts.ts';
 import type { Effect, Event } from '../../src/engine/orders.ts';
 import { type Config, defaults, type State, status } from '../../src/engine/stage.ts';
 import { init, supervision } from '../../src/engine/supervision.ts';
-import { type EngineHost, openEngineHost } from '../../src/engines/host.ts';
+import { type EngineHost, openEngineHost, type Processes } from '../../src/engines/host.ts';
 import { type EngineSpec, engineSocket } from '../../src/engines/spec.ts';
 import { drive, type Driven } from '../../src/node/drive.ts';
+import type { Report } from '../../src/node/facts.ts';
 import { systemClock } from '../../src/os/clock.ts';
 import { processes } from '../../src/os/processes.ts';
 
@@ -35,6 +36,7 @@ export class Bench {
   readonly nodeId = `i-${randomUUID().slice(0, 8)}`;
   readonly socket = engineSocket(this.dataDir);
   readonly #daemons: Daemon[] = [];
+  readonly #hosts: EngineHost[] = [];
 
   spec(...flags: readonly string[]): EngineSpec {
     const args = [crooked, `--uds=${this.socket}`, ...flags];
@@ -50,14 +52,21 @@ export class Bench {
   }
 
   daemon(spec: EngineSpec, config: Partial<Config> = {}): Daemon {
-    const { nodeId, dataDir } = this;
-    const inherited = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' };
-    const reported: unknown[] = [];
-    const report = (fact: unknown): void => void reported.push(fact);
-    const host = openEngineHost({ spec, nodeId, dataDir, inherited, processes, report });
-    const daemon = new Daemon(host, { ...hurried, ...config });
+    const daemon = new Daemon(this.host(spec), { ...hurried, ...config });
     this.#daemons.push(daemon);
     return daemon;
+  }
+
+  /** Obeys a test alone. `system`: what of the operating system is otherwise than it is. */
+  host(spec: EngineSpec, system: Partial<Processes> = {}, report: Report = () => {}): EngineHost {
+    const { nodeId, dataDir } = this;
+    const inherited = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' };
+    const host = openEngineHost({
+      ...{ spec, nodeId, dataDir, inherited, report },
+      processes: { ...processes, ...system },
+    });
+    this.#hosts.push(host);
+    return host;
   }
 
   /** What still lives of this node's engines. */
@@ -72,6 +81,7 @@ export class Bench {
 
   async clear(): Promise<void> {
     await Promise.all(this.#daemons.map((daemon) => daemon.crash()));
+    await Promise.all(this.#hosts.map((host) => host.release()));
     for (const { pid } of await this.processes()) process.kill(pid, 'SIGKILL');
     rmSync(this.dataDir, { recursive: true, force: true });
   }
