@@ -212,7 +212,7 @@ const journalsOf = ({ node, self }: Parts, dispatcherTo: DispatcherTo) =>
 async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<Journals> {
   const { settings, self, node, engine, telemetry, keys } = parts;
   const credentials = await issueCertificate(self.identity);
-  const pools = openPeerPools(credentials, { protocol, open: (socket) => new AskingLine(socket) });
+  const pools = openPeerPools(credentials, { protocol, open: (...line) => new AskingLine(...line) });
   opened.defer(() => pools.close());
   const dispatcherTo: DispatcherTo = (member) => wayTo(member, { node, engine, pools });
   const accounts = accountsOf(parts, dispatcherTo);
@@ -239,7 +239,6 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
     },
     AbortSignal.timeout(listenMs),
   );
-  opened.defer(node.cluster.barred.add((peerId) => listener.cut(peerId)));
   opened.defer(async () => {
     inlet.close();
     await listener.close(AbortSignal.timeout(closeMs));

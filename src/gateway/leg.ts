@@ -28,6 +28,8 @@ export function legsBy(dispatcherTo: (member: MemberId) => Way | null, self: Mem
         body: request.body,
         headersTimeout: 0,
         bodyTimeout: 0,
+        // Whoever made some of it for nobody is aborted, and a generation is asked for again wherever it breaks off.
+        idempotent: true,
       },
       response,
     );
@@ -96,9 +98,10 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
     this.#finish({ type: 'answer', status, body: status < 400 ? body : openAiError(status, body) });
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
     const why = 'code' in error ? String(error.code) : error.message;
-    const sent = this.#controller !== null;
+    // Another one than it began by: what it began by gave it back, and the next connection did not come to be.
+    const sent = this.#controller !== null && controller === this.#controller;
     this.#finish(sent ? { type: 'ended', cause: 'reset', why } : { type: 'unreached', why, blame: true });
   }
 

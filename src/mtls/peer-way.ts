@@ -5,6 +5,8 @@
  *   none ──first call──► connecting ──► line        connecting ──another answer──► plain, asked again after a while
  *     ▲                      │           │
  *     └────── refused ◄──────┘           └──broken, or closed while idle──► none
+ *
+ * A call that a line gives back goes by the next one.
  */
 import type { Duplex } from 'node:stream';
 import type { Dispatcher, Pool } from 'undici';
@@ -16,8 +18,8 @@ export type Way = Pick<Dispatcher, 'dispatch'>;
 export type LineKind = {
   /** As the Upgrade header has it. */
   readonly protocol: string;
-  /** Over a connection that stands. */
-  readonly open: (socket: Duplex) => OpenLine;
+  /** Over a connection that stands. `giveBack`: for calls by which it turned out that it did not stand any more. */
+  readonly open: (socket: Duplex, giveBack: (...call: Call) => void) => OpenLine;
 };
 
 type OpenLine = Way & {
@@ -88,7 +90,7 @@ export class PeerWay implements Way {
 
   #begin(socket: Duplex): void {
     if (this.#isClosed) return void socket.destroy();
-    this.#line = this.#kind.open(socket);
+    this.#line = this.#kind.open(socket, (...call) => this.dispatch(...call));
     for (const call of this.#taken()) this.#line.dispatch(...call);
   }
 

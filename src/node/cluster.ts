@@ -72,7 +72,6 @@ type ClusterPorts = {
 export class Cluster implements ClusterPort {
   readonly changed = listeners<[id: MemberId]>();
   readonly muted = listeners<[id: MemberId]>();
-  readonly barred = listeners<[peerId: string]>();
   /** A member told its load. */
   readonly loaded = listeners<[id: MemberId]>();
   readonly looked: Promise<void>;
@@ -180,7 +179,7 @@ export class Cluster implements ClusterPort {
     if (machine === null) return false;
     if (discovery.isAdmitted(machine.state(), peerId)) return true;
     const settled = this.#strangers.wait(peerId);
-    machine.deliver({ type: 'stranger', peerId, isHere: true });
+    machine.deliver({ type: 'stranger', peerId });
     const admitted = await settled;
     if (!admitted) this.#ports.report({ fact: 'peer.denied', peerId });
     return admitted;
@@ -213,8 +212,6 @@ export class Cluster implements ClusterPort {
         return this.#onBound(effect.binding);
       case 'unbound':
         return this.#onUnbound(effect.id);
-      case 'barred':
-        return this.barred.tell(effect.peerId);
       case 'vouch':
         return this.#vouch(effect);
       case 'settled':
@@ -235,7 +232,7 @@ export class Cluster implements ClusterPort {
       case 'recorded':
         return this.#onRecorded(effect.record);
       case 'stranger':
-        return this.#discovery?.deliver({ ...effect, isHere: false });
+        return this.#discovery?.deliver(effect);
       case 'rumoured':
       case 'accused':
         return this.#membership.deliver(effect);

@@ -26,7 +26,6 @@ export class Gathering {
   readonly #changed = new Set<MemberId>();
   readonly #loaded = new Set<MemberId>();
   readonly #muted = new Set<MemberId>();
-  readonly #barred = new Set<string>();
   #heardAt = new Map<MemberId, Instant>();
   #facts: Fact[] = [];
   #factsLost = 0;
@@ -54,11 +53,6 @@ export class Gathering {
 
   muted(id: MemberId): void {
     this.#muted.add(id);
-    this.#schedule();
-  }
-
-  barred(peerId: string): void {
-    this.#barred.add(peerId);
     this.#schedule();
   }
 
@@ -121,7 +115,6 @@ export class Gathering {
       forgotten: changed.flatMap(([id, known]) => (known === null ? id : [])),
       loads,
       muted: taken(this.#muted),
-      barred: taken(this.#barred),
       heard: pulse === null ? [] : this.#heard(),
       facts,
       pulse,
@@ -151,8 +144,8 @@ export class Gathering {
   }
 }
 
-function taken<T>(names: Set<T>): readonly T[] {
-  const all = [...names];
-  names.clear();
+function taken(ids: Set<MemberId>): readonly MemberId[] {
+  const all = [...ids];
+  ids.clear();
   return all;
 }

@@ -6,6 +6,12 @@
  * who asks something of a node that has said nothing for a while wants to know within a second whether anybody is there,
  * as the handshake of a new connection would tell. Calls that have not been answered then are lost; those that have
  * begun are judged by their own rhythm, and the line takes no new ones.
+ *
+ * A host that lost its power, or was cut off for long, has forgotten its end of a line without a word to us: the next
+ * call is answered by a reset, and says nothing of who is there now. A call that was asked after such a silence, and with
+ * whose connection nothing more was heard, is therefore given back instead of lost where it may be asked twice
+ * (`idempotent`, as undici calls it). What was asked of a line that had just spoken is lost with it, so that a call that
+ * ends whoever takes it is given back once a member at most.
  */
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
@@ -20,12 +26,15 @@ const callsMax = 8_192;
 /** Numbers of calls are 32 bits, and none is used twice. */
 const numberMax = 2 ** 32 - 1;
 /** A line that heard nothing for so long is asked for a sign of life along with the next call, which it owes within… ms */
-const quietMs = 500;
+export const quietMs = 500;
 const signMs = 1_000;
 /** A line without calls is kept, since a new one costs both ends 12 CPU-ms together. ms */
 const idleMs = 60_000;
 /** How often what is overdue is looked for, ms. */
 const sweepMs = 1_000;
+
+/** What was asked, and who is told. */
+type Call = readonly [Dispatcher.DispatchOptions, Dispatcher.DispatchHandler];
 
 /** Whoever passes the answer on would have no status to begin with. */
 const headless = new Failure('invalid', 'call: invalid: an answer without a head');
@@ -35,6 +44,9 @@ export class AskingLine {
   readonly #outbox: Outbox;
   readonly #reader = new FrameReader();
   readonly #calls = new Map<number, Asked>();
+  /** Asked when it had said nothing for a while, and it has said nothing since. */
+  readonly #unheard = new Map<number, Call>();
+  readonly #giveBack: (...call: Call) => void;
   readonly #sweeping: NodeJS.Timeout;
   #lastNumber = 0;
   #heardAt = performance.now();
@@ -45,9 +57,10 @@ export class AskingLine {
   #isDoubted = false;
   #lost: Error | null = null;
 
-  /** `socket`: at its other end an `AnsweringLine` listens. */
-  constructor(socket: Duplex) {
+  /** `socket`: at its other end an `AnsweringLine` listens. `giveBack`: takes what is to be asked by another one. */
+  constructor(socket: Duplex, giveBack: (...call: Call) => void) {
     this.#socket = socket;
+    this.#giveBack = giveBack;
     this.#outbox = new Outbox(socket);
     this.#sweeping = setInterval(() => this.#sweep(), sweepMs);
     this.#sweeping.unref();
@@ -80,6 +93,8 @@ export class AskingLine {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     if (bytes instanceof Uint8Array && bytes.length > 0) call.out.write(bytes);
     call.out.end();
+    if (performance.now() - this.#heardAt < quietMs) return true;
+    if (options.idempotent === true) this.#unheard.set(number, [options, handler]);
     this.#wantSign();
     return true;
   }
@@ -92,6 +107,7 @@ export class AskingLine {
 
   #read(chunk: Buffer): void {
     this.#heardAt = performance.now();
+    if (this.#unheard.size > 0) this.#unheard.clear();
     const isClean = this.#reader.read(chunk, (kind, number, body) => this.#hear(kind, number, body));
     if (!isClean) this.#break('a frame that is too long');
   }
@@ -131,6 +147,7 @@ export class AskingLine {
 
   #over(number: number): void {
     this.#calls.delete(number);
+    this.#unheard.delete(number);
     if (this.#calls.size > 0) return;
     this.#idleSince = performance.now();
     if (this.#takesCalls || this.#lost !== null) return;
@@ -139,8 +156,8 @@ export class AskingLine {
   }
 
   #wantSign(): void {
+    if (this.#sign !== null) return;
     const askedAt = performance.now();
-    if (this.#sign !== null || askedAt - this.#heardAt < quietMs) return;
     this.#outbox.frame(kinds.ping, 0, null);
     // If it was us who stood still, the sign lies in the socket: it is read before the second turn from then.
     const judge = (): void => {
@@ -178,7 +195,11 @@ export class AskingLine {
     clearInterval(this.#sweeping);
     if (this.#sign !== null) clearTimeout(this.#sign);
     // What has come whole is told when its reader goes on.
-    for (const call of [...this.#calls.values()]) if (!call.in.hasEnded) call.lose(error);
+    for (const [number, call] of [...this.#calls]) {
+      const unheard = this.#unheard.get(number);
+      if (unheard !== undefined && call.close()) this.#giveBack(...unheard);
+      else if (!call.in.hasEnded) call.lose(error);
+    }
   }
 }
 
@@ -259,16 +280,16 @@ class Asked implements Dispatcher.DispatchController, Taker {
   }
 
   ended(): void {
-    if (!this.#close()) return;
+    if (!this.close()) return;
     this.#handler.onResponseEnd?.(this, {});
   }
 
   lose(error: Error): void {
-    if (this.#close()) this.#handler.onResponseError?.(this, error);
+    if (this.close()) this.#handler.onResponseError?.(this, error);
   }
 
-  /** False: it was over before. */
-  #close(): boolean {
+  /** Nothing more is told of it. False: it was over before. */
+  close(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
     this.out.stop();

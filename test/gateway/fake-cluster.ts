@@ -294,7 +294,7 @@ export class FakeCluster implements AsyncDisposable {
   }
 }
 
-const lineKind: LineKind = { protocol, open: (socket) => new AskingLine(socket) };
+const lineKind: LineKind = { protocol, open: (...line) => new AskingLine(...line) };
 
 /** Without the mutual TLS of a daemon. */
 function takeLines(node: FakeNode): void {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Dispatcher } from 'undici';
 import type { Call } from '../../src/node/call.ts';
 import { AnsweringLine } from '../../src/wire/answering.ts';
-import { AskingLine } from '../../src/wire/asking.ts';
+import { AskingLine, quietMs } from '../../src/wire/asking.ts';
 import { windowBytes } from '../../src/wire/flow.ts';
 import { frameBytesMax, FrameWriter, kinds } from '../../src/wire/frames.ts';
 import { until } from '../gateway/fake-cluster.ts';
@@ -13,6 +13,8 @@ type Ends = {
   readonly asking: AskingLine;
   readonly answering: AnsweringLine;
   readonly calls: Call[];
+  /** Paths of the calls that are to be asked by another line. */
+  readonly given: string[];
   readonly sockets: readonly [Duplex, Duplex];
   readonly closed: () => boolean;
 };
@@ -25,8 +27,9 @@ function line(
 ): Ends {
   const sockets = duplexPair();
   const calls: Call[] = [];
+  const given: string[] = [];
   let isClosed = false;
-  const asking = new AskingLine(sockets[0]);
+  const asking = new AskingLine(sockets[0], ({ path }) => given.push(path));
   const answering = new AnsweringLine(sockets[1], Buffer.alloc(0), {
     held,
     onCall: (call) => {
@@ -37,7 +40,7 @@ function line(
     onClosed: () => (isClosed = true),
   });
   t.after(() => sockets.forEach((socket) => socket.destroy()));
-  return { asking, answering, calls, sockets, closed: () => isClosed };
+  return { asking, answering, calls, given, sockets, closed: () => isClosed };
 }
 
 /** One call as who asked hears of it. */
@@ -78,10 +81,16 @@ class Heard implements Dispatcher.DispatchHandler {
   }
 }
 
-function ask({ asking }: Ends, path: string, body: string | Buffer = ''): Heard {
+function ask({ asking }: Ends, path: string, body: string | Buffer = '', idempotent = false): Heard {
   const heard = new Heard();
-  asking.dispatch({ method: 'POST', path, headers: { 'x-asked': path }, body }, heard);
+  asking.dispatch({ method: 'POST', path, headers: { 'x-asked': path }, body, idempotent }, heard);
   return heard;
+}
+
+/** Nothing has come by a line that was made before this was called. */
+async function silence(): Promise<void> {
+  const since = performance.now();
+  await until(() => performance.now() - since > quietMs, 'it is quiet');
 }
 
 const echo = (call: Call): void =>
@@ -183,6 +192,33 @@ test('a connection that breaks loses all of its calls at that moment', async (t)
   ends.sockets[1].destroy();
   await until(() => heard.every(({ end }) => end === 'lost'), 'all are lost');
   equal(ends.asking.isOpen, false);
+});
+
+test('what was asked by a connection that turns out to be gone is given back once, where it may be asked twice', async (t) => {
+  const ends = line(t, echo);
+  await silence();
+  const twice = ask(ends, '/twice', 'a body', true);
+  const once = ask(ends, '/once');
+  const aborted = ask(ends, '/aborted', '', true);
+  aborted.controller?.abort(new Error('no longer wanted'));
+  ends.sockets[1].destroy();
+  await until(() => once.end === 'lost', 'the other one is lost');
+  deepEqual([ends.given, twice.end, ends.asking.isOpen], [['/twice'], 'none', false]);
+  twice.controller?.abort(new Error('no longer wanted'));
+  equal(twice.end, 'none');
+});
+
+test('what was asked of a line that had just spoken, or that has spoken since, is lost with it', async (t) => {
+  const spoke = line(t);
+  const atOnce = ask(spoke, '/', '', true);
+  spoke.sockets[1].destroy();
+  const speaks = line(t, (call) => call.path === '/answered' && call.answer(200, {}));
+  await silence();
+  const [answered, waiting] = [ask(speaks, '/answered', '', true), ask(speaks, '/waiting', '', true)];
+  await until(() => answered.status === 200, 'it has spoken');
+  speaks.sockets[1].destroy();
+  await until(() => [atOnce, answered, waiting].every(({ end }) => end === 'lost'), 'all are lost');
+  deepEqual([spoke.given, speaks.given], [[], []]);
 });
 
 test('a node that gives no sign of life loses the calls that it has not answered, and gets no more', async (t) => {

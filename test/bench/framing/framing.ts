@@ -134,7 +134,7 @@ async function main(): Promise<number> {
         const way =
           framing === 'http1'
             ? pool
-            : new PeerWay(pool, { protocol, open: (socket) => new AskingLine(socket) });
+            : new PeerWay(pool, { protocol, open: (...line) => new AskingLine(...line) });
         const long = await measure(way, other, tokens);
         const short = await measure(way, other, 1);
         await way.destroy();

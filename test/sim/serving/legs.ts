@@ -1,11 +1,13 @@
 /**
  * How an entry node asks an engine: its own by the Unix socket, another node's by a connection to that node's listener,
- * kept for the next request when an answer is complete. What undici and TLS do in a daemon, without bytes.
+ * kept for the next request when an answer is complete. What undici and TLS do in a daemon, without bytes; and as there,
+ * what is asked by a connection that turns out to be gone, after it had said nothing for a while, is asked by a new one.
  */
 import type { Leg, LegEars, LegNews, OpenLeg } from '../../../src/node/leg.ts';
 import type { MemberId } from '../../../src/std/member-id.ts';
 import { readItem } from '../../../src/stream/chunk.ts';
 import type { LegRequest } from '../../../src/stream/continuation.ts';
+import { quietMs } from '../../../src/wire/asking.ts';
 import type { SimEngine, Reply } from './engine.ts';
 import type { Place, Wire, Wires } from './wires.ts';
 
@@ -23,7 +25,7 @@ export type LegPorts = {
 
 export type Listener = { readonly place: Place; accept(wire: Wire): void };
 
-type Idle = { readonly wire: Wire; readonly until: number };
+type Idle = { readonly wire: Wire; readonly since: number };
 
 export function legsOf(place: Place, self: MemberId, ports: LegPorts): OpenLeg {
   const idle = new Map<MemberId, Idle[]>();
@@ -31,7 +33,12 @@ export function legsOf(place: Place, self: MemberId, ports: LegPorts): OpenLeg {
   function connect(member: MemberId, leg: OneLeg): void {
     if (member === self) return connectEngine(place, ports, leg);
     const kept = reuse(member);
-    if (kept !== null) return leg.run(kept);
+    if (kept === null) return dial(member, leg);
+    const isQuiet = ports.now() - kept.since >= quietMs;
+    leg.run(kept.wire, isQuiet ? () => dial(member, leg) : null);
+  }
+
+  function dial(member: MemberId, leg: OneLeg): void {
     const listener = ports.listener(member);
     const late = (): void => leg.fail({ type: 'unreached', why: 'connect timeout', blame: true });
     place.process.receive(ports.now() + connectMs, late);
@@ -39,16 +46,16 @@ export function legsOf(place: Place, self: MemberId, ports: LegPorts): OpenLeg {
     ports.wires.dial(place, listener.place, {
       met: (theirs) => listener.accept(theirs),
       done: (ours) => {
-        if (ours !== null) leg.run(ours);
+        if (ours !== null) leg.run(ours, null);
         else leg.fail({ type: 'unreached', why: 'refused', blame: true });
       },
     });
   }
 
-  function reuse(member: MemberId): Wire | null {
+  function reuse(member: MemberId): Idle | null {
     const kept = idle.get(member) ?? [];
     for (let last = kept.pop(); last !== undefined; last = kept.pop()) {
-      if (last.wire.open && last.until > ports.now()) return last.wire;
+      if (last.wire.open && last.since + keepAliveMs > ports.now()) return last;
       last.wire.abort();
     }
     return null;
@@ -57,7 +64,7 @@ export function legsOf(place: Place, self: MemberId, ports: LegPorts): OpenLeg {
   function keep(member: MemberId, wire: Wire): void {
     wire.ears = { heard: () => wire.abort(), lost: () => {} };
     const kept = idle.get(member) ?? [];
-    kept.push({ wire, until: ports.now() + keepAliveMs });
+    kept.push({ wire, since: ports.now() });
     idle.set(member, kept);
   }
 
@@ -72,14 +79,14 @@ export function legsOf(place: Place, self: MemberId, ports: LegPorts): OpenLeg {
 export function connectEngine(
   place: Place,
   { wires, engine, now }: Pick<LegPorts, 'wires' | 'engine' | 'now'>,
-  leg: { run(wire: Wire): void; fail(news: LegNews): void },
+  leg: { run(wire: Wire, again: null): void; fail(news: LegNews): void },
 ): void {
   place.process.receive(now(), () => {
     const asked = engine();
     if (asked?.listens !== true) return leg.fail({ type: 'unreached', why: 'ECONNREFUSED', blame: true });
     const ours = wires.join(place, asked.place);
     asked.accept(ours.other);
-    leg.run(ours);
+    leg.run(ours, null);
   });
 }
 
@@ -88,6 +95,8 @@ class OneLeg implements Leg {
   readonly #ears: LegEars;
   readonly #done: (wire: Wire) => void;
   #wire: Wire | null = null;
+  /** Asks by a new connection; null: this one was new, or something was heard by it. */
+  #again: (() => void) | null = null;
   #over = false;
 
   constructor(request: LegRequest, ears: LegEars, done: (wire: Wire) => void) {
@@ -96,12 +105,13 @@ class OneLeg implements Leg {
     this.#done = done;
   }
 
-  run(wire: Wire): void {
+  run(wire: Wire, again: (() => void) | null): void {
     if (this.#over) return wire.abort();
     this.#wire = wire;
+    this.#again = again;
     wire.ears = {
       heard: (message) => this.#hear(message as Reply),
-      lost: () => this.fail({ type: 'ended', cause: 'reset', why: 'ECONNRESET' }),
+      lost: () => this.#lose(),
     };
     wire.send({ type: 'request', request: this.#request });
   }
@@ -119,8 +129,15 @@ class OneLeg implements Leg {
     this.#ears.news(news);
   }
 
+  #lose(): void {
+    if (this.#again === null) return this.fail({ type: 'ended', cause: 'reset', why: 'ECONNRESET' });
+    this.#wire = null;
+    if (!this.#over) this.#again();
+  }
+
   #hear(reply: Reply): void {
     if (this.#over) return;
+    this.#again = null;
     switch (reply.type) {
       case 'head':
         if (reply.load !== null) this.#ears.load(reply.load);

@@ -91,6 +91,10 @@ const pinned: readonly (readonly [seed: number, found: string])[] = [
     'what went out though no copy took it in time was made again in other pieces, which is no broken promise',
   ],
   [282, 'fifty nodes that lived a hundred lives were held to what only EC2 can end, as a hundred nodes are'],
+  [
+    347,
+    'a connection that was kept while its member lost power and came back counted as a loss of that member',
+  ],
   [100, 'a client came back to a node that had cut the same tokens into other pieces, and was sent away'],
 ];
 for (const [seed, found] of pinned) {

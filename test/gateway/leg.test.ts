@@ -1,0 +1,59 @@
+import { deepEqual } from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Dispatcher } from 'undici';
+import { legsBy } from '../../src/gateway/leg.ts';
+import type { Way } from '../../src/gateway/way.ts';
+import type { LegNews } from '../../src/node/leg.ts';
+import { memberId } from '../../src/std/member-id.ts';
+
+const [self, member] = [memberId('self'), memberId('member')];
+const request = { path: '/v1/completions', body: '{}', streamed: true } as const;
+
+/** As a connection: steered by nobody here. */
+const connection = (): Dispatcher.DispatchController => ({
+  ...{ aborted: false, paused: false, reason: null, abort: () => {}, pause: () => {}, resume: () => {} },
+});
+
+/** What is heard of a leg that goes by this way. */
+function newsBy(dispatch: Way['dispatch']): readonly LegNews[] {
+  const heard: LegNews[] = [];
+  const ears = { news: (news: LegNews) => void heard.push(news), load: () => {} };
+  legsBy(() => ({ dispatch }), self)({ member, headers: {} }, request, ears);
+  return heard;
+}
+
+const reset = Object.assign(new Error('reset'), { code: 'ECONNRESET' });
+const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+
+test('a leg that its connection loses was lost; one that no connection came to be for was not reached', () => {
+  const lost = newsBy((_, handler) => {
+    const first = connection();
+    handler.onRequestStart?.(first, null);
+    handler.onResponseError?.(first, reset);
+    return true;
+  });
+  deepEqual(lost, [{ type: 'ended', cause: 'reset', why: 'ECONNRESET' }]);
+  const unreached = newsBy((_, handler) => {
+    handler.onResponseError?.(connection(), refused);
+    return true;
+  });
+  deepEqual(unreached, [{ type: 'unreached', why: 'ECONNREFUSED', blame: true }]);
+});
+
+test('a leg that was given back was not reached when no other connection comes to be, and is lost by that one else', () => {
+  const unreached = newsBy((options, handler) => {
+    deepEqual(options.idempotent, true);
+    handler.onRequestStart?.(connection(), null);
+    handler.onResponseError?.(connection(), refused);
+    return true;
+  });
+  deepEqual(unreached, [{ type: 'unreached', why: 'ECONNREFUSED', blame: true }]);
+  const lost = newsBy((_, handler) => {
+    handler.onRequestStart?.(connection(), null);
+    const second = connection();
+    handler.onRequestStart?.(second, null);
+    handler.onResponseError?.(second, reset);
+    return true;
+  });
+  deepEqual(lost, [{ type: 'ended', cause: 'reset', why: 'ECONNRESET' }]);
+});
