@@ -239,6 +239,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
     },
     AbortSignal.timeout(listenMs),
   );
+  opened.defer(node.cluster.barred.add((peerId) => listener.cut(peerId)));
   opened.defer(async () => {
     inlet.close();
     await listener.close(AbortSignal.timeout(closeMs));

@@ -43,8 +43,10 @@ export const noBindings = (): Bindings => ({ members: new Map(), idByPeerId: new
 export const isVoter = ({ role }: { readonly role: string }): boolean => role !== 'operator';
 
 type Seen = Pick<Listed, 'id' | 'address' | 'zone' | 'role'> & { readonly peerId: string };
+/** `former`: the key that it had until now; null: it has none but this. */
+export type Bound = { readonly type: 'bound'; readonly member: Member; readonly former: string | null };
 type Outcome =
-  | { readonly type: 'bound'; readonly member: Member }
+  | Bound
   /** Known already, or of no use yet: nobody could reach it. */
   | { readonly type: 'same' }
   | { readonly type: 'full' }
@@ -76,24 +78,25 @@ export function bind(bindings: Bindings, seen: Seen, now: Instant): Outcome {
   };
   bindings.members.set(id, member);
   bindings.idByPeerId.set(peerId, id);
-  return { type: 'bound', member };
+  return { type: 'bound', member, former: null };
 }
 
 function rebind(bindings: Bindings, member: Member, seen: Seen, now: Instant): Outcome {
   const address = seen.address ?? member.address;
   if (isSame(member, { ...seen, address })) return { type: 'same' };
   if (seen.peerId === member.formerPeerId && now < member.settledAt) return { type: 'same' };
-  if (seen.peerId !== member.peerId) {
-    bindings.idByPeerId.delete(member.peerId);
+  const former = seen.peerId === member.peerId ? null : member.peerId;
+  if (former !== null) {
+    bindings.idByPeerId.delete(former);
     bindings.idByPeerId.set(seen.peerId, member.id);
     Object.assign(member, {
-      formerPeerId: member.peerId,
+      formerPeerId: former,
       peerId: seen.peerId,
       settledAt: after(now, tagsSettleMs),
     });
   }
   Object.assign(member, { address, zone: seen.zone, role: seen.role });
-  return { type: 'bound', member };
+  return { type: 'bound', member, former };
 }
 
 export const isSame = (member: Member, seen: Seen): boolean =>
@@ -103,11 +106,13 @@ export const isSame = (member: Member, seen: Seen): boolean =>
   member.zone === seen.zone &&
   member.role === seen.role;
 
-export function unbind({ members, idByPeerId }: Bindings, { id, peerId }: Member): Effect {
+export function unbind({ members, idByPeerId }: Bindings, { id, peerId }: Member): readonly Effect[] {
   members.delete(id);
   idByPeerId.delete(peerId);
-  return { type: 'unbound', id };
+  return [{ type: 'unbound', id }, barred(peerId)];
 }
+
+export const barred = (peerId: string): Effect => ({ type: 'barred', peerId });
 
 export function boundEffect({ id, peerId, address, zone, role }: Member): Effect {
   const binding: Binding = { id, peerId, address, zone, role, voter: isVoter({ role }) };

@@ -14,6 +14,7 @@ import type { Rng } from '../std/random.ts';
 import { after, earliest, never, type Instant } from '../std/time.ts';
 import { omission, type Absentees } from './answer.ts';
 import {
+  barred,
   bind,
   boundEffect,
   entryOf,
@@ -22,12 +23,14 @@ import {
   noBindings,
   unbind,
   type Bindings,
+  type Bound,
   type Member,
 } from './bindings.ts';
 import { expire, isAgreed, noClaims, settle, type Claims } from './claims.ts';
 import type { Effect, Entry, Event, Listed } from './events.ts';
 import * as plans from './plan.ts';
 import type { Plan } from './plan.ts';
+import { enqueue, expiryOf, takeExpired, takeUntil, type Stranger, type Strangers } from './strangers.ts';
 import { isTurn } from './turn.ts';
 
 /**
@@ -42,8 +45,7 @@ export type State = {
   readonly bindings: Bindings;
   readonly claims: Claims;
   readonly plan: Plan;
-  /** Peer ids that wait for a look, since when, oldest first. */
-  readonly strangers: Map<string, Instant>;
+  readonly strangers: Strangers;
   /** Unbound not long ago: those who missed it hear it again. */
   readonly gone: Map<MemberId, { readonly entry: Entry; readonly at: Instant }>;
   /** Bound not long ago, the latest last: who has just started may have looked before they were there. */
@@ -57,10 +59,6 @@ export type State = {
 const absencesToForget = 3;
 /** Zones come back: what vanished along with many others is kept this long, though nothing answers there. */
 const keptMs = 6 * 3_600_000;
-/** Waiting at once; more are turned away. */
-const strangersMax = 64;
-/** A handshake has given up by then. */
-const strangerMs = 10_000;
 /** Of a message: 64 entries are about 12 kB. */
 const entriesMax = 64;
 /** From a node's first look to its first connections, at most. */
@@ -111,7 +109,7 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
     case 'look-failed':
       return onLookFailed(state, event, now, effects);
     case 'stranger':
-      return onStranger(state, event.peerId, now, effects);
+      return onStranger(state, event, now, effects);
     case 'vouched':
       return onVouched(state, event, now, effects);
     case 'judged':
@@ -134,7 +132,7 @@ export const deadline = ({ plan, strangers }: State): Instant =>
 /** [Y1] Whether a proven peer id belongs to an instance of the cluster. */
 export const isAdmitted = ({ bindings }: State, peerId: string): boolean => bindings.idByPeerId.has(peerId);
 
-const nodesOf = ({ bindings }: State): number => bindings.members.size + 1;
+const nodesOf = ({ bindings }: Pick<State, 'bindings'>): number => bindings.members.size + 1;
 const windowOf = ({ plan }: State): number => 2 * plan.discoveryMs;
 
 function onLooked(state: State, listed: readonly Listed[], now: Instant, effects: Effect[]): void {
@@ -180,7 +178,7 @@ function bindListed(
     if (outcome.type === 'full') dropped++;
     if (outcome.type === 'doubled') effects.push(doubled(one.id, outcome.holder));
     if (outcome.type !== 'bound') continue;
-    admit(state, outcome.member, effects);
+    admit(state, outcome, effects);
     news.push(...entryOf(outcome.member));
   }
   if (dropped > 0) effects.push({ type: 'fact', fact: { fact: 'discovery.overfull', dropped } });
@@ -206,8 +204,9 @@ const doubled = (id: MemberId, holder: MemberId): Effect => ({
   fact: { fact: 'discovery.failed', why: `${id} has tagged itself with the key of ${holder}` },
 });
 
-function admit(state: State, member: Member, effects: Effect[]): void {
+function admit(state: State, { member, former }: Bound, effects: Effect[]): void {
   const { peerId, id } = member;
+  if (former !== null) effects.push(barred(former));
   if (state.hasLooked) state.newcomers.push(member);
   if (state.newcomers.length > newcomersMax) state.newcomers.shift();
   effects.push(boundEffect(member));
@@ -217,7 +216,7 @@ function admit(state: State, member: Member, effects: Effect[]): void {
 }
 
 function release(state: State, member: Member, now: Instant, effects: Effect[]): void {
-  effects.push(unbind(state.bindings, member));
+  effects.push(...unbind(state.bindings, member));
   settle(state.claims, member.id);
   const [entry] = entryOf(member, true);
   if (entry === undefined) return;
@@ -252,18 +251,27 @@ function countAbsence(state: State, member: Member, now: Instant, effects: Effec
 }
 
 /** Who came after the look began may be in the next answer. */
-function settleStrangers(state: State, now: Instant, effects: Effect[]): void {
-  const { strangers, plan } = state;
+function settleStrangers({ strangers, plan, bindings }: State, now: Instant, effects: Effect[]): void {
   const met = effects.some(({ type }) => type === 'settled');
-  let denied = false;
-  for (const [peerId, at] of strangers) {
-    if (at > plan.begunAt) break;
-    denied = true;
-    strangers.delete(peerId);
+  const denied = deny(takeUntil(strangers, plan.begunAt), effects);
+  if (met) plans.meetStrangers(plan);
+  else for (const isHere of denied) plans.missStrangers(plan, isHere);
+  awaitStrangers({ strangers, plan, bindings }, now);
+}
+
+/** Of which kinds they were: at the door or not. */
+function deny(strangers: Iterable<[string, Stranger]>, effects: Effect[]): ReadonlySet<boolean> {
+  const kinds = new Set<boolean>();
+  for (const [peerId, { isHere }] of strangers) {
+    kinds.add(isHere);
     effects.push({ type: 'settled', peerId, admitted: false });
   }
-  if (met || denied) plans.judgeStrangers(plan, met);
-  if (strangers.size > 0) plans.awaitStranger(plan, nodesOf(state), now);
+  return kinds;
+}
+
+function awaitStrangers(state: Pick<State, 'strangers' | 'plan' | 'bindings'>, now: Instant): void {
+  for (const { isHere } of state.strangers.values())
+    plans.awaitStranger(state.plan, nodesOf(state), isHere, now);
 }
 
 /** [Y3] Who looked on duty tells even that there is nothing new: the others then need not look. */
@@ -295,17 +303,21 @@ function onLookFailed(
   if (!state.plan.looking) return;
   plans.failed(state.plan, nodesOf(state), kind === 'busy', now);
   effects.push({ type: 'fact', fact: { fact: 'discovery.failed', why } });
-  if (state.strangers.size > 0) plans.awaitStranger(state.plan, nodesOf(state), now);
+  awaitStrangers(state, now);
 }
 
 /** [Y7] */
-function onStranger(state: State, peerId: string, now: Instant, effects: Effect[]): void {
+function onStranger(
+  state: State,
+  { peerId, isHere }: Extract<Event, { type: 'stranger' }>,
+  now: Instant,
+  effects: Effect[],
+): void {
   const { strangers, plan } = state;
   if (isAdmitted(state, peerId)) return void effects.push({ type: 'settled', peerId, admitted: true });
-  if (strangers.has(peerId)) return;
-  if (strangers.size >= strangersMax) return void effects.push({ type: 'settled', peerId, admitted: false });
-  strangers.set(peerId, now);
-  if (!plan.looking) plans.awaitStranger(plan, nodesOf(state), now);
+  const denied = enqueue(strangers, peerId, { at: now, isHere });
+  if (denied !== null) effects.push({ type: 'settled', peerId: denied, admitted: false });
+  if (!plan.looking) awaitStrangers(state, now);
 }
 
 /** [Y2] */
@@ -325,7 +337,7 @@ function onVouched(
   }
   // Only strangers call for this look, and none is left that it could serve.
   if (state.strangers.size === 0 && effects.some(({ type }) => type === 'settled'))
-    state.plan.strangerAt = never;
+    plans.forgetStrangers(state.plan);
 }
 
 /** [Y3] What was told while it started it has missed. */
@@ -356,7 +368,7 @@ function accept(state: State, entry: Entry, now: Instant, effects: Effect[]): vo
   const member = state.bindings.members.get(entry.id);
   if (entry.left === true && member !== undefined) return countAbsence(state, member, now, effects);
   const outcome = bind(state.bindings, entry, now);
-  if (outcome.type === 'bound') admit(state, outcome.member, effects);
+  if (outcome.type === 'bound') admit(state, outcome, effects);
 }
 
 function onJudged(
@@ -371,11 +383,7 @@ function onJudged(
 
 function onTick(state: State, now: Instant, effects: Effect[]): void {
   if (state.plan.epochAt <= now) onEpoch(state, now);
-  for (const [peerId, at] of state.strangers) {
-    if (after(at, strangerMs) > now) break;
-    state.strangers.delete(peerId);
-    effects.push({ type: 'settled', peerId, admitted: false });
-  }
+  deny(takeExpired(state.strangers, now), effects);
 }
 
 /** A turn that a failure put off beyond its epoch has passed to others. */
@@ -389,10 +397,4 @@ function onEpoch({ plan, selfId, listing, bindings, claims }: State, now: Instan
 
 function* liveVoters({ members }: Bindings): Iterable<MemberId> {
   for (const member of members.values()) if (member.live && isVoter(member)) yield member.id;
-}
-
-/** Strangers stand in the order in which they came. */
-function expiryOf(strangers: ReadonlyMap<string, Instant>): Instant {
-  for (const at of strangers.values()) return after(at, strangerMs);
-  return never;
 }

@@ -45,8 +45,11 @@ export type Event =
   | { readonly type: 'looked'; readonly listed: readonly Listed[] }
   /** `kind` is that of the Failure: `busy` is throttling and waits longer. */
   | { readonly type: 'look-failed'; readonly kind: string; readonly why: string }
-  /** Somebody with this proven peer id wants in, or signed what we were told. Answered by `settled`, sooner or later. */
-  | { readonly type: 'stranger'; readonly peerId: string }
+  /**
+   * Somebody with this proven peer id stands at the door (`isHere`), or signed what we were told. Answered by `settled`,
+   * sooner or later.
+   */
+  | { readonly type: 'stranger'; readonly peerId: string; readonly isHere: boolean }
   /** `by` has been authenticated. Without entries it says that it looked and found nothing new. */
   | { readonly type: 'vouched'; readonly by: MemberId; readonly entries: readonly Entry[] }
   /** Membership's view of a member changed: `live` when it is alive, `left` when it said goodbye. */
@@ -67,6 +70,8 @@ export type Effect =
   /** New, or something of it changed. */
   | { readonly type: 'bound'; readonly binding: Binding }
   | { readonly type: 'unbound'; readonly id: MemberId }
+  /** No member holds this key any more: what stands under its name is cut. */
+  | { readonly type: 'barred'; readonly peerId: string }
   /** To everyone, or to this peer: at most 64 entries, to everyone possibly none. */
   | { readonly type: 'vouch'; readonly entries: readonly Entry[]; readonly to: string | null }
   /** What became of a stranger. */

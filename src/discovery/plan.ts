@@ -15,6 +15,13 @@ import { backoffMs } from '../std/backoff.ts';
 import { draw, type Rng } from '../std/random.ts';
 import { after, earliest, instant, never, type Instant } from '../std/time.ts';
 
+/** Of the looks for strangers that stand at the door, and of those for who was only heard of. */
+type Turn = {
+  at: Instant;
+  /** How many in a row were in vain. */
+  misses: number;
+};
+
 export type Plan = {
   readonly discoveryMs: number;
   /** Wall time less our instants, when we began; being wrong shifts turns and no more. */
@@ -30,15 +37,13 @@ export type Plan = {
   /** When to see whose turn it is. */
   epochAt: Instant;
   turnAt: Instant;
-  strangerAt: Instant;
+  readonly strangers: { readonly here: Turn; readonly heardOf: Turn };
   silenceAt: Instant;
   isolatedAt: Instant;
   /** Looks in a row that failed. */
   failures: number;
   /** The last of them was the account's rate, which others' answers do not make higher. */
   isThrottled: boolean;
-  /** Looks in a row that strangers caused in vain. */
-  misses: number;
   /** The wait before the next look of one who found nobody. */
   aloneMs: number;
   rng: Rng;
@@ -57,7 +62,10 @@ const strangerShareMs = 100;
 const patienceSteps = 1_000;
 /** How many nodes a newcomer dials at once, about. */
 const dialledMax = 16;
-/** In vain 2, 4, 8, 16 times as rarely: who knocks with ever new keys costs the account a call every 1.6 s at most. */
+/**
+ * In vain 2, 4, 8, 16 times as rarely: who knocks with ever new keys costs the account a call every 1.6 s at most. Who
+ * makes keys up and only tells of them makes nobody wait who knocks.
+ */
 const missesMax = 4;
 /** All nodes together, when all pollers are silent: about one call a second, with the second attempt that each look has. */
 const silenceShareMs = 2_000;
@@ -77,12 +85,11 @@ export function newPlan(
     bootAt: after(now, jitterMs),
     epochAt: never,
     turnAt: never,
-    strangerAt: never,
+    strangers: { here: { at: never, misses: 0 }, heardOf: { at: never, misses: 0 } },
     silenceAt: never,
     isolatedAt: never,
     failures: 0,
     isThrottled: false,
-    misses: 0,
     aloneMs: aloneBaseMs,
     rng,
   };
@@ -99,8 +106,8 @@ export function awaitEpoch(plan: Plan, now: Instant): void {
   plan.epochAt = after(instant(startsAt), upTo(plan, plan.discoveryMs / 2));
 }
 
-const wishAt = ({ bootAt, turnAt, strangerAt, silenceAt, isolatedAt }: Plan): Instant =>
-  earliest(bootAt, turnAt, strangerAt, silenceAt, isolatedAt);
+const wishAt = ({ bootAt, turnAt, strangers, silenceAt, isolatedAt }: Plan): Instant =>
+  earliest(bootAt, turnAt, strangers.here.at, strangers.heardOf.at, silenceAt, isolatedAt);
 
 export const nextLookAt = (plan: Plan): Instant =>
   plan.looking ? never : instant(Math.max(wishAt(plan), plan.notBeforeAt));
@@ -146,7 +153,7 @@ export function resume(plan: Plan, nodes: number, now: Instant): void {
 function end(plan: Plan, nodes: number, now: Instant): void {
   plan.looking = false;
   plan.turnAt = never;
-  plan.strangerAt = never;
+  forgetStrangers(plan);
   awaitWord(plan, nodes, now);
 }
 
@@ -156,12 +163,21 @@ export function awaitWord(plan: Plan, nodes: number, now: Instant): void {
   plan.silenceAt = after(now, 2 * plan.discoveryMs + spreadMs + upTo(plan, spreadMs));
 }
 
-export function awaitStranger(plan: Plan, nodes: number, now: Instant): void {
-  if (plan.strangerAt !== never) return;
+export function awaitStranger(plan: Plan, nodes: number, isHere: boolean, now: Instant): void {
+  const turn = turnOf(plan, isHere);
+  if (turn.at !== never) return;
   const wait = after(now, upTo(plan, Math.min(nodes, dialledMax) * strangerShareMs));
-  const pauseMs = plan.patience * shareMs(nodes) * 2 ** plan.misses;
-  plan.strangerAt = instant(Math.max(wait, after(plan.begunAt, pauseMs)));
+  const pauseMs = plan.patience * shareMs(nodes) * 2 ** turn.misses;
+  turn.at = instant(Math.max(wait, after(plan.begunAt, pauseMs)));
 }
+
+/** No look is needed for them any more. */
+export function forgetStrangers({ strangers }: Plan): void {
+  strangers.here.at = never;
+  strangers.heardOf.at = never;
+}
+
+const turnOf = ({ strangers }: Plan, isHere: boolean): Turn => (isHere ? strangers.here : strangers.heardOf);
 
 export function awaitIsolated(plan: Plan, nodes: number, now: Instant): void {
   if (plan.isolatedAt !== never) return;
@@ -170,9 +186,16 @@ export function awaitIsolated(plan: Plan, nodes: number, now: Instant): void {
   plan.isolatedAt = instant(Math.max(wait, after(plan.begunAt, gap)));
 }
 
-/** `met`: strangers that waited for this look were in its answer. */
-export function judgeStrangers(plan: Plan, met: boolean): void {
-  plan.misses = met ? 0 : Math.min(plan.misses + 1, missesMax);
+/** The look that was just had held none of the strangers of this kind that waited for it. */
+export function missStrangers(plan: Plan, isHere: boolean): void {
+  const turn = turnOf(plan, isHere);
+  turn.misses = Math.min(turn.misses + 1, missesMax);
+}
+
+/** It held one of them. */
+export function meetStrangers({ strangers }: Plan): void {
+  strangers.here.misses = 0;
+  strangers.heardOf.misses = 0;
 }
 
 const shareMs = (nodes: number): number => Math.max(gapMs, nodes * strangerShareMs);

@@ -87,6 +87,9 @@ const limits = {
   noDelay: true,
 } as const;
 
+/** A handshake of TLS takes some 100 ms to the other side of the world; a phone on a bad line needs seconds. ms */
+const handshakeMs = 10_000;
+
 /** For the last words of streams that are cut when the server closes, ms. */
 const lastWordMs = 200;
 
@@ -137,6 +140,7 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
     server.emit('request', request, response);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => complainOnSocket(error, socket));
+  const sockets = socketsOf(server);
 
   await listening(server, options);
   // Out of file descriptors, for one: the listener stands, the connection that asked is lost.
@@ -144,7 +148,8 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
   return {
     port: (server.address() as AddressInfo).port,
     close: async (signal) => {
-      await closed(server, generations.cut, signal);
+      const cutSockets = (): void => sockets.forEach((socket) => socket.destroy());
+      await closed(server, { cutStreams: generations.cut, cutSockets }, signal);
       outlets.close();
       passthrough.close();
       entrance.close();
@@ -156,19 +161,37 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
 function serverFor(tls: Limits['tls'], onRequest: RequestListener): Server {
   if (tls === null) return createServer(limits, onRequest);
   try {
-    return createSecureServer({ ...limits, ...tls, minVersion: 'TLSv1.2' }, onRequest);
+    const secure = { ...tls, minVersion: 'TLSv1.2', handshakeTimeout: handshakeMs } as const;
+    // Without a handshake there is no way to say a word to whoever is there.
+    return createSecureServer({ ...limits, ...secure }, onRequest).on('tlsClientError', (_, socket) =>
+      socket.destroy(),
+    );
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new Failure('invalid', `certificate and key for clients: invalid: ${why}`, error);
   }
 }
 
-async function closed(server: Server, cutStreams: () => void, signal: AbortSignal): Promise<void> {
+/** As they were accepted. Under TLS the server itself knows of a connection only once its handshake is done. */
+function socketsOf(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+async function closed(
+  server: Server,
+  { cutStreams, cutSockets }: { readonly cutStreams: () => void; readonly cutSockets: () => void },
+  signal: AbortSignal,
+): Promise<void> {
   const done = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
   const cut = (): void => {
     cutStreams();
-    setTimeout(() => server.closeAllConnections(), lastWordMs);
+    setTimeout(cutSockets, lastWordMs);
   };
   if (signal.aborted) cut();
   signal.addEventListener('abort', cut, { once: true });

@@ -1,12 +1,13 @@
 /**
  * The listener of the node-to-node HTTPS. TLS runs with certificates that nobody signed (see certificate.ts), so the
  * check is ours: a connection is judged once, as soon as it stands, by the peer id that its certificate speaks for,
- * and none of its requests is seen by anyone before that. Whoever passes keeps its identity for the connection's life.
+ * and none of its requests is seen by anyone before that. Whoever passes keeps its identity for the connection's life,
+ * which ends when it is a member no more.
  */
 import { constants } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { Failure } from '../std/failure.ts';
@@ -15,6 +16,8 @@ import { peerIdOfCertificate, type Credentials } from './certificate.ts';
 export type PeerListener = {
   /** Where it really listens; differs from what was asked for only where that was 0. */
   readonly port: number;
+  /** It is a member no more, and its calls are not answered: closes whatever it has here, lines too. */
+  cut(peerId: string): void;
   /** Stops accepting, lets running requests finish until the signal aborts, then cuts them. */
   close(signal: AbortSignal): Promise<void>;
 };
@@ -61,32 +64,24 @@ const aliveMs = 30_000;
 
 /** Failure `busy` when the port is taken, `denied` when it may not be had, `late` when the signal came first. */
 export async function listenPeers(options: PeerListenerOptions, signal: AbortSignal): Promise<PeerListener> {
-  const server = createServer({
-    ...options.credentials,
-    minVersion: 'TLSv1.3',
-    ALPNProtocols: ['http/1.1'],
-    requestCert: true,
-    // Nobody signs these certificates; peerIdOf decides instead.
-    rejectUnauthorized: false,
-    // A resumed session may come without a certificate to look at: every connection shows its own.
-    secureOptions: constants.SSL_OP_NO_TICKET,
-    handshakeTimeout: handshakeMs,
-    headersTimeout: headersMs,
-    keepAliveTimeout: keepAliveMs,
-    noDelay: true,
-    // A line may be silent for long; a host that went dark must not keep its end of it open here.
-    ...{ keepAlive: true, keepAliveInitialDelay: aliveMs },
-  });
+  const server = serverWith(options.credentials);
   server.maxConnections = connectionsMax;
-  const open = new Set<TLSSocket>();
+  /** As they were accepted: one that never finishes its handshake is not to hold up the end either. */
+  const open = new Set<Socket>();
   /** null: turned away; its socket is gone by then. */
   const peers = new WeakMap<object, Promise<string | null>>();
+  /** Whose they have proven to be, members or not yet. */
+  const proven = new Map<TLSSocket, string>();
 
   async function judge(socket: TLSSocket): Promise<string | null> {
     try {
       const peerId = await peerIdOf(socket);
+      if (socket.destroyed) return null;
+      proven.set(socket, peerId);
+      socket.on('close', () => proven.delete(socket));
       if (!(await options.admit(peerId))) throw new Failure('denied', `peer ${peerId}: denied: not a member`);
-      return peerId;
+      // Cut meanwhile: it was a member, and is none.
+      return socket.destroyed ? null : peerId;
     } catch (error) {
       socket.destroy();
       options.onRefused(error instanceof Error ? error.message : String(error));
@@ -94,11 +89,11 @@ export async function listenPeers(options: PeerListenerOptions, signal: AbortSig
     }
   }
 
-  server.on('secureConnection', (socket) => {
+  server.on('connection', (socket: Socket) => {
     open.add(socket);
     socket.on('close', () => open.delete(socket));
-    peers.set(socket, judge(socket));
   });
+  server.on('secureConnection', (socket) => void peers.set(socket, judge(socket)));
   server.on('tlsClientError', (error) => options.onRefused(`peer handshake: ${error.message}`));
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     // An idle connection is worth keeping, but not to a listener that has closed.
@@ -115,12 +110,34 @@ export async function listenPeers(options: PeerListenerOptions, signal: AbortSig
   server.on('error', (error) => options.onRefused(`accept peer: ${error.message}`));
   return {
     port: (server.address() as AddressInfo).port,
+    cut: (peerId) => {
+      for (const [socket, by] of proven) if (by === peerId) socket.destroy();
+    },
     close: (deadline) => {
       const done = closed(server, () => open.forEach((socket) => socket.destroy()), deadline);
       for (const line of lines) line.leave();
       return done;
     },
   };
+}
+
+function serverWith(credentials: Credentials): Server {
+  return createServer({
+    ...credentials,
+    minVersion: 'TLSv1.3',
+    ALPNProtocols: ['http/1.1'],
+    requestCert: true,
+    // Nobody signs these certificates; peerIdOf decides instead.
+    rejectUnauthorized: false,
+    // A resumed session may come without a certificate to look at: every connection shows its own.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    handshakeTimeout: handshakeMs,
+    headersTimeout: headersMs,
+    keepAliveTimeout: keepAliveMs,
+    noDelay: true,
+    // A line may be silent for long; a host that went dark must not keep its end of it open here.
+    ...{ keepAlive: true, keepAliveInitialDelay: aliveMs },
+  });
 }
 
 /** Whoever asks for a line that we know gets one; an older node, which does not, answers as to any other request. */

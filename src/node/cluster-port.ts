@@ -30,6 +30,8 @@ export type ClusterPort = {
   readonly changed: Listeners<[id: MemberId]>;
   /** A member, perhaps ourselves, that told the load of its engine tells it no more: the engine stands still. */
   readonly muted: Listeners<[id: MemberId]>;
+  /** This key is no member's any more: what was let in under it is to be cut. */
+  readonly barred: Listeners<[peerId: string]>;
   /** The first answer of discovery has come, or its absence. */
   readonly looked: Promise<void>;
   /** Failure `busy` or `denied` when the address cannot be had. */

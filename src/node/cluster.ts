@@ -72,6 +72,7 @@ type ClusterPorts = {
 export class Cluster implements ClusterPort {
   readonly changed = listeners<[id: MemberId]>();
   readonly muted = listeners<[id: MemberId]>();
+  readonly barred = listeners<[peerId: string]>();
   /** A member told its load. */
   readonly loaded = listeners<[id: MemberId]>();
   readonly looked: Promise<void>;
@@ -179,7 +180,7 @@ export class Cluster implements ClusterPort {
     if (machine === null) return false;
     if (discovery.isAdmitted(machine.state(), peerId)) return true;
     const settled = this.#strangers.wait(peerId);
-    machine.deliver({ type: 'stranger', peerId });
+    machine.deliver({ type: 'stranger', peerId, isHere: true });
     const admitted = await settled;
     if (!admitted) this.#ports.report({ fact: 'peer.denied', peerId });
     return admitted;
@@ -212,6 +213,8 @@ export class Cluster implements ClusterPort {
         return this.#onBound(effect.binding);
       case 'unbound':
         return this.#onUnbound(effect.id);
+      case 'barred':
+        return this.barred.tell(effect.peerId);
       case 'vouch':
         return this.#vouch(effect);
       case 'settled':
@@ -232,7 +235,7 @@ export class Cluster implements ClusterPort {
       case 'recorded':
         return this.#onRecorded(effect.record);
       case 'stranger':
-        return this.#discovery?.deliver(effect);
+        return this.#discovery?.deliver({ ...effect, isHere: false });
       case 'rumoured':
       case 'accused':
         return this.#membership.deliver(effect);

@@ -26,6 +26,7 @@ export class Gathering {
   readonly #changed = new Set<MemberId>();
   readonly #loaded = new Set<MemberId>();
   readonly #muted = new Set<MemberId>();
+  readonly #barred = new Set<string>();
   #heardAt = new Map<MemberId, Instant>();
   #facts: Fact[] = [];
   #factsLost = 0;
@@ -53,6 +54,11 @@ export class Gathering {
 
   muted(id: MemberId): void {
     this.#muted.add(id);
+    this.#schedule();
+  }
+
+  barred(peerId: string): void {
+    this.#barred.add(peerId);
     this.#schedule();
   }
 
@@ -115,6 +121,7 @@ export class Gathering {
       forgotten: changed.flatMap(([id, known]) => (known === null ? id : [])),
       loads,
       muted: taken(this.#muted),
+      barred: taken(this.#barred),
       heard: pulse === null ? [] : this.#heard(),
       facts,
       pulse,
@@ -144,8 +151,8 @@ export class Gathering {
   }
 }
 
-function taken(ids: Set<MemberId>): readonly MemberId[] {
-  const all = [...ids];
-  ids.clear();
+function taken<T>(names: Set<T>): readonly T[] {
+  const all = [...names];
+  names.clear();
   return all;
 }

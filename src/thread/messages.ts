@@ -70,6 +70,8 @@ export type News = {
   readonly forgotten: readonly MemberId[];
   readonly loads: readonly (readonly [id: MemberId, load: HeardLoad])[];
   readonly muted: readonly MemberId[];
+  /** Keys that are no member's any more, or were not for a while. */
+  readonly barred: readonly string[];
   /** Last words of members that said nothing new; told with the pulse only. */
   readonly heard: readonly (readonly [id: MemberId, at: Instant])[];
   readonly facts: readonly Fact[];

@@ -35,6 +35,7 @@ type Parts = {
 export class RemoteCluster implements ClusterPort {
   readonly changed = listeners<[id: MemberId]>();
   readonly muted = listeners<[id: MemberId]>();
+  readonly barred = listeners<[peerId: string]>();
   readonly looked: Promise<void>;
 
   readonly #parts: Parts;
@@ -164,5 +165,6 @@ export class RemoteCluster implements ClusterPort {
     for (const { id } of news.members) this.changed.tell(id);
     for (const id of news.forgotten) this.changed.tell(id);
     for (const id of news.muted) this.muted.tell(id);
+    for (const peerId of news.barred) this.barred.tell(peerId);
   }
 }

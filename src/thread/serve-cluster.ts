@@ -51,6 +51,7 @@ export function serveCluster(
   cluster.changed.add((id) => gathering.changed(id));
   cluster.loaded.add((id) => gathering.loaded(id));
   cluster.muted.add((id) => gathering.muted(id));
+  cluster.barred.add((peerId) => gathering.barred(peerId));
   void cluster.looked.then(() => gathering.looked());
 
   function onMessage(message: ToThread): void {

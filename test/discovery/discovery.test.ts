@@ -90,6 +90,19 @@ test('[Y1] who is listed with a key and an address is bound, who has left or has
   ok(!discovery.isAdmitted(subject.state, 'peer-gone'));
 });
 
+test('[Y1] a key whose instance is unbound, or has another one, is barred; who is not alive for a while keeps its own', () => {
+  const subject = among('b', 'c', 'd');
+  const barred = (effects: readonly Effect[]): string[] =>
+    effects.flatMap((effect) => (effect.type === 'barred' ? [effect.peerId] : []));
+  for (const live of [true, false])
+    deepEqual(subject.deliver({ type: 'judged', id: memberId('b'), live, left: false }), []);
+  deepEqual(barred(subject.look(listed('b'), listed('c', { peerId: 'peer-new' }), listed('d'))), ['peer-c']);
+  deepEqual(barred(subject.look(listed('b'), listed('c', { peerId: 'peer-new' }))), []);
+  deepEqual(barred(subject.look(listed('b', { left: true }), listed('c', { peerId: 'peer-new' }))), [
+    'peer-b',
+  ]);
+});
+
 test('[Y2] one voucher changes nothing; two distinct ones that agree bind; neither of them twice, nor about itself', () => {
   const subject = among('b', 'c', 'd');
   deepEqual(subject.vouch('b', entry('x')), []);
@@ -225,15 +238,15 @@ test('[Y6] two that tell of answers end the wait of who found the API away, and 
 test('[Y7] a stranger causes a look and hears what became of it; who came during a look waits for the next', () => {
   const subject = among('b');
   subject.now = instant(subject.now + 5_000);
-  deepEqual(subject.deliver({ type: 'stranger', peerId: 'peer-b' }), [
+  deepEqual(subject.deliver({ type: 'stranger', peerId: 'peer-b', isHere: true }), [
     { type: 'settled', peerId: 'peer-b', admitted: true },
   ]);
-  subject.deliver({ type: 'stranger', peerId: 'peer-x' });
+  subject.deliver({ type: 'stranger', peerId: 'peer-x', isHere: true });
   const asked = subject.now;
   subject.untilLook();
   ok(subject.now - asked <= 1_600);
   subject.now = instant(subject.now + 1);
-  subject.deliver({ type: 'stranger', peerId: 'peer-late' });
+  subject.deliver({ type: 'stranger', peerId: 'peer-late', isHere: true });
   const effects = subject.deliver({ type: 'looked', listed: [self, listed('b')] });
   deepEqual(
     effects.filter(({ type }) => type === 'settled'),
@@ -246,7 +259,7 @@ test('[Y7] a stranger causes a look and hears what became of it; who came during
 test('[Y7] vouchers that come first spare the look', () => {
   const subject = among('b', 'c');
   subject.now = instant(subject.now + 5_000);
-  subject.deliver({ type: 'stranger', peerId: 'peer-x' });
+  subject.deliver({ type: 'stranger', peerId: 'peer-x', isHere: true });
   ok(discovery.deadline(subject.state) < subject.now + 1_600);
   subject.vouch('b', entry('x'));
   deepEqual(types(subject.vouch('c', entry('x'))), ['bound', 'settled']);
@@ -260,7 +273,7 @@ test('[Y7] ever new strangers in vain cause ever fewer looks, and no more than 6
   for (let ms = 0; ms < 600_000; ms += 100) {
     subject.now = instant(subject.now + 100);
     const effects = [
-      ...subject.deliver({ type: 'stranger', peerId: `knock-${ms}` }),
+      ...subject.deliver({ type: 'stranger', peerId: `knock-${ms}`, isHere: true }),
       ...subject.deliver({ type: 'tick' }),
     ];
     refused += effects.filter(({ type }) => type === 'settled').length;
@@ -273,6 +286,39 @@ test('[Y7] ever new strangers in vain cause ever fewer looks, and no more than 6
   }
   ok(looks < 70, `${looks} looks in ten minutes`);
   ok(refused > 5_900);
+});
+
+test('[Y7] who was only heard of has a quarter of the places, and makes room for who stands at the door', () => {
+  const subject = among('b');
+  subject.now = instant(subject.now + 1_000);
+  const hear = (id: string, isHere: boolean): readonly Effect[] =>
+    subject.deliver({ type: 'stranger', peerId: `peer-${id}`, isHere });
+  subject.untilLook();
+  for (let i = 0; i < 100; i++) hear(`lie-${i}`, false);
+  equal(subject.state.strangers.size, 16);
+  for (let i = 0; i < 48; i++) deepEqual(hear(`real-${i}`, true), []);
+  equal(subject.state.strangers.size, 64);
+  deepEqual(hear('rumour', false), [{ type: 'settled', peerId: 'peer-rumour', admitted: false }]);
+  deepEqual(hear('lie-15', true), []);
+  for (let i = 48; i < 63; i++)
+    deepEqual(hear(`real-${i}`, true), [{ type: 'settled', peerId: `peer-lie-${i - 48}`, admitted: false }]);
+  deepEqual(hear('late', true), [{ type: 'settled', peerId: 'peer-late', admitted: false }]);
+  ok([...subject.state.strangers.values()].every(({ isHere }) => isHere));
+});
+
+test('[Y7] made-up strangers that are looked for in vain make nobody wait who stands at the door', () => {
+  const subject = among('b');
+  for (let lies = 0; lies < 6; lies++) {
+    subject.now = instant(subject.now + 1);
+    subject.deliver({ type: 'stranger', peerId: `lie-${lies}`, isHere: false });
+    subject.look(listed('b'));
+  }
+  equal(subject.state.plan.strangers.heardOf.misses, 4);
+  subject.now = instant(subject.now + 2_000);
+  subject.deliver({ type: 'stranger', peerId: 'lie', isHere: false });
+  ok(discovery.deadline(subject.state) > subject.now + 1_600);
+  subject.deliver({ type: 'stranger', peerId: 'peer-x', isHere: true });
+  ok(discovery.deadline(subject.state) <= subject.now + 1_600);
 });
 
 test('[Y8] who is isolated looks soon', () => {

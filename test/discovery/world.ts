@@ -142,6 +142,7 @@ export class World {
       case 'fact':
         return void this.facts.push(effect.fact.fact);
       case 'unbound':
+      case 'barred':
       case 'settled':
         return;
     }
@@ -194,7 +195,7 @@ export class World {
   #dial(node: Node, other: Node, tries: number): void {
     if (!node.up || !other.up || other.state === null || tries > 8) return;
     if (discovery.isAdmitted(other.state, node.peerId)) return;
-    this.at(this.now + 2, () => this.deliver(other, { type: 'stranger', peerId: node.peerId }));
+    this.at(this.now + 2, () => this.deliver(other, { type: 'stranger', peerId: node.peerId, isHere: true }));
     this.at(this.now + 1_000 * 2 ** tries, () => this.#dial(node, other, tries + 1));
   }
 
@@ -209,7 +210,7 @@ export class World {
           up && discovery.isAdmitted(other.state!, peerId) && !discovery.isAdmitted(node.state!, peerId),
       );
       for (const { id, peerId } of unknown.slice(0, 64))
-        if (id !== node.id) this.deliver(node, { type: 'stranger', peerId });
+        if (id !== node.id) this.deliver(node, { type: 'stranger', peerId, isHere: false });
     }
     this.at(this.now + exchangeMs, () => this.#exchange(node));
   }

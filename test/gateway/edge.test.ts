@@ -1,11 +1,6 @@
-/** What browsers and TLS clients need of the server. */
-import { deepEqual, equal, match, rejects } from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { get } from 'node:https';
+/** What browsers need of the server, and what connections are told that ask for nothing. */
+import { deepEqual, equal, match } from 'node:assert/strict';
 import { connect, createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { complainOnSocket } from '../../src/gateway/protocol-errors.ts';
 import { FakeCluster } from './fake-cluster.ts';
@@ -41,40 +36,6 @@ test('a page of another origin is told nothing, nor is anybody where none is lis
   for (const { url } of [cluster.get(0), closed.get(0)]) {
     const refused = await preflight(url, 'https://evil.example');
     deepEqual([refused.status, refused.headers.get('access-control-allow-origin')], [405, null]);
-  }
-});
-
-test('with a certificate clients talk TLS, and nothing else is understood', async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'synkti-tls-'));
-  try {
-    const [certFile, keyFile] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
-    const made = [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      ...subject,
-    ];
-    execFileSync('openssl', [...made, '-days', '1', '-keyout', keyFile, '-out', certFile], {
-      stdio: 'ignore',
-    });
-    const tls = { cert: await readFile(certFile), key: await readFile(keyFile) };
-    await using cluster = await FakeCluster.of(1, { tls });
-    const { port } = cluster.get(0).gateway;
-    const status = await new Promise((resolve, reject) => {
-      get({ host: '127.0.0.1', port, path: '/healthz', ca: tls.cert, agent: false }, (answer) => {
-        answer.resume();
-        resolve(answer.statusCode);
-      }).on('error', reject);
-    });
-    equal(status, 200);
-    await rejects(fetch(`http://127.0.0.1:${port}/healthz`));
-  } finally {
-    await rm(dir, { recursive: true, force: true });
   }
 });
 

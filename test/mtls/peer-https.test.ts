@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect as connectTcp, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect as connectPlain, createServer } from 'node:net';
 import { after, afterEach, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { type Dispatcher, type Pool } from 'undici';
 import { issueCertificate, type Credentials } from '../../src/mtls/certificate.ts';
@@ -20,9 +21,8 @@ import { openPeerPools } from '../../src/mtls/peer-pools.ts';
 import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
 import type { Call } from '../../src/node/call.ts';
 import { AnsweringLine } from '../../src/wire/answering.ts';
-import { AskingLine, quietMs } from '../../src/wire/asking.ts';
+import { AskingLine } from '../../src/wire/asking.ts';
 import { protocol } from '../../src/wire/frames.ts';
-import { until } from '../gateway/fake-cluster.ts';
 
 type Node = { readonly identity: Identity; readonly credentials: Credentials };
 
@@ -38,11 +38,9 @@ const soon = (): AbortSignal => AbortSignal.timeout(5_000);
 const listeners: PeerListener[] = [];
 const pools: Pool[] = [];
 const ways: PeerWay[] = [];
-const hosts: Server[] = [];
 afterEach(async () => {
   await Promise.all(ways.splice(0).map((way) => way.destroy()));
   await Promise.all(pools.splice(0).map((pool) => pool.destroy()));
-  for (const host of hosts.splice(0)) host.close();
   await Promise.all(listeners.splice(0).map((listener) => listener.close(AbortSignal.abort())));
 });
 
@@ -210,6 +208,20 @@ test('closing lets a running request finish, and cuts it when the time is up', a
   }
 });
 
+test('a connection that never finishes its handshake does not hold up the end', async () => {
+  const served = await bobListens();
+  const silent = connectPlain(served.listener.port, '127.0.0.1');
+  silent.on('error', () => silent.destroy());
+  silent.resume();
+  await once(silent, 'connect');
+  // Connections are accepted in the order in which they came.
+  await ask(poolOf(alice, bob, served));
+  const closing = served.listener.close(AbortSignal.abort()).then(() => 'closed');
+  // Sooner than the bound of a handshake, which would end it too.
+  equal(await Promise.race([closing, wait(4_000, 'late', { ref: false })]), 'closed');
+  if (!silent.closed) await once(silent, 'close');
+});
+
 const lineKind: LineKind = { protocol, open: (...line) => new AskingLine(...line) };
 /** As a daemon has them: each call is answered with the peer id that it comes from. */
 const lines: Lines = {
@@ -234,11 +246,11 @@ function wayOf(from: Node, to: Node, served: Served): PeerWay {
 }
 
 /** The body of the answer; rejects as the call is lost. */
-const askBy = (way: PeerWay, idempotent = false): Promise<string> =>
+const askBy = (way: PeerWay): Promise<string> =>
   new Promise((resolve, reject) => {
     let text = '';
     way.dispatch(
-      { method: 'GET', path: '/', headersTimeout: 5_000, idempotent },
+      { method: 'GET', path: '/', headersTimeout: 5_000 },
       {
         onRequestStart: () => {},
         onResponseStart: () => {},
@@ -292,47 +304,47 @@ test('calls to nobody are refused at once, and the next one tries again', async 
   equal(await askBy(way), `by line, ${alice.identity.peerId}`);
 });
 
-/** Between two nodes; `forget`: as a host that lost its power, it answers what it had open by resets, and only when asked. */
-async function hostOf({ listener }: Served): Promise<{ readonly port: number; forget(): void }> {
-  const open: (readonly [Socket, Socket])[] = [];
-  const server = createServer((near) => {
-    const far = connectTcp(listener.port, '127.0.0.1');
-    for (const socket of [near, far]) socket.on('error', () => socket.destroy());
-    near.pipe(far).pipe(near);
-    open.push([near, far]);
-  });
-  hosts.push(server);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const forget = (): void => {
-    for (const [near, far] of open.splice(0)) {
-      near.unpipe(far);
-      far.unpipe(near);
-      far.destroy();
-      near.on('data', () => near.resetAndDestroy()).resume();
-    }
+test('who is a member no more loses its lines with the calls on them, and gets no new one; others keep theirs', async () => {
+  const members = new Set([alice, eve].map(({ identity }) => identity.peerId));
+  const begun = Promise.withResolvers<Call>();
+  const admit = (peerId: string): Promise<boolean> => Promise.resolve(members.has(peerId));
+  const unanswered: Lines = {
+    protocol,
+    take: (socket, head, { peerId, onClosed }) =>
+      peerId === eve.identity.peerId
+        ? lines.take(socket, head, { peerId, onClosed })
+        : new AnsweringLine(socket, head, {
+            ...{ held: { bytes: 0 }, onCall: begun.resolve, onStuck: () => {}, onClosed },
+          }),
   };
-  return { port: (server.address() as AddressInfo).port, forget };
-}
+  const served = await bobListens({ admit, lines: unanswered });
+  const [hers, others] = [wayOf(alice, bob, served), wayOf(eve, bob, served)];
+  const running = askBy(hers);
+  const call = await begun.promise;
+  const over = new Promise<void>((resolve) => call.onClose(resolve));
+  equal(await askBy(others), `by line, ${eve.identity.peerId}`);
+  members.clear();
+  served.listener.cut(alice.identity.peerId);
+  await rejects(running);
+  await over;
+  await rejects(askBy(hers));
+  match(served.refusals.join(), new RegExp(`${alice.identity.peerId}: denied: not a member`));
+  equal(await askBy(others), `by line, ${eve.identity.peerId}`);
+});
 
-test('a call by a line that its peer has forgotten goes by a new one, where it may be asked twice', async () => {
-  const served = await bobListens({ lines });
-  const host = await hostOf(served);
-  const pool = peerPool({
-    ...{ credentials: alice.credentials, peerId: bob.identity.peerId, address: `127.0.0.1:${host.port}` },
-  });
-  const way = new PeerWay(pool, lineKind);
-  ways.push(way);
-  const forgotten = async (): Promise<void> => {
-    await askBy(way);
-    host.forget();
-    const since = performance.now();
-    await until(() => performance.now() - since > quietMs, 'it is quiet');
+test('who ceases to be a member while it is judged is not served, whatever the verdict was', async () => {
+  const [asked, verdict] = [Promise.withResolvers<void>(), Promise.withResolvers<boolean>()];
+  const admit = (): Promise<boolean> => {
+    asked.resolve();
+    return verdict.promise;
   };
-  await forgotten();
-  equal(await askBy(way, true), `by line, ${alice.identity.peerId}`);
-  await forgotten();
-  await rejects(askBy(way), { code: 'ECONNRESET' });
+  const served = await bobListens({ admit });
+  const answer = rejects(ask(poolOf(alice, bob, served)));
+  await asked.promise;
+  served.listener.cut(alice.identity.peerId);
+  verdict.resolve(true);
+  await answer;
+  deepEqual(served.requests, []);
 });
 
 test('a listener that closes ends the lines to it once their calls are over', async () => {

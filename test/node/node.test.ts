@@ -57,6 +57,22 @@ test('a node that stands still is out of routing within three seconds, and back 
   for (const name of ['i-1', 'i-3']) deepEqual(serving(world, name), ['i-1', 'i-2', 'i-3']);
 });
 
+test('[Y1] the key of an instance that EC2 lists no more is barred, and of one that is only suspect it is not', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  const barred: string[] = [];
+  world.hosts.get('i-1')!.node.cluster.barred.add((peerId) => barred.push(peerId));
+  world.hosts.get('i-2')!.up = false;
+  await world.clock.run(3_000);
+  deepEqual(world.hosts.get('i-1')!.moves, ['i-2 suspect']);
+  world.hosts.get('i-2')!.up = true;
+  await world.clock.run(2_000);
+  deepEqual(barred, []);
+  world.kill('i-2');
+  await world.clock.run(180_000);
+  deepEqual(barred, ['peer-i-2']);
+});
+
 test('the load of an engine that stands still with work in hand is known to nobody', async (t) => {
   const world = await threeNodes();
   t.after(() => world.stop());

@@ -31,6 +31,7 @@ export function knownOf(name: string, change: Partial<Known> = {}): Known {
 export class FakeCluster implements ClusterPort {
   readonly changed = listeners<[id: MemberId]>();
   readonly muted = listeners<[id: MemberId]>();
+  readonly barred = listeners<[peerId: string]>();
   readonly loaded = listeners<[id: MemberId]>();
   readonly known = new Map<MemberId, Known>();
   readonly done: string[] = [];
@@ -90,7 +91,9 @@ export class FakeCluster implements ClusterPort {
   }
 
   forget(id: MemberId): void {
+    const peerId = this.known.get(id)?.peerId ?? null;
     this.known.delete(id);
     this.changed.tell(id);
+    if (peerId !== null) this.barred.tell(peerId);
   }
 }

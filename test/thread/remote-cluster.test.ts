@@ -91,6 +91,18 @@ test('who hears of a change reads it already, once, however often it happened me
   equal(remote.members().length, 1);
 });
 
+test('whose key is no member’s any more is told, when the mirror has forgotten it', async () => {
+  const { fake, remote } = openPair();
+  const told: string[] = [];
+  remote.barred.add((peerId) => told.push(`${peerId} ${remote.members().length}`));
+  fake.put(knownOf('a'));
+  fake.put(knownOf('b', { health: 'suspect' }));
+  await until('known', () => remote.members().length === 2);
+  fake.forget(a);
+  await until('barred', () => told.length > 0);
+  deepEqual(told, ['peer-a 1']);
+});
+
 test('a load is in the mirror at once, without anybody being told; a muted one is gone before they are', async () => {
   const { fake, remote } = openPair();
   const told: string[] = [];

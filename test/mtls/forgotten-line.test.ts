@@ -1,0 +1,103 @@
+/** Lines to a host that lost its power, or was cut off for long: it has forgotten its end of them, and ours knows nothing. */
+import { equal, rejects } from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { issueCertificate } from '../../src/mtls/certificate.ts';
+import { loadIdentity } from '../../src/mtls/identity.ts';
+import { listenPeers } from '../../src/mtls/peer-listener.ts';
+import { openPeerPools } from '../../src/mtls/peer-pools.ts';
+import type { Way } from '../../src/mtls/peer-way.ts';
+import { AnsweringLine } from '../../src/wire/answering.ts';
+import { AskingLine, quietMs } from '../../src/wire/asking.ts';
+import { protocol } from '../../src/wire/frames.ts';
+import { until } from '../gateway/fake-cluster.ts';
+
+type Host = { readonly address: string; forget(): void };
+
+/** Before a listener; `forget`: what it had open it answers by resets, and only when it is asked something. */
+async function hostOf(port: number, after: (end: () => void) => void): Promise<Host> {
+  const open: (readonly [Socket, Socket])[] = [];
+  const server = createServer((near) => {
+    const far = connect(port, '127.0.0.1');
+    for (const socket of [near, far]) socket.on('error', () => socket.destroy());
+    near.pipe(far).pipe(near);
+    open.push([near, far]);
+  });
+  after(() => server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const forget = (): void => {
+    for (const [near, far] of open.splice(0)) {
+      near.unpipe(far);
+      far.unpipe(near);
+      far.destroy();
+      near.on('data', () => near.resetAndDestroy()).resume();
+    }
+  };
+  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, forget };
+}
+
+/** The body of the answer; rejects as the call is lost. */
+const askBy = (way: Way, idempotent: boolean): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let text = '';
+    way.dispatch(
+      { method: 'POST', path: '/', body: 'a question', idempotent },
+      {
+        onRequestStart: () => {},
+        onResponseStart: () => {},
+        onResponseData: (_, part) => (text += part.toString('utf8')),
+        onResponseEnd: () => resolve(text),
+        onResponseError: (_, error) => reject(error),
+      },
+    );
+  });
+
+test('a call by a line that its peer has forgotten goes by a new one, where it may be asked twice', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'synkti-forgotten-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const { peerId } = await loadIdentity(join(folder, 'key'));
+  const credentials = await issueCertificate(await loadIdentity(join(folder, 'key')));
+  const listener = await listenPeers(
+    {
+      ...{ credentials, host: '127.0.0.1', port: 0, admit: () => Promise.resolve(true) },
+      onRequest: (_, response) => response.end('by no line'),
+      lines: {
+        protocol,
+        take: (socket, begun, { onClosed }) =>
+          new AnsweringLine(socket, begun, {
+            held: { bytes: 0 },
+            onCall: (call) =>
+              void call.body(1_024).then((body) => {
+                call.answer(200, {});
+                call.write(body ?? Buffer.from('none'));
+                call.end();
+              }),
+            onStuck: () => {},
+            onClosed,
+          }),
+      },
+      onRefused: () => {},
+    },
+    AbortSignal.timeout(5_000),
+  );
+  t.after(() => listener.close(AbortSignal.abort()));
+  const host = await hostOf(listener.port, (end) => t.after(end));
+  const pools = openPeerPools(credentials, { protocol, open: (...line) => new AskingLine(...line) });
+  t.after(() => pools.close());
+  const way = pools.to({ peerId, address: host.address });
+  const forgotten = async (): Promise<void> => {
+    equal(await askBy(way, false), 'a question');
+    host.forget();
+    const since = performance.now();
+    await until(() => performance.now() - since > quietMs, 'it is quiet');
+  };
+  await forgotten();
+  equal(await askBy(way, true), 'a question');
+  await forgotten();
+  await rejects(askBy(way, false), { code: 'ECONNRESET' });
+});
