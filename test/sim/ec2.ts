@@ -7,6 +7,7 @@ import { fullBucket, take, type TokenBucket } from '../../src/localcloud/wire/to
 import { Failure } from '../../src/std/failure.ts';
 import { instant } from '../../src/std/time.ts';
 import type { Dice } from './dice.ts';
+import { Bag } from './overlaps.ts';
 import type { SimProcess } from './process.ts';
 import type { EventQueue } from './queue.ts';
 import type { Turn } from './turn.ts';
@@ -52,8 +53,8 @@ export class SimEc2 {
   broken = 0;
   partial = 0;
   empty = 0;
-  /** A zone whose instances the API cannot tell of; null: none. */
-  zoneOut: string | null = null;
+  /** Zones whose instances the API cannot tell of. */
+  readonly zonesOut = new Bag<string>();
   readonly #queue: EventQueue;
   readonly #dice: Dice;
   readonly #turn: Turn;
@@ -147,7 +148,7 @@ export class SimEc2 {
       if (this.#dice.hits(this.broken)) throw new Failure('unreachable', 'list instances: unreachable');
       found.push(...shown.slice(page * pageSize, (page + 1) * pageSize));
     }
-    const seen = this.zoneOut === null ? found : found.filter(({ zone }) => zone !== this.zoneOut);
+    const seen = found.filter(({ zone }) => !this.zonesOut.has(zone));
     if (this.#dice.hits(this.empty)) return [];
     return this.#dice.hits(this.partial) ? seen.filter(() => this.#dice.hits(0.7)) : seen;
   }

@@ -8,7 +8,7 @@ import type { Resident } from './resident.ts';
 import type { Fault, FaultKind } from './schedule.ts';
 import { engineStrikes, entryStrikes } from './serving/faults.ts';
 import type { Host } from './terrain.ts';
-import { backlogUsual, type World } from './world.ts';
+import type { World } from './world.ts';
 
 export type Strike = (world: World, dice: Dice, fault: Fault) => (() => void) | null;
 
@@ -49,6 +49,11 @@ function troubled(world: World, covers: (a: Host, b: Host) => boolean, mend: () 
     lift(world.now);
   };
 }
+
+const all =
+  (...lifts: readonly (() => void)[]): (() => void) =>
+  () =>
+    lifts.forEach((lift) => lift());
 
 const some = (world: World, dice: Dice, share: number): Set<Host> =>
   new Set(settled(world).flatMap(({ host }) => (dice.hits(share) ? [host] : [])));
@@ -95,14 +100,11 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
     const stopMs = dice.pick([600, 2_000, 4_000, 12_000]);
     const runMs = dice.pick([100, 300]);
     for (const hit of hits) cycle(world, hit, { stopMs, runMs, until: fault.until });
-    return () => hits.forEach((hit) => world.resume(hit));
+    return null;
   },
   slow: (world, dice) => {
     const hit = dice.pick(settled(world));
-    hit.process.costMs = dice.between(1, 12);
-    return () => {
-      hit.process.costMs = 0;
-    };
+    return world.overlaps.impose(hit.process, 'costMs', dice.between(1, 12));
   },
   partition: (world, dice) => {
     const side = 1 + dice.below(1_000_000);
@@ -127,25 +129,20 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
   'one-way': (world, dice) => {
     const [a, b] = dice.shuffled(settled(world));
     if (a === undefined || b === undefined) return null;
-    world.terrain.cut(a.host, b.host, world.now);
-    return troubled(
-      world,
-      (from, to) => from === a.host && to === b.host,
-      () => world.terrain.mend(a.host, b.host),
-    );
+    const mend = world.terrain.cut(a.host, b.host, world.now);
+    return troubled(world, (from, to) => from === a.host && to === b.host, mend);
   },
   loss: (world, dice) => {
     const loss = 0.2 * dice.unit() ** 2;
-    world.terrain.loss = loss;
-    const covers = (): boolean => loss > harmlessLoss;
-    return troubled(world, covers, () => (world.terrain.loss = 0));
+    const lift = world.overlaps.impose(world.terrain, 'loss', loss);
+    return troubled(world, () => loss > harmlessLoss, lift);
   },
   lag: (world, dice) => {
     const hosts = some(world, dice, dice.unit());
     const lagMs = 400 * dice.unit() ** 2;
-    for (const host of hosts) host.lagMs = lagMs;
+    const lifts = [...hosts].map((host) => world.overlaps.impose(host, 'lagMs', lagMs));
     const covers = (a: Host): boolean => lagMs > harmlessLagMs && hosts.has(a);
-    return troubled(world, covers, () => hosts.forEach((host) => (host.lagMs = 0)));
+    return troubled(world, covers, all(...lifts));
   },
   sever: (world, dice) => {
     const [a, b] = dice.shuffled(settled(world)).map((resident) => world.stationOf(resident));
@@ -155,14 +152,13 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
   backlog: (world, dice) => {
     const hit = dice.pick(settled(world));
     const { host } = hit;
-    // It may be hit a second time meanwhile: what it had before is not what it is to have.
-    host.backlog = backlogTiny;
+    const widen = world.overlaps.impose(host, 'backlog', backlogTiny);
     world.pause(hit);
     return troubled(
       world,
       (a) => a === host,
       () => {
-        host.backlog = backlogUsual;
+        widen();
         world.resume(hit);
       },
     );
@@ -172,27 +168,19 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
     const hit = settled(world).filter(({ host }) => host.zone === zone);
     if (settled(world).length - hit.length < livingLeast) return null;
     for (const { host } of hit) world.powerOff(host);
-    world.ec2.zoneOut = zone;
+    const tellAgain = world.ec2.zonesOut.put(zone);
     return () => {
-      world.ec2.zoneOut = null;
+      tellAgain();
       for (const { host } of hit) world.powerOn(host);
     };
   },
-  'gossip-lost': (world) => {
-    world.network.mesh.loss = 1;
-    return () => (world.network.mesh.loss = 0);
-  },
+  'gossip-lost': (world) => world.overlaps.impose(world.network.mesh, 'loss', 1),
   'black-hole': (world, dice) => {
     const [a, b] = dice.shuffled(settled(world));
     if (a === undefined || b === undefined) return null;
-    const path = `${a.peerId} ${b.peerId}`;
-    world.network.mesh.blackHoles.add(path);
-    return () => world.network.mesh.blackHoles.delete(path);
+    return world.network.mesh.blackHoles.put(`${a.peerId} ${b.peerId}`);
   },
-  echo: (world, dice) => {
-    world.network.mesh.echoes = dice.unit();
-    return () => (world.network.mesh.echoes = 0);
-  },
+  echo: (world, dice) => world.overlaps.impose(world.network.mesh, 'echoes', dice.unit()),
   'wall-jump': (world, dice) => {
     const jump = dice.pick([-3_600_000, -30_000, -1_000, 1_000, 30_000, 3_600_000]);
     dice.pick(settled(world)).process.jumpWall(jump);
@@ -206,36 +194,22 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
     });
     return null;
   },
-  'ec2-out': (world) => {
-    world.ec2.out = true;
-    return () => (world.ec2.out = false);
-  },
-  'ec2-throttle': (world, dice) => {
-    world.ec2.rivalsPerSecond = dice.between(15, 60);
-    return () => (world.ec2.rivalsPerSecond = 0);
-  },
-  'ec2-stale': (world, dice) => {
-    world.ec2.staleMs = dice.between(1_000, 15_000);
-    return () => (world.ec2.staleMs = 0);
-  },
-  'ec2-partial': (world, dice) => {
-    const { ec2 } = world;
-    [ec2.broken, ec2.partial, ec2.empty] = [dice.unit() / 2, dice.unit() / 2, dice.unit() / 4];
-    return () => {
-      [ec2.broken, ec2.partial, ec2.empty] = [0, 0, 0];
-    };
-  },
-  's3-flaky': (world, dice) => {
-    const { s3 } = world;
-    [s3.slow, s3.unavailable, s3.lostAnswers] = [dice.unit() / 4, dice.unit() / 4, dice.unit() / 4];
-    return () => {
-      [s3.slow, s3.unavailable, s3.lostAnswers] = [0.01, 0, 0];
-    };
-  },
-  's3-out': (world) => {
-    world.s3.out = true;
-    return () => (world.s3.out = false);
-  },
+  'ec2-out': (world) => world.overlaps.impose(world.ec2, 'out', true),
+  'ec2-throttle': (world, dice) => world.overlaps.impose(world.ec2, 'rivalsPerSecond', dice.between(15, 60)),
+  'ec2-stale': (world, dice) => world.overlaps.impose(world.ec2, 'staleMs', dice.between(1_000, 15_000)),
+  'ec2-partial': ({ overlaps, ec2 }, dice) =>
+    all(
+      overlaps.impose(ec2, 'broken', dice.unit() / 2),
+      overlaps.impose(ec2, 'partial', dice.unit() / 2),
+      overlaps.impose(ec2, 'empty', dice.unit() / 4),
+    ),
+  's3-flaky': ({ overlaps, s3 }, dice) =>
+    all(
+      overlaps.impose(s3, 'slow', dice.unit() / 4),
+      overlaps.impose(s3, 'unavailable', dice.unit() / 4),
+      overlaps.impose(s3, 'lostAnswers', dice.unit() / 4),
+    ),
+  's3-out': (world) => world.overlaps.impose(world.s3, 'out', true),
   stranger: strangerAt,
   liar: liarAt,
   notice: (world, dice, fault) => {

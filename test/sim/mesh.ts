@@ -6,6 +6,7 @@
  */
 import type { Dice } from './dice.ts';
 import type { End, Station } from './network.ts';
+import { Bag } from './overlaps.ts';
 import { kinds } from './process.ts';
 import type { EventQueue } from './queue.ts';
 import type { Terrain } from './terrain.ts';
@@ -25,7 +26,7 @@ export class GossipMesh {
   echoes = 0;
   published = 0;
   /** Paths over which no gossip passes although the connection stands: `from` and `to` peer id. */
-  readonly blackHoles = new Set<string>();
+  readonly blackHoles = new Bag<string>();
   readonly #queue: EventQueue;
   readonly #terrain: Terrain;
   readonly #dice: Dice;
@@ -85,7 +86,7 @@ export class GossipMesh {
   #arrival({ station: from, other }: End, since: number): number | null {
     const to = other.station;
     if (!other.open || !this.#terrain.carries(from.host, to.host, this.#queue.now)) return null;
-    if (this.blackHoles.size > 0 && this.blackHoles.has(`${from.peerId} ${to.peerId}`)) return null;
+    if (this.blackHoles.has(`${from.peerId} ${to.peerId}`)) return null;
     if (this.loss >= 1) return null;
     const repaired = this.#dice.hits(this.loss) ? this.#dice.unit() * heartbeatMs : 0;
     const delay = hopMs + this.#dice.unit() * jitterMs + this.#terrain.way(from.host, to.host);

@@ -31,7 +31,6 @@ export type Drift = {
 export class SimProcess implements Target, Clock {
   readonly index: number;
   alive = true;
-  paused = false;
   /** CPU time of one event, ms; 0: no time at all. */
   costMs = 0;
   events: NetworkEvents | null = null;
@@ -40,6 +39,8 @@ export class SimProcess implements Target, Clock {
   readonly #drift: Drift;
   readonly #bootAt: number;
   #busyUntil = 0;
+  /** Those that stopped it and have not let it go on. */
+  #stops = 0;
   /** What came and has not been read yet: when, and where it comes out. */
   #mailedAt: number[] = [];
   #mailed: (readonly [to: Inbound, body: Uint8Array])[] = [];
@@ -74,6 +75,10 @@ export class SimProcess implements Target, Clock {
     this.#queue.push(at, this, kinds.call, act, null);
   }
 
+  get paused(): boolean {
+    return this.#stops > 0;
+  }
+
   /** It would read what comes now at once. */
   get isFree(): boolean {
     return !this.paused && this.costMs === 0;
@@ -105,8 +110,13 @@ export class SimProcess implements Target, Clock {
     this.#drift.wallOffsetMs += ms;
   }
 
+  pause(): void {
+    this.#stops++;
+  }
+
+  /** Once for each `pause`. */
   resume(): void {
-    this.paused = false;
+    if (--this.#stops > 0) return;
     const waiting = [...this.#timers, ...this.#received];
     this.#timers = [];
     this.#received = [];

@@ -36,7 +36,8 @@ const windowMs = 300;
 const retransmitMs = 200;
 const retransmitMsMost = 120_000;
 
-type Cut = { readonly since: number };
+/** `faults`: how many keep it cut. */
+type Cut = { readonly since: number; faults: number };
 
 export class Terrain {
   readonly hosts: Host[] = [];
@@ -84,14 +85,16 @@ export class Terrain {
       (this.loss > 0 || this.lagMs > 0 ? 1 : 0);
   }
 
-  cut(from: Host, to: Host, now: number): void {
-    this.#cuts.set(key(from, to), { since: now });
+  /** Until the returned function is called. */
+  cut(from: Host, to: Host, now: number): () => void {
+    const cut = this.#cuts.get(key(from, to)) ?? { since: now, faults: 0 };
+    cut.faults++;
+    this.#cuts.set(key(from, to), cut);
     this.changed();
-  }
-
-  mend(from: Host, to: Host): void {
-    this.#cuts.delete(key(from, to));
-    this.changed();
+    return () => {
+      if (--cut.faults === 0) this.#cuts.delete(key(from, to));
+      this.changed();
+    };
   }
 
   /** Nothing is wrong with this path, in either direction. */

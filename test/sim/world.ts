@@ -8,6 +8,7 @@ import { Dice } from './dice.ts';
 import { Digest } from './digest.ts';
 import { SimEc2 } from './ec2.ts';
 import { SimNetwork, type IsMail, type Station } from './network.ts';
+import { Overlaps } from './overlaps.ts';
 import { SimProcess, trueWall } from './process.ts';
 import { EventQueue } from './queue.ts';
 import { firstRecord, Resident, type Inhabit, type ResidentPorts } from './resident.ts';
@@ -39,7 +40,7 @@ export type WorldOptions = {
 
 const zones = ['us-east-1a', 'us-east-1b', 'us-east-1c'];
 /** What a libp2p listener of ours asks of its kernel. */
-export const backlogUsual = 1_024;
+const backlogUsual = 1_024;
 /** Of monotonic clocks: crystals and NTP's slewing, parts of one. */
 const driftMost = 3e-4;
 const wallOffsetMostMs = 2_000;
@@ -49,6 +50,7 @@ export class World {
   readonly digest = new Digest();
   readonly turn = new Turn();
   readonly shadows = new Shadows();
+  readonly overlaps = new Overlaps();
   readonly roll = new Roll();
   readonly terrain: Terrain;
   readonly network: SimNetwork;
@@ -208,13 +210,13 @@ export class World {
   }
 
   pause(resident: Resident): void {
-    resident.process.paused = true;
+    resident.process.pause();
   }
 
   resume(resident: Resident): void {
-    if (!resident.lives || !resident.process.paused) return;
-    resident.host.queued = 0;
+    if (!resident.lives) return;
     resident.process.resume();
+    if (!resident.process.paused) resident.host.queued = 0;
   }
 
   pathsChanged(): void {

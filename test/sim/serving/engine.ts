@@ -67,8 +67,8 @@ type Options = {
 export class SimEngine {
   readonly place: Place;
   readonly pid: number;
-  /** Health and metrics are fine; no token comes. */
-  #wedged = false;
+  /** While there is one, health and metrics are fine, and no token comes. */
+  #wedges = 0;
   /** Of the time between two tokens. */
   slowness = 1;
   /** Tokens made, and read in prompts. */
@@ -115,7 +115,7 @@ export class SimEngine {
   /** Whether it does what an engine is there for. */
   get isWell(): boolean {
     const isFirm = this.#process.now() - this.#brokeOffAt > infirmMs;
-    return this.listens && isFirm && !this.#process.paused && !this.#wedged && this.slowness === 1;
+    return this.listens && isFirm && !this.#process.paused && this.#wedges === 0 && this.slowness === 1;
   }
 
   get load(): Load {
@@ -150,11 +150,12 @@ export class SimEngine {
   }
 
   wedge(): void {
-    this.#wedged = true;
+    this.#wedges++;
   }
 
+  /** Once for each `wedge`. */
   unwedge(): void {
-    this.#wedged = false;
+    if (--this.#wedges > 0) return;
     for (const job of this.#jobs) {
       if (job.phase !== 'stuck') continue;
       job.phase = 'running';
@@ -203,7 +204,7 @@ export class SimEngine {
 
   #speak(job: Job): void {
     if (!this.#jobs.has(job) || job.phase !== 'running') return;
-    if (this.#wedged) {
+    if (this.#wedges > 0) {
       job.phase = 'stuck';
       return;
     }

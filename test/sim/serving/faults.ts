@@ -27,7 +27,7 @@ export const engineStrikes: Readonly<Record<EngineFaultKind, Strike>> = {
   'engine-stop': (world, dice) => {
     const hit = victim(world, dice);
     if (hit === null) return null;
-    hit.place.process.paused = true;
+    hit.place.process.pause();
     return () => hit.place.process.resume();
   },
   'engine-wedge': (world, dice) => {
@@ -39,10 +39,7 @@ export const engineStrikes: Readonly<Record<EngineFaultKind, Strike>> = {
   'engine-slow': (world, dice) => {
     const hit = victim(world, dice);
     if (hit === null) return null;
-    hit.slowness = dice.between(slowness.least, slowness.most);
-    return () => {
-      hit.slowness = 1;
-    };
+    return world.overlaps.impose(hit, 'slowness', dice.between(slowness.least, slowness.most));
   },
   'engine-break': (world, dice) => {
     victim(world, dice)?.breakOff(dice.pick(breakOffs));
@@ -88,11 +85,11 @@ export const entryStrikes: Readonly<Record<EntryFaultKind, Strike>> = {
       [outside, host],
       [host, outside],
     ] as const;
-    for (const [from, to] of pairs) terrain.cut(from, to, world.now);
+    const mends = pairs.map(([from, to]) => terrain.cut(from, to, world.now));
     const lift = shadows.cast((a, b) => a === outside && b === host);
     world.pathsChanged();
     return () => {
-      for (const [from, to] of pairs) terrain.mend(from, to);
+      for (const mend of mends) mend();
       world.pathsChanged();
       lift(world.now);
     };
