@@ -16,6 +16,7 @@ import { Failure } from '../std/failure.ts';
 import { type Connection, connectionTo } from './connection.ts';
 import { examine } from './examination.ts';
 import { probe, sample, warmUp } from './exchange.ts';
+import { type Hindered, type Hindrances, openHindrances } from './hindrances.ts';
 import { readLedger, writeLedger } from './ledger.ts';
 import { keepBounded, readCause, sizeOf, turnOver } from './output.ts';
 import { digestOf, type EngineSpec } from './spec.ts';
@@ -93,6 +94,7 @@ class OwnEngine implements EngineHost {
   readonly #mark: Mark;
   readonly #ledger: string;
   readonly #output: string;
+  readonly #hindrances: Hindrances;
   #living: Living | null = null;
   /** The last life that was begun: what is still done about an earlier one must not touch it. */
   #begun = 0;
@@ -110,6 +112,7 @@ class OwnEngine implements EngineHost {
     this.#output = join(realpathSync(dataDir), 'engine.log');
     const environment = { SYNKTI_ENGINE_ID: nodeId, SYNKTI_ENGINE_SOCKET: spec.socket };
     this.#mark = { environment, output: this.#output };
+    this.#hindrances = openHindrances(options.report);
     this.#connection = connectionTo('http://localhost', spec.socket);
     this.dispatcher = this.#connection.dispatcher;
     this.origin = this.#connection.origin;
@@ -187,12 +190,15 @@ class OwnEngine implements EngineHost {
     const { pid, start } = living.process;
     const look = (): void => {
       if (living.gone.signal.aborted) return clearInterval(timer);
+      let isThere: boolean;
       try {
-        if (this.#options.processes.startOf(pid) === start) return;
+        isThere = this.#options.processes.startOf(pid) === start;
       } catch (error) {
         // Out of descriptors, for one: that says nothing of the engine, and the next look is near.
-        return void this.#hindered('watch', Promise.reject(error as Error));
+        return this.#hindrances.failed('watch', error);
       }
+      this.#hindrances.worked('watch');
+      if (isThere) return;
       clearInterval(timer);
       void this.#ended(living, { code: null, signal: null }, deliver);
     };
@@ -292,10 +298,10 @@ class OwnEngine implements EngineHost {
     return found;
   }
 
-  /** For work without which all else goes on: no ledger means no adoption, no bound a longer log. */
-  async #hindered(what: 'ledger' | 'output' | 'kill' | 'watch', work: Promise<unknown>): Promise<void> {
-    await work.catch((error: unknown) =>
-      this.#options.report({ fact: 'engine.hindered', what, cause: messageOf(error) }),
+  async #hindered(what: Hindered, work: Promise<unknown>): Promise<void> {
+    await work.then(
+      () => this.#hindrances.worked(what),
+      (error: unknown) => this.#hindrances.failed(what, error),
     );
   }
 }

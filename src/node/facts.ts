@@ -218,6 +218,7 @@ export const facts = {
   'engine.exhausted': { level: 'error' },
   'engine.unswept': { level: 'error' },
   'engine.hindered': { level: 'warn' },
+  'engine.unhindered': { level: 'info' },
   'engine.stopping': { level: 'info' },
   'engine.stopped': { level: 'info' },
   'lease.acquired': {
