@@ -21,6 +21,9 @@ const reserveMsMax = 5_000;
 /** The engine's share of the reserve, and the goodbye's; the rest is for the process to exit. */
 const reserveShare = 0.6;
 
+/** generations: running on the local engine, whoever holds their client. relays: clients connected here. */
+type Load = { readonly generations: number; readonly relays: number };
+
 export type DrainState =
   | { readonly phase: 'open' }
   | {
@@ -31,6 +34,8 @@ export type DrainState =
       readonly until: Instant;
       readonly cutAt: Instant;
       readonly emptyAt: Instant | null;
+      /** What ran here when it was last told; null: nobody has told yet. */
+      readonly load: Load | null;
     }
   | {
       readonly phase: 'leaving';
@@ -45,8 +50,7 @@ export type DrainState =
 
 export type DrainEvent =
   | { readonly type: 'drain'; readonly reason: DrainReason; readonly remainingMs: number }
-  /** generations: running on the local engine, whoever holds their client. relays: clients connected here. */
-  | { readonly type: 'load'; readonly generations: number; readonly relays: number }
+  | ({ readonly type: 'load' } & Load)
   | { readonly type: 'engine.stopped' }
   | { readonly type: 'goodbye.said' }
   | { readonly type: 'tick' };
@@ -55,7 +59,7 @@ type DrainFact =
   | { readonly fact: 'drain.started'; readonly reason: DrainReason; readonly remainingMs: number }
   | { readonly fact: 'drain.advanced'; readonly reason: DrainReason; readonly remainingMs: number }
   | { readonly fact: 'drain.empty'; readonly afterMs: number }
-  | { readonly fact: 'drain.overdue'; readonly generations: number; readonly relays: number }
+  | ({ readonly fact: 'drain.overdue' } & Load)
   | { readonly fact: 'drain.left'; readonly afterMs: number; readonly clean: boolean };
 
 export type DrainEffect =
@@ -72,6 +76,7 @@ export type DrainEffect =
   | { readonly type: 'exit' }
   | { readonly type: 'fact'; readonly fact: DrainFact };
 
+type Draining = Extract<DrainState, { phase: 'draining' }>;
 type Step = readonly [DrainState, readonly DrainEffect[]];
 
 export const initial: DrainState = { phase: 'open' };
@@ -108,9 +113,8 @@ function onDrain(
   const until = after(now, remainingMs);
   if (state.phase === 'open') {
     const cutAt = instant(until - reserve(remainingMs));
-    const draining: DrainState = { phase: 'draining', reason, since: now, until, cutAt, emptyAt: null };
     return [
-      draining,
+      { phase: 'draining', reason, since: now, until, cutAt, emptyAt: null, load: null },
       [
         // First, because telling it empties the node: the fact is to say what ran here.
         { type: 'fact', fact: { fact: 'drain.started', reason, remainingMs } },
@@ -129,16 +133,12 @@ function onDrain(
   ];
 }
 
-function onLoad(
-  state: DrainState,
-  { generations, relays }: { generations: number; relays: number },
-  now: Instant,
-): Step {
+function onLoad(state: DrainState, { generations, relays }: Load, now: Instant): Step {
   if (state.phase !== 'draining') return [state, []];
   const effects: DrainEffect[] = [];
-  let next = state;
+  let next = { ...state, load: { generations, relays } };
   if (generations === 0 && state.emptyAt === null) {
-    next = { ...state, emptyAt: now };
+    next = { ...next, emptyAt: now };
     effects.push({ type: 'fact', fact: { fact: 'drain.empty', afterMs: now - state.since } });
   }
   if (generations === 0 && relays === 0) {
@@ -146,18 +146,25 @@ function onLoad(
     return [left, [...effects, ...leaving]];
   }
   if (now < state.cutAt) return [next, effects];
-  const [left, leaving] = beginLeaving(next, now);
-  const overdue: DrainEffect = { type: 'fact', fact: { fact: 'drain.overdue', generations, relays } };
-  return [left, [...effects, overdue, ...leaving]];
+  const [left, leaving] = runOut(next, now);
+  return [left, [...effects, ...leaving]];
 }
 
 function onTick(state: DrainState, now: Instant): Step {
-  if (state.phase === 'draining' && state.cutAt <= now) return beginLeaving(state, now);
+  if (state.phase === 'draining' && state.cutAt <= now) return runOut(state, now);
   if (state.phase === 'leaving' && state.giveUpAt <= now) return leave(state, now);
   return [state, []];
 }
 
-function beginLeaving(state: Extract<DrainState, { phase: 'draining' }>, now: Instant): Step {
+/** Time is up. What was last told to run here still does: a drain that became empty would have left. */
+function runOut(state: Draining, now: Instant): Step {
+  const [left, leaving] = beginLeaving(state, now);
+  const overdue: readonly DrainEffect[] =
+    state.load === null ? [] : [{ type: 'fact', fact: { fact: 'drain.overdue', ...state.load } }];
+  return [left, [...overdue, ...leaving]];
+}
+
+function beginLeaving(state: Draining, now: Instant): Step {
   const withinMs = Math.max(0, Math.min(reserveMsMax, state.until - now)) * reserveShare;
   const { since, until } = state;
   return [

@@ -180,3 +180,31 @@ test('[D7] answers before their question and after the end change nothing', () =
   );
   deepEqual(step(at.left, { type: 'goodbye.said' }, instant(9))[1], []);
 });
+
+test('[D8] what still runs when time is up is said, whoever holds its client and whoever notices first', () => {
+  for (const load of [
+    { generations: 3, relays: 0 },
+    { generations: 3, relays: 2 },
+    { generations: 0, relays: 2 },
+  ])
+    for (const end of [{ type: 'tick' }, { type: 'load', ...load }] as const) {
+      const { effects } = run([
+        [0, notice],
+        [10, { type: 'load', ...load }],
+        [15_000, end],
+      ]);
+      const last = effects.filter(({ at }) => at === 15_000).map(({ effect }) => effect);
+      deepEqual(last[0], { type: 'fact', fact: { fact: 'drain.overdue', ...load } });
+      deepEqual(
+        last.slice(1).map(({ type }) => type),
+        ['cut-relays', 'stop-engine', 'say-goodbye'],
+      );
+    }
+});
+
+test('[D8] a drain that ends empty, and one of which nobody told what runs, are not overdue', () => {
+  for (const told of [[[700, idle]], []] as const) {
+    const { effects } = run([[0, notice], ...told, [15_000, { type: 'tick' }]]);
+    ok(effects.every(({ effect }) => effect.type !== 'fact' || effect.fact.fact !== 'drain.overdue'));
+  }
+});
