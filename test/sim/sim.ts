@@ -13,6 +13,7 @@
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { spread } from '../bench/membership/numbers.ts';
 import type { RunOptions } from './run.ts';
 import { isFaultKind, type FaultKind } from './schedule.ts';
 import { trySeed, type SeedReport } from './seeds.ts';
@@ -83,8 +84,8 @@ function tell(
     simulatedSeconds: Math.round(simulated / 1_000),
     wallSeconds: Math.round(wallSeconds * 10) / 10,
   };
-  const rests = reports.map(({ outcome }) => outcome.restMs ?? Infinity).sort((a, b) => a - b);
-  const rest = { restMs: { p50: rests[rests.length >> 1], max: rests.at(-1) } };
+  const { p50, max } = spread(reports.map(({ outcome }) => outcome.restMs ?? Infinity));
+  const rest = { restMs: { p50, max } };
   const [only] = reports;
   const timed =
     reports.length === 1 && only !== undefined
@@ -111,9 +112,9 @@ function streamsOf(reports: readonly SeedReport[]): Readonly<Record<string, numb
     stalls.push(...stallMs);
     for (const [name, count] of Object.entries(counts)) total[name] = (total[name] ?? 0) + count;
   }
-  const sorted = stalls.sort((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
-  return { ...total, stallMsP50: at(0.5), stallMsP99: at(0.99) };
+  // Of none there is neither, which JSON calls null.
+  const { p50, p99 } = spread(stalls);
+  return { ...total, stallMsP50: p50, stallMsP99: p99 };
 }
 
 /** A child for each core; each takes the next seed when it is done with one. */

@@ -1,12 +1,11 @@
 /** How long it takes until all who can know of a death do, what EC2 is asked, and how long a cold start takes. */
+import { spread, type Spread } from '../bench/membership/numbers.ts';
 import type { Checks } from './checks.ts';
 import type { Resident } from './resident.ts';
 import type { World } from './world.ts';
 
-export type Percentiles = {
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
+export type Percentiles = Spread & {
+  /** How many deaths they are of: the 99th percentile of fewer than a hundred is their greatest. */
   readonly count: number;
 };
 
@@ -75,11 +74,7 @@ export class Timings {
 }
 
 function percentiles(values: readonly number[]): Percentiles | null {
-  if (values.length === 0) return null;
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number): number =>
-    round(sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0);
-  return { p50: at(0.5), p99: at(0.99), max: at(1), count: sorted.length };
+  return values.length === 0 ? null : { ...spread(values.map(round)), count: values.length };
 }
 
 const round = (value: number): number => Math.round(value * 1_000) / 1_000;
