@@ -4,7 +4,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { MemberStatus, NodeStatus } from '../../src/node/operations.ts';
 import type { DevNode } from '../cluster/dev-cluster.ts';
 
-export const statusOf = (node: DevNode): Promise<NodeStatus> => ask<NodeStatus>(node.control, '/status');
+export const statusOf = (node: Pick<DevNode, 'control'>): Promise<NodeStatus> =>
+  ask<NodeStatus>(node.control, '/status');
 export const membersOf = (node: DevNode): Promise<readonly MemberStatus[]> => ask(node.control, '/members');
 
 /** Whether the node admits new requests, as a load balancer asks it. */

@@ -94,7 +94,7 @@ async function act(
     case 'notice': {
       const since = performance.now();
       await site.order('interrupt', victim);
-      leaves.push(await leaveOf(victim, since));
+      leaves.push(await leaveOf(site, victim, since));
       return false;
     }
     default:
@@ -102,21 +102,31 @@ async function act(
   }
 }
 
-async function leaveOf(victim: Member, since: number): Promise<Leave> {
+async function leaveOf(site: Site, victim: Member, since: number): Promise<Leave> {
   const within = { since, withinMs: leaveMsMax };
+  const saidSo = (): boolean => (site.emptiedAt(victim) ?? -Infinity) >= since;
   const [admissionOffMs, emptyMs] = await Promise.all([
     timeUntil(async () => !(await isReady(victim)), within),
-    timeUntil(() => isEmpty(victim), within),
+    timeUntil(() => isEmpty(victim, saidSo), within),
   ]);
   return { admissionOffMs, emptyMs };
 }
 
-/** An idle moment before the drain is none that counts. */
-async function isEmpty(victim: Member): Promise<boolean> {
+/**
+ * An idle moment before the drain is none that counts, and neither is an answer that does not come. Who has gone was
+ * empty if it said so: the cloud ends it when its time is up, whatever it still computes.
+ */
+export async function isEmpty(victim: Pick<Member, 'control'>, saidSo: () => boolean): Promise<boolean> {
   try {
     const { life, streams } = await statusOf(victim);
     return (life.phase === 'draining' || life.phase === 'left') && streams.serving === 0;
-  } catch {
-    return true; // It is gone, and leaves only when it is empty or its time is up.
+  } catch (error) {
+    return isGone(error) && saidSo();
   }
+}
+
+/** Nobody listens on its socket, or the socket is gone with it. */
+function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ECONNREFUSED' || code === 'ENOENT';
 }

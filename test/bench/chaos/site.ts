@@ -24,6 +24,8 @@ export type Site = {
   readonly all: readonly string[];
   /** What was said of streams, by all nodes. */
   readonly facts: readonly StreamFact[];
+  /** When it last said that its engine was empty in a drain, performance.now(); null: it has not. */
+  emptiedAt(member: Member): number | null;
   /** Who may be hit, and takes requests as every node sees it that is asked. */
   victims(): Promise<readonly Member[]>;
   /** Resolves when it is ordered; what was ordered may go on after that. */
@@ -67,7 +69,7 @@ const replaceAfterMs = 500;
 const orderMs = 10_000;
 
 export async function openDevSite({ plan, suite, program, factsFile }: Options): Promise<Site> {
-  const { facts, hear } = hearing(factsFile);
+  const { facts, hear, emptiedAt } = hearing(factsFile);
   const flags = ['--engine-args', engineArgs(suite), ...talk(factsFile)];
   const cluster = await startDevCluster({
     ...{ nodes: plan.nodes, readyMs, program, onFact: hear },
@@ -75,7 +77,7 @@ export async function openDevSite({ plan, suite, program, factsFile }: Options):
   });
   return {
     ...known(cluster.nodes, plan),
-    facts,
+    ...{ facts, emptiedAt },
     victims: async () => serving((await needDevState(cluster.dir)).nodes, plan),
     order: async (what, { id: instance }) => {
       if (what === 'off' || what === 'on') throw new Error(`${what}: there are no wires here`);
@@ -95,7 +97,7 @@ export async function openLabSite(
   const engine = ['--engine', 'simulated', '--engine-args', engineArgs(suite)];
   const flags = (): readonly string[] => [...engine, ...talk(factsFile), '--discovery', '2s'];
   const lab = await openLab({ nodes: plan.nodes, ground, program, flags, logs: null });
-  const { facts, hear } = hearing(factsFile);
+  const { facts, hear, emptiedAt } = hearing(factsFile);
   let read = 0;
   const catchUp = (): void => {
     for (; read < lab.witness.said.length; read++) {
@@ -106,6 +108,7 @@ export async function openLabSite(
   const { wires } = lab;
   return {
     ...known(lab.daemons, plan),
+    emptiedAt,
     get facts() {
       catchUp();
       return facts;
@@ -126,11 +129,14 @@ const talk = (factsFile: string | null): readonly string[] =>
 
 function hearing(factsFile: string | null) {
   const facts: StreamFact[] = [];
+  // By its number: whoever takes that over has to start first, and says this at its own end only.
+  const emptied = new Map<unknown, number>();
   const hear = (said: DevFact): void => {
     if (factsFile !== null) appendFileSync(factsFile, `${JSON.stringify(said)}\n`);
+    if (said.fact === 'drain.empty') emptied.set(said.node, performance.now());
     if (heardOf.some((fact) => fact === said.fact)) facts.push(said as unknown as StreamFact);
   };
-  return { facts, hear };
+  return { facts, hear, emptiedAt: ({ node }: Member): number | null => emptied.get(node) ?? null };
 }
 
 const sparedOf = (nodes: readonly Member[], { spared }: Plan): readonly Member[] => nodes.slice(0, spared);
