@@ -45,6 +45,9 @@ export class Checks {
   deaths = 0;
   onDeath: (by: Resident, id: string) => void = () => {};
   #sweeps = 0;
+  /** Of what anybody knows. */
+  #changes = 0;
+  #equal = { asOf: '', is: false };
   #watched: string | null = null;
   readonly duty = new DutyLedger((what) => this.break('I5', what));
   /** Of larger clusters what all know is compared by its hash. */
@@ -85,10 +88,12 @@ export class Checks {
   onStart(resident: Resident): void {
     if (resident.id === this.#watched) this.#tellOf(resident, { fact: 'node.started' });
     this.#newest.set(resident.id, resident);
+    this.#changes++;
   }
 
   /** A record or a health changed. */
   onChanged(resident: Resident, id: string): void {
+    this.#changes++;
     const known = resident.inside.cluster.member(memberId(id));
     if (known !== null) this.#look(resident, known);
   }
@@ -109,15 +114,20 @@ export class Checks {
     return living.every(({ joined, alive }) => joined && alive === living.length - 1);
   }
 
-  /** All know the same: the quick form of `difference`. */
-  isAgreed(): boolean {
-    const [first, ...rest] = this.world.living().map(({ inside }) => inside.viewHash());
-    return rest.every(({ high, low }) => high === first?.high && low === first.low);
+  /** Whether all know the same, and of a small cluster, whether it is true as well. */
+  isEqual(): boolean {
+    const living = this.world.living();
+    const asOf = `${this.#changes} ${living.length} ${living.filter(({ joined }) => joined).length}`;
+    if (asOf === this.#equal.asOf) return this.#equal.is;
+    this.#equal = { asOf, is: this.isLarge ? this.#isAgreed() : this.difference() === null };
+    return this.#equal.is;
   }
 
-  /** null: every living member knows every other with its newest word, and nobody takes the dead for living. */
+  /** null: every living node is a member and knows every other with its newest word, and nobody takes the dead for living. */
   difference(): string | null {
-    const living = this.world.living().filter(({ joined, leaving }) => joined && !leaving);
+    const living = this.world.living().filter(({ leaving }) => !leaving);
+    const outsider = living.find(({ joined }) => !joined);
+    if (outsider !== undefined) return `${outsider.id} is no member yet`;
     const byId = new Map(living.map((resident) => [resident.id, resident]));
     for (const resident of living) {
       const knowns = resident.inside.cluster.members();
@@ -143,6 +153,11 @@ export class Checks {
   break(invariant: string, what: string): void {
     if (this.violations.length < 20)
       this.violations.push({ invariant, at: Math.round(this.world.now), what });
+  }
+
+  #isAgreed(): boolean {
+    const [first, ...rest] = this.world.living().map(({ inside }) => inside.viewHash());
+    return rest.every(({ high, low }) => high === first?.high && low === first.low);
   }
 
   /**

@@ -40,8 +40,8 @@ export type Outcome = {
   readonly steps: number;
   readonly digest: string;
   readonly simulatedMs: number;
-  /** From the end of the faults until all views and records were equal; null: they never were. */
-  readonly restMs: number | null;
+  /** From the end of the faults until all views and records were equal, and remained so. */
+  readonly restMs: number;
   readonly kill: Percentiles | null;
   readonly hostOff: Percentiles | null;
   readonly ec2CallsPerSecond: number;
@@ -51,9 +51,11 @@ export type Outcome = {
 
 /** The cluster is whole before the first fault, and has this long to heal after the last, ms. */
 const calmMs = { before: 10_000, after: 40_000 };
-/** Within which views are equal after the last fault, ms. */
+/** Within which views are equal after the last fault, and from when on they remain so, ms. */
 const restMsMost = 30_000;
 const lookMs = 100;
+/** Beyond `restMsMost`, and long enough before the end for all to know. */
+const relapseMs = 33_000;
 /** Of larger clusters the membership is simulated alone. */
 const smallNodes = 50;
 /** Clients come until then after the last fault, and have the rest of the time to be answered, ms. */
@@ -102,13 +104,14 @@ export async function run(options: RunOptions): Promise<Outcome> {
     onApplied: (applied) => checks.duty.applied(applied),
   });
   const timings = new Timings(world, checks);
-  const rest = { since: span.until, ms: null as number | null };
+  const rest = { since: span.until, ms: 0 };
   if (streams > 0) path.open(world, streams, { from: bootMs, until: span.until + lastStreamMs });
   for (let i = 0; i < nodes; i++) {
     const host = world.launch(null);
     world.at(dice.unit() * bootMs, () => world.start(host));
   }
   schedule(world, faults);
+  if (options.sabotage === 'relapse') world.at(span.until + relapseMs, () => world.kill(world.living()[0]!));
   if (options.watch !== null) checks.watch(options.watch);
   everySecond(world, checks, end);
   watchRest(world, checks, { rest, end });
@@ -162,17 +165,19 @@ function everySecond(world: World, checks: Checks, end: number): void {
   });
 }
 
+type Rest = { readonly since: number; ms: number };
+
 function watchRest(
   world: World,
   checks: Checks,
-  { rest, end }: { readonly rest: { since: number; ms: number | null }; readonly end: number },
+  { rest, end }: { readonly rest: Rest; readonly end: number },
 ): void {
   const look = (): void => {
-    const isEqual = checks.isLarge ? checks.isAgreed() : checks.difference() === null;
-    if (isEqual) rest.ms = Math.round(world.now - rest.since);
-    else if (world.now < end) world.at(world.now + lookMs, look);
+    if (!checks.isEqual()) rest.ms = Math.round(world.now - rest.since) + lookMs;
+    if (world.now + lookMs < end) world.at(world.now + lookMs, look);
   };
-  world.at(rest.since, look);
+  // What ends at that very instant has ended.
+  world.at(rest.since + 1, look);
 }
 
 function watchStart(world: World, checks: Checks, timings: Timings): void {
@@ -180,11 +185,11 @@ function watchStart(world: World, checks: Checks, timings: Timings): void {
   else world.at(world.now + lookMs, () => watchStart(world, checks, timings));
 }
 
-function settle(checks: Checks, rest: { readonly ms: number | null }): void {
+function settle(checks: Checks, rest: Rest): void {
   const difference = checks.difference();
   if (difference !== null) checks.break('I2', `at the end ${difference}`);
-  else if (rest.ms === null || rest.ms > restMsMost)
-    checks.break('I2', `views were equal only ${rest.ms} ms after the last fault`);
+  else if (rest.ms > restMsMost)
+    checks.break('I2', `views were unequal until ${rest.ms} ms after the last fault`);
 }
 
 /** A machine that throws has broken a promise of its own. */

@@ -6,6 +6,10 @@ export type Sabotage =
   | 'dice'
   /** Nobody hears gossip, and nodes do not compare what they know. */
   | 'mute'
+  /** Who starts once the cluster is whole never gets its tags, and is no member. */
+  | 'shut-out'
+  /** A process dies when the cluster has been at rest for long. */
+  | 'relapse'
   /** An entry node hears an event of an engine twice, now and then. */
   | 'token-twice'
   /** No generation gets more than one engine. */

@@ -1,8 +1,9 @@
 /** That the simulator finds what it is there to find; and seeds that once found something, or stand for the others. */
-import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
+import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { pinnedSeeds } from './pinned-seeds.ts';
 import { run, type RunOptions } from './run.ts';
+import type { Sabotage } from './sabotage.ts';
 import { replayOf, trySeed } from './seeds.ts';
 import { shrink } from './shrink.ts';
 
@@ -39,6 +40,17 @@ test('a cluster that hears nothing never agrees, which breaks I2', async () => {
   const { violations } = await run({ ...plain, kinds: ['revise', 'kill'], sabotage: 'mute' });
   equal(violations[0]?.invariant, 'I2');
 });
+
+const restless: readonly (readonly [sabotage: Sabotage, says: RegExp])[] = [
+  ['shut-out', /is no member yet/],
+  ['relapse', /views were unequal until 3\d{4} ms/],
+];
+for (const [sabotage, says] of restless)
+  test(`I2 is broken by ${sabotage}`, async () => {
+    const { violations } = await run({ ...plain, kinds: ['grow'], only: [0], sabotage });
+    equal(violations[0]?.invariant, 'I2');
+    match(violations[0].what, says);
+  });
 
 test('two faults that break something together are found among many', async () => {
   const all = Array.from({ length: 30 }, (_, i) => i);

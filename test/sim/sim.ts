@@ -84,7 +84,7 @@ function tell(
     simulatedSeconds: Math.round(simulated / 1_000),
     wallSeconds: Math.round(wallSeconds * 10) / 10,
   };
-  const { p50, max } = spread(reports.map(({ outcome }) => outcome.restMs ?? Infinity));
+  const { p50, max } = spread(reports.map(({ outcome }) => outcome.restMs));
   const rest = { restMs: { p50, max } };
   const [only] = reports;
   const timed =

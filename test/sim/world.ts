@@ -3,7 +3,7 @@
  * from one seed. What happens to them is decided in `faults.ts`, what must hold in `checks.ts`.
  */
 import type { Fact } from '../../src/node/facts.ts';
-import type { NetworkEvents, Probe } from '../../src/node/ports.ts';
+import type { Cloud, NetworkEvents, Probe } from '../../src/node/ports.ts';
 import { Dice } from './dice.ts';
 import { Digest } from './digest.ts';
 import { SimEc2 } from './ec2.ts';
@@ -44,6 +44,8 @@ const backlogUsual = 1_024;
 /** Of monotonic clocks: crystals and NTP's slewing, parts of one. */
 const driftMost = 3e-4;
 const wallOffsetMostMs = 2_000;
+/** The boot is over, and no fault has come. */
+const shutOutMs = 5_000;
 
 export class World {
   readonly queue = new EventQueue();
@@ -149,7 +151,7 @@ export class World {
     const ports: ResidentPorts = {
       clock: process,
       rng: { seed: sabotage === 'dice' ? Math.floor(Math.random() * 2 ** 32) : dice.seed() },
-      cloud: this.ec2.cloudOf(host.id, process),
+      cloud: this.#cloudOf(host, process),
       openNetwork: (events) =>
         this.turn.promise(
           Promise.resolve(this.network.open(peerId, { host, process }, heard(events, sabotage))),
@@ -233,6 +235,12 @@ export class World {
   /** The last words are on their way. */
   #exit(resident: Resident): void {
     this.at(this.now + 200, () => this.kill(resident));
+  }
+
+  #cloudOf(host: Host, process: SimProcess): Cloud {
+    const cloud = this.ec2.cloudOf(host.id, process);
+    const isShutOut = this.#options.sabotage === 'shut-out' && this.now > shutOutMs;
+    return isShutOut ? { ...cloud, tagSelf: () => new Promise<void>(() => undefined) } : cloud;
   }
 
   #probe(host: Host, process: SimProcess): Probe {
