@@ -10,33 +10,67 @@ export type Asked = {
   readonly isRepeatable: boolean;
 };
 
+/** Rejects with a TypeError where `input` is no URL. */
 export async function readAsked(input: RequestInfo | URL, init: RequestInit | undefined): Promise<Asked> {
+  const url = absolute(input instanceof Request ? input.url : String(input));
   const given = input instanceof Request ? await initOf(new Request(input, init)) : { ...init };
-  const url = input instanceof Request ? input.url : String(input);
   const headers = new Headers(given.headers);
   const wantsStream = isStreamed(given.body);
   headers.set('x-synkti-client', '1');
   const isPost = given.method?.toUpperCase() === 'POST';
   if (isPost && !wantsStream && !headers.has('idempotency-key')) headers.set('idempotency-key', newKey());
-  const isRepeatable = !(given.body instanceof ReadableStream);
+  const isRepeatable = canRepeat(given.body);
   return { url, init: given, headers, signal: given.signal ?? null, wantsStream, isRepeatable };
+}
+
+/** Of a page a path is enough, as for `fetch`. No node is to blame for what is no URL, so none is asked. */
+export function absolute(url: string): string {
+  const { location } = globalThis as { readonly location?: { readonly href: string } };
+  try {
+    return new URL(url, location?.href).href;
+  } catch (error) {
+    throw new TypeError(`durableFetch: ${url} is not a URL`, { cause: error });
+  }
 }
 
 async function initOf(request: Request): Promise<RequestInit> {
   const { method, headers, signal, credentials, redirect, cache } = request;
   const hasBody = method !== 'GET' && method !== 'HEAD';
-  const body = hasBody ? { body: await request.text() } : {};
+  const body = hasBody ? { body: await request.arrayBuffer() } : {};
   return { method, headers, signal, credentials, redirect, cache, ...body };
 }
 
+/** All else is read while it is sent: streams, and what Node.js takes besides, like generators. */
+const canRepeat = (body: RequestInit['body']): boolean =>
+  body === undefined ||
+  body === null ||
+  typeof body === 'string' ||
+  isBytes(body) ||
+  [Blob, FormData, URLSearchParams].some((kind) => body instanceof kind);
+
+const isBytes = (body: unknown): body is BufferSource =>
+  body instanceof ArrayBuffer || ArrayBuffer.isView(body);
+
 function isStreamed(body: RequestInit['body']): boolean {
-  if (typeof body !== 'string') return false;
+  const text = typeof body === 'string' ? body : isBytes(body) ? jsonIn(body) : null;
+  if (text === null) return false;
   try {
-    const json: unknown = JSON.parse(body);
+    const json: unknown = JSON.parse(text);
     return (json as { readonly stream?: unknown } | null)?.stream === true;
   } catch {
     return false; // No JSON: the node will say so.
   }
+}
+
+const openingBrace = 0x7b;
+
+/** A recording of some megabytes is not made a text only to see that it is none. */
+function jsonIn(body: BufferSource): string | null {
+  const bytes =
+    body instanceof ArrayBuffer
+      ? new Uint8Array(body)
+      : new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
+  return bytes[0] === openingBrace ? new TextDecoder().decode(bytes) : null;
 }
 
 /** A page that came over plain HTTP has no `randomUUID`. */
@@ -46,7 +80,7 @@ const newKey = (): string =>
 
 /** The same request at this node: what follows the base URL in it follows the node's. */
 export function targetOf({ url }: Pick<Asked, 'url'>, entry: string, urls: readonly string[]): string {
-  const base = urls.map((one) => one.replace(/\/+$/, '')).find((one) => url.startsWith(`${one}/`));
+  const base = urls.find((one) => url.startsWith(`${one}/`));
   if (base !== undefined) return entry + url.slice(base.length);
   const { pathname, search } = new URL(url);
   return new URL(entry).origin + pathname + search;

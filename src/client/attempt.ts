@@ -34,7 +34,7 @@ export async function attempt(
   try {
     const url = targetOf(asked, entry, settings.entries.urls);
     const sent = await settings.fetch(url, { ...asked.init, headers, signal: ending.signal });
-    const response = isWhole(sent) && !asked.wantsStream ? await wholeOf(sent) : sent;
+    const response = isWhole(sent, asked) ? await wholeOf(sent) : sent;
     if (response !== sent) letGo();
     settings.entries.answered(entry);
     return { entry, response, close };
@@ -48,10 +48,15 @@ export async function attempt(
   }
 }
 
-const isWhole = ({ ok, body, headers }: Response): boolean =>
-  ok && body !== null && !(headers.get('content-type') ?? '').startsWith('text/event-stream');
+/** Refusals too, whatever was asked for. */
+const isWhole = ({ ok, body, headers }: Response, { wantsStream }: Asked): boolean =>
+  body !== null &&
+  (!ok || !(wantsStream || (headers.get('content-type') ?? '').startsWith('text/event-stream')));
 
-/** Read to its end here: when the node dies in the middle of it, another one can be asked. */
+/**
+ * Read to its end here: when the node dies in the middle of it, another one can be asked, and nothing of ours stays on
+ * the caller's signal.
+ */
 async function wholeOf(sent: Response): Promise<Response> {
   const bytes = await sent.arrayBuffer();
   const headers = new Headers(sent.headers);

@@ -1,15 +1,18 @@
 /** The nodes that may be asked, and in which order: in turn, and those that failed a moment ago last. */
+import { absolute } from './asked.ts';
 
 /** So long a node that failed is asked last, ms: a restart, or the end of its load balancer's patience. */
 const restMs = 5_000;
 
 export class Entries {
+  /** Absolute, without a slash at the end. */
   readonly urls: readonly string[];
   readonly #failedAt = new Map<string, number>();
   #turn: number;
 
+  /** Throws a TypeError where there is none, or one is no URL. */
   constructor(urls: readonly string[]) {
-    this.urls = [...new Set(urls.map((url) => url.replace(/\/+$/, '')))];
+    this.urls = [...new Set(urls.map((url) => absolute(url).replace(/\/+$/, '')))];
     if (this.urls.length === 0) throw new TypeError('durableFetch: at least one URL is needed');
     this.#turn = Math.floor(Math.random() * this.urls.length);
   }

@@ -15,6 +15,7 @@ import { readAsked, targetOf } from './asked.ts';
 import { beginAnswer } from './begin.ts';
 import { Continued } from './continued.ts';
 import { Entries } from './entries.ts';
+import type { Settings } from './settings.ts';
 
 // The package has one entry, so what a caller needs by name is told here.
 export { AnswerLost };
@@ -42,7 +43,7 @@ export type DurableOptions = {
 };
 
 export type Resumption = {
-  /** Of `urls`. */
+  /** Of `urls`, absolute and without a slash at the end. */
   readonly from: string;
   readonly to: string;
   readonly lastEventId: string;
@@ -50,17 +51,25 @@ export type Resumption = {
   readonly afterMs: number;
 };
 
-const defaults = { seekMs: 30_000, headMs: 150_000, wholeMs: 600_000, silenceMs: 15_000 };
+/** An option that is there and `undefined` is one that was not given. */
+const settingsOf = (options: DurableOptions, entries: Entries): Settings => ({
+  fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
+  seekMs: options.seekMs ?? 30_000,
+  headMs: options.headMs ?? 150_000,
+  wholeMs: options.wholeMs ?? 600_000,
+  silenceMs: options.silenceMs ?? 15_000,
+  onResume: options.onResume ?? (() => {}),
+  entries,
+});
 
-/** `urls`: base URLs of nodes, in the form of `baseURL`, in any order; at least one. */
+/** `urls`: base URLs of nodes, in the form of `baseURL`, in any order; at least one. Throws where one is no URL. */
 export function durableFetch(urls: readonly string[], options: DurableOptions = {}): typeof fetch {
-  const entries = new Entries(urls);
-  const carry = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
-  const settings = { onResume: () => {}, ...defaults, ...options, fetch: carry, entries };
+  const settings = settingsOf(options, new Entries(urls));
+  const { entries } = settings;
   return async (input, init) => {
     const asked = await readAsked(input, init);
     // A body that can be read once can be sent once.
-    if (!asked.isRepeatable) return carry(targetOf(asked, entries.inTurn()[0]!, urls), init);
+    if (!asked.isRepeatable) return settings.fetch(targetOf(asked, entries.inTurn()[0]!, entries.urls), init);
     const begun = await beginAnswer(asked, settings);
     const { response } = begun;
     if (!isEventStream(response)) return response;

@@ -1,4 +1,5 @@
-import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
+import { deepEqual, equal, match, ok, rejects, throws } from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { afterEach, test } from 'node:test';
 import { AnswerLost, durableFetch, type DurableOptions, type Resumption } from '../../src/client/index.ts';
 import { openNodes, wholeText, words, type FakeNodes, type Mood } from './fake-nodes.ts';
@@ -200,14 +201,64 @@ test('a Request is as good as a URL with its options', bounded, async () => {
   equal(textOf(await (await durable(request)).text()), wholeText);
 });
 
-test('without a single URL there is nothing to ask', () => {
-  let error: unknown;
-  try {
-    durableFetch([]);
-  } catch (thrown) {
-    error = thrown;
+test('a Request whose body is no text arrives as it is, whichever node takes it', bounded, async () => {
+  nodes = await openNodes(2, [{ type: 'refuse', status: 503 }]);
+  const durable = durableFetch(nodes.urls, quick);
+  const recording = new Uint8Array([0, 255, 254, 128, 13, 10, 200]);
+  const request = new Request(`${nodes.urls[0]}/audio/transcriptions`, { method: 'POST', body: recording });
+  await durable(request);
+  const hex = Buffer.from(recording).toString('hex');
+  deepEqual(
+    nodes.heard.map(({ bytes }) => bytes.toString('hex')),
+    [hex, hex],
+  );
+});
+
+test('a body of bytes that asks for a stream gets one that goes on', bounded, async () => {
+  const { response } = await ask([{ type: 'break', after: 3 }], {
+    init: { body: new TextEncoder().encode('{"stream":true}') },
+  });
+  equal(textOf(await response.text()), wholeText);
+});
+
+test('a body that is read while it is sent is sent once', bounded, async () => {
+  nodes = await openNodes(2, [{ type: 'refuse', status: 503 }]);
+  const durable = durableFetch(nodes.urls, quick);
+  async function* parts(): AsyncGenerator<Uint8Array> {
+    yield* [new TextEncoder().encode('one '), new TextEncoder().encode('two')];
   }
-  ok(error instanceof TypeError);
+  // As Node.js takes it, and the types of the web do not.
+  const init = { method: 'POST', body: parts(), duplex: 'half' } as unknown as RequestInit;
+  equal((await durable(`${nodes.urls[0]}/chat/completions`, init)).status, 503);
+  deepEqual(
+    nodes.heard.map(({ body }) => body),
+    ['one two'],
+  );
+});
+
+test('options that are there and undefined are as if they were not', bounded, async () => {
+  nodes = await openNodes(2, [{ type: 'break', after: 3 }]);
+  const nothing = { fetch: undefined, seekMs: undefined, headMs: undefined, wholeMs: undefined };
+  const options = { ...nothing, silenceMs: undefined, onResume: undefined } as unknown as DurableOptions;
+  const durable = durableFetch(nodes.urls, options);
+  const init = { method: 'POST', body: '{"stream":true}' };
+  equal(textOf(await (await durable(`${nodes.urls[0]}/chat/completions`, init)).text()), wholeText);
+});
+
+test('what is no URL is told at once, and asks nobody', bounded, async () => {
+  for (const urls of [[], ['/v1'], ['http://']]) throws(() => durableFetch(urls), TypeError);
+  nodes = await openNodes(2);
+  const durable = durableFetch(nodes.urls, quick);
+  await rejects(durable('/v1/chat/completions', { method: 'POST', body: '{}' }), /is not a URL/);
+  equal(nodes.heard.length, 0);
+});
+
+test('a refusal leaves nothing on the signal of its caller', bounded, async () => {
+  const { signal } = new AbortController();
+  const { response } = await ask([{ type: 'refuse', status: 400 }], { init: { signal } });
+  equal(response.status, 400);
+  equal(getEventListeners(signal, 'abort').length, 0);
+  ok((await response.text()).length > 0);
 });
 
 test('a reader that stops while it waits asks nobody any more', bounded, async () => {

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 
 /** What one request meets. `after`: so many events come first. */
 export type Mood =
@@ -19,6 +19,7 @@ export type Heard = {
   readonly node: number;
   readonly url: string;
   readonly headers: IncomingMessage['headers'];
+  readonly bytes: Buffer;
   readonly body: string;
 };
 
@@ -67,9 +68,10 @@ export async function openNodes(count: number, moods: readonly Mood[] = [], ids 
     if (request.method === 'OPTIONS') return void response.end();
     const mood = moods[heard.length] ?? { type: 'well' };
     const { url = '', headers } = request;
-    const seen = { node, url, headers, body: '' };
+    const seen = { node, url, headers, bytes: Buffer.alloc(0), body: '' };
     heard.push(seen);
-    seen.body = await text(request);
+    seen.bytes = await buffer(request);
+    seen.body = seen.bytes.toString('utf8');
     response.on('close', () => (left += response.writableFinished ? 0 : 1));
     if (mood.type === 'refuse') return refuse(response, mood);
     if (!seen.body.includes('"stream":true')) return whole(response, mood);
