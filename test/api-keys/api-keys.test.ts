@@ -1,10 +1,12 @@
 /** The list of API keys as a node keeps it: read, changed while it runs, and never lost to a bad edit. */
 import { deepEqual, equal, match, ok, rejects, throws } from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { openApiKeys, type ApiKeys } from '../../src/api-keys.ts';
 import { parametersIn } from '../../src/aws/parameters.ts';
@@ -17,6 +19,7 @@ const entry = (name: string, key: string): string => `- name: ${name}\n  sha256:
 const holder = (keys: ApiKeys, key: string): string | null =>
   keys.table()?.holderOf({ authorization: `Bearer ${key}` })?.name ?? null;
 
+const program = 'unreadable-for-a-moment.ts';
 const unused = { cluster: 'blue', readParameter: null };
 
 async function fileIn(t: TestContext, text: string): Promise<string> {
@@ -101,6 +104,18 @@ test('a bad edit and a vanished file change nothing, and are said', async (t) =>
   await keys.reload();
   match(String(refused().at(-1)?.['why']), /missing: ENOENT/);
   equal(holder(keys, 'a'), 'alice');
+});
+
+test('a changed list that could not be read is read again, though nothing more of its file changes', async (t) => {
+  const path = await fileIn(t, entry('alice', 'a'));
+  const { stdout } = await promisify(execFile)('sh', [
+    ...['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, join(import.meta.dirname, program)],
+    ...[path, entry('bob', 'b'), 'Bearer b'],
+  ]);
+  const [first, ...facts] = JSON.parse(stdout) as readonly Fact[];
+  deepEqual([first?.fact, facts.at(-1)?.fact], ['keys.loaded', 'keys.loaded']);
+  deepEqual(new Set(facts.slice(0, -1).map(({ fact }) => fact)), new Set(['keys.refused']));
+  match(String(facts[0]?.['why']), /EMFILE/);
 });
 
 test('a node without a list that it was told of does not start', async () => {
