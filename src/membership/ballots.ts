@@ -22,6 +22,7 @@ const loneRefill = 0.5;
 
 type Ballot = {
   readonly evidence: Evidence | 'alive';
+  readonly life: number;
   readonly sequence: number;
   readonly at: Instant;
   readonly until: Instant;
@@ -57,8 +58,8 @@ export function cast(
   now: Instant,
 ): boolean {
   const before = poll.ballots.get(by);
-  if (before !== undefined && vote.sequence <= before.sequence) return false;
-  const { evidence, sequence } = vote;
+  if (before !== undefined && !outranks(vote, before)) return false;
+  const { evidence, life, sequence } = vote;
   const lateMs = evidence === 'alive' ? 0 : now - castAt;
   const wishMs = (evidence === 'slow' ? slowMs : hardMs) - lateMs;
   const isFree = evidence === 'alive' || isSeconded(poll, by, now);
@@ -67,9 +68,12 @@ export function cast(
   // Over before it came; or in pieces shorter than a vote, by which the subject would flicker.
   if (wishMs <= 0 || ms < Math.min(wishMs, hardMs)) return false;
   poll.allowances.set(by, { spentMs: isFree ? spent : spent + ms, at: now });
-  poll.ballots.set(by, { evidence, sequence, at: now, until: after(now, ms), isFree });
+  poll.ballots.set(by, { evidence, life, sequence, at: now, until: after(now, ms), isFree });
   return true;
 }
+
+const outranks = (vote: Vote, { life, sequence }: Ballot): boolean =>
+  vote.life !== life ? vote.life > life : vote.sequence > sequence;
 
 /**
  * The subject spoke to us after it was called slow. What was said of its kernel it disproves only by a new connection: a

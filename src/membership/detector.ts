@@ -252,7 +252,7 @@ function onRecorded(
   now: Instant,
   effects: Effect[],
 ): void {
-  if (id === state.self.id) state.self.incarnation = Math.max(state.self.incarnation, incarnation);
+  if (id === state.self.id) onOwnRecord(state, incarnation);
   const member = state.members.get(id);
   if (member === undefined || incarnation < member.incarnation) return;
   const { incarnation: before } = member;
@@ -265,6 +265,12 @@ function onRecorded(
   reappear(state, member, before, now);
   revive(state, member, 'record', now, effects);
   if (member.watch !== null) renew(state, member.watch, now, effects);
+}
+
+/** A refutation is one more. What is raised by more was outranked by a record of an earlier life, whose votes are as well. */
+function onOwnRecord(state: State, incarnation: number): void {
+  if (incarnation > state.self.incarnation + 1) state.life = incarnation;
+  state.self.incarnation = Math.max(state.self.incarnation, incarnation);
 }
 
 function onLeft(state: State, member: Member, now: Instant, effects: Effect[]): void {

@@ -19,8 +19,13 @@ export type Vote = {
   /** `alive` withdraws whatever the voter said of this subject before. */
   readonly evidence: Evidence | 'alive';
   /**
-   * A stamp of the voter, ms by a clock of its own, growing with each of its votes and across its restarts: what is not
-   * new is a replay, and what is old was held up on the way.
+   * The incarnation that the voter's life began with. As with records, a later life outranks whatever an earlier one
+   * said, though its clock went ahead of this one's; 0: of a version that does not say.
+   */
+  readonly life: number;
+  /**
+   * A stamp of the voter, ms by a clock of its own, growing with each of its votes in one life: what is not new is a
+   * replay, and what is old was held up on the way.
    */
   readonly sequence: number;
 };

@@ -19,7 +19,7 @@ export type Options = {
   /** False for an operator. */
   readonly voter: boolean;
   readonly incarnation: number;
-  /** Our votes are numbered from here: more than this node ever used before, such as the epoch's milliseconds. */
+  /** Our votes are numbered from here. */
   readonly sequence: number;
   /** What the wall clock is ahead of our own. */
   readonly epochOffsetMs: number;
@@ -31,6 +31,8 @@ export type Budget = { readonly perSecond: number; tokens: number; at: Instant }
 export type State = {
   /** Ourselves: in the rings, and in none of the maps. */
   readonly self: Member;
+  /** The incarnation that this life began with, as others are to tell it from earlier ones. */
+  life: number;
   sequence: number;
   /** What our stamps exceed our instants by, ms. */
   readonly stampOffsetMs: number;
@@ -110,6 +112,7 @@ export function init(
   const [phaseMs, next] = draw(rng, upkeepMs);
   return {
     self,
+    life: incarnation,
     sequence,
     stampOffsetMs: sequence - now,
     members: new Map(),
@@ -223,6 +226,7 @@ export function castVote(
   now: Instant,
 ): Extract<Effect, { type: 'vote' }> {
   state.sequence = Math.max(state.sequence + 1, stampAt(state, now));
-  const vote = { subject: subject.id, incarnation: subject.incarnation, evidence, sequence: state.sequence };
+  const { life, sequence } = state;
+  const vote = { subject: subject.id, incarnation: subject.incarnation, evidence, life, sequence };
   return { type: 'vote', vote, wide: !isMesh(state) };
 }

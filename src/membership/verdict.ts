@@ -34,7 +34,7 @@ export function admitVote(state: State, by: MemberId, vote: Vote, now: Instant):
   const voter = state.members.get(by);
   const subject = state.members.get(vote.subject);
   if (voter === undefined || !voter.voter || !isLiving(voter)) return false;
-  if (!isNews(voter, vote.sequence) || now < state.deafUntil) return false;
+  if (!isNews(voter, vote) || now < state.deafUntil) return false;
   if (subject === undefined || !subject.voter || subject.health === 'left') return false;
   if (vote.incarnation !== subject.incarnation) return false;
   if ((vote.evidence === 'timeout' || vote.evidence === 'slow') && !isSettled(voter, now)) return false;

@@ -48,5 +48,6 @@ const schema = z.object({
   subject: name.transform(memberId),
   incarnation: count,
   evidence: z.enum(['refused', 'timeout', 'slow', 'alive']),
+  life: count.default(0),
   sequence: count,
 });

@@ -13,6 +13,7 @@ const vote = (evidence: Vote['evidence'], at = ++sequence): Vote => ({
   subject: memberId('i-x'),
   incarnation: 1,
   evidence,
+  life: 1,
   sequence: at,
 });
 
@@ -23,6 +24,14 @@ const cast = (poll: Poll, by: typeof a, what: Vote, now: Instant): boolean =>
   castAt(poll, by, { vote: what, castAt: now }, now);
 
 const counts = (poll: Poll, ms: number) => tally(poll, () => true, instant(ms));
+
+test('[M7] a ballot of a later life replaces one of an earlier life, whatever their numbers; never the other way', () => {
+  const poll = newPoll(1);
+  ok(cast(poll, a, { ...vote('slow', 900), life: 1 }, instant(0)));
+  ok(cast(poll, a, { ...vote('alive', 3), life: 2 }, instant(1)));
+  ok(!cast(poll, a, { ...vote('slow', 901), life: 1 }, instant(2)));
+  deepEqual(counts(poll, 3), { refused: 0, timeout: 0, slow: 0 });
+});
 
 test('[M4] with eight observers two refusals are fatal, or five that got no answer', () => {
   ok(isFatal({ refused: 2, timeout: 0, slow: 0 }, 8));

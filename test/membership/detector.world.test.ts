@@ -142,6 +142,7 @@ test('[M7] one that lies about everybody kills nobody, and holds only its own su
         subject: subject.id,
         incarnation: 1,
         evidence,
+        life: 1,
         sequence: ++sequence,
         at: world.agenda.now,
       };

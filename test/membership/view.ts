@@ -91,7 +91,8 @@ export class View {
   ): void {
     for (const voter of voters) {
       this.#sequence = Math.max(this.#sequence + 1, this.now);
-      const vote = { subject: idOf(number), incarnation: 1, evidence, sequence: this.#sequence, ...more };
+      const said = { subject: idOf(number), incarnation: 1, evidence };
+      const vote = { ...said, life: 1, sequence: this.#sequence, ...more };
       this.give({ type: 'voted', by: idOf(voter), vote });
     }
   }

@@ -11,7 +11,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const id = memberId('i-0a');
 const text = `${JSON.stringify(record('a')).slice(0, -1)},"later":"→"}`;
 const signed = { record: record('a'), text, signature: 'abc' };
-const vote = { subject: id, incarnation: 7, evidence: 'slow', sequence: 12 } as const;
+const vote = { subject: id, incarnation: 7, evidence: 'slow', life: 5, sequence: 12 } as const;
 
 const everyMessage: { readonly [T in Message['type']]: Extract<Message, { type: T }> } = {
   beat: { type: 'beat', hash: { high: 0xfffffffe, low: 1 }, stamp: 1_795_000_000_123 },
@@ -161,7 +161,7 @@ test('whatever comes, decode answers with null or with a message that it would u
 test('a vote is its voter’s, whoever brings it, and nobody can change a word of it', () => {
   const opened = {
     by: 'peer-a',
-    vote: { subject: id, incarnation: 7, evidence: 'refused', sequence: 12 },
+    vote: { subject: id, incarnation: 7, evidence: 'refused', life: 5, sequence: 12 },
   } as const;
   const envelope = sealVote(opened, sealOf('peer-a'));
   const seal = sealOf('peer-b');
@@ -173,6 +173,12 @@ test('a vote is its voter’s, whoever brings it, and nobody can change a word o
   equal(other !== null && isVoters(other, seal), false);
   const stolen = openVote({ ...arrived, text: arrived.text.replace('peer-a', 'peer-b') });
   equal(stolen !== null && isVoters(stolen, seal), false);
+});
+
+test('a vote of a version that names no life of its voter is of the first', () => {
+  const sealed = sealVote({ by: 'peer-a', vote }, sealOf('peer-a'));
+  const text = sealed.text.replace('"life":5,', '');
+  equal(openVote({ text, signature: sealed.signature })?.vote.life, 0);
 });
 
 test('a vote’s signature is none of a record, and garbage is no vote', () => {

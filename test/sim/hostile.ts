@@ -126,7 +126,7 @@ function vote(world: World, dice: Dice, by: string): Uint8Array {
   const sequence = trueWall(world.now) + dice.below(1_000);
   const evidence = dice.pick(['refused', 'timeout', 'slow', 'alive'] as const);
   const sealed = sealVote(
-    { by, vote: { subject: memberId(id), incarnation, evidence, sequence } },
+    { by, vote: { subject: memberId(id), incarnation, evidence, life: 1, sequence } },
     sealOf(by),
   );
   return new TextEncoder().encode(JSON.stringify(sealed));
