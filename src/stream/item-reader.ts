@@ -2,7 +2,7 @@
  * Reads the events of one engine's stream. Nearly all of them are the one before with another text and other ids, so
  * their shape is learnt from one that was parsed as JSON: what stands before the text, between text and ids, and behind
  * them. An event that has all three is read by finding its text and its ids, at a fifth of the cost; any other one, and
- * every text with an escape in it, is parsed.
+ * every text with an escape in it or in want of one, is parsed.
  */
 import type { Json } from '../std/json.ts';
 import { readItem, type Choice, type Chunk, type Item } from './chunk.ts';
@@ -67,6 +67,9 @@ function shapeOf(data: string, chunk: Chunk): Shape | null {
 /** That no engine says. */
 const otherText = '\u{e000}';
 
+/** An escape, or what JSON has only as one. */
+const notPlain = /[\\\u0000-\u001f]/;
+
 /** null: it is none of this shape. */
 function readKnown(data: string, { before, between, behind, chunk, choice }: Shape): Item | null {
   // Slices and not `startsWith`, which looks at one character after the other and takes four times as long.
@@ -74,7 +77,7 @@ function readKnown(data: string, { before, between, behind, chunk, choice }: Sha
   const textEnd = data.indexOf('"', before.length);
   if (textEnd === -1 || data.slice(textEnd, textEnd + between.length) !== between) return null;
   const text = data.slice(before.length, textEnd);
-  if (text.includes('\\')) return null;
+  if (notPlain.test(text)) return null;
   const ids = idsBetween(data, textEnd + between.length, data.length - behind.length);
   return ids && { type: 'chunk', raw: data, chunk: new KnownChunk(chunk, { ...choice, text, ids }, data) };
 }

@@ -133,9 +133,8 @@ export function hearParsed(parsed: Parsed, item: Item): Heard {
     case 'done':
       return ended === null ? heard({ type: 'lost', cause: 'bare-done' }) : complete;
     case 'error':
-      return ended === null ? heard({ type: 'lost', cause: 'error' }) : complete;
     case 'nonsense':
-      return heard({ type: 'lost', cause: 'nonsense' });
+      return ended === null ? heard({ type: 'lost', cause: item.type }) : complete;
   }
 }
 

@@ -41,9 +41,8 @@ export function hear(journal: Journal, item: Item): Heard {
     case 'done':
       return journal.finish === null ? lost('bare-done') : heard({ type: 'complete' });
     case 'error':
-      return journal.finish === null ? lost('error') : heard({ type: 'complete' });
     case 'nonsense':
-      return lost('nonsense');
+      return journal.finish === null ? lost(item.type) : heard({ type: 'complete' });
   }
 }
 

@@ -86,9 +86,8 @@ export function hearAgain(replay: Replay, item: Item): Heard {
     case 'done':
       return isComplete(replay) ? heard({ type: 'complete' }) : lost('bare-done');
     case 'error':
-      return isComplete(replay) ? heard({ type: 'complete' }) : lost('error');
     case 'nonsense':
-      return lost('nonsense');
+      return isComplete(replay) ? heard({ type: 'complete' }) : lost(item.type);
   }
 }
 

@@ -2,7 +2,17 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { noAbility } from '../../src/std/ability.ts';
 import { memberId } from '../../src/std/member-id.ts';
-import { ask, causes, converse, errorEvent, gathered, lead, memberOfLeg, type Cut } from './conversation.ts';
+import {
+  ask,
+  causes,
+  converse,
+  errorEvent,
+  gathered,
+  lead,
+  memberOfLeg,
+  type Cut,
+  type Engine,
+} from './conversation.ts';
 import {
   promptIds,
   answer,
@@ -17,7 +27,7 @@ import {
   chunk,
   flowing,
 } from './counting.ts';
-import { eosId, fingerprint } from './scripted-engine.ts';
+import { eosId, fingerprint, respond } from './scripted-engine.ts';
 
 test('[S5] a continuation asks for what is left, by ids, with the sampling of the first request', () => {
   const request = ask(
@@ -124,6 +134,18 @@ for (const by of causes) {
     deepEqual(named(told.facts), ['stream.moved', 'stream.finished']);
   });
 }
+
+test('[S8] an engine that has said the end may say what it likes after it: the answer is complete', () => {
+  for (const request of [chat(), chat({ stream: false }), chat({ logprobs: true, seed: 7 })]) {
+    const undisturbed = converse(request, script, []);
+    for (const last of ['nonsense', errorEvent]) {
+      const say: Engine = (asked) => respond(script, asked).map((data) => (data === '[DONE]' ? last : data));
+      const told = converse(request, say, []);
+      deepEqual([told.sent, told.answer], [undisturbed.sent, undisturbed.answer], last);
+      deepEqual([named(told.facts), told.asked.length], [['stream.finished'], 1]);
+    }
+  }
+});
 
 test('[S8] the member that lost a leg is avoided until a new token has come', () => {
   const led = flowing();

@@ -61,6 +61,18 @@ test('what only looks like the known shape is parsed, and refused where it is no
   equal(reader.read(`${chat(' e')}}`).type, 'nonsense');
 });
 
+test('a control character in a text is no JSON, whatever the shape is known to be', () => {
+  for (const make of [chat, completion]) {
+    const reader = new ItemReader();
+    for (let i = 0; i < 10; i++) same(reader, make(' a'));
+    for (const raw of ['\t', '\0', '\x1f', 'a\tb']) {
+      same(reader, make(' b').replace(' b', raw));
+      equal(reader.read(make(' b').replace(' b', raw)).type, 'nonsense');
+    }
+    for (const allowed of [' ', '\x7f', '\u2028']) same(reader, make(allowed));
+  }
+});
+
 test('a text that stands elsewhere in the event too is not mistaken', () => {
   for (const text of ['content', 'tiny', '1', '0', 'index', 'x'])
     for (const make of [chat, completion]) {

@@ -105,6 +105,16 @@ test('[S19] what render would bind to a grammar is not continued without it', ()
   equal(told.facts.at(-1)?.fact, 'stream.failed');
 });
 
+test('[S8] an engine that has generated the end may say what it likes after it: what it made is told', () => {
+  const asked = scenarios['a chat with calls'];
+  const engine = (request: LegRequest, leg: number): readonly string[] =>
+    parsingEngine(request, leg).map((data) => (data === '[DONE]' ? 'nonsense' : data));
+  for (const cuts of [[], [{ after: 9, by: 'eof' }]] as const) {
+    const [undisturbed, told] = [run(asked, cuts), converse(ask('chat', asked, { ability }), engine, cuts)];
+    deepEqual([heardIn(told), pathsOf(told)], [heardIn(undisturbed), pathsOf(undisturbed)]);
+  }
+});
+
 test('[S19] an answer that has its length is ended without an engine', () => {
   const asked = { ...scenarios['a chat with calls, usage and ids'], max_tokens: 12 };
   const undisturbed = run(asked, []);
