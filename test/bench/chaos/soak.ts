@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { buildExecutable } from '../../../src/build/executable.ts';
 import { newestProgram } from '../../lab/program.ts';
 import { Chance } from './chance.ts';
+import { brokenBounds, isQuiet, journalsOf, memoryGrowth, socketGrowth, type SoakReport } from './leaks.ts';
 import { mixedQuestions } from './mixed.ts';
 import { plans } from './plan.ts';
 import { complaintOf, isAmiss, reportOf } from './report.ts';
@@ -20,10 +21,6 @@ const killEveryMs = 10_000;
 const lookEveryMs = 5_000;
 /** What streams used is given back by then, ms: copies for an entry node that was killed are kept for five minutes. */
 const settleMs = 400_000;
-/** A heap breathes; a leak of a few kB for each of six thousand streams is more than this share. */
-const growthMax = 0.15;
-/** Connections to members that came since, and those of who looks. */
-const socketsMax = 12;
 
 const plan = { ...plans.kill, spared: 2 };
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -50,17 +47,15 @@ async function main(): Promise<number> {
   try {
     const report = await soak(site, minutes, chance);
     process.stdout.write(`${JSON.stringify(report, null, values.json ? 0 : 2)}\n`);
-    const broken = bounds(report).filter(([, holds]) => !holds);
-    for (const [bound] of broken) say(`broken: ${bound}`);
+    const broken = brokenBounds(report);
+    for (const bound of broken) say(`broken: ${bound}`);
     return broken.length === 0 ? 0 : 1;
   } finally {
     await site.close();
   }
 }
 
-type Report = Awaited<ReturnType<typeof soak>>;
-
-async function soak(site: Site, minutes: number, chance: Chance) {
+async function soak(site: Site, minutes: number, chance: Chance): Promise<SoakReport> {
   const mixed = await mixedQuestions(clientOf(site.entries[0]!));
   const { entries, all } = site;
   const before = await look(site);
@@ -89,52 +84,22 @@ async function soak(site: Site, minutes: number, chance: Chance) {
   const { cut, wrongTokens, doubledTokens, declared, resumed, moved } = streams;
   return {
     ...{ minutes, kills, streams: told.length, cut, wrongTokens, doubledTokens, declared, resumed, moved },
-    // Of the node that grew most.
-    rssMb: growthOf(looks.map((nodes) => nodes.map(({ rssMb }) => rssMb))),
-    sockets: { from: most(before, 'sockets'), to: most(after, 'sockets') },
-    journals: most(after, 'journals'),
+    rssMb: memoryGrowth(looks),
+    sockets: socketGrowth(before, after),
+    journals: journalsOf(after),
   };
 }
 
 /** The nodes that live through all of it. */
 const look = (site: Site): Promise<Vitals[]> => Promise.all(site.spared.map(vitalsOf));
 
-const most = (nodes: readonly Vitals[], what: 'sockets' | 'journals'): number =>
-  Math.max(...nodes.map((vitals) => vitals[what] ?? 0));
-
 async function settled(site: Site, before: readonly Vitals[]): Promise<Vitals[]> {
   const since = performance.now();
   for (;;) {
     const now = await look(site);
-    const isQuiet =
-      most(now, 'journals') === 0 && most(now, 'sockets') <= most(before, 'sockets') + socketsMax;
-    if (isQuiet || performance.now() - since > settleMs) return now;
+    if (isQuiet(before, now) || performance.now() - since > settleMs) return now;
     await pause(1_000);
   }
-}
-
-/** From the second quarter, when everything has been compiled and met once, to the last: the medians of both. */
-function growthOf(looks: readonly (readonly number[])[]): { readonly from: number; readonly to: number } {
-  const quarter = Math.floor(looks.length / 4);
-  const nodes = Array.from({ length: looks[0]?.length ?? 0 }, (_, node) => {
-    const one = looks.map((values) => values[node]!);
-    return { from: median(one.slice(quarter, 2 * quarter)), to: median(one.slice(3 * quarter)) };
-  });
-  return nodes.reduce((worst, node) => (node.to / node.from > worst.to / worst.from ? node : worst));
-}
-
-const median = (values: readonly number[]): number =>
-  Math.round([...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN);
-
-function bounds({ cut, wrongTokens, doubledTokens, rssMb, sockets, journals, kills }: Report) {
-  return [
-    ['no stream is cut', cut === 0],
-    ['no token is wrong or doubled', wrongTokens + doubledTokens === 0],
-    ['somebody was killed', kills > 0],
-    ['memory is flat', rssMb.to <= rssMb.from * (1 + growthMax)],
-    ['no socket is left over', sockets.to <= sockets.from + socketsMax],
-    ['no journal is left over', journals === 0],
-  ] as const;
 }
 
 process.exitCode = await main();
