@@ -36,6 +36,7 @@ export class Witness {
   readonly #murmurs = new Map<number, string[]>();
   readonly #change = new Condition();
   #isTelling = false;
+  #changedAt = 0;
 
   /** A daemon starts: it knows nobody. */
   begin(by: number): void {
@@ -54,7 +55,13 @@ export class Witness {
     const health = healthAfter[said.fact];
     if (health !== undefined) this.#views.get(by)?.set(said.member, health);
     else if (said.fact === 'member.forgotten') this.#views.get(by)?.delete(said.member);
+    if (health !== undefined) this.#changedAt = Math.max(this.#changedAt, said.at);
     this.#tell();
+  }
+
+  /** When anybody last took another one for something else, epoch ms, as who did wrote it. */
+  get changedAt(): number {
+    return this.#changedAt;
   }
 
   murmurs(by: number): string {
@@ -92,10 +99,13 @@ export class Witness {
   /** Whether each of these daemons holds all the others alive. */
   agree(members: ReadonlyMap<number, string>): boolean {
     for (const by of members.keys()) {
-      const view = this.#views.get(by);
-      for (const [other, id] of members) if (other !== by && view?.get(id) !== 'alive') return false;
+      for (const [other, id] of members) if (other !== by && !this.holdsAlive(by, id)) return false;
     }
     return true;
+  }
+
+  holdsAlive(by: number, id: string): boolean {
+    return this.#views.get(by)?.get(id) === 'alive';
   }
 
   /** Who sees whom otherwise than alive, in words. */

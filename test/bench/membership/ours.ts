@@ -4,7 +4,10 @@ import { connectControl } from '../../../src/control/client.ts';
 import type { Daemon } from '../../lab/daemon.ts';
 import { allAlive, type Lab } from '../../lab/lab.ts';
 import { isPeerHost } from '../../lab/wires.ts';
+import type { Said } from '../../lab/witness.ts';
 import { bytesSent, cpuNanos, hasThread, rateOf } from './cost.ts';
+import { deathsTold, ofBystanders, type Loss, type Window } from './deaths.ts';
+import { healedMs, seenAcross } from './healing.ts';
 import { mean, rounded } from './numbers.ts';
 
 /** What has not been known to all by then counts as that, and is a miss. */
@@ -15,15 +18,25 @@ const settleMs = 40_000;
 const quietMs = 2_000;
 const thread = 'membership';
 
+/** `ms`: until all views were equal again; null: the halves had not lost sight of each other, so nothing had to heal. */
+export type Healing = { readonly ms: number | null; readonly bit: boolean };
+
 export type Complain = (what: string) => void;
 
 export class Ours {
   readonly #lab: Lab;
   readonly #complain: Complain;
+  readonly #losses: Loss[] = [];
+  #unsettled = 0;
 
   constructor(lab: Lab, complain: Complain) {
     this.#lab = lab;
     this.#complain = complain;
+  }
+
+  /** How often not all saw one another again in time. */
+  get unsettled(): number {
+    return this.#unsettled;
   }
 
   async settle(): Promise<void> {
@@ -31,6 +44,7 @@ export class Ours {
     try {
       await this.#lab.settled(settleMs);
     } catch (error) {
+      this.#unsettled++;
       this.#complain((error as Error).message);
     }
     const ms = performance.now() - begun;
@@ -40,7 +54,7 @@ export class Ours {
 
   /** SIGKILL to one daemon until all the others hold it dead. Another one is in its place when this resolves. */
   async kill(victim: Daemon): Promise<number> {
-    const since = Date.now();
+    const since = this.#lose(victim);
     victim.signal('SIGKILL');
     const ms = await this.#knownToAll('kill', ['member.died'], victim, since);
     await victim.ended;
@@ -53,7 +67,7 @@ export class Ours {
   async hostOff(victim: Daemon): Promise<number | null> {
     const { wires } = this.#lab;
     if (wires === null) return null;
-    const since = Date.now();
+    const since = this.#lose(victim);
     await wires.host(victim.index, 'off');
     const ms = await this.#knownToAll('host off', ['member.died'], victim, since);
     await wires.host(victim.index, 'on');
@@ -64,7 +78,7 @@ export class Ours {
   /** A drain changes the record as the request path needs it known: from the node's own line until all others know. */
   async recordChange(subject: Daemon): Promise<number> {
     const { witness } = this.#lab;
-    const ordered = Date.now();
+    const ordered = this.#lose(subject);
     await connectControl(subject.dataDir).drain('operator', null);
     const started = (): number | undefined =>
       witness.said.findLast(
@@ -79,26 +93,48 @@ export class Ours {
     return ms;
   }
 
-  /** Half the nodes cut off from the other half; how long after the cut ends until all hold all alive. */
-  async partition(forMs: number): Promise<number | null> {
+  /** Half the nodes cut off from the other half; how long after the cut ends until all hold all alive, and go on to. */
+  async partition(forMs: number): Promise<Healing | null> {
     const { wires, witness, daemons } = this.#lab;
     if (wires === null) return null;
+    const half = daemons.length / 2;
     await wires.trunk('cut');
     await pause(forMs);
+    const seen = seenAcross(witness, [daemons.slice(0, half), daemons.slice(half)]);
+    if (seen.length > 0)
+      this.#complain(`the cut did not bite: ${seen.length} still see one another: ${seen[0]}`);
     const since = Date.now();
     await wires.trunk('join');
-    await this.settle();
-    const recovered = witness.said.filter(({ fact, at }) => fact === 'member.recovered' && at >= since);
-    if (recovered.length === 0) this.#complain('nobody was held dead by the end of the partition');
-    if (!(await allAlive(daemons))) this.#complain('a view is not whole after the partition');
-    return Math.max(0, ...recovered.map(({ at }) => at - since));
+    try {
+      const isWhole = (): Promise<boolean> => allAlive(daemons);
+      const ms = await healedMs(this.#lab, since, { withinMs: settleMs, quietMs, isWhole });
+      return seen.length > 0 ? { ms: null, bit: false } : { ms, bit: true };
+    } catch (error) {
+      this.#complain(`the partition did not heal: ${(error as Error).message}`);
+      return { ms: settleMs, bit: seen.length === 0 };
+    }
   }
 
   /** Times that a daemon held another one dead, all of which live. */
-  falseDeaths(since: number): number {
-    const wrong = this.#lab.witness.said.filter(({ fact, at }) => fact === 'member.died' && at >= since);
+  falseDeaths(window: Window): number {
+    return this.#count(deathsTold(this.#lab.witness.said, window));
+  }
+
+  /** The same while some were lost: times that one to which nothing was done held another such one dead. */
+  bystandersDead(window: Window): number {
+    return this.#count(ofBystanders(deathsTold(this.#lab.witness.said, window), this.#losses));
+  }
+
+  #count(wrong: readonly Said[]): number {
     for (const { line, by } of wrong.slice(0, 5)) this.#complain(`false death, by node ${by}: ${line}`);
     return wrong.length;
+  }
+
+  /** Since when. */
+  #lose({ index, id }: Daemon): number {
+    const from = Date.now();
+    this.#losses.push({ index, id, from });
+    return from;
   }
 
   /** Means over the nodes. */

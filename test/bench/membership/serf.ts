@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { instanceMark } from '../../../src/cli/dev/environment.ts';
 import { Condition } from '../../lab/condition.ts';
+import type { Window } from './deaths.ts';
 
 type Seen = {
   readonly by: number;
@@ -86,8 +87,8 @@ export class Serf {
   }
 
   /** Every time that an agent called another one failed. */
-  failures(since: number): number {
-    return this.#of('Failed', since).length;
+  failures({ from, until }: Window): number {
+    return this.#of('Failed', from).filter(({ at }) => at < until).length;
   }
 
   signal(index: number, name: NodeJS.Signals): void {
