@@ -18,7 +18,7 @@ import type { Way } from './way.ts';
 
 /** Members that may fail one request: what a third engine cannot do either is the request's fault. */
 const lossesMax = 3;
-/** How long a member is looked for once one was lost, and how often. ms */
+/** How long a member is looked for each time that one was lost, and how often. ms */
 const seekMs = 20_000;
 const seekAgainMs = 250;
 /** For the head of an answer, which one in a piece has when it is done, and between two pieces of it. ms */
@@ -60,7 +60,10 @@ export class Passing {
   #attempt: Attempt | null = null;
   #avoid: readonly MemberId[] = [];
   #losses = 0;
-  #lostAt: Instant | null = null;
+  /** A member had it, and has it no more: from then on a full one is better than none. */
+  #isUrgent = false;
+  /** Since when there is no member for it; null while one has it, however often others were lost before. */
+  #seekingSince: Instant | null = null;
   /** The last refusal in an engine's own words. */
   #refused: Answer | null = null;
   /** Of a stream. */
@@ -78,9 +81,10 @@ export class Passing {
   begin(): void {
     const { model, prompt } = this.#asked;
     const { generations, serving, clock, dispatcherTo } = this.#ports;
-    const wish = { avoid: this.#avoid, urgent: this.#lostAt !== null };
+    const wish = { avoid: this.#avoid, urgent: this.#isUrgent };
     const choice = generations.place({ model, prompt }, wish);
     if (choice.type === 'none') return this.#unplaced(choice.why);
+    this.#seekingSince = null;
     const { member } = choice;
     const accounts = [serving.sent(member), ...(member === serving.self ? [serving.generating()] : [])];
     const attempt = new Attempt({ member, begunAt: clock.now(), accounts }, this);
@@ -174,19 +178,21 @@ export class Passing {
   }
 
   #askAnother(than: MemberId): void {
-    this.#lostAt ??= this.#ports.clock.now();
+    this.#isUrgent = true;
     this.#avoid = [...this.#avoid, than];
     this.begin();
   }
 
   #unplaced(why: Parameters<typeof notPlaced>[1]): void {
     const { clock, serving } = this.#ports;
-    if (this.#lostAt !== null && clock.now() - this.#lostAt < seekMs) {
+    if (this.#isUrgent) {
+      const now = clock.now();
+      this.#seekingSince ??= now;
+      if (now - this.#seekingSince >= seekMs) return this.#giveUp();
       this.#avoid = [];
-      this.#disarm = clock.wakeAt(after(clock.now(), seekAgainMs), () => this.begin());
+      this.#disarm = clock.wakeAt(after(now, seekAgainMs), () => this.begin());
       return;
     }
-    if (this.#lostAt !== null) return this.#giveUp();
     const refusal = notPlaced(this.#asked.model, why);
     const { status, complaint, retryAfterMs } = withModels(refusal, () => serving.models());
     const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);

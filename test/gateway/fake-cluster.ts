@@ -21,6 +21,7 @@ import { openStreamExplainer, type StreamExplainer } from '../../src/node/explai
 import { openJournals, type Journals } from '../../src/node/journals.ts';
 import { openStories } from '../../src/node/stories.ts';
 import { listeners } from '../../src/node/listeners.ts';
+import type { Clock } from '../../src/node/ports.ts';
 import type {
   Admission,
   MemberLoad,
@@ -95,6 +96,8 @@ type ClusterOptions = {
   readonly ability: Ability;
   /** Engines that run already; the nodes without one get a fake. */
   readonly sockets: readonly string[];
+  /** Of the gateways. */
+  readonly clock: Clock;
   /** null: open to all. */
   readonly keys: KeyTable | null;
   readonly corsOrigins: readonly string[];
@@ -121,6 +124,7 @@ export class FakeCluster implements AsyncDisposable {
       bodyBytesMax: 16 * 1_024 ** 2,
       ability: noAbility,
       sockets: [],
+      clock: systemClock,
       keys: null,
       corsOrigins: [],
       tls: null,
@@ -144,7 +148,7 @@ export class FakeCluster implements AsyncDisposable {
   }
 
   async #add(index: number): Promise<void> {
-    const { bodyBytesMax, sockets, corsOrigins, tls } = this.#options;
+    const { bodyBytesMax, sockets, clock, corsOrigins, tls } = this.#options;
     const name = `n${index}`;
     const engine = new FakeEngine(sockets[index] ?? join(this.#folder, `${name}.sock`));
     if (sockets[index] === undefined) await engine.listen();
@@ -191,7 +195,7 @@ export class FakeCluster implements AsyncDisposable {
         journals: node.journals,
         stories,
         dispatcherTo,
-        clock: systemClock,
+        clock,
         rng: { seed: this.nodes.length + 1 },
         metrics: () => Promise.resolve('synkti_members 1\n'),
         keys: () => this.#options.keys,

@@ -91,7 +91,7 @@ export class FakeEngine {
   async #other(response: ServerResponse, path: string, body: Record<string, unknown>): Promise<void> {
     const usage = this.outputTokens === null ? {} : { usage: { output_tokens: this.outputTokens } };
     if (body['stream'] !== true) {
-      await pause(this.paceMs);
+      await pause(this.paceMs, null, { ref: false });
       return this.#whole(response, 200, { path, by: this.socketPath, ...usage });
     }
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });

@@ -1,0 +1,53 @@
+/** What is passed through over a long time, and much of it at once. */
+import { deepEqual, equal } from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Clock } from '../../src/node/ports.ts';
+import { systemClock } from '../../src/os/clock.ts';
+import { after } from '../../src/std/time.ts';
+import { FakeCluster, until } from './fake-cluster.ts';
+
+/** Longer than any of these takes on a busy machine. */
+const patienceMs = 30_000;
+
+const ask = (cluster: FakeCluster): Promise<Response> =>
+  fetch(`${cluster.get(0).url}/v1/embeddings`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'tiny', input: 'a' }),
+  });
+
+/** Real time, and more of it when a test says so. */
+function fastClock(): { readonly clock: Clock; readonly skip: (ms: number) => void } {
+  let skippedMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    now: () => after(systemClock.now(), skippedMs),
+    wakeAt: (at, wake) => systemClock.wakeAt(after(at, -skippedMs), wake),
+  };
+  return { clock, skip: (ms) => (skippedMs += ms) };
+}
+
+test('each loss of a member leaves the whole time to find another, however long ago the last one was', async () => {
+  const { clock, skip } = fastClock();
+  await using cluster = await FakeCluster.of(3, { clock });
+  const [, one, two] = cluster.nodes.map((node) => node.engine);
+  const [entry, first, second] = cluster.nodes;
+  entry!.standing = 'suspect';
+  second!.standing = 'suspect';
+  for (const engine of [one!, two!]) engine.paceMs = 600_000;
+  const answer = ask(cluster);
+  await until(() => one!.running === 1, 'the first has it', patienceMs);
+  first!.standing = 'suspect';
+  second!.standing = 'ready';
+  await one!.die();
+  await until(() => two!.running === 1, 'the second has it', patienceMs);
+  // It computes for a minute.
+  skip(60_000);
+  second!.standing = 'suspect';
+  await two!.die();
+  await until(() => entry!.sent.get(second!.id) === 0, 'the second is lost', patienceMs);
+  entry!.standing = 'ready';
+  equal((await answer).status, 200);
+  deepEqual([entry!.engine.asked.length, entry!.facts.filter(({ fact }) => fact === 'request.cut')], [1, []]);
+  for (const engine of [one!, two!]) await engine.listen();
+});
