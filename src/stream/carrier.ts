@@ -16,7 +16,7 @@ import type { Parsed } from './parsed.ts';
 import * as plain from './plain.ts';
 import type { Heard, Said } from './plain.ts';
 import type { LogRecord } from './record.ts';
-import { closingAgain, hearAgain, isOutOf, newReplay, replayLeg, rewind, type Replay } from './replay.ts';
+import { closingAgain, hearAgain, isOutOf, newReplay, nextReplay, rewind, type Replay } from './replay.ts';
 import type { GenerationRequest } from './request.ts';
 import { retellParsed } from './spoken.ts';
 import { hearWhole, newWhole, wholeLeg, type Whole } from './whole.ts';
@@ -64,7 +64,7 @@ export function nextLegOf(carrier: Carrier): LegRequest | null {
     case 'parsed':
       return parsed.nextLegOf(carrier.parsed);
     case 'replay':
-      return replayLeg(carrier.replay);
+      return nextReplay(carrier.replay);
     case 'whole':
       return wholeLeg(carrier.whole.request);
     default:

@@ -57,8 +57,10 @@ export const newReplay = (request: ReplayRequest): Replay => ({
   again: false,
 });
 
-export function replayLeg({ request: { endpoint, raw } }: Replay): LegRequest {
-  return { path: pathOf(endpoint), body: raw, streamed: true };
+/** null: everything was said, and `[DONE]` needs no engine. */
+export function nextReplay(replay: Replay): LegRequest | null {
+  const { endpoint, raw } = replay.request;
+  return isComplete(replay) ? null : { path: pathOf(endpoint), body: raw, streamed: true };
 }
 
 /** Prepares for the next engine. */

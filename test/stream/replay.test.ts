@@ -5,6 +5,9 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { draw, type Rng } from '../../src/std/random.ts';
+import { instant } from '../../src/std/time.ts';
+import { restore } from '../../src/stream/carrier.ts';
+import { resumed } from '../../src/stream/state.ts';
 import {
   ask,
   causes,
@@ -305,4 +308,25 @@ test('[S18] a replay that has told the end needs no engine to say so', () => {
   const said = [chunk('hi', null), chunk(' there', 'stop'), '[DONE]'];
   const told = converse(ask('completions', body), () => said, [{ after: 2, by: 'reset' }]);
   deepEqual([told.asked.length, told.sent], [1, said]);
+});
+
+test('[S18] a replay that another entry node goes on with behind its end is not made again to say so', () => {
+  const body = { ...seeded, ...usage };
+  const undisturbed = converse(ask('chat', body), engine(true), []);
+  const { records, said } = undisturbed;
+  for (const [lacks, asked] of [
+    [0, 0],
+    [1, 1],
+  ] as const) {
+    const { carrier, events } = restore(ask('chat', body), records.slice(0, records.length - lacks))!;
+    const rest = converse(
+      ask('chat', body),
+      engine(true),
+      [],
+      resumed(ask('chat', body), carrier, instant(0)),
+    );
+    equal(rest.asked.length, asked, `${lacks} records lacking`);
+    const marks = [...events, ...rest.said].map(({ data, mark }) => [data === '[DONE]', mark]);
+    deepEqual([marks.length, marks.at(-1)], [said.length, [true, said.at(-1)!.mark]]);
+  }
 });
