@@ -64,10 +64,31 @@ test('a run in which everything holds breaks no bound, and each harm breaks one'
   ok(brokenIn({ ...findings, times: 2 }).length > 0, 'too few streams');
   ok(brokenIn({ ...findings, facts: [] }).length > 0, 'nobody was hit');
   ok(brokenIn({ ...findings, fault: 'notice' }).length > 0, 'nobody left in time');
+  for (const fault of ['entry', 'pair'] as const) {
+    deepEqual(brokenIn({ ...findings, fault }), []);
+    const told = findings.told.map((stream) => ({ ...stream, longestMs: 4_000 }));
+    ok(brokenIn({ ...findings, fault, told }).includes('99 of 100 stalls are below 3,000 ms'), fault);
+  }
   const wait = { fact: 'stream.unanswered', request: '1', tokens: 0, member: 'i-2' } as const;
   deepEqual(brokenIn({ ...findings, facts: [...findings.facts, wait, { ...wait, member: 'i-3' }] }), []);
   const twice = brokenIn({ ...findings, facts: [...findings.facts, wait, wait] });
   deepEqual(twice, ['no request waits for a silent node twice']);
+});
+
+test('a stream that waits and that nobody calls moved is counted among all, and may not wait for ever', () => {
+  const waiting = { ...fine, id: 'unmoved', longestMs: 14_030 };
+  const found = { ...findings, told: [...findings.told, waiting] };
+  const { addedStall, anyStall } = reportOf(found);
+  deepEqual([addedStall?.max, anyStall?.max, anyStall?.p50], [870, 14_000, 870]);
+  deepEqual(brokenIn(found), []);
+  const late = { ...findings, told: [...findings.told, { ...waiting, longestMs: 15_031 }] };
+  for (const fault of ['kill', 'freeze', 'drop', 'entry', 'pair'] as const)
+    deepEqual(brokenIn({ ...late, fault }), ['no stream waits 15,000 ms']);
+  const again = { fact: 'stream.moved', request: 'unmoved', tokens: 0, way: 'replay' } as const;
+  const replayed = { ...late, suite: 'mixed', facts: [...late.facts, again] } as const;
+  deepEqual(brokenIn(replayed), []);
+  deepEqual(reportOf(replayed).replayStall?.max, 15_001);
+  deepEqual(brokenIn({ ...replayed, suite: 'plain' }).length, 2, 'plain ones are not asked again');
 });
 
 test('what its head has not called exact may break in the mixed suite only, and is counted', () => {

@@ -21,7 +21,7 @@ export type Heard = {
   usage: unknown;
   /** What the head of the answer promised. */
   promise: string;
-  /** Waits between two words, the wait for the first included, ms. */
+  /** Waits between two words, those for the first one and for the end included, ms. */
   readonly waits: number[];
 };
 
@@ -80,11 +80,18 @@ export async function listen(
     .create(streamed, { headers: { 'x-request-id': id }, signal })
     .withResponse();
   heard.promise = response.headers.get('x-synkti-protected') ?? '';
-  for await (const chunk of data as unknown as AsyncIterable<Chunk>) {
+  const hear = (): void => {
     const now = performance.now();
     heard.waits.push(now - heardAt);
     heardAt = now;
-    take(chunk, heard);
+  };
+  try {
+    for await (const chunk of data as unknown as AsyncIterable<Chunk>) {
+      hear();
+      take(chunk, heard);
+    }
+  } finally {
+    hear(); // The last wait is for the end, and is one too where that is an error or never comes.
   }
 }
 

@@ -19,6 +19,8 @@ export type Report = {
   readonly moved: number;
   /** The longest wait of those that went on elsewhere from where they were, less what is usual in them; null: none did. */
   readonly addedStall: Stall | null;
+  /** The same of all streams but those of `replayStall`: one that waited and that nobody calls moved is here at least. */
+  readonly anyStall: Stall | null;
   /** From a notice; null: there was none. */
   readonly admissionOff: { readonly max: number | null };
   readonly empty: { readonly max: number | null };
@@ -67,9 +69,10 @@ export function reportOf({ fault, suite, times, told, facts, leaves }: Findings)
   const moved = among(moves);
   const resumed = told.filter((stream) => stream.resumed > 0);
   const elsewhere = [...new Set([...moved, ...resumed])];
-  // Of what is asked again nobody counts the tokens; and an entry node that goes on with it does not call it a move.
+  // Plain ones are never asked again from their beginning. Of what is asked again nobody counts the tokens; and an entry node that goes on with it does not call it a move.
   const uncounted = facts.filter(({ fact, tokens }) => fact === 'stream.finished' && tokens === 0);
-  const again = new Set(among([...moves.filter(({ way }) => way === 'replay'), ...uncounted]));
+  const replays = [...moves.filter(({ way }) => way === 'replay'), ...uncounted];
+  const again = new Set(suite === 'mixed' ? among(replays) : []);
   const replayed = elsewhere.filter((stream) => again.has(stream));
   const bounded = elsewhere.filter((stream) => !again.has(stream));
   return {
@@ -82,6 +85,7 @@ export function reportOf({ fault, suite, times, told, facts, leaves }: Findings)
     resumed: resumed.length,
     moved: moved.length,
     addedStall: stallOf(bounded),
+    anyStall: stallOf(told.filter((stream) => !again.has(stream))),
     admissionOff: { max: latest(leaves.map(({ admissionOffMs }) => admissionOffMs)) },
     empty: { max: latest(leaves.map(({ emptyMs }) => emptyMs)) },
     entryLost: facts.filter(({ fact }) => fact === 'stream.entryLost').length,
@@ -108,7 +112,9 @@ const latest = (times: readonly (number | null)[]): number | null =>
   times.length === 0 ? null : Math.max(...times.map((ms) => ms ?? Number.MAX_SAFE_INTEGER));
 
 export function inWords(report: Report): string {
-  const { addedStall: stall, admissionOff, empty } = report;
+  const { addedStall, anyStall, admissionOff, empty } = report;
+  const inMs = (stall: Stall | null): string =>
+    stall === null ? 'none' : `p50 ${stall.p50}, p99 ${stall.p99}, max ${stall.max} ms`;
   const rows = [
     [report.fault, `${report.times} times`],
     [
@@ -117,9 +123,10 @@ export function inWords(report: Report): string {
     ],
     ['tokens', `${report.wrongTokens} wrong, ${report.doubledTokens} doubled`],
     ['hit', `${report.moved} moved to another engine, ${report.resumed} resumed at another node`],
-    ['added stall', stall === null ? 'none' : `p50 ${stall.p50}, p99 ${stall.p99}, max ${stall.max} ms`],
+    ['added stall', inMs(addedStall)],
+    ['of all streams', inMs(anyStall)],
     ...(admissionOff.max === null ? [] : [['notice', `admission off after ${admissionOff.max} ms at most`]]),
     ...(empty.max === null ? [] : [['', `engine empty after ${empty.max} ms at most`]]),
   ];
-  return rows.map(([what = '', how]) => `${what.padEnd(14)}${how}\n`).join('');
+  return rows.map(([what = '', how]) => `${what.padEnd(16)}${how}\n`).join('');
 }

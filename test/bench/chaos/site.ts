@@ -70,7 +70,7 @@ const orderMs = 10_000;
 
 export async function openDevSite({ plan, suite, program, factsFile }: Options): Promise<Site> {
   const { facts, hear, emptiedAt } = hearing(factsFile);
-  const flags = ['--engine-args', engineArgs(suite), ...talk(factsFile)];
+  const flags = ['--engine-args', engineArgs(suite), ...talk(suite, factsFile)];
   const cluster = await startDevCluster({
     ...{ nodes: plan.nodes, readyMs, program, onFact: hear },
     args: ['--replace-after', `${replaceAfterMs}ms`, '--', ...flags],
@@ -95,7 +95,7 @@ export async function openLabSite(
 ): Promise<Site> {
   if (!ground.isEnclosed) throw new Error(`no packet can be made to vanish: ${ground.why}`);
   const engine = ['--engine', 'simulated', '--engine-args', engineArgs(suite)];
-  const flags = (): readonly string[] => [...engine, ...talk(factsFile), '--discovery', '2s'];
+  const flags = (): readonly string[] => [...engine, ...talk(suite, factsFile), '--discovery', '2s'];
   const lab = await openLab({ nodes: plan.nodes, ground, program, flags, logs: null });
   const { facts, hear, emptiedAt } = hearing(factsFile);
   let read = 0;
@@ -123,9 +123,9 @@ export async function openLabSite(
   };
 }
 
-/** Who keeps what they say wants all of it. */
-const talk = (factsFile: string | null): readonly string[] =>
-  factsFile === null ? [] : ['--log-level', 'debug'];
+/** Who keeps what they say wants all of it; and of what is asked again from its beginning only finer lines tell. */
+const talk = (suite: Suite, factsFile: string | null): readonly string[] =>
+  factsFile === null && suite === 'plain' ? [] : ['--log-level', 'debug'];
 
 function hearing(factsFile: string | null) {
   const facts: StreamFact[] = [];
