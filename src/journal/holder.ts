@@ -8,7 +8,7 @@
 import { ByteWriter } from '../std/bytes.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, earliest, never, type Instant } from '../std/time.ts';
-import { isBelow, type Fence } from './fence.ts';
+import { isBelow, yieldsTo, type Fence } from './fence.ts';
 import type { Batch, HeldLog, Update, Verdict } from './wire.ts';
 
 /** Of all copies together: a thousand streams with long prompts. Beyond it newcomers are turned away. */
@@ -89,11 +89,16 @@ function onBatch(state: State, from: MemberId, batch: Batch, now: Instant): read
     state.sessions.set(from, session);
   }
   const verdicts: Verdict[] = [];
+  const refused = new Set<number>();
   for (const update of batch.updates) {
     const { number } = update;
+    // What follows of a log that was not taken says nothing new: its first word is the one that counts.
+    if (refused.has(number)) continue;
     const id = update.type === 'open' ? update.id : session.idByNumber.get(number);
     const why = id === undefined ? 'unknown' : take(state, update, { id, session }, now);
-    if (why !== null) verdicts.push({ number, why });
+    if (why === null) continue;
+    verdicts.push({ number, why });
+    refused.add(number);
   }
   forgetSession(state, from);
   state.sweepAt = state.streams.size === 0 ? never : earliest(state.sweepAt, after(now, sweepMs));
@@ -129,7 +134,7 @@ function open(
   { session, held }: { readonly session: Session; readonly held: Held | undefined },
   now: Instant,
 ): Verdict['why'] | null {
-  if (held !== undefined && isBelow(fence, held.fence)) return 'fenced';
+  if (held !== undefined && !yieldsTo(completeness(held), fence)) return 'fenced';
   free(state, id);
   if (!hasRoom(state, bytes.length, null)) return 'full';
   const log = new ByteWriter(bytes.length + 256).raw(bytes);
@@ -139,6 +144,16 @@ function open(
   state.bytes += bytes.length;
   return null;
 }
+
+/** Who was fenced off has not completed what the next one writes. */
+const completeness = ({
+  fence,
+  ended,
+  writer,
+}: Held): { readonly fence: Fence; readonly ended: boolean } => ({
+  fence,
+  ended: ended && writer !== null,
+});
 
 /** What came before is passed over, and a gap is not bridged. */
 function grow(

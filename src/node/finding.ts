@@ -30,7 +30,8 @@ export const placesOf = (id: string, candidates: readonly Candidate[]): readonly
 
 type Wanted = {
   readonly id: string;
-  readonly ours: HeldLog | null;
+  /** What there is of it here: asked at the end, too, for a copy may come meanwhile. */
+  readonly ours: () => HeldLog | null;
   readonly places: readonly MemberId[];
   readonly isEnough: (held: HeldLog) => boolean;
 };
@@ -41,7 +42,7 @@ export function findLog(
   { ask, clock }: { readonly ask: AskMember; readonly clock: Clock },
   tell: (held: HeldLog | null) => void,
 ): () => void {
-  let best = ours;
+  let best = ours();
   let left = places;
   let open = 0;
   let over = false;
@@ -56,7 +57,7 @@ export function findLog(
   function finish(): void {
     if (over) return;
     giveUp();
-    tell(best);
+    tell(better(best, ours()));
   }
 
   function hear(told: Uint8Array | null): void {

@@ -3,7 +3,7 @@
  * holds for them. Both machines are driven here, against a way to ask members; what is in a log is the streams' matter.
  */
 import * as entry from '../journal/entry.ts';
-import type { Fence } from '../journal/fence.ts';
+import { yieldsTo, type Fence } from '../journal/fence.ts';
 import * as holder from '../journal/holder.ts';
 import type { Effect as EntryEffect, State as EntryState } from '../journal/kept.ts';
 import type { Candidate } from '../journal/rendezvous.ts';
@@ -14,6 +14,7 @@ import {
   readMessage,
   readVerdicts,
   verdictBytes,
+  type Batch,
   type HeldLog,
   type Verdict,
 } from '../journal/wire.ts';
@@ -148,9 +149,7 @@ class NodeJournals implements Journals {
     if (message === null) return null;
     switch (message.type) {
       case 'batch':
-        this.#verdicts = [];
-        this.#copies.deliver({ type: 'batch', from, batch: message });
-        return verdictBytes(this.#verdicts);
+        return verdictBytes(this.#take(from, message));
       case 'peek':
         return heldBytes(this.#ours(message.id));
       case 'fence':
@@ -163,7 +162,7 @@ class NodeJournals implements Journals {
   find(id: string, isEnough: (held: HeldLog) => boolean, tell: (held: HeldLog | null) => void): () => void {
     const { ask, clock, candidates } = this.#ports;
     const places = placesOf(id, candidates());
-    return findLog({ id, ours: this.#ours(id), places, isEnough }, { ask, clock }, tell);
+    return findLog({ id, ours: () => this.#ours(id), places, isEnough }, { ask, clock }, tell);
   }
 
   takeOver(id: string, fence: Fence): void {
@@ -203,6 +202,33 @@ class NodeJournals implements Journals {
     this.#unsubscribe();
     this.#entries.stop();
     this.#copies.stop();
+  }
+
+  /**
+   * Two nodes that begin the same at once may hold each other's copies, and nobody else's: so what comes is measured by
+   * our own logs as well. One of the two gives way, the same one wherever they meet.
+   */
+  #take(from: MemberId, batch: Batch): readonly Verdict[] {
+    const lost: entry.Event[] = [];
+    const refused = new Set<number>();
+    for (const update of batch.updates) {
+      if (update.type !== 'open') continue;
+      const own = entry.logOf(this.#entries.state(), update.id);
+      if (own === null) continue;
+      if (yieldsTo(own, update.fence)) lost.push({ type: 'fence', id: update.id, fence: update.fence });
+      else refused.add(update.number);
+    }
+    this.#verdicts = [];
+    const updates =
+      refused.size === 0 ? batch.updates : batch.updates.filter(({ number }) => !refused.has(number));
+    this.#copies.deliver({ type: 'batch', from, batch: { ...batch, updates } });
+    const verdicts = [
+      ...this.#verdicts,
+      ...[...refused].map((number) => ({ number, why: 'fenced' }) as const),
+    ];
+    // Who loses looks for the log of the other at once, and has its copy by now.
+    for (const event of lost) this.#entries.deliver(event);
+    return verdicts;
   }
 
   #ours(id: string): HeldLog | null {

@@ -224,6 +224,26 @@ test('[J4] of two entry nodes the one with the higher fence writes, and the othe
   deepEqual(answer?.verdicts, [{ number: 9, why: 'fenced' }]);
 });
 
+test('[J4] who is fenced off is told so, and nothing else, by a batch that has the end of its log as well', () => {
+  const net = new Net(six, 3);
+  open(net, 's', memberId('c1'), 2);
+  net.pass(100);
+  const [member] = net.held('s');
+  const [told] = net.hold(member!, {
+    type: 'batch',
+    from: at,
+    batch: {
+      type: 'batch',
+      session: 1,
+      updates: [
+        { type: 'open', number: 1, id: 's', fence, bytes: text('s:late') },
+        { type: 'end', number: 1, lingerMs: 60_000 },
+      ],
+    },
+  });
+  deepEqual(told?.verdicts, [{ number: 1, why: 'fenced' }]);
+});
+
 test('[J4] a fence that is told first keeps the old entry node from writing', () => {
   const net = new Net(six, 12);
   open(net, 's');
