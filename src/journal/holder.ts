@@ -44,6 +44,8 @@ export type State = {
 export type Event =
   | { readonly type: 'batch'; readonly from: MemberId; readonly batch: Batch }
   | { readonly type: 'fence'; readonly id: string; readonly fence: Fence }
+  /** This node writes it itself from now on. */
+  | { readonly type: 'written'; readonly id: string; readonly fence: Fence }
   | { readonly type: 'tick' };
 
 /** Answers the batch that was stepped. */
@@ -66,6 +68,12 @@ export function step(state: State, event: Event, now: Instant): Step {
       held.fence = event.fence;
       forgetWriter(held);
       held.freeAt = after(now, silentMs);
+      return [state, []];
+    }
+    case 'written': {
+      const held = state.streams.get(event.id);
+      // Kept, it would outlive the log, and look like one that somebody works at.
+      if (held !== undefined && !isBelow(event.fence, held.fence)) free(state, event.id);
       return [state, []];
     }
     case 'tick':

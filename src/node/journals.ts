@@ -76,9 +76,9 @@ export type Journals = {
   takeOver(id: string, fence: Fence): void;
   /**
    * Whether this member still works at the log that it wrote: it may be gone, or have been started again and know nothing
-   * of it. Calls back once; who does not answer is taken at membership's word.
+   * of it. Calls back once; who does not answer is taken at membership's word. `over`: what it has of one that has ended.
    */
-  isAtWork(id: string, member: MemberId, tell: (atWork: boolean) => void): void;
+  isAtWork(id: string, member: MemberId, tell: (atWork: boolean, over: HeldLog | null) => void): void;
   /** Copies of other nodes' streams. */
   held(): { readonly streams: number; readonly bytes: number };
   /** Whose stream this is that we hold a copy of; null: we hold none. */
@@ -126,6 +126,7 @@ class NodeJournals implements Journals {
   open(id: string, { fence, bytes, urgent }: NewLog, ears: LogEars): StreamLog {
     // Who had it before at this node hears that it is no longer his, and only then does the new one listen.
     this.#entries.deliver({ type: 'open', id, fence, bytes, urgent });
+    this.#copies.deliver({ type: 'written', id, fence });
     this.#ears.set(id, ears);
     let length = bytes.length;
     return {
@@ -173,14 +174,16 @@ class NodeJournals implements Journals {
     for (const member of placesOf(id, candidates())) ask(member, message, peekMs, () => {});
   }
 
-  isAtWork(id: string, member: MemberId, tell: (atWork: boolean) => void): void {
+  isAtWork(id: string, member: MemberId, tell: (atWork: boolean, over: HeldLog | null) => void): void {
     const { self, ask, candidates } = this.#ports;
     const isWell = (): boolean => candidates().some((one) => one.id === member && one.isFit);
-    if (member === self) return tell(entry.logOf(this.#entries.state(), id)?.ended === false);
-    if (!isWell()) return tell(false);
+    const judge = (held: HeldLog | null): void =>
+      held?.ended === true ? tell(false, held) : tell(held !== null && (member === self || isWell()), null);
+    if (member === self) return judge(entry.logOf(this.#entries.state(), id));
+    if (!isWell()) return tell(false, null);
     ask(member, messageBytes({ type: 'peek', id }), peekMs, (answer) => {
-      const isKnown = answer === null || readHeld(answer) !== null;
-      tell(isKnown && isWell());
+      if (answer === null) tell(isWell(), null);
+      else judge(readHeld(answer));
     });
   }
 

@@ -20,6 +20,7 @@ import { cutAt, readLog, recordBytes, tokensIn, type Log, type LogRecord } from 
 import { brokenOff, notYours, otherRequest, streamGone } from '../stream/refusal.ts';
 import type { Engines, GenerationRequest, PlainRequest } from '../stream/request.ts';
 import { resumed, type State } from '../stream/state.ts';
+import { better } from './finding.ts';
 import type { Journals } from './journals.ts';
 import type { Clock } from './ports.ts';
 import type { Claim, ClientEnd } from './running.ts';
@@ -144,8 +145,10 @@ export function join(
     const head = { by: null, protection: 'exact', stream: null } as const;
     if (log.answer !== null) return client.answer(log.answer, head);
     if (held.ended) return takeOver(held, log);
-    journals.isAtWork(stream, held.fence.by, (atWork) => {
+    journals.isAtWork(stream, held.fence.by, (atWork, over) => {
       if (isOver) return;
+      // It ended between the two questions: its answer is in there, and not yet in what was found.
+      if (over !== null && better(over, held) === over) return onFound(over);
       if (atWork) giveUp = clock.wakeAt(after(clock.now(), lookMs), look);
       else takeOver(held, log);
     });

@@ -86,3 +86,28 @@ test('what comes while a log is looked for elsewhere is found', async () => {
   equal(told(), 'a:');
   logs.close();
 });
+
+test('[J5] of a log that was taken over nothing is left once it has lingered, at who took it over neither', async () => {
+  const logs = new Logs({ a: 'x', b: 'y', c: 'z' });
+  const isAtWork = async (): Promise<string> => {
+    let told = '';
+    const tell = (atWork: boolean, over: HeldLog | null): void => void (told = `${atWork} ${words(over)}`);
+    logs.at('c').isAtWork('key', memberId('b'), tell);
+    await logs.clock.run(2_000);
+    return told;
+  };
+  open(logs, 'a');
+  await logs.clock.run(500);
+  logs.kill('a');
+  logs.at('b').takeOver('key', { epoch: 2, by: memberId('b') });
+  const log = open(logs, 'b', deaf, 2);
+  equal(logs.at('b').held().streams, 0);
+  equal(await isAtWork(), 'true null');
+  log.append(text('all'), true);
+  log.end(60_000);
+  equal(await isAtWork(), 'false b:all');
+  await logs.clock.run(90_000);
+  equal(await isAtWork(), 'false null');
+  equal(await found(logs, 'c'), null);
+  logs.close();
+});
