@@ -30,6 +30,7 @@ export type Member = {
 
 export type Bindings = {
   readonly members: Map<MemberId, Member>;
+  /** Ourselves among them: nobody else has our key. */
   readonly idByPeerId: Map<string, MemberId>;
 };
 
@@ -38,11 +39,19 @@ const membersMax = 1_000;
 /** EC2 is eventually consistent: "a couple of seconds ... up to five minutes", in practice well below this. */
 const tagsSettleMs = 60_000;
 
-export const noBindings = (): Bindings => ({ members: new Map(), idByPeerId: new Map() });
+export const noBindings = (self: { readonly id: MemberId; readonly peerId: string }): Bindings => ({
+  members: new Map(),
+  idByPeerId: new Map([[self.peerId, self.id]]),
+});
+
+export function holderOf({ members, idByPeerId }: Bindings, peerId: string): Member | undefined {
+  const id = idByPeerId.get(peerId);
+  return id === undefined ? undefined : members.get(id);
+}
 
 export const isVoter = ({ role }: { readonly role: string }): boolean => role !== 'operator';
 
-type Seen = Pick<Listed, 'id' | 'address' | 'zone' | 'role'> & { readonly peerId: string };
+export type Seen = Pick<Listed, 'id' | 'address' | 'zone' | 'role'> & { readonly peerId: string };
 /** `former`: the key that it had until now; null: it has none but this. */
 export type Bound = { readonly type: 'bound'; readonly member: Member; readonly former: string | null };
 type Outcome =
@@ -112,6 +121,11 @@ export function unbind({ members, idByPeerId }: Bindings, { id, peerId }: Member
   return [{ type: 'unbound', id }, barred(peerId)];
 }
 
+export const doubled = (id: MemberId, holder: MemberId): Effect => ({
+  type: 'fact',
+  fact: { fact: 'discovery.failed', why: `${id} has tagged itself with the key of ${holder}` },
+});
+
 export const barred = (peerId: string): Effect => ({ type: 'barred', peerId });
 
 export function boundEffect({ id, peerId, address, zone, role }: Member): Effect {
@@ -123,4 +137,26 @@ export function boundEffect({ id, peerId, address, zone, role }: Member): Effect
 export function entryOf({ id, peerId, address, zone, role }: Member, left = false): Entry[] {
   if (address === null) return [];
   return [{ id, peerId, address, zone, role, ...(left ? { left } : {}) }];
+}
+
+export function* liveVoters({ members }: Bindings): Iterable<MemberId> {
+  for (const member of members.values()) if (member.live && isVoter(member)) yield member.id;
+}
+
+/** Whether somebody else's word says anything that we do not know. */
+export function isNews({ members }: Bindings, entry: Entry): boolean {
+  const member = members.get(entry.id);
+  if (entry.left === true) return member !== undefined && !member.live;
+  return member === undefined || !isSame(member, entry);
+}
+
+/** Membership's word of a member. */
+export function judge(
+  { members }: Bindings,
+  { id, live, left }: { readonly id: MemberId; readonly live: boolean; readonly left: boolean },
+): void {
+  const member = members.get(id);
+  if (member === undefined) return;
+  Object.assign(member, { live, left });
+  if (live) Object.assign(member, { absences: 0, absentSince: never });
 }

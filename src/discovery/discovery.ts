@@ -17,20 +17,26 @@ import {
   barred,
   bind,
   boundEffect,
+  doubled,
   entryOf,
-  isSame,
+  holderOf,
+  isNews,
   isVoter,
+  judge,
+  liveVoters,
   noBindings,
   unbind,
   type Bindings,
   type Bound,
   type Member,
+  type Seen,
 } from './bindings.ts';
 import { expire, isAgreed, noClaims, settle, type Claims } from './claims.ts';
 import type { Effect, Entry, Event, Listed } from './events.ts';
 import * as plans from './plan.ts';
 import type { Plan } from './plan.ts';
 import { enqueue, expiryOf, takeExpired, takeUntil, type Stranger, type Strangers } from './strangers.ts';
+import { entriesMax, recent, tell, vouch, type Gone } from './telling.ts';
 import { isTurn } from './turn.ts';
 
 /**
@@ -43,11 +49,15 @@ export type State = {
   readonly selfId: MemberId;
   readonly listing: Listing;
   readonly bindings: Bindings;
+  /** Instances that the last answer listed with a key that another one has. */
+  readonly rivals: Map<MemberId, Seen>;
+  /** Of keys that are bound: the other instance that their owners have signed to be. */
+  readonly owners: Map<string, MemberId>;
   readonly claims: Claims;
   readonly plan: Plan;
   readonly strangers: Strangers;
   /** Unbound not long ago: those who missed it hear it again. */
-  readonly gone: Map<MemberId, { readonly entry: Entry; readonly at: Instant }>;
+  readonly gone: Gone;
   /** Bound not long ago, the latest last: who has just started may have looked before they were there. */
   readonly newcomers: Member[];
   /** The last member that told us anything of its looks. */
@@ -59,18 +69,15 @@ export type State = {
 const absencesToForget = 3;
 /** Zones come back: what vanished along with many others is kept this long, though nothing answers there. */
 const keptMs = 6 * 3_600_000;
-/** Of a message: 64 entries are about 12 kB. */
-const entriesMax = 64;
 /** From a node's first look to its first connections, at most. */
 const startMs = 10_000;
 /** EC2 lets ten nodes a second tag themselves. */
 const newcomersMax = 128;
-/** What is new or gone is told for as many epochs, in case that gossip lost it. */
-const toldEpochs = 3;
 
 export const init = (
   options: {
     readonly selfId: MemberId;
+    readonly selfPeerId: string;
     readonly listing: Listing;
     readonly discoveryMs: number;
     readonly epochOffsetMs: number;
@@ -80,7 +87,9 @@ export const init = (
 ): State => ({
   selfId: options.selfId,
   listing: options.listing,
-  bindings: noBindings(),
+  bindings: noBindings({ id: options.selfId, peerId: options.selfPeerId }),
+  rivals: new Map(),
+  owners: new Map(),
   claims: noClaims(),
   plan: plans.newPlan({ discoveryMs: options.discoveryMs, epochOffsetMs: options.epochOffsetMs }, rng, now),
   strangers: new Map(),
@@ -110,10 +119,12 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
       return onLookFailed(state, event, now, effects);
     case 'stranger':
       return onStranger(state, event, now, effects);
+    case 'signed':
+      return onSigned(state, event, now, effects);
     case 'vouched':
       return onVouched(state, event, now, effects);
     case 'judged':
-      return onJudged(state, event);
+      return judge(state.bindings, event);
     case 'met':
       return onMet(state, event.peerId, now, effects);
     case 'isolated':
@@ -130,7 +141,8 @@ export const deadline = ({ plan, strangers }: State): Instant =>
   earliest(plans.nextLookAt(plan), plan.epochAt, expiryOf(strangers));
 
 /** [Y1] Whether a proven peer id belongs to an instance of the cluster. */
-export const isAdmitted = ({ bindings }: State, peerId: string): boolean => bindings.idByPeerId.has(peerId);
+export const isAdmitted = ({ bindings }: State, peerId: string): boolean =>
+  holderOf(bindings, peerId) !== undefined;
 
 const nodesOf = ({ bindings }: Pick<State, 'bindings'>): number => bindings.members.size + 1;
 const windowOf = ({ plan }: State): number => 2 * plan.discoveryMs;
@@ -164,6 +176,7 @@ function bindListed(
   const { bindings, selfId } = state;
   const news: Entry[] = [];
   let dropped = 0;
+  state.rivals.clear();
   for (const { id, left } of listed) {
     const member = left ? bindings.members.get(id) : undefined;
     if (member !== undefined && !member.live) release(state, member, now, effects);
@@ -174,9 +187,14 @@ function bindListed(
     if (known !== undefined) Object.assign(known, { absences: 0, absentSince: never });
     if (one.peerId === null) continue;
     freeKey(state, one.peerId, { claimant: one.id, seen }, now, effects);
-    const outcome = bind(bindings, { ...one, peerId: one.peerId }, now);
+    const claim = { ...one, peerId: one.peerId };
+    const outcome = bind(bindings, claim, now);
     if (outcome.type === 'full') dropped++;
-    if (outcome.type === 'doubled') effects.push(doubled(one.id, outcome.holder));
+    if (outcome.type === 'doubled') {
+      state.rivals.set(one.id, claim);
+      effects.push(doubled(one.id, outcome.holder));
+      redress(state, one.peerId, now, effects);
+    }
     if (outcome.type !== 'bound') continue;
     admit(state, outcome, effects);
     news.push(...entryOf(outcome.member));
@@ -193,16 +211,33 @@ function freeKey(
   now: Instant,
   effects: Effect[],
 ): void {
-  const holder = state.bindings.idByPeerId.get(peerId);
-  if (holder === undefined || holder === claimant || seen.has(holder)) return;
-  const member = state.bindings.members.get(holder);
-  if (member !== undefined && !member.live) release(state, member, now, effects);
+  const holder = holderOf(state.bindings, peerId);
+  if (holder === undefined || holder.id === claimant || seen.has(holder.id)) return;
+  if (!holder.live) release(state, holder, now, effects);
 }
 
-const doubled = (id: MemberId, holder: MemberId): Effect => ({
-  type: 'fact',
-  fact: { fact: 'discovery.failed', why: `${id} has tagged itself with the key of ${holder}` },
-});
+/** [Y9] */
+function onSigned(
+  state: State,
+  { peerId, id }: Extract<Event, { type: 'signed' }>,
+  now: Instant,
+  effects: Effect[],
+): void {
+  const holder = holderOf(state.bindings, peerId);
+  if (holder === undefined || holder.id === id) return;
+  state.owners.set(peerId, id);
+  redress(state, peerId, now, effects);
+}
+
+/** Of two that tag themselves with one key its owner has it, as soon as it has signed which of them it is. */
+function redress(state: State, peerId: string, now: Instant, effects: Effect[]): void {
+  const [holder, owner] = [holderOf(state.bindings, peerId), state.owners.get(peerId)];
+  const rival = owner === undefined ? undefined : state.rivals.get(owner);
+  if (holder === undefined || rival?.peerId !== peerId) return;
+  release(state, holder, now, effects);
+  const outcome = bind(state.bindings, rival, now);
+  if (outcome.type === 'bound') admit(state, outcome, effects);
+}
 
 function admit(state: State, { member, former }: Bound, effects: Effect[]): void {
   const { peerId, id } = member;
@@ -218,6 +253,7 @@ function admit(state: State, { member, former }: Bound, effects: Effect[]): void
 function release(state: State, member: Member, now: Instant, effects: Effect[]): void {
   effects.push(...unbind(state.bindings, member));
   settle(state.claims, member.id);
+  state.owners.delete(member.peerId);
   const [entry] = entryOf(member, true);
   if (entry === undefined) return;
   state.gone.set(member.id, { entry, at: now });
@@ -274,26 +310,6 @@ function awaitStrangers(state: Pick<State, 'strangers' | 'plan' | 'bindings'>, n
     plans.awaitStranger(state.plan, nodesOf(state), isHere, now);
 }
 
-/** [Y3] Who looked on duty tells even that there is nothing new: the others then need not look. */
-function tell(entries: readonly Entry[], duty: boolean, effects: Effect[]): void {
-  const once = [...new Map(entries.map((entry) => [entry.id, entry])).values()];
-  if (once.length === 0 && duty) effects.push({ type: 'vouch', entries: [], to: null });
-  vouch(once, null, effects);
-}
-
-function vouch(entries: readonly Entry[], to: string | null, effects: Effect[]): void {
-  for (let from = 0; from < entries.length; from += entriesMax)
-    effects.push({ type: 'vouch', entries: entries.slice(from, from + entriesMax), to });
-}
-
-function recent({ bindings, gone, plan }: State, seen: ReadonlySet<MemberId>, now: Instant): Entry[] {
-  const since = now - toldEpochs * plan.discoveryMs;
-  const members = [...bindings.members.values()];
-  const came = members.filter(({ id, boundAt }) => boundAt >= since && seen.has(id));
-  const went = [...gone.values()].filter(({ at, entry }) => at >= since && !seen.has(entry.id));
-  return [...went.map(({ entry }) => entry), ...came.flatMap((member) => entryOf(member))];
-}
-
 function onLookFailed(
   state: State,
   { kind, why }: { readonly kind: string; readonly why: string },
@@ -331,7 +347,7 @@ function onVouched(
   if (state.listing === 'own' || voucher === undefined || !isVoter(voucher)) return;
   hear(state, by, now);
   for (const entry of entries.slice(0, entriesMax)) {
-    if (entry.id === by || entry.id === state.selfId || !isNews(state, entry)) continue;
+    if (entry.id === by || entry.id === state.selfId || !isNews(state.bindings, entry)) continue;
     const agreed = isAgreed(state.claims, { by, entry }, { now, windowMs: windowOf(state) });
     if (agreed) accept(state, entry, now, effects);
   }
@@ -358,27 +374,11 @@ function hear(state: State, by: MemberId, now: Instant): void {
   state.voice = { by, at: now };
 }
 
-function isNews({ bindings }: State, entry: Entry): boolean {
-  const member = bindings.members.get(entry.id);
-  if (entry.left === true) return member !== undefined && !member.live;
-  return member === undefined || !isSame(member, entry);
-}
-
 function accept(state: State, entry: Entry, now: Instant, effects: Effect[]): void {
   const member = state.bindings.members.get(entry.id);
   if (entry.left === true && member !== undefined) return countAbsence(state, member, now, effects);
   const outcome = bind(state.bindings, entry, now);
   if (outcome.type === 'bound') admit(state, outcome, effects);
-}
-
-function onJudged(
-  { bindings }: State,
-  { id, live, left }: { readonly id: MemberId; readonly live: boolean; readonly left: boolean },
-): void {
-  const member = bindings.members.get(id);
-  if (member === undefined) return;
-  Object.assign(member, { live, left });
-  if (live) Object.assign(member, { absences: 0, absentSince: never });
 }
 
 function onTick(state: State, now: Instant, effects: Effect[]): void {
@@ -393,8 +393,4 @@ function onEpoch({ plan, selfId, listing, bindings, claims }: State, now: Instan
   plan.turnAt = turn || listing === 'own' ? now : never;
   expire(claims, { now, windowMs: 2 * plan.discoveryMs });
   plans.awaitEpoch(plan, now);
-}
-
-function* liveVoters({ members }: Bindings): Iterable<MemberId> {
-  for (const member of members.values()) if (member.live && isVoter(member)) yield member.id;
 }

@@ -50,6 +50,8 @@ export type Event =
    * sooner or later.
    */
   | { readonly type: 'stranger'; readonly peerId: string; readonly isHere: boolean }
+  /** The owner of this key has signed that it is this instance. */
+  | { readonly type: 'signed'; readonly peerId: string; readonly id: MemberId }
   /** `by` has been authenticated. Without entries it says that it looked and found nothing new. */
   | { readonly type: 'vouched'; readonly by: MemberId; readonly entries: readonly Entry[] }
   /** Membership's view of a member changed: `live` when it is alive, `left` when it said goodbye. */

@@ -127,13 +127,11 @@ export class Cluster implements ClusterPort {
     if (this.#stopping.signal.aborted) return;
     const { own, listing, discoveryMs, rng } = this.#options;
     const { clock } = this.#ports;
+    const self = { selfId: own.id, selfPeerId: own.peerId };
+    const about = { ...self, listing, discoveryMs, epochOffsetMs: clock.wallNow() - clock.now() };
     this.#discovery = drive<discovery.State, DiscoveryEvent, DiscoveryEffect>(
       { ...discovery, wake: tick },
-      discovery.init(
-        { selfId: own.id, listing, discoveryMs, epochOffsetMs: clock.wallNow() - clock.now() },
-        rng,
-        clock.now(),
-      ),
+      discovery.init(about, rng, clock.now()),
       clock,
       (effect) => this.#performDiscovery(effect),
     );
@@ -235,6 +233,7 @@ export class Cluster implements ClusterPort {
       case 'recorded':
         return this.#onRecorded(effect.record);
       case 'stranger':
+        this.#discovery?.deliver({ ...effect, type: 'signed' });
         return this.#discovery?.deliver({ ...effect, isHere: false });
       case 'rumoured':
       case 'accused':

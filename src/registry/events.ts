@@ -75,8 +75,8 @@ export type Effect =
   | { readonly type: 'send'; readonly peerId: string; readonly message: RegistryMessage }
   /** A newer record is held now: another member's, its signature, owner and order checked, or our own. */
   | { readonly type: 'recorded'; readonly record: NodeRecord }
-  /** A well-signed record of a peer that discovery does not know, or knows as another instance. */
-  | { readonly type: 'stranger'; readonly peerId: string }
+  /** A well-signed record of a peer that discovery does not know, or knows as another instance than `id`, which it names. */
+  | { readonly type: 'stranger'; readonly peerId: string; readonly id: MemberId }
   /** A digest of the member `by` holds `id` dead, or lacks it, and ours does not. */
   | { readonly type: 'rumoured'; readonly by: MemberId; readonly id: MemberId; readonly incarnation: number }
   /** A digest of the member `by` holds us dead. */

@@ -112,7 +112,7 @@ function wait(state: State, brought: Pending, now: Instant): readonly Effect[] {
   state.pending.delete(peerId);
   makeRoom(state, author);
   state.pending.set(peerId, brought);
-  return [{ type: 'stranger', peerId }];
+  return [{ type: 'stranger', peerId, id: record.id }];
 }
 
 function makeRoom({ pending }: State, author: string | null): void {

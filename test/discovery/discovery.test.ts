@@ -1,73 +1,12 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import * as discovery from '../../src/discovery/discovery.ts';
-import type { Effect, Entry, Event, Listed } from '../../src/discovery/events.ts';
+import type { Effect } from '../../src/discovery/events.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { instant } from '../../src/std/time.ts';
-
-const listed = (id: string, change: Partial<Listed> = {}): Listed => ({
-  id: memberId(id),
-  peerId: `peer-${id}`,
-  address: { host: `host-${id}`, port: 4001 },
-  zone: 'a',
-  role: 'worker',
-  left: false,
-  ...change,
-});
-const entry = (id: string, change: Partial<Entry> = {}): Entry => {
-  const { left: _, ...rest } = listed(id);
-  return { ...rest, peerId: `peer-${id}`, address: { host: `host-${id}`, port: 4001 }, ...change };
-};
-const self = listed('self');
-const epochMs = 30_000;
-
-/** One machine by hand: time passes only here. */
-class Subject {
-  now = instant(0);
-  state: discovery.State;
-
-  constructor(listing: discovery.Listing = 'shared') {
-    const options = { selfId: self.id, listing, discoveryMs: epochMs, epochOffsetMs: 0 };
-    this.state = discovery.init(options, { seed: 1 }, this.now);
-  }
-
-  deliver(event: Event): readonly Effect[] {
-    const [state, effects] = discovery.step(this.state, event, this.now);
-    this.state = state;
-    return effects;
-  }
-
-  /** Lets time pass up to the next look. */
-  untilLook(): readonly Effect[] {
-    for (let i = 0; i < 1_000; i++) {
-      this.now = instant(Math.max(this.now, discovery.deadline(this.state)));
-      const effects = this.deliver({ type: 'tick' });
-      if (effects.some(({ type }) => type === 'look')) return effects;
-    }
-    throw new Error('it never looks');
-  }
-
-  /** The next look, answered with these. */
-  look(...others: Listed[]): readonly Effect[] {
-    this.untilLook();
-    return this.deliver({ type: 'looked', listed: [self, ...others] });
-  }
-
-  vouch(by: string, ...entries: Entry[]): readonly Effect[] {
-    return this.deliver({ type: 'vouched', by: memberId(by), entries });
-  }
-
-  bound(): string[] {
-    return [...this.state.bindings.members.keys()];
-  }
-}
+import { among, entry, epochMs, listed, self, Subject } from './subject.ts';
 
 const types = (effects: readonly Effect[]): string[] => effects.map(({ type }) => type);
-const among = (...ids: string[]): Subject => {
-  const subject = new Subject();
-  subject.look(...ids.map((id) => listed(id)));
-  return subject;
-};
 
 test('[Y1] who is listed with a key and an address is bound, who has left or has no key yet is not', () => {
   const subject = new Subject();

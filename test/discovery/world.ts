@@ -63,6 +63,7 @@ export class World {
     this.nodes.set(member, node);
     const options = {
       selfId: member,
+      selfPeerId: node.peerId,
       listing: 'shared' as const,
       discoveryMs: 30_000,
       epochOffsetMs: 1_790_000_000_000,

@@ -101,6 +101,16 @@ test('an instance that may not tag itself is let in by nobody', async (t) => {
   ok(world.hosts.get('i-1')!.facts.some(({ fact }) => fact === 'peer.denied'));
 });
 
+test('[Y9] an instance that is listed first with the key of another hides that one from nobody', async (t) => {
+  const world = new World();
+  t.after(() => world.stop());
+  const thief = await world.start('i-0', { tags: false });
+  Object.assign(thief.tags, { SynktiCluster: 'test', SynktiPeerId: 'peer-i-2' });
+  for (const name of ['i-1', 'i-2', 'i-3']) await world.start(name);
+  await world.clock.run(10_000);
+  for (const name of ['i-1', 'i-2', 'i-3']) deepEqual(serving(world, name), ['i-1', 'i-2', 'i-3']);
+});
+
 test('an interruption notice: admission off and peers told at once, goodbye in tags and record, then gone', async (t) => {
   const world = await threeNodes();
   t.after(() => world.stop());

@@ -99,7 +99,7 @@ test('[G2] the number of members and of tombstones is bounded', () => {
 
 test('[G3] a stranger’s record waits for discovery and counts once its owner is bound', () => {
   const node = rig();
-  deepEqual(node.hear('a', told(record('a'))), [{ type: 'stranger', peerId: 'peer-a' }]);
+  deepEqual(node.hear('a', told(record('a'))), [{ type: 'stranger', peerId: 'peer-a', id: 'i-a' }]);
   deepEqual(node.hear('a', told(record('a'))), []);
   equal(recordOf(node.state, idA), null);
   deepEqual(node.on({ type: 'bound', id: idA, peerId: 'peer-a' }), [

@@ -73,6 +73,7 @@ type Seen = { readonly admits: boolean; readonly binds: boolean };
 function peerSees(listed: readonly Listed[]): Seen {
   const options = {
     selfId: memberId('i-peer'),
+    selfPeerId: 'peer-of-its-own',
     listing: 'shared' as const,
     discoveryMs: 30_000,
     epochOffsetMs: 0,
