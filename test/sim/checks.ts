@@ -4,7 +4,7 @@
  *
  *   I1 nobody is held dead whose process lives and is reached by enough of its observers: by those of all members, or,
  *      in a partition, by those of the members that the judge takes for living. A rumour is believed only by who cannot
- *      reach the member itself.
+ *      reach the member itself. And who was, is not for long, once nothing is between it and who held it dead.
  *   I2 when faults have ceased, all views and records are soon equal
  *   I3 the order of a record never goes back, and who has left does not come back under the same incarnation
  *   I4 I2 holds without pubsub
@@ -17,7 +17,8 @@ import type { Known } from '../../src/node/cluster-port.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { DutyLedger } from './duty.ts';
 import { strangerPrefix } from './hostile.ts';
-import { observersAmong } from './observers.ts';
+import { Deaths } from './deaths.ts';
+import { isCutOff, observersAmong, observersMost, type Reach } from './observers.ts';
 import type { Resident, Verdict } from './resident.ts';
 import type { World } from './world.ts';
 
@@ -53,12 +54,18 @@ export class Checks {
   /** Of larger clusters what all know is compared by its hash. */
   readonly isLarge: boolean;
   readonly #world: () => World;
+  readonly #deaths: Deaths;
   /** The newest life of every instance. */
   readonly #newest = new Map<string, Resident>();
 
   /** `nodes`: at the start. Few of them live many lives, which makes the cluster no larger. */
   constructor(world: () => World, nodes: number) {
     this.#world = world;
+    this.#deaths = new Deaths({
+      lifeOf: (id) => this.#newest.get(id) ?? null,
+      isExcused: (judge, truth) => this.#isExcused(judge, truth),
+      onBroken: (what) => this.break('I1', what),
+    });
     this.isLarge = nodes > smallMax;
   }
 
@@ -75,6 +82,7 @@ export class Checks {
     if (verdict === undefined || typeof member !== 'string') return;
     world.digest.text(member);
     resident.judge(member, verdict);
+    this.#deaths.judged(resident, member, { verdict, now: world.now });
     if (verdict !== 'dead') return;
     this.deaths++;
     this.onDeath(resident, member);
@@ -100,6 +108,7 @@ export class Checks {
 
   /** Everything that a node knows, at a part of them, and the next time at the next. */
   sweep(): void {
+    this.#deaths.look(this.world.now);
     const share = this.isLarge ? sweepShare.large : sweepShare.small;
     const turn = this.#sweeps++ % share;
     for (const [at, resident] of this.world.living().entries()) {
@@ -213,10 +222,24 @@ export class Checks {
   #reachOf({ id, host: its }: Resident, view: readonly Resident[]): Reach {
     const { shadows, now } = this.world;
     const observers = observersAmong(memberId(id), view);
+    const others = new Set(view.map((one) => one.id)).size - (view.some((one) => one.id === id) ? 1 : 0);
+    if (observers.length !== Math.min(observersMost, others))
+      this.break('I1', `${id} has ${observers.length} observers among ${others} others`);
     return {
       kept: observers.filter(({ host }) => shadows.lies(host, its, now)).length,
       of: observers.length,
     };
+  }
+
+  /** Nobody could expect of this one that it takes that one for living. */
+  #isExcused(judge: Resident, truth: Resident): boolean {
+    const { shadows, now } = this.world;
+    if (!truth.lives) return true;
+    const isUnready = [judge, truth].some(
+      ({ startedAt, joined, leaving, process }) =>
+        !joined || leaving || !process.isFree || now - startedAt < youngMs,
+    );
+    return isUnready || shadows.lies(judge.host, truth.host, now);
   }
 
   #mayBeDead(judge: Resident, id: string, why: string): void {
@@ -225,14 +248,13 @@ export class Checks {
     if (truth === undefined || !truth.lives || truth.leaving || !truth.joined) return;
     if (world.now - truth.startedAt < youngMs) return;
     if (why === 'rumour' && world.shadows.lies(judge.host, truth.host, world.now)) return;
-    const isCutOff = ({ kept, of }: Reach): boolean => kept > 0 && kept >= Math.ceil(of / 2);
     const inAll = this.#reachOf(
       truth,
       world.living().filter((one) => one.joined && !one.leaving),
     );
-    if (isCutOff(inAll)) return;
+    if (isCutOff(inAll, world.liars)) return;
     const inItsOwn = this.#reachOf(truth, this.#seenBy(judge));
-    if (isCutOff(inItsOwn)) return;
+    if (isCutOff(inItsOwn, world.liars)) return;
     const state = truth.process.paused ? 'paused' : 'running';
     const reach = [inAll, inItsOwn].map(({ kept, of }) => `${of - kept} of ${of}`).join(', in its own view ');
     this.break(
@@ -241,9 +263,6 @@ export class Checks {
     );
   }
 }
-
-/** Of the observers of a member, how many a fault may have kept from it. */
-type Reach = { readonly kept: number; readonly of: number };
 
 function differenceOf({ id, health, record }: Known, truth: Resident): string | null {
   if (health !== 'alive') return `${id} ${health}, which is alive`;

@@ -16,7 +16,7 @@ export type Strike = (world: World, dice: Dice, fault: Fault) => (() => void) | 
 const livingLeast = 3;
 /** Below this much added delay, at both ends and both ways, a probe of 150 ms is still answered in time. */
 const harmlessLagMs = 35;
-const harmlessLoss = 0.005;
+const harmlessLoss = 0.05;
 const backlogTiny = 4;
 
 export function schedule(world: World, faults: readonly Fault[]): void {
@@ -123,7 +123,8 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
     return troubled(
       world,
       (a) => a === host,
-      () => void (host.side -= side),
+      // Sabotage: nobody mends it, and nobody says so.
+      () => void (host.side -= world.sabotage === 'unmended' ? 0 : side),
     );
   },
   'one-way': (world, dice) => {

@@ -2,6 +2,8 @@
 export type Sabotage =
   /** A member that is only slow counts as one whose kernel refuses. */
   | 'slow-is-refused'
+  /** Who was isolated remains so, and the truth says otherwise. */
+  | 'unmended'
   /** Machines are seeded from a real die. */
   | 'dice'
   /** Nobody hears gossip, and nodes do not compare what they know. */

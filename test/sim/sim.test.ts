@@ -1,6 +1,7 @@
 /** That the simulator finds what it is there to find; and seeds that once found something, or stand for the others. */
 import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { isCutOff } from './observers.ts';
 import { pinnedSeeds } from './pinned-seeds.ts';
 import { run, type RunOptions } from './run.ts';
 import type { Sabotage } from './sabotage.ts';
@@ -39,6 +40,30 @@ test('members whose kernel answers, but that count as refused, break I1, and the
 test('a cluster that hears nothing never agrees, which breaks I2', async () => {
   const { violations } = await run({ ...plain, kinds: ['revise', 'kill'], sabotage: 'mute' });
   equal(violations[0]?.invariant, 'I2');
+});
+
+test('who was isolated and is held dead for long after that breaks I1', async () => {
+  const options = { ...plain, seed: 1, minutes: 2, kinds: ['isolate'], only: [0] } as const;
+  const { violations } = await run({ ...options, sabotage: 'unmended' });
+  equal(violations[0]?.invariant, 'I1');
+  match(violations[0].what, /has held \S+ dead for 4\d{4} ms, which lives/);
+});
+
+test('a death is excused by as many observers cut off as make one: all of three, more than half of more', () => {
+  for (const [of, least] of [
+    [1, 1],
+    [2, 2],
+    [3, 3],
+    [4, 3],
+    [5, 3],
+    [6, 4],
+    [7, 4],
+  ] as const) {
+    equal(isCutOff({ kept: least, of }, 0), true);
+    equal(isCutOff({ kept: least - 1, of }, 0), false);
+    if (least > 1) equal(isCutOff({ kept: least - 1, of }, 1), true);
+  }
+  equal(isCutOff({ kept: 0, of: 1 }, 1), false);
 });
 
 const restless: readonly (readonly [sabotage: Sabotage, says: RegExp])[] = [

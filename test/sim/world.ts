@@ -64,6 +64,7 @@ export class World {
   onEnd: (resident: Resident, kind: 'kill' | 'hostOff') => void = () => {};
   /** Members that lie, or did a moment ago. */
   liars = 0;
+  readonly sabotage: Sabotage | null;
   /** null: nothing. */
   tenants: Tenants | null = null;
   readonly #options: WorldOptions;
@@ -76,6 +77,7 @@ export class World {
     const { queue, turn } = this;
     const { isMail } = options;
     this.#options = options;
+    this.sabotage = options.sabotage;
     this.#dice = dice;
     this.terrain = new Terrain(dice.for('terrain'));
     this.network = new SimNetwork({
