@@ -9,7 +9,6 @@
  *   I3 the order of a record never goes back, and who has left does not come back under the same incarnation
  *   I4 I2 holds without pubsub
  *   I5 epochs of a lease rise, each has one holder, and no effect is committed under a lower one than before
- *   I8 no node says more than its share
  *   I9 no record is kept whose signer no instance of the cluster has named
  */
 import type { Fact } from '../../src/node/facts.ts';

@@ -62,8 +62,6 @@ async function commit(holding: Holding, now: number): Promise<void> {
 
 /** What was written to S3, held against what leases promise. */
 export class DutyLedger {
-  /** When the lease was last taken or renewed. */
-  renewedAt = 0;
   #epoch = 0;
   #holder = '';
   #committed = 0;
@@ -73,7 +71,7 @@ export class DutyLedger {
     this.#onBroken = onBroken;
   }
 
-  applied({ at, key, body }: Applied): void {
+  applied({ key, body }: Applied): void {
     const { epoch, holder } = JSON.parse(body) as { readonly epoch: number; readonly holder?: string };
     if (key === manifestKey(duty)) {
       if (epoch < this.#committed) this.#onBroken(`epoch ${epoch} committed after ${this.#committed}`);
@@ -81,7 +79,6 @@ export class DutyLedger {
       this.#committed = epoch;
       return;
     }
-    this.renewedAt = at;
     if (epoch < this.#epoch) this.#onBroken(`the lease went from epoch ${this.#epoch} to ${epoch}`);
     if (epoch === this.#epoch && holder !== this.#holder)
       this.#onBroken(`epoch ${epoch} is ${this.#holder}'s and ${holder}'s`);

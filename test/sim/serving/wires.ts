@@ -86,11 +86,6 @@ export class Wires {
     this.#dice = parts.dice;
   }
 
-  /** How many ends this process has open. */
-  standing(process: SimProcess): number {
-    return this.#standing.get(process)?.size ?? 0;
-  }
-
   /** A connection that stands, at both ends: what `greet` and a Unix socket end in. */
   join(a: Place, b: Place): Wire {
     const [ours, theirs] = [new Wire(a, this), new Wire(b, this)];
