@@ -15,6 +15,7 @@ import { engineSocket, type EngineSpec } from './engines/spec.ts';
 import { vllmSpec } from './engines/vllm.ts';
 import { openAccounts } from './gateway/accounts.ts';
 import { askBy, storiesPath } from './gateway/journal.ts';
+import { answersBytesMax } from './gateway/passthrough.ts';
 import { openInlet, type Inlet } from './gateway/peer.ts';
 import { openGateway } from './gateway/server.ts';
 import type { Way } from './gateway/way.ts';
@@ -265,7 +266,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
       host: settings.apiHost,
       port: settings.apiPort,
       bodyBytesMax: settings.bodyBytesMax,
-      formBytesMax: settings.formBytesMax,
+      ...{ formBytesMax: settings.formBytesMax, answersBytesMax },
       corsOrigins: settings.corsOrigins,
       tls: await certificateOf(settings),
     },

@@ -12,7 +12,8 @@ import { complaintJson } from '../stream/answer.ts';
 import { brokenOff, notPlaced } from '../stream/refusal.ts';
 import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
-import { openAiError, reply, retryAfter } from './reply.ts';
+import { busy, openAiError, reply, retryAfter } from './reply.ts';
+import type { Room } from './room.ts';
 import { answerTokensIn, tailOf } from './usage.ts';
 import type { Way } from './way.ts';
 
@@ -26,6 +27,7 @@ const headMs = 600_000;
 const pieceMs = 120_000;
 /** Of an answer in one piece: a thousand embeddings of 4,096 numbers are 90 MB. */
 const answerBytesMax = 128 * 1_024 ** 2;
+const heldEnough = busy('Too many large answers at once.', 'overloaded', 1_000);
 /** Refusals that another engine may not give. */
 const passingStatuses = new Set([429, 500, 502, 503, 504]);
 
@@ -44,6 +46,8 @@ type Ports = {
   readonly generations: Generations;
   readonly dispatcherTo: (member: MemberId) => Way | null;
   readonly clock: Clock;
+  /** For the answers in one piece of all requests. */
+  readonly room: Room;
 };
 
 type Answer = {
@@ -66,6 +70,8 @@ export class Passing {
   #seekingSince: Instant | null = null;
   /** The last refusal in an engine's own words. */
   #refused: Answer | null = null;
+  /** What this request has of the room for answers, bytes. */
+  #heldBytes = 0;
   /** Of a stream. */
   #tail: Buffer = Buffer.alloc(0);
   #over = false;
@@ -115,6 +121,20 @@ export class Passing {
     this.#over = true;
     this.#disarm();
     this.#attempt?.end();
+    this.#holdOnly(0);
+  }
+
+  /** One more piece of an answer is kept until all of it is there. False: all answers together are too large. */
+  hold(bytes: number): boolean {
+    const isHeld = this.#ports.room.take(bytes);
+    if (isHeld) this.#heldBytes += bytes;
+    return isHeld;
+  }
+
+  /** Our own want of room, which another member would not mend. */
+  crowded(): void {
+    this.#asked.spent(0);
+    reply(this.#response, heldEnough);
   }
 
   heardLoad(member: MemberId, header: unknown): void {
@@ -160,6 +180,11 @@ export class Passing {
     this.#lost(attempt);
   }
 
+  #holdOnly(bytes: number): void {
+    this.#ports.room.giveBack(this.#heldBytes - bytes);
+    this.#heldBytes = bytes;
+  }
+
   #charge(tail: Buffer): void {
     const tokens = answerTokensIn(tail);
     if (tokens !== null) this.#asked.spent(tokens);
@@ -179,6 +204,7 @@ export class Passing {
 
   #askAnother(than: MemberId): void {
     this.#isUrgent = true;
+    this.#holdOnly(this.#refused?.body.length ?? 0);
     this.#avoid = [...this.#avoid, than];
     this.begin();
   }
@@ -294,6 +320,10 @@ class Attempt implements Dispatcher.DispatchHandler {
     }
     this.#bytes += part.length;
     if (this.#bytes > answerBytesMax) return this.#break('answer too large', false);
+    if (!this.#passing.hold(part.length)) {
+      this.end();
+      return this.#passing.crowded();
+    }
     this.#parts.push(part);
   }
 

@@ -15,9 +15,22 @@ import { anthropicVersion, engineHeaders } from './headers.ts';
 import { openIntake, refuse } from './intake.ts';
 import { Passing } from './passing.ts';
 import { notAdmitted, reply, type Reply } from './reply.ts';
+import { roomFor } from './room.ts';
 import type { About } from './routes.ts';
 import { generates, needsMemory } from './surface.ts';
 import type { Way } from './way.ts';
+
+/**
+ * Answers in one piece of all requests together, bytes: each is kept until its client has it, and for a moment a second
+ * time, while its pieces are put together. Four of the largest, as for bodies.
+ */
+export const answersBytesMax = 512 * 1_024 ** 2;
+
+type PassthroughLimits = {
+  readonly bodyBytesMax: number;
+  readonly formBytesMax: number;
+  readonly answersBytesMax: number;
+};
 
 type PassthroughPorts = {
   readonly serving: Serving;
@@ -27,12 +40,10 @@ type PassthroughPorts = {
   readonly entrance: Entrance;
 };
 
-export function openPassthrough(
-  limits: { readonly bodyBytesMax: number; readonly formBytesMax: number },
-  ports: PassthroughPorts,
-) {
+export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPorts) {
   const { serving, generations } = ports;
   const intakes = { json: openIntake(limits.bodyBytesMax), form: openIntake(limits.formBytesMax) };
+  const room = roomFor(limits.answersBytesMax);
   const open = new Set<Passing>();
   const each = (act: (passing: Passing) => void): void => {
     for (const passing of [...open]) act(passing);
@@ -78,7 +89,7 @@ export function openPassthrough(
 
   function begin(asked: ConstructorParameters<typeof Passing>[0], response: ServerResponse): () => void {
     const left = serving.entered();
-    const passing = new Passing(asked, response, ports);
+    const passing = new Passing(asked, response, { ...ports, room });
     open.add(passing);
     passing.begin();
     return () => {

@@ -42,6 +42,8 @@ type Limits = {
   readonly bodyBytesMax: number;
   /** Of a form, which carries a file. */
   readonly formBytesMax: number;
+  /** Of answers that are passed through in one piece, all together. */
+  readonly answersBytesMax: number;
   /** Origins of pages that may use the API; `*`: all. */
   readonly corsOrigins: readonly string[];
   /** PEM; null: clients talk plain HTTP, to us or to whoever ends TLS in front of us. */

@@ -13,6 +13,7 @@ import { openAccounts, type Accounts } from '../../src/gateway/accounts.ts';
 import { openGateway, type Gateway } from '../../src/gateway/server.ts';
 import type { KeyTable } from '../../src/gateway/keys.ts';
 import { askBy, storiesPath } from '../../src/gateway/journal.ts';
+import { answersBytesMax } from '../../src/gateway/passthrough.ts';
 import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
 import type { Way } from '../../src/gateway/way.ts';
 import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
@@ -93,6 +94,7 @@ type ClusterOptions = {
   readonly model: string;
   readonly contextTokens: number;
   readonly bodyBytesMax: number;
+  readonly answersBytesMax: number;
   readonly ability: Ability;
   /** Engines that run already; the nodes without one get a fake. */
   readonly sockets: readonly string[];
@@ -122,6 +124,7 @@ export class FakeCluster implements AsyncDisposable {
       model: 'tiny',
       contextTokens: 4_096,
       bodyBytesMax: 16 * 1_024 ** 2,
+      answersBytesMax,
       ability: noAbility,
       sockets: [],
       clock: systemClock,
@@ -148,7 +151,7 @@ export class FakeCluster implements AsyncDisposable {
   }
 
   async #add(index: number): Promise<void> {
-    const { bodyBytesMax, sockets, clock, corsOrigins, tls } = this.#options;
+    const { bodyBytesMax, answersBytesMax, sockets, clock, corsOrigins, tls } = this.#options;
     const name = `n${index}`;
     const engine = new FakeEngine(sockets[index] ?? join(this.#folder, `${name}.sock`));
     if (sockets[index] === undefined) await engine.listen();
@@ -189,7 +192,10 @@ export class FakeCluster implements AsyncDisposable {
     await new Promise<void>((resolve) => node.peerServer.listen(0, '127.0.0.1', resolve));
     node.peerPort = (node.peerServer.address() as AddressInfo).port;
     node.gateway = await openGateway(
-      { host: '127.0.0.1', port: 0, bodyBytesMax, formBytesMax: 25 * 1_024 ** 2, corsOrigins, tls },
+      {
+        ...{ host: '127.0.0.1', port: 0, bodyBytesMax, formBytesMax: 25 * 1_024 ** 2, answersBytesMax },
+        ...{ corsOrigins, tls },
+      },
       {
         serving,
         journals: node.journals,

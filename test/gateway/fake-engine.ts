@@ -30,6 +30,9 @@ export class FakeEngine {
   paceMs = 1;
   /** What it says that an answer had which is passed through; null: nothing. */
   outputTokens: number | null = null;
+  /** How large the rest of an answer in one piece is, bytes, and when its end comes. */
+  padding = 0;
+  lastWord: Promise<void> = Promise.resolve();
   script: Script = counting(20);
   readonly asked: Asked[] = [];
   readonly #open = new Set<ServerResponse>();
@@ -92,7 +95,10 @@ export class FakeEngine {
     const usage = this.outputTokens === null ? {} : { usage: { output_tokens: this.outputTokens } };
     if (body['stream'] !== true) {
       await pause(this.paceMs, null, { ref: false });
-      return this.#whole(response, 200, { path, by: this.socketPath, ...usage });
+      if (this.padding === 0) return this.#whole(response, 200, { path, by: this.socketPath, ...usage });
+      response.writeHead(200, { 'content-type': 'application/json' }).write(' '.repeat(this.padding));
+      await this.lastWord;
+      return void response.end('{}');
     }
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     response.flushHeaders();

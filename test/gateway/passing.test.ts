@@ -1,5 +1,5 @@
 /** What is passed through over a long time, and much of it at once. */
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, equal, match } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '../../src/node/ports.ts';
 import { systemClock } from '../../src/os/clock.ts';
@@ -50,4 +50,41 @@ test('each loss of a member leaves the whole time to find another, however long 
   equal((await answer).status, 200);
   deepEqual([entry!.engine.asked.length, entry!.facts.filter(({ fact }) => fact === 'request.cut')], [1, []]);
   for (const engine of [one!, two!]) await engine.listen();
+});
+
+test('all answers in one piece that wait for their end have one bound, and what is too much is told to come back', async () => {
+  await using cluster = await FakeCluster.of(1, { answersBytesMax: 1_024 ** 2 });
+  const { engine, suspected } = cluster.get(0);
+  const lastWord = Promise.withResolvers<void>();
+  engine.padding = 700_000;
+  engine.lastWord = lastWord.promise;
+  const answers = [ask(cluster), ask(cluster)];
+  const refused = await Promise.race(answers);
+  deepEqual([refused.status, refused.headers.get('retry-after')], [503, '1']);
+  match(await refused.text(), /Too many large answers at once/);
+  lastWord.resolve();
+  const statuses = (await Promise.all(answers)).map(({ status }) => status);
+  deepEqual(statuses.sort(), [200, 503]);
+  await Promise.all(answers.map(async (answer) => (await answer).bodyUsed || (await answer).text()));
+  // What was held of either is free again, and our want of room is nobody's failure.
+  for (let i = 0; i < 3; i++) {
+    await until(() => cluster.get(0).entered === 0, 'the last one is over', patienceMs);
+    const next = await ask(cluster);
+    deepEqual([next.status, (await next.text()).length], [200, engine.padding + 2]);
+  }
+  deepEqual([engine.asked.length, suspected], [5, []]);
+});
+
+test('what was held of an answer that broke off is free again, while another member is asked', async () => {
+  await using cluster = await FakeCluster.of(2, { answersBytesMax: 1_024 ** 2 });
+  const [entry, other] = [cluster.get(0), cluster.get(1)];
+  for (const { engine } of cluster.nodes) engine.padding = 700_000;
+  other.engine.lastWord = new Promise(() => {});
+  entry.standing = 'suspect';
+  const answer = ask(cluster);
+  await until(() => other.engine.running === 1, 'it runs there', patienceMs);
+  entry.standing = 'ready';
+  await other.engine.die();
+  equal((await answer).status, 200);
+  await other.engine.listen();
 });
