@@ -129,9 +129,11 @@ export class Running {
     this.#way = way;
     this.#about = about;
     this.#model = initial.model;
-    this.#driven = drive<State, Event, Effect>(generation, initial, ports.clock, (effect) =>
-      this.#perform(effect),
-    );
+    const machine = {
+      ...generation,
+      step: (state: State, event: Event, now: Instant) => this.#step(state, event, now),
+    };
+    this.#driven = drive<State, Event, Effect>(machine, initial, ports.clock, (effect) => this.#do(effect));
     way.gate.onFenced = () => this.#driven.deliver({ type: 'taken' });
     this.#story = way.begin?.(() => this.#look()) ?? null;
   }
@@ -175,6 +177,30 @@ export class Running {
   /** What it goes on with is not what its client has. */
   diverge(): void {
     this.#driven.deliver({ type: 'diverged' });
+  }
+
+  /** A defect of ours costs the generation that found it: what an engine says ends no node. */
+  #step(state: State, event: Event, now: Instant): readonly [State, readonly Effect[]] {
+    try {
+      return generation.step(state, event, now);
+    } catch (error) {
+      this.#stumble(error);
+      return generation.step(state, { type: 'stumbled' }, now);
+    }
+  }
+
+  #do(effect: Effect): void {
+    try {
+      this.#perform(effect);
+    } catch (error) {
+      this.#stumble(error);
+      this.#driven.deliver({ type: 'stumbled' });
+    }
+  }
+
+  #stumble(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.#ports.serving.report({ fact: 'request.stumbled', request: this.#about.id, why });
   }
 
   #perform(effect: Effect): void {

@@ -45,6 +45,8 @@ export type Event =
   | { readonly type: 'taken' }
   /** It is not the answer that its client has the beginning of. */
   | { readonly type: 'diverged' }
+  /** Something threw that was not to throw: a defect of ours. */
+  | { readonly type: 'stumbled' }
   | { readonly type: 'tick' };
 
 export type Effect =

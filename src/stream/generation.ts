@@ -99,6 +99,8 @@ export function step(state: State, event: Event, now: Instant): Step {
       return onCut(state, event.resumes);
     case 'diverged':
       return fail(state, 'mismatch');
+    case 'stumbled':
+      return fail(state, 'defect');
     case 'taken':
       return handOver(state, 'taken', tell(state, takenOver));
     case 'tick':

@@ -22,5 +22,7 @@ export type LossCause =
   | 'mismatch'
   /** Not what an engine says. */
   | 'nonsense'
+  /** Ours, whatever the engine said: it is lost with all that is known of it. */
+  | 'defect'
   /** Refused before anything began. */
   | 'unreached';

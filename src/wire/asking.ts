@@ -270,18 +270,31 @@ class Asked implements Dispatcher.DispatchController, Taker {
     if (this.isAnswered) return;
     this.isAnswered = true;
     this.#wait();
-    this.#handler.onResponseStart?.(this, status, headers);
+    try {
+      this.#handler.onResponseStart?.(this, status, headers);
+    } catch (error) {
+      this.abort(error as Error);
+    }
   }
 
   take(part: Buffer): void {
     if (this.#isOver) return;
     this.#wait();
-    this.#handler.onResponseData?.(this, part);
+    // As undici does: what its handler throws costs this call, and not the line that all the others go by.
+    try {
+      this.#handler.onResponseData?.(this, part);
+    } catch (error) {
+      this.abort(error as Error);
+    }
   }
 
   ended(): void {
     if (!this.close()) return;
-    this.#handler.onResponseEnd?.(this, {});
+    try {
+      this.#handler.onResponseEnd?.(this, {});
+    } catch (error) {
+      this.#handler.onResponseError?.(this, error as Error);
+    }
   }
 
   lose(error: Error): void {

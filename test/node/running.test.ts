@@ -1,0 +1,92 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import { test } from 'node:test';
+import { Gate } from '../../src/node/gate.ts';
+import type { LegEars } from '../../src/node/leg.ts';
+import { Running, type About, type ClientEnd } from '../../src/node/running.ts';
+import type { Serving } from '../../src/node/serving.ts';
+import { memberId } from '../../src/std/member-id.ts';
+import { instant } from '../../src/std/time.ts';
+import { readItem, type Item } from '../../src/stream/chunk.ts';
+import { init } from '../../src/stream/state.ts';
+import { chat, chunk } from '../stream/counting.ts';
+import { VirtualClock } from './world.ts';
+
+const member = memberId('b');
+const about: About = {
+  ...{ id: 'req', headers: {}, resumes: false, claim: { owner: 'o', digest: 'd' } },
+  ...{ stream: 's', once: false, place: null },
+};
+
+/** An event that throws when the generation looks into it. */
+const defective: Item = {
+  ...{ type: 'chunk', raw: '' },
+  get chunk(): never {
+    throw new Error('a defect');
+  },
+};
+
+/** One generation on a member that says what the test says; `send`: what the way to its client does. */
+function rig(send: (data: string) => void = () => {}) {
+  const clock = new VirtualClock();
+  const facts: string[] = [];
+  const out: string[] = [];
+  const engine = { aborted: 0, ears: null as LegEars | null };
+  const serving: Partial<Serving> = {
+    self: memberId('a'),
+    sent: () => () => {},
+    report: ({ fact, ...fields }) => facts.push([fact, ...Object.values(fields)].join(' ')),
+  };
+  const client: ClientEnd = {
+    send: ({ data }) => {
+      send(data);
+      out.push(data);
+    },
+    close: () => out.push('closed'),
+    answer: () => out.push('answer'),
+    refuse: ({ complaint }) => out.push(`refused ${complaint.code}`),
+  };
+  const gate = new Gate({ stream: 's', clock, commits: false, from: null });
+  const way = { client, gate, protection: 'exact', begin: null } as const;
+  const running = new Running(init(chat(), instant(0)), way, about, {
+    ...{ serving: serving as Serving, clock, judge: () => {} },
+    place: () => ({ type: 'chosen', member }),
+    openLeg: (_to, _request, ears) => {
+      engine.ears = ears;
+      return { abort: () => engine.aborted++ };
+    },
+  });
+  running.begin();
+  engine.ears?.news({ type: 'answered' });
+  const say = (item: Item): void => engine.ears?.news({ type: 'item', item });
+  return { clock, facts, out, engine, say };
+}
+
+test('[S15] what throws while an engine is heard costs that generation, with a word to its client, and no other', async () => {
+  const { clock, facts, out, engine, say } = rig();
+  say(readItem(chunk(1_000, 'One')));
+  equal(out.length, 2);
+  say(defective);
+  say(defective);
+  await clock.run(60_000);
+  deepEqual(facts, ['request.stumbled req a defect', 'stream.failed defect tiny 1 0 req']);
+  const [, , complaint, ...rest] = out;
+  deepEqual([complaint?.includes('answer_lost'), rest], [true, ['[DONE]', 'closed']]);
+  equal(engine.aborted, 1);
+});
+
+test('[S15] one that stumbles before its first word is refused', () => {
+  const { out, say } = rig();
+  say(defective);
+  deepEqual(out, ['refused answer_lost']);
+});
+
+test('[S15] a way to the client that throws ends the generation that goes by it', () => {
+  const { facts, out, engine, say } = rig(() => {
+    throw new Error('no way');
+  });
+  say(readItem(chunk(1_000, 'One')));
+  deepEqual(
+    [new Set(facts.map((fact) => fact.split(' ')[0])), out.at(-1), engine.aborted],
+    [new Set(['request.stumbled', 'stream.failed']), 'closed', 1],
+  );
+});
