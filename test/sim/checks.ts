@@ -8,7 +8,8 @@
  *   I2 when faults have ceased, all views and records are soon equal
  *   I3 the order of a record never goes back, and who has left does not come back under the same incarnation
  *   I4 I2 holds without pubsub
- *   I5 epochs of a lease rise, each has one holder, and no effect is committed under a lower one than before
+ *   I5 epochs of a lease rise, each has one holder, and no effect is committed under a lower one than before; no two
+ *      that run hold it at a time, and when faults have ceased, one does
  *   I9 no record is kept whose signer no instance of the cluster has named
  */
 import type { Fact } from '../../src/node/facts.ts';
@@ -108,6 +109,8 @@ export class Checks {
   /** Everything that a node knows, at a part of them, and the next time at the next. */
   sweep(): void {
     this.#deaths.look(this.world.now);
+    const holders = this.#holders();
+    if (holders.length > 1) this.break('I5', `${holders.join(' and ')} hold the lease at a time`);
     const share = this.isLarge ? sweepShare.large : sweepShare.small;
     const turn = this.#sweeps++ % share;
     for (const [at, resident] of this.world.living().entries()) {
@@ -152,6 +155,11 @@ export class Checks {
     return null;
   }
 
+  /** Asked when the cluster is at rest, of one whose nodes want the lease. */
+  mustBeLed(): void {
+    if (this.#holders().length === 0) this.break('I5', 'nobody holds the lease');
+  }
+
   /** One line for all that a node knows: its hash of it, and how many it takes for alive; what became of each is told by facts. */
   stateOf({ id, inside, alive }: Resident): string {
     const { high, low } = inside.viewHash();
@@ -177,6 +185,14 @@ export class Checks {
     const host = this.#newest.get(id)?.host;
     const isSucceeded = host !== undefined && this.world.terrain.isSucceeded(host);
     return isSucceeded && health === 'suspect' ? null : `${id} ${health}, which is gone`;
+  }
+
+  /** A paused one may believe it until it looks at its clock. */
+  #holders(): readonly string[] {
+    return this.world
+      .living()
+      .filter(({ inside, process }) => !process.paused && inside.holdsDuty)
+      .map(({ id }) => id);
   }
 
   #tellOf(resident: Resident, fact: Fact): void {

@@ -29,6 +29,8 @@ export type Inhabitant = {
   notice(inMs: number): boolean;
   /** Says something else of its engine. */
   revise(engine: EngineStatus): void;
+  /** By its own word. */
+  readonly holdsDuty: boolean;
   /** null: there is none just now. */
   readonly engine: SimEngine | null;
   /** Clients that it tells answers to, and logs of streams that it holds for other nodes. */
@@ -157,6 +159,9 @@ export const membershipOnly =
         }
       },
       viewHash: () => cluster.viewHash(),
+      get holdsDuty() {
+        return duty !== null && duty.holds() !== null;
+      },
       notice: () => false,
       revise: (engine) => cluster.revise({ engine }),
       engine: null,

@@ -118,6 +118,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
   watchStart(world, checks, timings);
   await guarded(checks, () => world.run(end, () => checks.violations.length > 0));
   if (checks.violations.length === 0) settle(checks, rest);
+  if (checks.violations.length === 0 && nodes <= smallNodes) checks.mustBeLed();
   if (checks.violations.length === 0 && streams > 0) path.settle();
   return {
     ...{ seed: options.seed, nodes, violations: checks.violations, faults, restMs: rest.ms },

@@ -4,6 +4,10 @@ export type Sabotage =
   | 'slow-is-refused'
   /** Who was isolated remains so, and the truth says otherwise. */
   | 'unmended'
+  /** Every node writes its leases to a bucket of its own. */
+  | 'private-stores'
+  /** S3 never answers. */
+  | 'storeless'
   /** Machines are seeded from a real die. */
   | 'dice'
   /** Nobody hears gossip, and nodes do not compare what they know. */

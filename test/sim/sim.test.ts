@@ -66,6 +66,12 @@ test('a death is excused by as many observers cut off as make one: all of three,
   equal(isCutOff({ kept: 0, of: 1 }, 1), false);
 });
 
+for (const sabotage of ['private-stores', 'storeless'] as const)
+  test(`I5 is broken by ${sabotage}`, async () => {
+    const { violations } = await run({ ...plain, kinds: [], sabotage });
+    equal(violations[0]?.invariant, 'I5');
+  });
+
 const restless: readonly (readonly [sabotage: Sabotage, says: RegExp])[] = [
   ['shut-out', /is no member yet/],
   ['relapse', /views were unequal until 3\d{4} ms/],

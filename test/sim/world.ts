@@ -89,6 +89,7 @@ export class World {
     });
     this.ec2 = new SimEc2({ queue, dice: dice.for('ec2'), turn });
     this.s3 = new SimS3({ queue, dice: dice.for('s3'), turn }, (applied) => options.onApplied(applied));
+    this.s3.out = options.sabotage === 'storeless';
   }
 
   get now(): number {
@@ -159,7 +160,7 @@ export class World {
           Promise.resolve(this.network.open(peerId, { host, process }, heard(events, sabotage))),
         ),
       probe: this.#probe(host, process),
-      store: this.s3.storeOf(process),
+      store: this.#s3For(dice).storeOf(process),
       run: `${host.id}.${index}`,
       report: (fact) => onFact(resident, fact),
       ...{ host, process, exit: () => this.#exit(resident) },
@@ -237,6 +238,12 @@ export class World {
   /** The last words are on their way. */
   #exit(resident: Resident): void {
     this.at(this.now + 200, () => this.kill(resident));
+  }
+
+  #s3For(dice: Dice): SimS3 {
+    const { queue, turn, sabotage } = this;
+    if (sabotage !== 'private-stores') return this.s3;
+    return new SimS3({ queue, dice: dice.for('s3'), turn }, () => undefined);
   }
 
   #cloudOf(host: Host, process: SimProcess): Cloud {

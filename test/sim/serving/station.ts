@@ -118,6 +118,10 @@ export class Station implements Inhabitant {
     return this.#site.on(this.place.host);
   }
 
+  get holdsDuty(): boolean {
+    return this.#duty !== null && this.#duty.holds() !== null;
+  }
+
   get burden(): Inhabitant['burden'] {
     return { clients: this.front.count(), logs: this.journals.held().streams };
   }
