@@ -49,6 +49,11 @@ export class FakeEngine {
     return this.#open.size;
   }
 
+  /** Bytes of answers that nobody has taken yet. */
+  get unsent(): number {
+    return [...this.#open].reduce((sum, { writableLength }) => sum + writableLength, 0);
+  }
+
   listen(): Promise<void> {
     return new Promise((resolve) => this.#server.listen(this.socketPath, resolve));
   }
