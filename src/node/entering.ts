@@ -115,6 +115,7 @@ class Entering {
   }
 
   #begin(): void {
+    if (this.#isGone) return;
     const { serving, journals, clock } = this.#ports;
     const { endpoint, model, raw } = this.#asked;
     const { stream, claim, once } = this.#about;
@@ -131,6 +132,7 @@ class Entering {
   }
 
   #goOn({ stream, request, engines, state, bytes, epoch, said, from }: Taken): void {
+    if (this.#isGone) return;
     const { serving, journals } = this.#ports;
     const gate = this.#gate(stream, request, { engines, from });
     const fence = { epoch, by: serving.self };

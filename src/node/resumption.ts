@@ -68,7 +68,7 @@ export function resume(
 ): () => void {
   const { journals, self, clock } = ports;
   const { stream, mark } = place;
-  let giveUp = (): void => {};
+  let stopMaking = (): void => {};
 
   function onFound(held: HeldLog | null): void {
     const log = held && readLog(held.bytes);
@@ -92,7 +92,7 @@ export function resume(
     const limited = upTo(request, mark.tokens);
     const start = restore(limited, records);
     if (start === null) return client.refuse(streamGone);
-    giveUp = ports.catchUp(resumed(limited, start.carrier, clock.now()), (made) => {
+    stopMaking = ports.catchUp(resumed(limited, start.carrier, clock.now()), (made) => {
       if (made === null) return client.refuse(brokenOff('mismatch'));
       // That it ends here is our own limit, and no end of the answer.
       const more = made.filter(({ type }) => type !== 'closed').map(withoutOurEnd);
@@ -119,8 +119,12 @@ export function resume(
     const log = readLog(held.bytes);
     return log !== null && tokensIn(log) >= mark.tokens;
   };
-  giveUp = journals.find(stream, enough, onFound);
-  return () => giveUp();
+  // A node alone has found, and begun to make, before this returns.
+  const stopLooking = journals.find(stream, enough, onFound);
+  return () => {
+    stopLooking();
+    stopMaking();
+  };
 }
 
 /** For a request that is answered once. Calls back once; the result gives up. */
@@ -131,13 +135,16 @@ export function join(
   ports: ResumptionPorts,
 ): () => void {
   const { journals, self, clock } = ports;
-  let giveUp = (): void => {};
+  let stopLooking = (): void => {};
+  let disarm = (): void => {};
   let isOver = false;
+  // A node alone has found, and waits for the next time to look, before this returns.
   const look = (): void => {
-    giveUp = journals.find(stream, () => true, onFound);
+    if (!isOver) stopLooking = journals.find(stream, () => true, onFound);
   };
 
   function onFound(held: HeldLog | null): void {
+    if (isOver) return;
     const log = held && readLog(held.bytes);
     if (held === null || log === null) return begin();
     if (log.opening.owner !== claim.owner) return client.refuse(notYours);
@@ -149,7 +156,7 @@ export function join(
       if (isOver) return;
       // It ended between the two questions: its answer is in there, and not yet in what was found.
       if (over !== null && better(over, held) === over) return onFound(over);
-      if (atWork) giveUp = clock.wakeAt(after(clock.now(), lookMs), look);
+      if (atWork) disarm = clock.wakeAt(after(clock.now(), lookMs), look);
       else takeOver(held, log);
     });
   }
@@ -168,7 +175,8 @@ export function join(
   look();
   return () => {
     isOver = true;
-    giveUp();
+    stopLooking();
+    disarm();
   };
 }
 

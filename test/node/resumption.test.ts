@@ -1,0 +1,93 @@
+/** Who waits for an answer that is given once, or goes on with one, and leaves before it comes. */
+import { equal } from 'node:assert/strict';
+import { test } from 'node:test';
+import type { StreamLog } from '../../src/node/journals.ts';
+import { join, resume, type ResumptionPorts, type Taken } from '../../src/node/resumption.ts';
+import type { ClientEnd } from '../../src/node/running.ts';
+import { noAbility } from '../../src/std/ability.ts';
+import { memberId } from '../../src/std/member-id.ts';
+import { answerBytes, openingBytes, recordBytes } from '../../src/stream/record.ts';
+import { readRequest } from '../../src/stream/request.ts';
+import { deaf, Logs } from './logs.ts';
+
+const claim = { owner: 'me', digest: 'this' };
+const engines = { maxModelLen: 1_000, ability: noAbility, seed: 1 };
+const sent = {
+  body: { model: 'm', prompt: 'p', max_tokens: 20 },
+  raw: '{"model":"m","prompt":"p","max_tokens":20}',
+};
+const opening = openingBytes({ endpoint: 'completions', model: 'm', raw: sent.raw, engines, ...claim });
+
+/** One node that works at the answer, and others that hold copies, if any. */
+function rig(zones: Readonly<Record<string, string>>) {
+  const logs = new Logs(zones);
+  const told: string[] = [];
+  const client: ClientEnd = {
+    send: () => {},
+    close: () => told.push('closed'),
+    answer: ({ body }) => told.push(body),
+    refuse: ({ status }) => told.push(`refused ${status}`),
+  };
+  const ends = {
+    client,
+    begin: () => void told.push('begun'),
+    goOn: (_: Taken) => void told.push('gone on'),
+  };
+  const portsOf = (node: string): ResumptionPorts => ({
+    ...{ self: memberId(node), journals: logs.at(node), clock: logs.clock },
+    read: () => readRequest('completions', sent, engines),
+    catchUp: () => {
+      told.push('made again');
+      return () => void told.push('given up');
+    },
+  });
+  const log = (): StreamLog =>
+    logs.at('a').open('key', { fence: { epoch: 1, by: memberId('a') }, bytes: opening, urgent: true }, deaf);
+  return {
+    ...{ logs, told, log },
+    join: (node: string) => join('key', claim, ends, portsOf(node)),
+    resume: (node: string, tokens: number) =>
+      resume({ stream: 'key', mark: { tokens, hash: 1 } }, claim, ends, portsOf(node)),
+  };
+}
+
+test('who leaves a node that has no other to ask waits no more', async () => {
+  const { logs, told, log, join: enter } = rig({ a: 'x' });
+  const writer = log();
+  const leave = enter('a');
+  await logs.clock.run(500);
+  leave();
+  // Nobody answered it: whoever waited would go on with it now.
+  writer.end(60_000);
+  await logs.clock.run(10_000);
+  equal(told.length, 0, told.join());
+  logs.close();
+});
+
+test('who stays is told the answer as soon as it is there', async () => {
+  for (const zones of [{ a: 'x' }, { a: 'x', b: 'y', c: 'z' }])
+    for (const node of Object.keys(zones)) {
+      const { logs, told, log, join: enter } = rig(zones);
+      const writer = log();
+      await logs.clock.run(500);
+      enter(node);
+      await logs.clock.run(10_000);
+      equal(told.length, 0);
+      writer.append(answerBytes({ type: 'answer', status: 200, body: 'all' }), true);
+      writer.end(60_000);
+      await logs.clock.run(2_500);
+      equal(told.join(), 'all', node);
+      logs.close();
+    }
+});
+
+test('who leaves while what it has is made again ends that, where there is no other node as well', () => {
+  const { logs, told, log, resume: goOn } = rig({ a: 'x' });
+  const head = { id: 'i', created: 1, model: 'm' };
+  log().append(recordBytes({ type: 'born', head, fingerprint: null, promptIds: [1] }), true);
+  const leave = goOn('a', 5);
+  equal(told.join(), 'made again');
+  leave();
+  equal(told.join(), 'made again,given up');
+  logs.close();
+});
