@@ -59,6 +59,8 @@ export type Generations = Placing & {
 export function openGenerations(ports: GenerationsPorts): Generations {
   const { serving, openLeg, journals, stories, clock, rng } = ports;
   const all = new Set<Running>();
+  /** Clients, those among them that only wait for an answer that is looked for or made elsewhere. */
+  let clients = 0;
   const nextSeed = seedsFrom(rng);
   let disarm = (): void => {};
 
@@ -103,11 +105,17 @@ export function openGenerations(ports: GenerationsPorts): Generations {
     ...placing,
     admission: () => {
       const admission = serving.admission();
-      if (!admission.open || all.size < generationsMax) return admission;
+      if (!admission.open || clients < generationsMax) return admission;
       return { open: false, reason: 'overloaded', retryAfterMs: overloadedMs };
     },
-    begin: (asked, client, about) =>
-      enter(asked, client, about, { serving, journals, stories, clock, enginesOf, run }),
+    begin: (asked, client, about) => {
+      clients += 1;
+      const leave = enter(asked, client, about, { serving, journals, stories, clock, enginesOf, run });
+      return once(() => {
+        clients -= 1;
+        leave();
+      });
+    },
     count: () => all.size,
     cut,
     close: () => {

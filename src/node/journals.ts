@@ -72,6 +72,8 @@ export type Journals = {
    * has it. Calls back once; the result gives up.
    */
   find(id: string, isEnough: (held: HeldLog) => boolean, tell: (held: HeldLog | null) => void): () => void;
+  /** The log as this node writes it; null: it does not, or it has ended. */
+  working(id: string): HeldLog | null;
   /** Tells whoever has it that we write it from now on. */
   takeOver(id: string, fence: Fence): void;
   /**
@@ -164,6 +166,11 @@ class NodeJournals implements Journals {
     const { ask, clock, candidates } = this.#ports;
     const places = placesOf(id, candidates());
     return findLog({ id, ours: () => this.#ours(id), places, isEnough }, { ask, clock }, tell);
+  }
+
+  working(id: string): HeldLog | null {
+    const own = entry.logOf(this.#entries.state(), id);
+    return own?.ended === false ? own : null;
   }
 
   takeOver(id: string, fence: Fence): void {

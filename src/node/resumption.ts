@@ -25,8 +25,12 @@ import type { Journals } from './journals.ts';
 import type { Clock } from './ports.ts';
 import type { Claim, ClientEnd } from './running.ts';
 
-/** How often to look whether an answer is there that another node works at, ms. */
+/**
+ * How often to look whether an answer is there that is worked at, ms. At this node that costs nothing; elsewhere whole logs
+ * come from several members, so each look there is twice as long after the last one, up to the second bound.
+ */
 const lookMs = 150;
+const lookMsMax = 2_000;
 
 /** What is to go on here, under a fence of our own. */
 export type Taken = {
@@ -138,10 +142,24 @@ export function join(
   let stopLooking = (): void => {};
   let disarm = (): void => {};
   let isOver = false;
+  let isWaiting = false;
+  let elsewhereMs = lookMs;
   // A node alone has found, and waits for the next time to look, before this returns.
   const look = (): void => {
-    if (!isOver) stopLooking = journals.find(stream, () => true, onFound);
+    if (isOver) return;
+    const own = journals.working(stream);
+    if (own === null) stopLooking = journals.find(stream, () => true, onFound);
+    // That it is this client's was seen when it began to wait.
+    else if (isWaiting) lookAgain(own);
+    else onFound(own);
   };
+
+  function lookAgain({ fence }: HeldLog): void {
+    isWaiting = true;
+    const ms = fence.by === self ? lookMs : elsewhereMs;
+    if (fence.by !== self) elsewhereMs = Math.min(2 * elsewhereMs, lookMsMax);
+    disarm = clock.wakeAt(after(clock.now(), ms), look);
+  }
 
   function onFound(held: HeldLog | null): void {
     if (isOver) return;
@@ -156,7 +174,7 @@ export function join(
       if (isOver) return;
       // It ended between the two questions: its answer is in there, and not yet in what was found.
       if (over !== null && better(over, held) === over) return onFound(over);
-      if (atWork) disarm = clock.wakeAt(after(clock.now(), lookMs), look);
+      if (atWork) lookAgain(held);
       else takeOver(held, log);
     });
   }

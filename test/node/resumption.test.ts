@@ -1,5 +1,5 @@
 /** Who waits for an answer that is given once, or goes on with one, and leaves before it comes. */
-import { equal } from 'node:assert/strict';
+import { equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamLog } from '../../src/node/journals.ts';
 import { join, resume, type ResumptionPorts, type Taken } from '../../src/node/resumption.ts';
@@ -89,5 +89,23 @@ test('who leaves while what it has is made again ends that, where there is no ot
   equal(told.join(), 'made again');
   leave();
   equal(told.join(), 'made again,given up');
+  logs.close();
+});
+
+test('who waits asks the others less and less often, and nobody where this node writes it', async () => {
+  const { logs, log, join: enter } = rig({ a: 'x', b: 'y', c: 'z', d: 'z' });
+  log();
+  await logs.clock.run(500);
+  const asksOf = async (node: string): Promise<number> => {
+    const leave = enter(node);
+    const before = logs.asks;
+    await logs.clock.run(20_000);
+    leave();
+    return logs.asks - before;
+  };
+  equal(await asksOf('a'), 0);
+  // Each look asks the three others, and then the writer whether it is at work.
+  const asked = await asksOf('d');
+  ok(asked > 20 && asked <= 14 * 4, `${asked} questions in twenty seconds`);
   logs.close();
 });

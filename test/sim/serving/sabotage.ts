@@ -119,6 +119,7 @@ const plainJournals = (journals: Journals): Journals => ({
   open: (...opened) => journals.open(...opened),
   answer: (from, message) => journals.answer(from, message),
   find: (...wanted) => journals.find(...wanted),
+  working: (id) => journals.working(id),
   takeOver: (id, fence) => journals.takeOver(id, fence),
   isAtWork: (id, member, tell) => journals.isAtWork(id, member, tell),
   held: () => journals.held(),
