@@ -149,7 +149,8 @@ class Entering {
     { engines, from }: { readonly engines: Engines; readonly from: Mark | null },
   ): Gate {
     const commits = !isRepeatable(request, engines.ability);
-    return new Gate({ stream, clock: this.#ports.clock, commits, from });
+    const { streamed } = request;
+    return new Gate({ stream, clock: this.#ports.clock, commits, streamed, from });
   }
 
   #start(state: State, gate: Gate, protection: WayOut['protection']): Running {
@@ -176,7 +177,7 @@ class Entering {
   #catchUp(state: State, done: (records: readonly LogRecord[] | null) => void): () => void {
     const records: LogRecord[] = [];
     const { stream } = this.#about;
-    const gate = new Gate({ stream, clock: this.#ports.clock, commits: false, from: null });
+    const gate = new Gate({ stream, clock: this.#ports.clock, commits: false, streamed: false, from: null });
     gate.onWritten = (more) => records.push(...more);
     const end = (made: readonly LogRecord[] | null): void => {
       entered.leave();

@@ -26,6 +26,8 @@ type GateOptions = {
   readonly clock: Clock;
   /** Every event waits for its copy. */
   readonly commits: boolean;
+  /** It goes out as it is made; else nothing of it goes out, and waits for a copy, before its end. */
+  readonly streamed: boolean;
   /** Where the client is already; null: at the beginning. */
   readonly from: Mark | null;
 };
@@ -84,7 +86,8 @@ export class Gate implements LogEars {
 
   append(bytes: Uint8Array, isLast: boolean): void {
     if (this.#log === null) return;
-    const urgent = this.#options.commits || !this.#begun || isLast;
+    const { commits, streamed } = this.#options;
+    const urgent = isLast || (streamed && (commits || !this.#begun));
     this.#written = this.#log.append(bytes, urgent);
   }
 

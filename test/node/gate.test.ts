@@ -7,21 +7,26 @@ import type { Mark } from '../../src/stream/mark.ts';
 import { VirtualClock } from './world.ts';
 
 /** One record of ten bytes for each token, and a holder that has what the test says it has. */
-function rig(options: { readonly commits: boolean; readonly from?: Mark }) {
+function rig(options: { readonly commits: boolean; readonly streamed?: boolean; readonly from?: Mark }) {
   const clock = new VirtualClock();
-  const gate = new Gate({ stream: 's', clock, from: null, ...options });
+  const gate = new Gate({ stream: 's', clock, from: null, streamed: true, ...options });
   const holders = [memberId('b')];
   const out: string[] = [];
+  /** Of each record, whether somebody waits for a copy of it. */
+  const urgent: boolean[] = [];
   let written = 0;
   const log: StreamLog = {
     id: 's',
-    append: (bytes) => (written += bytes.length),
+    append: (bytes, isUrgent) => {
+      urgent.push(isUrgent);
+      return (written += bytes.length);
+    },
     holders: () => holders,
     end: () => {},
   };
   gate.attach(log, 0);
   return {
-    ...{ clock, gate, out, holders },
+    ...{ clock, gate, out, holders, urgent },
     say: (data: string, tokens: number): void => {
       gate.append(new Uint8Array(10), false);
       gate.say({ data, mark: { tokens, hash: tokens } }, (event) => out.push(event.data));
@@ -106,4 +111,19 @@ test('who is fenced off says what still waits, and who has no client any more sa
   await clock.run(1_000);
   await left.clock.run(1_000);
   deepEqual(left.out, []);
+});
+
+test('of an answer that is given as a whole nobody waits for a copy before its end', () => {
+  for (const commits of [false, true]) {
+    const { gate, out, urgent } = rig({ commits, streamed: false });
+    for (const isLast of [false, false, true]) gate.append(new Uint8Array(10), isLast);
+    deepEqual(urgent, [false, false, true]);
+    gate.finish(() => out.push('all'));
+    equal(out.length, 0);
+    gate.copied(30, 1);
+    deepEqual(out, ['all']);
+  }
+  const { urgent, say } = rig({ commits: false });
+  for (const [at, data] of ['a', 'b', 'c'].entries()) say(data, at + 1);
+  deepEqual(urgent, [true, false, false]);
 });

@@ -45,7 +45,7 @@ function rig(send: (data: string) => void = () => {}) {
     answer: () => out.push('answer'),
     refuse: ({ complaint }) => out.push(`refused ${complaint.code}`),
   };
-  const gate = new Gate({ stream: 's', clock, commits: false, from: null });
+  const gate = new Gate({ stream: 's', clock, commits: false, streamed: true, from: null });
   const way = { client, gate, protection: 'exact', begin: null } as const;
   const running = new Running(init(chat(), instant(0)), way, about, {
     ...{ serving: serving as Serving, clock, judge: () => {} },
