@@ -114,9 +114,9 @@ export function resume(
     const restored = restore(request, records);
     if (restored === null) return client.refuse(streamGone);
     const { carrier, events } = restored;
-    meet(carrier, mark.tokens);
+    const told = meet(carrier, mark) ? ({ said: [], from: null } as const) : { said: events, from: mark };
     const state = resumed(request, carrier, clock.now());
-    goOn({ stream, request, engines, state, bytes, epoch, said: events, from: mark });
+    goOn({ stream, request, engines, state, bytes, epoch, ...told });
   }
 
   const enough = (held: HeldLog): boolean => {

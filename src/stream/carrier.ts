@@ -10,7 +10,8 @@ import type { Ability } from '../std/ability.ts';
 import { readItem, type Item } from './chunk.ts';
 import type { LegRequest } from './continuation.ts';
 import type { Way } from './events.ts';
-import { isContinuable, newJournal, nextLeg, rollBack, type Journal } from './journal.ts';
+import { isContinuable, meetClient, newJournal, nextLeg, rollBack, type Journal } from './journal.ts';
+import type { Mark } from './mark.ts';
 import * as parsed from './parsed.ts';
 import type { Parsed } from './parsed.ts';
 import * as plain from './plain.ts';
@@ -201,9 +202,13 @@ function isRestored(carrier: Carrier, records: readonly LogRecord[]): boolean {
   }
 }
 
-/** Its client is here, tokens; what it is told next ends there, so that it can be compared. */
-export function meet(carrier: Carrier, tokens: number): void {
-  if (carrier.type === 'parsed') carrier.parsed.seam = tokens;
+/**
+ * Its client is here. False: what it is told next ends there, so that it can be compared; true: that is known to be so,
+ * and no event says it.
+ */
+export function meet(carrier: Carrier, mark: Mark): boolean {
+  if (carrier.type === 'parsed') carrier.parsed.seam = mark.tokens;
+  return carrier.type === 'plain' && meetClient(carrier.journal, mark);
 }
 
 /** Takes in an answer that is no stream, where one was asked for before going on. */

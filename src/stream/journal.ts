@@ -14,7 +14,7 @@ import type { Json } from '../std/json.ts';
 import type { Finish, Head } from './answer.ts';
 import type { Choice } from './chunk.ts';
 import { continuationLeg, firstLeg, remainingTokens, type LegRequest } from './continuation.ts';
-import { start, type Mark } from './mark.ts';
+import { isSame, pass, start, type Mark } from './mark.ts';
 import type { PlainRequest } from './request.ts';
 import { cutPoint, findStop, heldBackMax } from './stop.ts';
 
@@ -91,13 +91,24 @@ export function rollBack(journal: Journal): void {
   journal.ids.length = journal.safe;
 }
 
+/**
+ * Whether the client is behind its last ids, which have no text yet: it was told them in one chunk with others, and they
+ * were made again one by one. Then they count as told, and the answer goes on behind them.
+ */
+export function meetClient(journal: Journal, at: Mark): boolean {
+  const { ids, idsOut, mark } = journal;
+  if (idsOut === ids.length || !isSame(pass(mark, ids.slice(idsOut)), at)) return false;
+  Object.assign(journal, { idsOut: ids.length, safe: ids.length, mark: at, certain: false, out: true });
+  return true;
+}
+
 /** What to ask the next engine for; null: nothing is left to generate. Call after `rollBack`. */
 export function nextLeg(journal: Journal): LegRequest | null {
   const { request, promptIds, ids } = journal;
   if (journal.finish !== null) return null;
   if (promptIds === null || ids.length === 0) return firstLeg(request);
   if (remainingTokens(request, promptIds.length, ids.length) <= 0) return null;
-  journal.mayEcho = !journal.certain;
+  journal.mayEcho = !journal.certain || journal.safe < ids.length;
   journal.continued = true;
   return continuationLeg(request, { promptIds, carried: ids }, journal.mayEcho);
 }

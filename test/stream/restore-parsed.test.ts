@@ -40,7 +40,7 @@ for (const [name, asked] of Object.entries(scenarios)) {
       cuts: readonly (Cut | undefined)[] = [],
     ) => {
       const { carrier, events } = restore(request, readLog(bytesOf(records))!.records)!;
-      if (from !== null) meet(carrier, from.tokens);
+      if (from !== null) meet(carrier, from);
       const rest = converse(request, elsewhere, cuts, resumed(request, carrier, instant(0)));
       return { all: [...events, ...rest.said], rest };
     };

@@ -5,8 +5,8 @@
 import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { noAbility } from '../../src/std/ability.ts';
-import { restore } from '../../src/stream/carrier.ts';
-import { eventId, pass, placeFrom, start } from '../../src/stream/mark.ts';
+import { meet, restore } from '../../src/stream/carrier.ts';
+import { eventId, isSame, pass, placeFrom, start } from '../../src/stream/mark.ts';
 import {
   answerBytes,
   cutAt,
@@ -21,7 +21,7 @@ import type { PlainRequest } from '../../src/stream/request.ts';
 import { resumed } from '../../src/stream/state.ts';
 import { ByteWriter } from '../../src/std/bytes.ts';
 import { instant } from '../../src/std/time.ts';
-import { ask, converse, gathered, type Told } from './conversation.ts';
+import { ask, converse, gathered, type Cut, type Told } from './conversation.ts';
 import { byteIds, eosId, wordId, type Script } from './scripted-engine.ts';
 
 const promptIds = byteIds('Say 世 hello');
@@ -107,6 +107,35 @@ for (const one of cases) {
     }
   });
 }
+
+test('[S33] a client whose last event ended inside a character goes on there, though nothing told alone ends so', () => {
+  const [, one] = cases;
+  const undisturbed: Told = converse(one!.request, one!.script, []);
+  const { promptIds, answer } = one!.script;
+  const alone: Script = { promptIds, answer, id: 'second' };
+  let inside = 0;
+  for (const [at, { mark, data }] of undisturbed.said.entries()) {
+    if (mark.tokens < 2 || data === '[DONE]' || data.includes('"finish_reason":"')) continue;
+    const known = undisturbed.records.slice(0, 3);
+    const limited = { ...one!.request, maxTokens: mark.tokens };
+    const before = restore(limited, known)!.carrier;
+    const { records: made } = converse(limited, alone, [], resumed(limited, before, instant(0)));
+    const more = made.flatMap((each) => (each.type === 'said' ? { ...each, finish: null } : []));
+    const { carrier, events } = restore(one!.request, [...known, ...more])!;
+    const isMet = meet(carrier, mark);
+    const had = undisturbed.said.slice(0, at + 1);
+    const told = isMet ? [] : events.slice(events.findIndex((said) => isSame(said.mark, mark)) + 1);
+    // Its engine is lost once more before it has said a character.
+    const cuts: readonly Cut[] = isMet ? [{ after: 1, by: 'eof' }] : [];
+    const rest = converse(one!.request, alone, cuts, resumed(one!.request, carrier, instant(0)));
+    deepEqual(sum([...had, ...told, ...rest.said]), sum(undisturbed.said), `behind ${mark.tokens} tokens`);
+    if (isMet) inside += 1;
+    const elsewhere = again({ ...one!, script: alone }, [...known, ...more]);
+    deepEqual(sum([...elsewhere.events, ...elsewhere.rest.said]), sum(undisturbed.said));
+    equal(meet(restore(one!.request, [...known, ...more])!.carrier, { ...mark, hash: mark.hash ^ 1 }), false);
+  }
+  ok(inside > 0);
+});
 
 const carrierTokens = (request: PlainRequest, records: readonly LogRecord[]): number =>
   restore(request, records)!.events.at(-1)?.mark.tokens ?? 0;
