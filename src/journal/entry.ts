@@ -13,13 +13,15 @@ import { ByteWriter } from '../std/bytes.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, earliest, instant, never, type Instant } from '../std/time.ts';
 import { isBelow, type Fence } from './fence.ts';
-import { find, tell, type Effect, type Kept, type State } from './kept.ts';
+import { find, tell, type Effect, type Kept, type Sent, type State } from './kept.ts';
 import { mark, post, unmark } from './posting.ts';
 import { nextPlace, type Candidate } from './rendezvous.ts';
 import type { HeldLog, Verdict } from './wire.ts';
 
 /** With the entry node's own, three: any two may be lost at once. */
 const copiesWanted = 2;
+/** A larger log gets no copy, and its count of copies says so: whole, it would not go through at a holder. */
+const copyBytesMax = 48 * 1_024 ** 2;
 /** How long a member that did not take a batch gets no new copies while there are others, ms. */
 const shunMs = 5_000;
 /** How often streams are looked after that nobody spoke of, ms. */
@@ -208,10 +210,29 @@ function onFailed(
 ): readonly Effect[] {
   const peer = state.peers.get(member);
   if (peer?.underWay?.batch !== batch) return [];
+  const { sent } = peer.underWay;
   peer.underWay = null;
   state.postAt = now;
+  if (sent.some(({ isLarge }) => isLarge)) return leaveBySize(state, member, sent, now);
   peer.shunnedUntil = after(now, shunMs);
   return leaveMember(state, member, now);
+}
+
+/**
+ * What was too much for this member goes elsewhere. All else stays with it, what was in the same batch is told again,
+ * and that tells whether the member has failed.
+ */
+function leaveBySize(state: State, member: MemberId, sent: readonly Sent[], now: Instant): readonly Effect[] {
+  return sent.flatMap(({ number, isLarge }) => {
+    const kept = state.kept.get(number);
+    if (kept === undefined || !kept.copies.some((copy) => copy.member === member)) return [];
+    if (isLarge) {
+      kept.full.add(member);
+      return replace(state, kept, member, now);
+    }
+    mark(state, member, number, { bytes: 0, urgent: true });
+    return [];
+  });
 }
 
 function onMembers(state: State, candidates: readonly Candidate[], now: Instant): readonly Effect[] {
@@ -272,7 +293,8 @@ function place(
   kept: Kept,
   { now, urgent }: { readonly now: Instant; readonly urgent: boolean },
 ): void {
-  while (kept.copies.length < copiesWanted) {
+  const isCopied = kept.log.length <= copyBytesMax;
+  while (isCopied && kept.copies.length < copiesWanted) {
     const taken = new Set([...kept.copies.map(({ member }) => member), ...kept.full]);
     const fit = state.candidates.filter(({ id }) => !taken.has(id));
     const free = fit.filter(({ id }) => (state.peers.get(id)?.shunnedUntil ?? -Infinity) <= now);
@@ -284,7 +306,7 @@ function place(
     kept.copies = [...kept.copies, copy];
     mark(state, next.id, kept.number, { bytes: kept.log.length, urgent });
   }
-  if (kept.copies.length < copiesWanted) state.lacking.add(kept.number);
+  if (isCopied && kept.copies.length < copiesWanted) state.lacking.add(kept.number);
   else state.lacking.delete(kept.number);
 }
 

@@ -27,7 +27,13 @@ export type Kept = {
   told: { bytes: number; copies: number };
 };
 
-export type Sent = { readonly number: number; readonly bytes: number; readonly ended: boolean };
+export type Sent = {
+  readonly number: number;
+  readonly bytes: number;
+  readonly ended: boolean;
+  /** It alone is more than a batch should be: that takes its time, and says little of the member when it fails. */
+  readonly isLarge: boolean;
+};
 
 export type Peer = {
   /** Streams with something new for it. */

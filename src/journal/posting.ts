@@ -10,7 +10,7 @@ const batchMs = 100;
 const urgentMs = 3;
 /** Goes at once, bytes. */
 const filled = 64 * 1_024;
-/** Of one batch, bytes; a log as a whole may be larger. */
+/** Of one batch, bytes; a log as a whole may be larger, and goes in one piece. */
 const batchBytesMax = 1_024 ** 2;
 
 /** Something new of a stream for a member that holds a copy. */
@@ -86,8 +86,10 @@ function fill(
     const copy = kept?.copies.find((one) => one.member === member);
     if (kept === undefined || copy === undefined) return;
     addNews(updates, kept, copy, now);
-    bytes += kept.log.length - Math.max(0, copy.acked);
-    sent.push({ number, bytes: kept.log.length, ended: kept.ended !== null });
+    const news = kept.log.length - Math.max(0, copy.acked);
+    bytes += news;
+    const isLarge = news > batchBytesMax;
+    sent.push({ number, bytes: kept.log.length, ended: kept.ended !== null, isLarge });
   };
   const isForAll = after(peer.sentAllAt, batchMs) <= now || peer.dirtyBytes >= filled;
   for (const numbers of isForAll ? [peer.urgent, peer.dirty] : [peer.urgent])

@@ -27,6 +27,8 @@ import type { Clock } from './ports.ts';
 
 /** A batch that is not answered by then is lost, and its member asked for nothing for a while. ms */
 const batchMs = 2_000;
+/** Longer by so much for each MB of it: a busy node takes 10 MB/s at least. */
+const batchMsPerMb = 100;
 
 type JournalPorts = {
   readonly self: MemberId;
@@ -261,7 +263,9 @@ class NodeJournals implements Journals {
 
   #post({ member, batch, updates }: Extract<EntryEffect, { type: 'post' }>): void {
     const { session, ask } = this.#ports;
-    ask(member, messageBytes({ type: 'batch', session, updates }), batchMs, (answer) => {
+    const message = messageBytes({ type: 'batch', session, updates });
+    const withinMs = batchMs + (message.length / 1_024 ** 2) * batchMsPerMb;
+    ask(member, message, withinMs, (answer) => {
       const verdicts = answer && readVerdicts(answer);
       if (verdicts === null) this.#entries.deliver({ type: 'failed', member, batch });
       else this.#entries.deliver({ type: 'answered', member, batch, verdicts });

@@ -80,6 +80,49 @@ test('[J2] a copy that is lost is made anew elsewhere, whole, and the count says
   equal(counts.at(-1), 0);
 });
 
+test('[J2] a log that is too much for a member goes elsewhere, and takes no other log with it', () => {
+  const state = init({ session: 1, zone: 'a' });
+  const candidates = ['b', 'c', 'd'].map((id) => ({ id: memberId(id), zone: id, isFit: true }));
+  const posts: Extract<Effect, { type: 'post' }>[] = [];
+  const large = new Uint8Array(2 * 1_024 ** 2);
+  let now = 0;
+  let copies = -1;
+  const tell = (event: Event): void => {
+    for (const effect of step(state, event, instant(now))[1])
+      if (effect.type === 'post') posts.push(effect);
+      else if (effect.type === 'copied' && effect.id === 'small') copies = effect.copies;
+  };
+  const pass = (ms: number): void => {
+    for (const until = now + ms; now < until; now++) {
+      for (const { member, batch, updates } of posts.splice(0)) {
+        const isMuch = updates.some((one) => 'bytes' in one && one.bytes.length > 1_024 ** 2);
+        tell(isMuch ? { type: 'failed', member, batch } : { type: 'answered', member, batch, verdicts: [] });
+      }
+      tell({ type: 'tick' });
+    }
+  };
+  tell({ type: 'members', candidates });
+  tell({ type: 'open', id: 'small', fence, bytes: text('one'), urgent: true });
+  pass(500);
+  const before = holdersOf(state, 'small');
+  equal(copies, 2);
+  // The first goes at once; the second gathers behind it, and goes with the large one.
+  for (const more of ['two', 'three']) tell({ type: 'append', id: 'small', bytes: text(more), urgent: true });
+  tell({ type: 'open', id: 'large', fence, bytes: large, urgent: true });
+  pass(500);
+  const small = [...state.kept.values()].find(({ id }) => id === 'small');
+  deepEqual(
+    small?.copies.map(({ acked }) => acked),
+    [11, 11],
+  );
+  deepEqual(holdersOf(state, 'small'), before);
+  equal(copies, 2);
+  // Nobody takes it, and nobody is asked again.
+  deepEqual(holdersOf(state, 'large'), []);
+  tell({ type: 'open', id: 'huge', fence, bytes: new Uint8Array(50 * 1_024 ** 2), urgent: true });
+  deepEqual(holdersOf(state, 'huge'), []);
+});
+
 test('[J2] everybody looks for a stream in the same order, and who comes changes nothing among the others', () => {
   const members = six.map(([id, zone]) => ({ id: memberId(id), zone, isFit: true }));
   for (let i = 0; i < 50; i++) {
