@@ -2,8 +2,6 @@
  * Outlier ejection (as in Envoy, by a moving average instead of a window): a member that answers most of what this node
  * sends it with failures is left out for a while, twice as long each time, whatever membership thinks of it. Its engine
  * may be broken in a way that neither its health nor its token counters show.
- *
- * When it is more than half of them, it is not they who are odd: everybody is asked again.
  */
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
@@ -46,13 +44,8 @@ export function judge(outliers: Outliers, { member, failed, begunAt }: Outcome, 
   return forMs;
 }
 
-/** Those that are not left out just now. */
-export function withoutOutliers<C extends { readonly member: MemberId }>(
-  outliers: Outliers,
-  ready: readonly C[],
-  now: Instant,
-): readonly C[] {
-  if (outliers.size === 0) return ready;
-  const kept = ready.filter(({ member }) => now >= (outliers.get(member)?.until ?? now));
-  return kept.length * 2 < ready.length ? ready : kept;
+/** Those that are to be left out just now, however many they are. */
+export function ejected(outliers: Outliers, ready: readonly MemberId[], now: Instant): readonly MemberId[] {
+  if (outliers.size === 0) return [];
+  return ready.filter((member) => now < (outliers.get(member)?.until ?? now));
 }

@@ -13,7 +13,7 @@ import type { Instant } from '../std/time.ts';
 import type { Blocks } from './blocks.ts';
 import { choose, type Candidate, type Choice, type Home, type Standing, type Wish } from './choose.ts';
 import { noNewcomers, weights, type Newcomers } from './newcomers.ts';
-import { judge, noOutliers, withoutOutliers, type Outcome, type Outliers } from './outliers.ts';
+import { ejected, judge, noOutliers, type Outcome, type Outliers } from './outliers.ts';
 import { holdersOf, noPrefixes, remember, widthOf, type Prefixes } from './prefixes.ts';
 import { hashOf, rankOf } from './rendezvous.ts';
 import { addWork, noWork, workOf, type Work } from './work.ts';
@@ -55,7 +55,7 @@ export const init = (zone: string, rng: Rng): Router => ({
 
 export function place(router: Router, { model, standing, wish, prompt }: Request, now: Instant): Choice {
   const candidates = standing === null ? [] : candidatesOf(router, { model, ready: standing.ready }, now);
-  const sound = withoutDoubted(withoutOutliers(router.outliers, candidates, now), standing?.ready ?? []);
+  const sound = soundOf(router, candidates, standing?.ready ?? [], now);
   const home = prompt.length === 0 ? null : homeOf(router, prompt, candidates);
   const decide = (ready: readonly Candidate[]): Choice => {
     const among = standing === null ? null : { ready, starting: standing.starting };
@@ -73,11 +73,28 @@ export function place(router: Router, { model, standing, wish, prompt }: Request
   return choice;
 }
 
-/** When it is more than half of them, it is not they who are silent. */
-function withoutDoubted(candidates: readonly Candidate[], ready: readonly Ready[]): readonly Candidate[] {
-  const doubted = new Set(ready.filter((one) => one.doubted).map(({ member }) => member));
-  if (doubted.size === 0 || doubted.size * 2 > ready.length) return candidates;
-  return candidates.filter(({ member }) => !doubted.has(member));
+/**
+ * Those that are not left out. When it would be more than half of them, it is not they who are odd, and the rest would
+ * have to bear what all did: then only those that fail are left out, then only those that fell silent, and then nobody.
+ */
+function soundOf(
+  { outliers }: Router,
+  candidates: readonly Candidate[],
+  ready: readonly Ready[],
+  now: Instant,
+): readonly Candidate[] {
+  const silent = ready.filter(({ doubted }) => doubted).map(({ member }) => member);
+  const failing = ejected(
+    outliers,
+    ready.map(({ member }) => member),
+    now,
+  );
+  for (const some of [[...failing, ...silent], failing, silent]) {
+    const out = new Set(some);
+    if (out.size > 0 && out.size * 2 <= ready.length)
+      return candidates.filter(({ member }) => !out.has(member));
+  }
+  return candidates;
 }
 
 /** How a request at this member ended. The result: for how long it is left out from now on, ms; null: no change. */

@@ -135,6 +135,35 @@ test('[R11] an answer that has to go on elsewhere goes where its prompt would go
   equal(place(second, seven, prompt), next);
 });
 
+/** Where a prompt without a block goes, by turns: all have the same to do. */
+function asked(router: Router, names: readonly string[], doubted: readonly string[], at = 1): string {
+  const standing = {
+    ready: names.map((name) => ({ ...idle(name), doubted: doubted.includes(name) })),
+    starting: 0,
+  };
+  const wish = { avoid: [], urgent: false };
+  const places = many(100).map(() => {
+    const choice = routing.place(router, { model: 'm', standing, wish, prompt: [] }, instant(at));
+    return choice.type === 'chosen' ? choice.member : choice.why;
+  });
+  return Object.keys(counted(places)).sort().join('');
+}
+
+test('[R13] [R15] never more than half are left out, whether they fail or are silent', () => {
+  const five = ['a', 'b', 'c', 'd', 'e'];
+  const failing = (...names: readonly string[]): Router => {
+    const router = routerOf();
+    for (const name of names) fail(router, name, 3);
+    return router;
+  };
+  equal(asked(failing('a'), five, ['b']), 'cde');
+  equal(asked(failing('a', 'b'), five, ['b']), 'cde');
+  equal(asked(failing('a', 'b'), five, ['c', 'd']), 'cde');
+  equal(asked(failing('a', 'b', 'c'), five, ['d']), 'abce');
+  equal(asked(failing('a', 'b', 'c'), five, ['c', 'd', 'e']), 'abcde');
+  equal(asked(failing('a', 'b'), ['a', 'b', 'c', 'd'], []), 'cd');
+});
+
 test('[R15] where an answer fell silent a moment ago nobody is sent, not even for a prefix, unless all are silent', () => {
   const prompt = conversation(3, 2);
   const placeAt = (router: Router, doubted: readonly string[], names = eight): string => {
