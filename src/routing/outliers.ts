@@ -18,6 +18,7 @@ const ejectMsMax = 300_000;
 const membersMax = 1_000;
 
 type Outlier = { share: number; failedAt: Instant; until: Instant; times: number };
+/** In the order of their last failures. */
 export type Outliers = Map<MemberId, Outlier>;
 
 /** How a request ended, and when it was sent. */
@@ -28,20 +29,29 @@ export const noOutliers = (): Outliers => new Map();
 /** How long this member is out from now on, ms; null: nothing changes. */
 export function judge(outliers: Outliers, { member, failed, begunAt }: Outcome, now: Instant): number | null {
   const known = outliers.get(member);
-  if (known === undefined && (!failed || outliers.size >= membersMax)) return null;
+  if (known === undefined && !failed) return null;
   // A crash ends a hundred requests at once, and is one failure.
   if (failed && known !== undefined && begunAt <= known.failedAt) return null;
   const outlier = known ?? { share: 0, failedAt: now, until: now, times: 0 };
-  if (failed) outlier.failedAt = now;
   outlier.share += alpha * ((failed ? 1 : 0) - outlier.share);
-  if (outlier.share < shareGood) outliers.delete(member);
-  else outliers.set(member, outlier);
+  if (failed) {
+    outlier.failedAt = now;
+    putLast(outliers, member, outlier);
+  } else if (outlier.share < shareGood) outliers.delete(member);
   if (outlier.share <= shareMax || now < outlier.until) return null;
   const forMs = Math.min(ejectMsMax, ejectMs * 2 ** outlier.times);
   outlier.times += 1;
   outlier.until = after(now, forMs);
   outlier.share = shareBack;
   return forMs;
+}
+
+/** Most that failed and never came back are long gone: the one whose failure is oldest is forgotten for a new one. */
+function putLast(outliers: Outliers, member: MemberId, outlier: Outlier): void {
+  outliers.delete(member);
+  const [oldest] = outliers.keys();
+  if (oldest !== undefined && outliers.size >= membersMax) outliers.delete(oldest);
+  outliers.set(member, outlier);
 }
 
 /** Those that are to be left out just now, however many they are. */

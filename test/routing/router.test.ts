@@ -278,6 +278,21 @@ test('[R13] where most fail all are asked, and whoever is left out is better tha
   equal(place(two, ['a', 'b'], [], { at: 1, avoid: ['b'] }), 'a');
 });
 
+test('[R14] however many members failed and are gone, one more that fails is left out', () => {
+  const router = routerOf();
+  fail(router, 'a', 3);
+  fail(router, 'b', 2);
+  for (const i of many(999)) fail(router, `gone${i}`, 1, i);
+  fail(router, 'b', 1, 1_000);
+  equal(router.outliers.size, 1_000);
+  equal(router.outliers.has(memberId('a')), false);
+  equal(asked(router, ['a', 'b', 'c'], [], 1_001), 'ac');
+  deepEqual(fail(router, 'c', 3, 1_002), [null, null, 5_000]);
+  equal(router.outliers.size, 1_000);
+  equal(router.outliers.has(memberId('gone1')), false);
+  equal(asked(router, ['a', 'b', 'c', 'd'], [], 1_003), 'ad');
+});
+
 test('[R14] what is remembered stays within its bounds, however many prompts, members and models there are', () => {
   const router = routerOf();
   for (const i of many(300)) {
