@@ -6,6 +6,9 @@
 import { blocksOf, type Blocks } from '../routing/blocks.ts';
 import { isObject, type Json } from '../std/json.ts';
 
+/** Lists lie in lists: what a search found, in the result of a tool, in a message, in the conversation. */
+const depthMax = 6;
+
 export function promptOf(body: Json): Blocks {
   const salt = body['cache_salt'];
   const scope = `${String(body['model'])}\n${typeof salt === 'string' ? salt : ''}`;
@@ -25,7 +28,7 @@ function* contentOf(value: unknown, depth = 0): Generator<string> {
   if (typeof value === 'string') yield value;
   else if (Array.isArray(value)) {
     if (value.every((id) => typeof id === 'number')) yield value.join(' ');
-    else if (depth < 4) for (const part of value) yield* contentOf(part, depth + 1);
+    else if (depth <= depthMax) for (const part of value) yield* contentOf(part, depth + 1);
   } else if (isObject(value)) {
     const { role, content, text } = value;
     if (typeof role === 'string') yield role;

@@ -57,6 +57,33 @@ test('[R7] parts, ids, tools and salts count; what is not prompt does not', () =
   equal(promptOf({ model: 'm', prompt: ids }).length, 2);
 });
 
+test('[R7] what a tool answered tells prompts apart, in whichever form an API has it', () => {
+  const anthropic = (found: string) => {
+    const search = { type: 'search_result', title: 't', content: [{ type: 'text', text: found }] };
+    const asText = { type: 'tool_result', tool_use_id: 't', content: [{ type: 'text', text: found }] };
+    const asFound = { type: 'tool_result', tool_use_id: 't', content: [search] };
+    return [asText, asFound].map((result) => ({
+      model: 'm',
+      messages: [{ role: 'user', content: [result] }],
+    }));
+  };
+  const openAi = (found: string) => ({
+    model: 'm',
+    messages: [{ role: 'tool', tool_call_id: 't', content: [{ type: 'text', text: found }] }],
+  });
+  const responses = (found: string) => ({
+    model: 'm',
+    input: [{ type: 'function_call_output', call_id: 't', output: found }],
+  });
+  const bodies = (found: string) => [...anthropic(found), openAi(found), responses(found)];
+  const [one, other] = [bodies(text(4_000)), bodies(`${text(2_500)}${text(1_500, 'y')}`)];
+  for (const [i, body] of one.entries()) {
+    const [blocks, others] = [promptOf(body), promptOf(other[i]!)];
+    equal(blocks.length, 3);
+    equal(shared(blocks, others), 2);
+  }
+});
+
 test('[R7] a body that makes no sense has a prompt all the same', () => {
   const cyclic = [[[[[[['deep']]]]]]];
   for (const messages of [null, 7, cyclic, [null, 3, { content: { a: [] } }], {}])
