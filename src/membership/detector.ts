@@ -116,8 +116,8 @@ function onWord(state: State, member: Member | undefined, now: Instant, effects:
   member.heardAt = now;
   const { watch } = member;
   const isWatched = watch !== null && (watch.finding !== null || watch.round !== 0);
-  const isQuiet = member.health === 'alive' && member.poll === null && !isWatched;
-  if (!isQuiet) hear(state, member, 'heard', now, effects);
+  const isAccused = member.poll !== null || state.rumours.has(member.id);
+  if (member.health !== 'alive' || isAccused || isWatched) hear(state, member, 'heard', now, effects);
 }
 
 /** A sign of life of the member itself. What it said goodbye to it does not come back from. */
@@ -279,6 +279,7 @@ function onLeft(state: State, member: Member, now: Instant, effects: Effect[]): 
     member.watch = null;
   }
   member.doubt = null;
+  state.rumours.delete(member.id);
   dismiss(state, member, now);
   turn(state, member, ['left', 'record'], now, effects);
 }

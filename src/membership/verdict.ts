@@ -91,6 +91,7 @@ function schedule(state: State, member: Member, now: Instant, isOverruled: boole
 /** A word of the member itself, or proof of a new life: it is alive, whatever was said. */
 export function revive(state: State, member: Member, why: string, now: Instant, effects: Effect[]): void {
   member.doubt = null;
+  state.rumours.get(member.id)?.holders.clear();
   if (member.poll !== null) disprove(member.poll, 'word', now);
   if (member.health === 'unknown' || member.health === 'dead') {
     turn(state, member, ['alive', why], now, effects);

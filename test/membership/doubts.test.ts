@@ -1,0 +1,53 @@
+import { deepEqual } from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Outcome } from '../../src/membership/events.ts';
+import { members } from '../../src/membership/explanation.ts';
+import { idOf, only, peerOf, stranger, View } from './view.ts';
+
+/** Lets time pass in which every kernel that is asked gives that answer. */
+function pass(view: View, ms: number, outcome: Outcome): void {
+  for (const end = view.now + ms; view.now < end;) {
+    for (const { id, round } of only(view.pass(50), 'probe'))
+      view.give({ type: 'probed', id, round, outcomes: [outcome, outcome] });
+  }
+}
+
+/** Two hold a silent member dead, `then` comes, and later its connection closes and its machine is dark for us. */
+function darkAfter(then: (view: View, number: number) => void): string | undefined {
+  const view = View.connected(60);
+  const { number } = stranger(view);
+  const [one, other] = [...members(view.state)].map(({ id }) => id).filter((id) => id !== idOf(number));
+  view.pass(700, [number]);
+  for (const by of [one!, other!]) view.give({ type: 'rumoured', by, id: idOf(number), incarnation: 1 });
+  then(view, number);
+  view.give({ type: 'disconnected', peerId: peerOf(number) });
+  view.give({ type: 'suspected', id: idOf(number) });
+  pass(view, 2_000, 'silent');
+  return view.health(number);
+}
+
+test('[M11] a rumour ends with what refutes it: of a silence after that others must tell anew', () => {
+  const record =
+    (incarnation: number, left = false) =>
+    (view: View, number: number) =>
+      void view.give({ type: 'recorded', id: idOf(number), incarnation, left });
+  const healths = {
+    nothing: darkAfter(() => {}),
+    'its newest record once more': darkAfter(record(1)),
+    'a record of a higher incarnation': darkAfter(record(2)),
+    'a word': darkAfter((view, number) =>
+      view.give({ type: 'beat', peerId: peerOf(number), stamp: view.now }),
+    ),
+    'a goodbye, and another life': darkAfter((view, number) => {
+      record(1, true)(view, number);
+      record(2)(view, number);
+    }),
+  };
+  deepEqual(healths, {
+    nothing: 'dead',
+    'its newest record once more': 'dead',
+    'a record of a higher incarnation': 'suspect',
+    'a word': 'suspect',
+    'a goodbye, and another life': 'suspect',
+  });
+});
