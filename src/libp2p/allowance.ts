@@ -26,3 +26,21 @@ export function allowanceOf(limits: { readonly perSecond: number; readonly burst
 const bytesPerToken = 4_096;
 
 export const tokensFor = (bytes: number): number => 1 + Math.floor(bytes / bytesPerToken);
+
+/** Two for each of a thousand members. Whose was not asked for the longest is forgotten first: it is full again. */
+const peersMax = 2_048;
+
+/** One allowance for each peer. */
+export function allowances(limits: Parameters<typeof allowanceOf>[0]): { of(peerId: string): Allowance } {
+  const kept = new Map<string, Allowance>();
+  return {
+    of: (peerId) => {
+      const allowance = kept.get(peerId) ?? allowanceOf(limits);
+      kept.delete(peerId);
+      kept.set(peerId, allowance);
+      const [oldest] = kept.keys();
+      if (kept.size > peersMax && oldest !== undefined) kept.delete(oldest);
+      return allowance;
+    },
+  };
+}

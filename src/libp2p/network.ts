@@ -7,12 +7,13 @@
  * silence) ends all connections to that peer: both sides see `disconnected`, the peer is dialled afresh, and each tells
  * the other its record again. So nothing that was sent between the two events is lost unnoticed.
  */
-import type { Libp2p, PeerId, PrivateKey, Stream } from '@libp2p/interface';
+import type { Libp2p, MultiaddrConnection, PeerId, PrivateKey, Stream } from '@libp2p/interface';
 import type { Network, NetworkEvents, PeerAddress } from '../node/ports.ts';
 import { assert } from '../std/assert.ts';
 import { Failure } from '../std/failure.ts';
 import { allowanceOf, tokensFor, type Allowance } from './allowance.ts';
 import { dialFailure, listenFailure, multiaddrOf, whyOf } from './address.ts';
+import { Connections } from './connections.ts';
 import { directProtocol, messageBytesMax, readFrames, sendFrame } from './direct.ts';
 import { beginGossip, endGossip, gossipStreamTo, listenToGossip } from './gossip.ts';
 import { createNode, gossipTopic, type Services } from './node.ts';
@@ -46,10 +47,6 @@ const watchMs = 1_000;
  * all records of a cluster of a thousand, as after a partition.
  */
 const messages = { perSecond: 500, burst: 2_000 };
-/** A peer that floods us is not let in again for a while: each handshake costs both sides some 7 ms. */
-const shunMs = 10_000;
-/** The oldest goes first. Only peers that were admitted get here. */
-const shunnedMax = 256;
 /** libp2p closes streams, connections and listeners in turn; what does not close by then is cut. */
 const closeMs = 3_000;
 
@@ -73,16 +70,17 @@ type Peering = {
 
 /** Failure `busy` or `denied` when the address cannot be had. */
 export async function startNetwork(options: NetworkOptions, events: NetworkEvents): Promise<Libp2pNetwork> {
-  const shunned = shunning();
-  const denies = async (remote: PeerId): Promise<boolean> => {
+  const connections = new Connections();
+  const denies = async (remote: PeerId, connection: MultiaddrConnection): Promise<boolean> => {
     const peerId = remote.toString();
-    if (shunned.has(peerId)) return true;
+    if (connections.isShunned(peerId)) return true;
+    if (!connections.hold(peerId, connection)) options.onRefused(peerId, 'made a third connection');
     const admitted = await admitInTime(events, peerId);
     if (!admitted) options.onRefused(peerId, 'not a member');
     return !admitted;
   };
   const onFlood = (peerId: string): void => {
-    shunned.add(peerId);
+    connections.shun(peerId);
     options.onFlood(peerId);
   };
   const node = await createNode({
@@ -90,6 +88,7 @@ export async function startNetwork(options: NetworkOptions, events: NetworkEvent
     listen: multiaddrOf(options.listen),
     version: options.version,
     gater: { denyInboundEncryptedConnection: denies, denyOutboundEncryptedConnection: denies },
+    allowanceOf: (peerId) => connections.allowance(peerId),
     onFlood,
   });
   const network = new Libp2pNetwork(node, events, { onRefused: options.onRefused, onFlood });
@@ -99,19 +98,6 @@ export async function startNetwork(options: NetworkOptions, events: NetworkEvent
     throw listenFailure(options.listen, error);
   }
   return network;
-}
-
-function shunning(): { has(peerId: string): boolean; add(peerId: string): void } {
-  const until = new Map<string, number>();
-  return {
-    has: (peerId) => (until.get(peerId) ?? 0) > performance.now(),
-    add: (peerId) => {
-      until.delete(peerId);
-      until.set(peerId, performance.now() + shunMs);
-      const [oldest] = until.keys();
-      if (until.size > shunnedMax && oldest !== undefined) until.delete(oldest);
-    },
-  };
 }
 
 async function admitInTime(events: NetworkEvents, peerId: string): Promise<boolean> {

@@ -13,6 +13,7 @@ import {
 import { tcp } from '@libp2p/tcp';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
+import type { Allowance } from './allowance.ts';
 import { boundedNoise } from './noise.ts';
 import { thriftyYamux } from './yamux.ts';
 
@@ -24,7 +25,7 @@ export const gossipTopic = '/synkti/gossip/1';
 
 /** Room for a whole cluster that dials one node at once: what overflows looks like a dead host to the dialler. */
 const backlog = 1_024;
-/** Two connections a peer (both may dial at once) for 1,000 members. */
+/** Two connections a peer (both may dial at once, and no key holds more) for 1,000 members. */
 const connectionsMax = 2_048;
 /**
  * New connections a second from one address. Nodes on one machine, or behind one NAT, share theirs, and all of a full
@@ -48,7 +49,9 @@ export function createNode(options: {
   readonly listen: Multiaddr;
   readonly version: string;
   readonly gater: ConnectionGater;
-  /** This peer sent more than we take, whatever it was; its connection is gone. */
+  /** What may come by all connections of this peer together, in messages. */
+  readonly allowanceOf: (peerId: string) => Allowance;
+  /** This peer sent more than we take, whatever it was; the connection that it came by is gone. */
   readonly onFlood: (peerId: string) => void;
 }): Promise<Libp2p<Services>> {
   return createLibp2p<Services>({
@@ -61,7 +64,7 @@ export function createNode(options: {
       // A standing connection may be silent for minutes: the default cuts it after two of them.
       tcp({ backlog, inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }),
     ],
-    connectionEncrypters: [boundedNoise(options.onFlood)],
+    connectionEncrypters: [boundedNoise(options)],
     streamMuxers: [thriftyYamux({ streamsMax })],
     connectionManager: {
       maxConnections: connectionsMax,

@@ -10,8 +10,8 @@
  * What waits for a peer, to be read or to be sent, is bounded. As it is, a peer that pings and reads no answers makes
  * us keep them all, and a stranger may fill megabytes while it waits to be admitted.
  *
- * Every message is counted before it is decrypted, whatever it is for, so that no layer above can be flooded with
- * anything: pings, openings of streams, window updates, crumbs of a frame.
+ * Every message is counted for its peer before it is decrypted, whatever it is for, so that no layer above can be flooded
+ * with anything: pings, openings of streams, window updates, crumbs of a frame.
  */
 import type {
   ConnectionEncrypter,
@@ -20,14 +20,12 @@ import type {
   StreamMessageEvent,
 } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
-import { allowanceOf, tokensFor } from './allowance.ts';
+import { tokensFor, type Allowance } from './allowance.ts';
 
 /** Streams stop writing when the socket is full, so that only answers to pings and the like wait here. */
 const unsentBytesMax = 1_048_576;
 /** Before a peer is admitted, nobody reads what it sends: some kilobytes of those who cannot wait. */
 const unreadBytesMax = 262_144;
-/** A connection's messages are a few for each message of ours. A burst: all records of a thousand members. */
-const messages = { perSecond: 1_000, burst: 8_000 };
 
 type Bytes = StreamMessageEvent['data'];
 /** Of the stream that @libp2p/noise makes; a test sees each of these at work. */
@@ -41,31 +39,37 @@ type Secured = MessageStream & {
 
 type Encrypter = ReturnType<ReturnType<typeof noise>>;
 
-/** `onFlood`: this peer sent more than we take; its connection is gone. */
+type Counted = {
+  readonly allowanceOf: (peerId: string) => Allowance;
+  /** This peer sent more than it is allowed; the connection that it came by is gone. */
+  readonly onFlood: (peerId: string) => void;
+};
+
 export function boundedNoise(
-  onFlood: (peerId: string) => void,
+  counted: Counted,
 ): (components: Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter {
   return (components) => {
     const encrypter: Encrypter = noise()(components);
     return {
       protocol: encrypter.protocol,
-      secureInbound: async (...given) => bounded(await encrypter.secureInbound(...given), onFlood),
-      secureOutbound: async (...given) => bounded(await encrypter.secureOutbound(...given), onFlood),
+      secureInbound: async (...given) => bounded(await encrypter.secureInbound(...given), counted),
+      secureOutbound: async (...given) => bounded(await encrypter.secureOutbound(...given), counted),
     };
   };
 }
 
-function bounded<E>(secured: SecuredConnection<E>, onFlood: (peerId: string) => void): SecuredConnection<E> {
+function bounded<E>(secured: SecuredConnection<E>, { allowanceOf, onFlood }: Counted): SecuredConnection<E> {
   const stream = secured.connection as Secured;
   stream.maxWriteBufferLength = unsentBytesMax;
   stream.maxReadBufferLength = unreadBytesMax;
   const { encrypt, decrypt } = stream;
   stream.encrypt = (plain) => encrypt.call(stream, plain).subarray();
   stream.decoder.lengthDecoder = messageLength;
-  const allowance = allowanceOf(messages);
+  const peerId = secured.remotePeer.toString();
+  const allowance = allowanceOf(peerId);
   stream.decrypt = (sealed) => {
     if (allowance.spend(tokensFor(sealed.byteLength))) return decrypt.call(stream, sealed);
-    onFlood(secured.remotePeer.toString());
+    onFlood(peerId);
     throw new Error('more messages than we take');
   };
   return secured;

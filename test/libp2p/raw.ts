@@ -1,6 +1,6 @@
 /** A libp2p node with the settings of ours that follows none of our rules, and may be looked into. */
 import { generateKeyPair } from '@libp2p/crypto/keys';
-import type { Connection, Libp2p, Stream } from '@libp2p/interface';
+import type { Connection, Libp2p, PrivateKey, Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
 import { directProtocol } from '../../src/libp2p/direct.ts';
 import { beginGossip, endGossip } from '../../src/libp2p/gossip.ts';
@@ -15,12 +15,13 @@ export const closeRaw = async (): Promise<void> => {
   await Promise.all(closers.splice(0).map((close) => close()));
 };
 
-export async function startRaw(): Promise<Raw> {
+export async function startRaw(privateKey?: PrivateKey): Promise<Raw> {
   const raw = await createNode({
-    privateKey: await generateKeyPair('Ed25519'),
+    privateKey: privateKey ?? (await generateKeyPair('Ed25519')),
     listen: multiaddr('/ip4/127.0.0.1/tcp/0'),
     version: '0.0.0',
     gater: {},
+    allowanceOf: () => ({ spend: () => true }),
     onFlood: () => {},
   });
   raw.addEventListener('connection:open', ({ detail }) => beginGossip(raw.services.pubsub, detail));
