@@ -8,6 +8,7 @@ import { startNetwork } from './libp2p/network.ts';
 import { identityFromSeed } from './mtls/identity.ts';
 import { sealFrom } from './mtls/seal.ts';
 import { Cluster } from './node/cluster.ts';
+import { isGossip } from './node/hearing.ts';
 import { wireCodec } from './node/message.ts';
 import { clockSince } from './os/clock.ts';
 import { openIsolation } from './os/isolation.ts';
@@ -26,8 +27,9 @@ async function main(port: Port, setup: Setup): Promise<void> {
   serveCluster(port, ({ cloud, report }) => {
     const onRefused = (peerId: string, why: string): void => report({ fact: 'peer.refused', peerId, why });
     const onFlood = (peerId: string): void => report({ fact: 'peer.flooding', peerId });
+    const heard = { isGossip: (body: Uint8Array): boolean => isGossip(wireCodec.decode(body)) };
     const network = metered((events) =>
-      startNetwork({ privateKey, listen, version: own.version, onRefused, onFlood }, events),
+      startNetwork({ privateKey, listen, version: own.version, ...heard, onRefused, onFlood }, events),
     );
     const cluster = new Cluster(
       { own, listing, discoveryMs, rng: { seed: rngSeed } },

@@ -1,15 +1,25 @@
 /**
  * What comes by gossip: a message counts as its author's, the one who signed it, whoever relayed it. An author that is
  * not connected to us is admitted like a peer that knocks, before its message is passed on or read.
+ *
+ * A neighbour pays for all that it hands us, so what it relays for others must stay far below what it may send: else one
+ * author that says too much makes honest neighbours give each other up. So each author has little, and what is more, or
+ * is nothing that members gossip, is passed over in silence, and not passed on. What is lost so the views' hashes show.
  */
 import { TopicValidatorResult, type GossipSub, type Message } from '@chainsafe/libp2p-gossipsub';
 import type { Connection, PeerId } from '@libp2p/interface';
-import { tokensFor } from './allowance.ts';
+import { allowances, tokensFor } from './allowance.ts';
 import { messageBytesMax } from './direct.ts';
 import { gossipTopic } from './node.ts';
 
 /** Messages of authors that wait to be admitted; beyond it they are ignored, and come again by direct streams. */
 const judgingMax = 64;
+/**
+ * Of one author, in messages, whoever relays them. An honest one tells its own record, ten times a second at most, and a
+ * few votes. Relayed one by one each costs its neighbour two of 500 a second, so that it takes a dozen such authors to
+ * bring a relay into trouble.
+ */
+const authored = { perSecond: 20, burst: 100 };
 /** Looking up an id costs about so much less than a message. */
 const idsPerToken = 32;
 
@@ -61,10 +71,13 @@ export function listenToGossip(
     spend(neighbour: string, tokens: number): boolean;
     isConnected(peerId: string): boolean;
     admit(peerId: string): Promise<boolean>;
+    /** Whether members gossip such a thing at all. */
+    isGossip(body: Uint8Array): boolean;
     message(author: string, body: Uint8Array): void;
   },
 ): void {
   let judging = 0;
+  const authors = allowances(authored);
 
   async function isFromMember(author: string): Promise<boolean> {
     if (ears.isConnected(author)) return true;
@@ -85,7 +98,11 @@ export function listenToGossip(
   pubsub.topicValidators.set(gossipTopic, async (_, message) => {
     const author = authorOf(message);
     if (author === null || message.data.byteLength > messageBytesMax) return TopicValidatorResult.Reject;
-    return (await isFromMember(author)) ? TopicValidatorResult.Accept : TopicValidatorResult.Ignore;
+    if (!(await isFromMember(author))) return TopicValidatorResult.Ignore;
+    // In this order, so that strangers take no allowance from members, and garbage is not even read beyond it.
+    const isTaken =
+      authors.of(author).spend(tokensFor(message.data.byteLength)) && ears.isGossip(message.data);
+    return isTaken ? TopicValidatorResult.Accept : TopicValidatorResult.Ignore;
   });
   pubsub.addEventListener('message', ({ detail }) => {
     const author = authorOf(detail);

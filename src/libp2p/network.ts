@@ -24,6 +24,8 @@ type NetworkOptions = {
   readonly listen: PeerAddress;
   /** Of this software, as told to peers. */
   readonly version: string;
+  /** Whether members gossip such a thing; what they do not is neither heard nor passed on. */
+  readonly isGossip: (body: Uint8Array) => boolean;
   /** A peer was turned away or given up, and why: for the log. */
   readonly onRefused: (peerId: string, why: string) => void;
   /** A peer sent more than we take; it was given up, and is not let in for a while. */
@@ -91,7 +93,8 @@ export async function startNetwork(options: NetworkOptions, events: NetworkEvent
     allowanceOf: (peerId) => connections.allowance(peerId),
     onFlood,
   });
-  const network = new Libp2pNetwork(node, events, { onRefused: options.onRefused, onFlood });
+  const { onRefused, isGossip } = options;
+  const network = new Libp2pNetwork(node, events, { onRefused, onFlood, isGossip });
   try {
     await network.start();
   } catch (error) {
@@ -115,6 +118,7 @@ export class Libp2pNetwork implements Network {
   readonly #events: NetworkEvents;
   readonly #onRefused: NetworkOptions['onRefused'];
   readonly #onFlood: (peerId: string) => void;
+  readonly #isGossip: NetworkOptions['isGossip'];
   readonly #peerings = new Map<string, Peering>();
   #watch: NodeJS.Timeout | undefined;
   #gossips = false;
@@ -123,12 +127,13 @@ export class Libp2pNetwork implements Network {
   constructor(
     node: Libp2p<Services>,
     events: NetworkEvents,
-    told: Pick<NetworkOptions, 'onRefused' | 'onFlood'>,
+    given: Pick<NetworkOptions, 'onRefused' | 'onFlood' | 'isGossip'>,
   ) {
     this.#node = node;
     this.#events = events;
-    this.#onRefused = told.onRefused;
-    this.#onFlood = told.onFlood;
+    this.#onRefused = given.onRefused;
+    this.#onFlood = given.onFlood;
+    this.#isGossip = given.isGossip;
   }
 
   async start(): Promise<void> {
@@ -145,6 +150,7 @@ export class Libp2pNetwork implements Network {
       spend: (neighbour, tokens) => this.#spends(neighbour, tokens),
       isConnected: (peerId) => this.#connected(peerId) !== null,
       admit: (peerId) => admitInTime(this.#events, peerId),
+      isGossip: this.#isGossip,
       message: (author, body) => this.#events.message(author, body, 'gossip'),
     });
     await node.start();

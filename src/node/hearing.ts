@@ -31,6 +31,10 @@ export type Ears = {
   readonly muted: (id: MemberId) => void;
 };
 
+/** Whether a message may come by gossip, and is to be passed on. What a newer version gossips goes round among its like. */
+export const isGossip = (message: Message | null): boolean =>
+  message?.type === 'record' || message?.type === 'vote' || message?.type === 'vouch';
+
 type Word = { readonly author: string; readonly message: Message; readonly via: 'direct' | 'gossip' };
 
 export function hear({ author, message, via }: Word, ears: Ears): void {

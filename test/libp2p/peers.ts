@@ -14,6 +14,7 @@ export type Peer = {
   readonly heard: Heard[];
   readonly refused: string[];
   admit: (peerId: string) => Promise<boolean>;
+  isGossip: (body: Uint8Array) => boolean;
   /** What else it does when it is told of a connection. */
   onConnected: (peerId: string) => void;
 };
@@ -24,8 +25,9 @@ export async function startPeer(host = '127.0.0.1', port = 0, gossips = true): P
   const links: string[] = [];
   const heard: Heard[] = [];
   const refused: string[] = [];
-  const door: Pick<Peer, 'admit' | 'onConnected'> = {
+  const door: Pick<Peer, 'admit' | 'isGossip' | 'onConnected'> = {
     admit: () => Promise.resolve(true),
+    isGossip: () => true,
     onConnected: () => {},
   };
   const network = await startNetwork(
@@ -33,6 +35,7 @@ export async function startPeer(host = '127.0.0.1', port = 0, gossips = true): P
       privateKey: await generateKeyPair('Ed25519'),
       listen: { host, port },
       version: '0.0.0',
+      isGossip: (body) => door.isGossip(body),
       onRefused: (peerId, why) => refused.push(`${peerId} ${why}`),
       onFlood: (peerId) => refused.push(`${peerId} sends more than we take`),
     },
