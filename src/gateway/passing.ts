@@ -14,7 +14,7 @@ import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './hea
 import { withModels } from './models.ts';
 import { busy, openAiError, reply, retryAfter } from './reply.ts';
 import type { Room } from './room.ts';
-import { answerTokensIn, tailOf } from './usage.ts';
+import { answerTokensAt, tailOf } from './usage.ts';
 import type { Way } from './way.ts';
 
 /** Members that may fail one request: what a third engine cannot do either is the request's fault. */
@@ -186,7 +186,7 @@ export class Passing {
   }
 
   #charge(tail: Buffer): void {
-    const tokens = answerTokensIn(tail);
+    const tokens = answerTokensAt(tail);
     if (tokens !== null) this.#asked.spent(tokens);
   }
 

@@ -281,7 +281,7 @@ export class Running {
     this.#driven.deliver(eventOf(news, leg));
   }
 
-  /** Nothing is counted of what is passed on untouched. */
+  /** What is passed on in one piece may not say it. */
   #settle(tokens: number): void {
     if (tokens > 0) this.#about.spent?.(tokens);
   }

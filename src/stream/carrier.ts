@@ -137,9 +137,12 @@ export function caughtUpOf(carrier: Carrier): number | null {
 export const speaks = (carrier: Carrier, carried: number): boolean =>
   carrier.type === 'replay' ? carrier.replay.speaks : heardOf(carrier) > carried;
 
-/** Tokens heard. 0 where nobody counts them, because the chunks are passed on. */
-export const tokensHeard = (carrier: Carrier): number =>
-  carrier.type === 'plain' || carrier.type === 'parsed' ? heardOf(carrier) : 0;
+/** Tokens heard; where the chunks are passed on, as far as they show or say it. */
+export function tokensHeard(carrier: Carrier): number {
+  if (carrier.type === 'plain' || carrier.type === 'parsed') return heardOf(carrier);
+  return carrier.type === 'replay' ? carrier.replay.tokens : carrier.whole.tokens;
+}
+/** 0 where nobody counts them, because the chunks are passed on. */
 export const tokensSafe = (carrier: Carrier): number =>
   carrier.type === 'plain' || carrier.type === 'parsed' ? safeOf(carrier) : 0;
 

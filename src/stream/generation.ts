@@ -46,7 +46,7 @@ import { brokenOff, entryLeaves, notPlaced, takenOver, type Refusal } from './re
 import { renderPath } from './rendering.ts';
 import * as rhythm from './rhythm.ts';
 import { account, memberOf, type Phase, type State } from './state.ts';
-import { isAborted } from './whole.ts';
+import { countWhole, isAborted } from './whole.ts';
 
 /** How long to look for a member that takes the generation, and how often to ask, ms: an engine restarts in less. */
 const seekMs = 20_000;
@@ -208,6 +208,7 @@ function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer
     if (takeAnswer(state.carrier, body)) return open(state, now);
     if (state.carrier.type !== 'whole' || !first) return onLost(state, 'nonsense', now);
     if (isAborted(body)) return onLost(state, 'abort', now);
+    countWhole(state.carrier.whole, body);
     const member = memberOf(state);
     const mended = member === null ? [] : mend(state, member, now);
     return over(state, [...mended, { type: 'answer', status, body }, finished(state, now)]);

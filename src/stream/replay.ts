@@ -14,6 +14,7 @@ import { passText, start, turn, type Mark } from './mark.ts';
 import { heard, type Heard, type Said } from './plain.ts';
 import type { ReplayRequest } from './request.ts';
 import { cutChoice, strandsOf, type Strand } from './strands.ts';
+import { tally } from './tally.ts';
 
 /** What the client has of one choice. */
 type Part = {
@@ -32,6 +33,8 @@ export type Replay = {
   units: number;
   /** Of the last event: chunks are passed on as they were cut, so events are counted, and not tokens. */
   mark: Mark;
+  /** Of what the client has. */
+  tokens: number;
   /** The usage chunk has gone out. */
   counted: boolean;
   /** How far the engine of now has come, by choice and strand. */
@@ -49,6 +52,7 @@ export const newReplay = (request: ReplayRequest): Replay => ({
   head: null,
   said: {},
   units: 0,
+  tokens: 0,
   mark: start,
   counted: false,
   heard: {},
@@ -100,6 +104,8 @@ function hearChunk(replay: Replay, chunk: Chunk, raw: string): Heard {
   const { json } = chunk;
   const parts = (json['choices'] as readonly Json[]).map((choice) => hearChoice(replay, choice));
   if (parts.includes('differs')) return lost('mismatch');
+  const news = chunk.choices.filter((_, i) => parts[i] !== null);
+  replay.tokens = tally(replay.tokens, chunk, news);
   const isUsage = parts.length === 0 && chunk.usage !== null;
   const isNews = isUsage ? !replay.counted : parts.some((choice) => choice !== null);
   if (isUsage) replay.counted = true;

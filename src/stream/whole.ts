@@ -10,6 +10,7 @@ import { pathOf, type LegRequest } from './continuation.ts';
 import { passText, start, turn, type Mark } from './mark.ts';
 import { heard, type Heard, type Said } from './plain.ts';
 import type { WholeRequest } from './request.ts';
+import { answerTokensIn, tally } from './tally.ts';
 
 /** Opening chunks that are kept back: one a choice, and vLLM takes no more choices than this. */
 const openingMax = 128;
@@ -20,6 +21,8 @@ export type Whole = {
   opening: string[];
   finished: boolean;
   out: boolean;
+  /** Of the answer, as far as it is known. */
+  tokens: number;
   mark: Mark;
 };
 
@@ -28,6 +31,7 @@ export const newWhole = (request: WholeRequest): Whole => ({
   opening: [],
   finished: false,
   out: false,
+  tokens: 0,
   mark: start,
 });
 
@@ -57,6 +61,7 @@ function hearChunk(whole: Whole, { chunk, raw }: Extract<Item, { type: 'chunk' }
   for (const cause of ['abort', 'error'] as const) {
     if (reasons.includes(cause)) return heard({ type: 'lost', cause });
   }
+  whole.tokens = tally(whole.tokens, chunk);
   whole.finished ||= reasons.some((reason) => reason !== null);
   const isOpening =
     chunk.choices.length > 0 &&
@@ -79,6 +84,11 @@ function flush(whole: Whole): readonly Said[] {
 function say(whole: Whole, data: string): Said {
   whole.mark = data === done ? turn(whole.mark, 'done') : passText(whole.mark, data);
   return { data, mark: whole.mark };
+}
+
+/** It came in one piece. */
+export function countWhole(whole: Whole, body: string): void {
+  whole.tokens = answerTokensIn(body) ?? 0;
 }
 
 /** A whole JSON answer can be broken too: a stopping vLLM gives 200, a cut text and the finish reason `abort`. */

@@ -112,6 +112,26 @@ test('[A4] an answer that is passed through is counted as it says itself, in one
   equal((await post(cluster, '/v1/responses', {})).status, 429);
 });
 
+test('[A4] an answer that is passed on as it is counts as it says itself, and one that was left by what was heard', async () => {
+  const keys = [keyOf('a', null, 1_000), keyOf('b', null, 300)];
+  await using cluster = await FakeCluster.of(1, { keys: keyTable(keys) });
+  const node = cluster.get(0);
+  node.engine.outputTokens = 3;
+  for (let i = 0; i < 8; i++) equal((await ask(cluster, 0, 'a', { logprobs: true })).status, 200);
+  node.engine.outputTokens = 1_000;
+  await (await ask(cluster, 0, 'a', { logprobs: true })).text();
+  equal((await ask(cluster, 0, 'a')).status, 429);
+  node.engine.script = counting(100_000);
+  const left = await ask(cluster, 0, 'b', { logprobs: true, stream: true });
+  let events = 0;
+  for await (const part of left.body!.pipeThrough(new TextDecoderStream())) {
+    events += part.split('\n\n').length - 1;
+    if (events > 300) break;
+  }
+  await until(() => node.named('stream.abandoned').length === 1, 'it is given up', 30_000);
+  equal((await ask(cluster, 0, 'b')).status, 429);
+});
+
 test('[A4] the rest of an answer is charged where it is made, though its request was let in before', async () => {
   await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null, 500)]) });
   cluster.get(0).engine.script = counting(300);

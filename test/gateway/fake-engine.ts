@@ -28,7 +28,7 @@ export class FakeEngine {
   mode: Mode = 'well';
   /** Between two events. */
   paceMs = 1;
-  /** What it says that an answer had which is passed through; null: nothing. */
+  /** What it says that an answer had which is passed through, or on in one piece; null: nothing. */
   outputTokens: number | null = null;
   /** How large the rest of an answer in one piece is, bytes, and when its end comes. */
   padding = 0;
@@ -132,7 +132,8 @@ export class FakeEngine {
     if (body['stream'] !== true) {
       await pause(this.paceMs * events.length);
       const choices = [{ index: 0, message: { content: 'whole' }, finish_reason: 'stop' }];
-      return this.#whole(response, 200, { id: 'whole', choices });
+      const usage = this.outputTokens === null ? {} : { usage: { completion_tokens: this.outputTokens } };
+      return this.#whole(response, 200, { id: 'whole', choices, ...usage });
     }
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     response.flushHeaders();
