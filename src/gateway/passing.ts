@@ -14,7 +14,7 @@ import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './hea
 import { withModels } from './models.ts';
 import { busy, openAiError, reply, retryAfter } from './reply.ts';
 import type { Room } from './room.ts';
-import { answerTokensAt, tailOf } from './usage.ts';
+import { answerTokensAt, eventsIn, tailOf } from './usage.ts';
 import type { Way } from './way.ts';
 
 /** Members that may fail one request: what a third engine cannot do either is the request's fault. */
@@ -37,7 +37,7 @@ type Asked = {
   readonly bytes: Buffer;
   readonly headers: Readonly<Record<string, string>>;
   readonly prompt: Blocks;
-  /** Told the tokens of the answer, where it says them. */
+  /** Told the tokens of the answer, where it says them or shows them; only the first word counts. */
   readonly spent: Spent;
 };
 
@@ -74,6 +74,7 @@ export class Passing {
   #heldBytes = 0;
   /** Of a stream. */
   #tail: Buffer = Buffer.alloc(0);
+  #events = 0;
   #over = false;
   #disarm = (): void => {};
 
@@ -122,6 +123,8 @@ export class Passing {
     this.#disarm();
     this.#attempt?.end();
     this.#holdOnly(0);
+    // Of a stream that did not come to its end, or does not say what it took.
+    if (this.#events > 0) this.#asked.spent(Math.max(answerTokensAt(this.#tail) ?? 0, this.#events));
   }
 
   /** One more piece of an answer is kept until all of it is there. False: all answers together are too large. */
@@ -159,6 +162,7 @@ export class Passing {
         ...{ 'cache-control': 'no-cache', 'x-accel-buffering': 'no' },
       });
     this.#tail = tailOf(this.#tail, part);
+    this.#events += eventsIn(part);
     return this.#response.write(part);
   }
 

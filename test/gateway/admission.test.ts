@@ -132,6 +132,33 @@ test('[A4] an answer that is passed on as it is counts as it says itself, and on
   equal((await ask(cluster, 0, 'b')).status, 429);
 });
 
+test('[A4] who hangs up, or is cut off, before a stream that is passed through says its tokens pays for what came', async () => {
+  const keys = [keyOf('a', null, 300), keyOf('b', null, 300)];
+  await using cluster = await FakeCluster.of(1, { keys: keyTable(keys) });
+  const node = cluster.get(0);
+  node.engine.pieces = 100_000;
+  const read = async (key: string, stop: () => unknown): Promise<void> => {
+    const answer = await fetch(`${node.url}/v1/messages`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-api-key': `sk-${key}` },
+      body: JSON.stringify({ model: 'tiny', stream: true }),
+    });
+    let events = 0;
+    for await (const part of answer.body!.pipeThrough(new TextDecoderStream())) {
+      events += part.split('\n\n').length - 1;
+      if (events > 400 && stop() === 'hangs up') break;
+    }
+    await until(() => node.entered === 0, 'it is over', 30_000);
+  };
+  await read('a', () => 'hangs up');
+  equal((await ask(cluster, 0, 'a')).status, 429);
+  const deaths: Promise<void>[] = [];
+  await read('b', () => deaths.push(node.engine.die()));
+  await Promise.all(deaths);
+  await node.engine.listen();
+  equal((await ask(cluster, 0, 'b')).status, 429);
+});
+
 test('[A4] the rest of an answer is charged where it is made, though its request was let in before', async () => {
   await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null, 500)]) });
   cluster.get(0).engine.script = counting(300);

@@ -30,6 +30,8 @@ export class FakeEngine {
   paceMs = 1;
   /** What it says that an answer had which is passed through, or on in one piece; null: nothing. */
   outputTokens: number | null = null;
+  /** Events between the first and the last of a stream that is passed through. */
+  pieces = 1;
   /** How large the rest of an answer in one piece is, bytes, and when its end comes. */
   padding = 0;
   lastWord: Promise<void> = Promise.resolve();
@@ -95,7 +97,7 @@ export class FakeEngine {
     await this.#stream(response, path, body);
   }
 
-  /** What is passed through: an answer in one piece that says what was asked, or three events. */
+  /** What is passed through: an answer in one piece that says what was asked, or some events. */
   async #other(response: ServerResponse, path: string, body: Record<string, unknown>): Promise<void> {
     const usage = this.outputTokens === null ? {} : { usage: { output_tokens: this.outputTokens } };
     if (body['stream'] !== true) {
@@ -107,7 +109,8 @@ export class FakeEngine {
     }
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     response.flushHeaders();
-    for (const event of ['begun', 'going', 'done']) {
+    const going = Array.from({ length: this.pieces }, () => 'going');
+    for (const event of ['begun', ...going, 'done']) {
       while (this.mode === 'silent' && !response.destroyed) await pause(5);
       if (response.destroyed) return;
       const said = event === 'done' ? { path, ...usage } : { path };
