@@ -112,7 +112,7 @@ export function tell(rates: Rates, members: number, now: Instant): readonly Use[
     account.spent.requests = 0;
     account.spent.tokens = 0;
     if (use.requests !== 0 || use.tokens !== 0 || use.demand > 0) told.push(use);
-    else if (othersOf(account, 'requests', now) === 0) rates.accounts.delete(key);
+    else if (isIdleElsewhere(account, now)) rates.accounts.delete(key);
   }
   return told;
 }
@@ -175,6 +175,10 @@ function shareOf({ members }: Rates, { told, known, others }: Account, now: Inst
   const share = idleShare / count + (1 - idleShare) * (told / all);
   return wordShare * (known === 0 ? Math.min(share, 1 / count) : share);
 }
+
+/** The rest of an answer is charged without a request. */
+const isIdleElsewhere = (account: Account, now: Instant): boolean =>
+  othersOf(account, 'requests', now) === 0 && othersOf(account, 'tokens', now) === 0;
 
 function othersOf(account: Account, what: 'requests' | 'tokens', now: Instant): number {
   let sum = 0;

@@ -206,6 +206,17 @@ test('[A5] who is over the limit is told to come back when something of it is fr
   equal(admit(rates, { key, tokens: 1 }, instant(60_000)).type, 'admitted');
 });
 
+test('[A3] tokens that a member told count although none of the requests were let in there', () => {
+  const rates = noRates();
+  const key: Limited = { name: 'alice', limits: { ...unlimited, tokensPerMinute: 1_000 } };
+  hear(rates, { by: 'b', uses: [{ key: 'alice', requests: 0, tokens: 1_000, demand: 0 }] }, instant(0));
+  tell(rates, 2, instant(10));
+  equal(admit(rates, { key, tokens: 300 }, instant(20)).type, 'limited');
+  tell(rates, 2, instant(61_000));
+  tell(rates, 2, instant(64_000));
+  equal(rates.accounts.size, 0);
+});
+
 test('[A6] keys that nobody uses are forgotten, and no member can make us remember more than the bound', () => {
   const rates = noRates();
   const uses = Array.from({ length: 20_000 }, (_, i) => ({
