@@ -32,7 +32,11 @@ export type Use = {
   readonly requests: number;
   readonly tokens: number;
   readonly demand: number;
+  /** How long until some of the requests, or tokens, are too old to count. Older versions do not tell. */
+  readonly freeMs?: Free | undefined;
 };
+
+type Free = { readonly requests: number; readonly tokens: number };
 
 /** What was charged for an answer before it was known, and when. */
 export type Estimate = { readonly tokens: number; readonly at: Instant };
@@ -142,8 +146,7 @@ function isSpent(account: Account, { what, limit, cost, share }: Question, now: 
   const spent = account.spent[what];
   const left = limit - (sumOf(account[what], now) - spent) - othersOf(account, what, now);
   if (left - spent < Math.min(cost, limit)) {
-    const freeMs = untilLess(account[what], now);
-    const retryAfterMs = Math.min(retryMs.max, Math.max(retryMs.min, freeMs));
+    const retryAfterMs = Math.min(retryMs.max, Math.max(retryMs.min, freeOf(account, what, now)));
     return { type: 'limited', what, retryAfterMs };
   }
   return spent > 0 && spent + cost > left * share
@@ -190,6 +193,16 @@ function othersOf(account: Account, what: 'requests' | 'tokens', now: Instant): 
   return sum;
 }
 
+/** When the first of anybody's is free; 0: nobody who has any tells. */
+function freeOf(account: Account, what: 'requests' | 'tokens', now: Instant): number {
+  const own = untilLess(account[what], now);
+  let freeMs = own === 0 ? Infinity : own;
+  for (const use of account.others.values())
+    if (use[what] > 0 && use.freeMs !== undefined)
+      freeMs = Math.min(freeMs, Math.max(0, use.freeMs[what] - (now - use.at)));
+  return freeMs === Infinity ? 0 : freeMs;
+}
+
 /** What was used in the minute before a word is out of the window a minute after it. */
 const freshness = (at: Instant, now: Instant): number => Math.max(0, 1 - (now - at) / windowMs);
 
@@ -198,6 +211,10 @@ const useOf = (key: string, account: Account, now: Instant): Use => ({
   requests: sumOf(account.requests, now),
   tokens: Math.max(0, sumOf(account.tokens, now)),
   demand: recentOf(account.asked, demandSeconds, now),
+  freeMs: {
+    requests: Math.ceil(untilLess(account.requests, now)),
+    tokens: Math.ceil(untilLess(account.tokens, now)),
+  },
 });
 
 function accountOf({ accounts }: Rates, key: string, now: Instant): Account {

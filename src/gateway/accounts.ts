@@ -34,11 +34,11 @@ export type Accounts = {
 };
 
 const count = z.number().min(0).max(1e12);
-const word = z.object({
-  uses: z
-    .array(z.object({ key: z.string().min(1).max(64), requests: count, tokens: count, demand: count }))
-    .max(keysToldMax),
+const use = z.object({
+  ...{ key: z.string().min(1).max(64), requests: count, tokens: count, demand: count },
+  freeMs: z.object({ requests: count, tokens: count }).optional(),
 });
+const word = z.object({ uses: z.array(use).max(keysToldMax) });
 
 export function openAccounts(ports: {
   readonly clock: Clock;

@@ -1,5 +1,5 @@
 /** The limits of a key over several nodes that hear of each other twice a second, under virtual time. */
-import { equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   admit,
@@ -215,6 +215,20 @@ test('[A3] tokens that a member told count although none of the requests were le
   tell(rates, 2, instant(61_000));
   tell(rates, 2, instant(64_000));
   equal(rates.accounts.size, 0);
+});
+
+test('[A5] also where others have spent the limit, and each of them tells when some of it is free', () => {
+  const [here, there] = [noRates(), noRates()];
+  const key: Limited = { name: 'alice', limits: { requestsPerMinute: 1, tokensPerMinute: 100 } };
+  admit(there, { key, tokens: 100 }, instant(10_000));
+  hear(here, { by: 'there', uses: tell(there, 2, instant(20_000)) }, instant(20_000));
+  const whenOf = (ms: number): number => {
+    const verdict = admit(here, { key, tokens: 50 }, instant(ms));
+    return verdict.type === 'limited' ? ms + verdict.retryAfterMs : 0;
+  };
+  deepEqual([whenOf(20_010), whenOf(30_000)], [70_000, 70_000]);
+  hear(here, { by: 'older', uses: [{ key: 'alice', requests: 1, tokens: 1, demand: 0 }] }, instant(30_000));
+  equal(whenOf(30_010), 70_000);
 });
 
 test('[A6] keys that nobody uses are forgotten, and no member can make us remember more than the bound', () => {
