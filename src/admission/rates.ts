@@ -18,6 +18,8 @@ const idleShare = 0.05;
  * the rest, when it has told, must not be what the others have spent and not told yet.
  */
 const wordShare = 0.5;
+/** Of a limit: a node that went beyond its share by a request does not bring all of them near it. */
+const muchLeft = 0.5;
 const keysMax = 10_000;
 const retryMs = { min: 1_000, max: windowMs };
 
@@ -149,7 +151,9 @@ function isSpent(account: Account, { what, limit, cost, share }: Question, now: 
     const retryAfterMs = Math.min(retryMs.max, Math.max(retryMs.min, freeOf(account, what, now)));
     return { type: 'limited', what, retryAfterMs };
   }
-  return spent > 0 && spent + cost > left * share
+  // While much is left, who has spent less than its share may end beyond it, by one request.
+  const within = limit - left + spent < limit * muchLeft ? 0 : cost;
+  return spent > 0 && spent + within > left * share
     ? { type: 'limited', what, retryAfterMs: retryMs.min }
     : null;
 }

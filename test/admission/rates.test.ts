@@ -146,6 +146,18 @@ test('[A2] whoever comes to a node that had nothing to do is let in while anythi
   equal(admit(rates[3]!, { key, tokens: 1 }, instant(501)).type, 'admitted');
 });
 
+test('[A2] a request that ends beyond the share of its node is let in while half of the limit is left', () => {
+  const key: Limited = { name: 'alice', limits: { ...unlimited, tokensPerMinute: 200_000 } };
+  const askTwice = (others: number): string[] => {
+    const rates = noRates();
+    tell(rates, 8, instant(0));
+    hear(rates, { by: 'b', uses: [{ key: 'alice', requests: 1, tokens: others, demand: 0 }] }, instant(0));
+    return [1, 2, 3].map((at) => admit(rates, { key, tokens: 7_000 }, instant(at)).type);
+  };
+  deepEqual(askTwice(0), ['admitted', 'admitted', 'limited']);
+  deepEqual(askTwice(100_000), ['admitted', 'limited', 'limited']);
+});
+
 test('[A3] what a member told is forgotten in a minute', () => {
   const rates = noRates();
   const key: Limited = { name: 'alice', limits: { ...unlimited, requestsPerMinute: 100 } };
