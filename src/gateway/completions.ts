@@ -14,6 +14,7 @@ import { aboutOf, engineHeaders } from './headers.ts';
 import { openIntake, refuse } from './intake.ts';
 import { withModels } from './models.ts';
 import { clientAt } from './outlet.ts';
+import { charactersOf } from './prompt.ts';
 import { notAdmitted, reply, type Reply } from './reply.ts';
 import type { About } from './routes.ts';
 
@@ -52,7 +53,7 @@ export function openCompletions(options: {
         ? options.entrance.enter(
             {
               ...{ key, ...named, headers: request.headers, generates: true },
-              ...{ bytes: bytes.length, characters: raw.length },
+              ...{ bytes: bytes.length, characters: key === null ? 0 : charactersOf(named.body) },
             },
             { go: begin, refuse: (refusal) => reply(response, refusal) },
           )

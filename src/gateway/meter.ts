@@ -2,29 +2,39 @@
  * What requests and answers cost the keys that ask for them: an estimate when a request comes in, which is corrected
  * when it is known what the answer took.
  */
-import type { Estimate } from '../admission/rates.ts';
 import type { ApiKey } from '../node/api-key.ts';
 import type { Spent } from '../node/running.ts';
 import type { Serving } from '../node/serving.ts';
 import type { Json } from '../std/json.ts';
+import type { Instant } from '../std/time.ts';
 import type { Accounts } from './accounts.ts';
+import { charactersPerToken } from './prompt.ts';
 import { tooMany, type Reply } from './reply.ts';
 
-/** What an answer takes, while its key has had none: a paragraph or two. */
+/** What each answer to a request takes, while its key has had none: a paragraph or two. */
 const answerTokens = 256;
 /** Of the newest answer in what is expected of the next. */
 const alpha = 0.1;
-const charactersPerToken = 4;
+/** More than any engine takes. */
+const choicesMax = 1_024;
 const keysMax = 10_000;
 
 export type Metered = {
   /** null: the API is open. */
   readonly key: ApiKey | null;
   readonly body: Json;
-  /** What of it may be prompt, characters: all of a JSON body, and nothing of a file. */
+  /** What of it may be prompt, characters: nothing of a file. */
   readonly characters: number;
   /** A model computes for it word by word. */
   readonly generates: boolean;
+};
+
+/** By an estimate; `answer`: the tokens of all answers to it. */
+type Charged = {
+  readonly prompt: number;
+  readonly answers: number;
+  readonly answer: number;
+  readonly at: Instant;
 };
 
 /** `refund`: it was not begun after all. */
@@ -49,17 +59,20 @@ export function openMeter(ports: {
   const expected = new Map<string, number>();
 
   /** What to call with the tokens of an answer; it counts once. */
-  const charge = (key: ApiKey, estimate: Estimate): ((answer: number) => void) => {
+  const charge = (
+    key: ApiKey,
+    { prompt, answers, answer: expects, at }: Charged,
+  ): ((answer: number) => void) => {
     let isOpen = true;
     return (answer) => {
       if (!isOpen) return;
       isOpen = false;
-      accounts.settle(key, answer, estimate);
-      // That there was none says nothing of the next one.
-      if (answer === 0) return;
+      // Who got none pays for no prompt either, and that there was none says nothing of the next one.
+      if (answer === 0) return accounts.settle(key, 0, { tokens: prompt + expects, at });
+      accounts.settle(key, answer, { tokens: expects, at });
       if (expected.size >= keysMax && !expected.has(key.name)) expected.clear();
       const mean = expected.get(key.name) ?? answerTokens;
-      expected.set(key.name, mean + alpha * (answer - mean));
+      expected.set(key.name, mean + alpha * (answer / answers - mean));
     };
   };
 
@@ -67,12 +80,13 @@ export function openMeter(ports: {
     if (key === null) return unmetered;
     const prompt = Math.ceil(characters / charactersPerToken);
     const usual = generates ? (expected.get(key.name) ?? answerTokens) : 0;
-    const answer = Math.ceil(Math.min(maxTokensOf(body), usual));
+    const answers = answersTo(body);
+    const answer = Math.ceil(Math.min(maxTokensOf(body), usual) * answers);
     const verdict = accounts.admit(key, prompt + answer);
     if (verdict.type === 'admitted') {
       const { at } = verdict;
       const refund = (): void => accounts.settle(key, 0, { tokens: prompt + answer, at });
-      return { spent: charge(key, { tokens: answer, at }), refund };
+      return { spent: charge(key, { prompt, answers, answer, at }), refund };
     }
     serving.report({ fact: 'request.limited', key: key.name, what: verdict.what });
     return tooMany(verdict.what, verdict.retryAfterMs);
@@ -95,3 +109,13 @@ function maxTokensOf(body: Json): number {
   const asked = body['max_completion_tokens'] ?? body['max_tokens'] ?? body['max_output_tokens'];
   return typeof asked === 'number' && asked > 0 ? asked : Infinity;
 }
+
+/** How many texts a model writes for it: several choices, to each of several prompts. */
+function answersTo(body: Json): number {
+  const { prompt } = body;
+  const prompts = Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt.length : 1;
+  const choices = Math.max(wholeOf(body['n']), wholeOf(body['best_of']));
+  return Math.min(choicesMax, Math.max(1, prompts) * choices);
+}
+
+const wholeOf = (value: unknown): number => (Number.isSafeInteger(value) ? Math.max(1, Number(value)) : 1);

@@ -191,7 +191,8 @@ export class Passing {
 
   #charge(tail: Buffer): void {
     const tokens = answerTokensAt(tail);
-    if (tokens !== null) this.#asked.spent(tokens);
+    // What only reads says that it wrote none, and that is no refusal.
+    if (tokens !== null && tokens > 0) this.#asked.spent(tokens);
   }
 
   #judge({ member, begunAt }: Attempt, failed: boolean): void {

@@ -14,6 +14,7 @@ import type { Entrance } from './entrance.ts';
 import { anthropicVersion, engineHeaders } from './headers.ts';
 import { openIntake, refuse } from './intake.ts';
 import { Passing } from './passing.ts';
+import { charactersOf } from './prompt.ts';
 import { notAdmitted, reply, type Reply } from './reply.ts';
 import { roomFor } from './room.ts';
 import type { About } from './routes.ts';
@@ -79,9 +80,12 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
     const passed = { ...engineHeaders(request.headers, about.id), ...anthropicVersion(request.headers) };
     const headers = { ...passed, 'content-type': type };
     const asked = { path, model: named.model, bytes, headers, prompt: promptOf(named.body) };
-    const said = { headers: request.headers, characters: kind === 'json' ? bytes.length : 0 };
+    const characters = about.key === null || kind === 'form' ? 0 : charactersOf(named.body);
     const ended = ports.entrance.enter(
-      { ...said, ...named, key: about.key, bytes: bytes.length, generates: generates(path) },
+      {
+        ...{ ...named, key: about.key, headers: request.headers },
+        ...{ bytes: bytes.length, characters, generates: generates(path) },
+      },
       { go: (spent) => begin({ ...asked, spent }, response), refuse: (why) => reply(response, why) },
     );
     response.on('close', ended);

@@ -96,6 +96,32 @@ test('[A4] an answer is settled once, and the rest of one by what the client had
   equal(charged.tokens, 210);
 });
 
+test('[A4] who asks for several answers is expected to take as many, each as long as the last ones were', () => {
+  const { charged, entrance, enter } = rig();
+  const cost = (body: Json, spends: number | null = null): number => {
+    const before = charged.tokens;
+    enter('a', 1, spends, body)();
+    return charged.tokens - before;
+  };
+  equal(cost({ n: 4 }), 100 + 4 * 256);
+  equal(cost({ best_of: 3, n: 2, max_tokens: 10 }), 100 + 3 * 10);
+  equal(cost({ prompt: ['a', 'b'], n: 2 }), 100 + 4 * 256);
+  equal(cost({ prompt: [1, 2, 3] }), 100 + 256);
+  for (const n of [-1, 0.5, '9', null]) equal(cost({ n }), 100 + 256);
+  equal(cost({ n: 1e15 }), 100 + 1_024 * 256);
+  // Four answers of 256 tokens are what is usual.
+  equal(cost({ n: 4 }, 1_024), 100 + 1_024);
+  equal(cost({}), 100 + 256);
+  entrance.close();
+});
+
+test('[A4] who is refused in the end, or is told what is there already, has paid nothing, not for the prompt either', () => {
+  const { charged, entrance, enter } = rig();
+  enter('a', 1, 0)();
+  equal(charged.tokens, 0);
+  entrance.close();
+});
+
 test('[A8] a priority that is no number is the usual one', async () => {
   const { clock, queue, entrance, told, enter } = rig();
   queue.waiting = 100;
