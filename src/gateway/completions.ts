@@ -4,8 +4,8 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Generations } from '../node/generations.ts';
-import type { Spent } from '../node/running.ts';
 import type { Serving } from '../node/serving.ts';
+import type { Spent } from '../node/spent.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import { streamGone, type Refusal } from '../stream/refusal.ts';
 import { isJson, namedInJson, notJson } from './body.ts';

@@ -6,8 +6,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { once } from '../node/once.ts';
 import type { Clock } from '../node/ports.ts';
-import type { Spent } from '../node/running.ts';
 import type { Serving } from '../node/serving.ts';
+import type { Spent } from '../node/spent.ts';
 import type { Json } from '../std/json.ts';
 import type { Accounts } from './accounts.ts';
 import { openMeter, type Meter, type Metered } from './meter.ts';

@@ -3,8 +3,8 @@
  * when it is known what the answer took.
  */
 import type { ApiKey } from '../node/api-key.ts';
-import type { Spent } from '../node/running.ts';
 import type { Serving } from '../node/serving.ts';
+import type { Spent } from '../node/spent.ts';
 import type { Json } from '../std/json.ts';
 import type { Instant } from '../std/time.ts';
 import type { Accounts } from './accounts.ts';
@@ -58,18 +58,18 @@ export function openMeter(ports: {
   const { accounts, serving } = ports;
   const expected = new Map<string, number>();
 
-  /** What to call with the tokens of an answer; it counts once. */
-  const charge = (
-    key: ApiKey,
-    { prompt, answers, answer: expects, at }: Charged,
-  ): ((answer: number) => void) => {
+  /** What to call with the tokens of an answer; it is over once. */
+  const charge = (key: ApiKey, { prompt, answers, answer: expects, at }: Charged): Spent => {
     let isOpen = true;
-    return (answer) => {
-      if (!isOpen) return;
-      isOpen = false;
+    let charged = expects;
+    return (answer, { goesOn = false } = {}) => {
+      if (!isOpen || (goesOn && answer <= charged)) return;
+      isOpen = goesOn;
       // Who got none pays for no prompt either, and that there was none says nothing of the next one.
       if (answer === 0) return accounts.settle(key, 0, { tokens: prompt + expects, at });
-      accounts.settle(key, answer, { tokens: expects, at });
+      accounts.settle(key, answer, { tokens: charged, at });
+      charged = answer;
+      if (goesOn) return;
       if (expected.size >= keysMax && !expected.has(key.name)) expected.clear();
       const mean = expected.get(key.name) ?? answerTokens;
       expected.set(key.name, mean + alpha * (answer / answers - mean));
@@ -94,12 +94,15 @@ export function openMeter(ports: {
 
   return {
     admit,
-    rest:
-      (key, from) =>
-      (tokens, known = from) => {
-        const had = Math.min(from, known);
-        if (key !== null && tokens > had) accounts.settle(key, tokens - had, null);
-      },
+    rest: (key, from) => {
+      let charged: number | null = null;
+      return (tokens, { known = from } = {}) => {
+        const had = charged ?? Math.min(from, known);
+        if (key === null || tokens <= had) return;
+        accounts.settle(key, tokens - had, null);
+        charged = tokens;
+      };
+    },
   };
 }
 

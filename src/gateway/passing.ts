@@ -3,8 +3,8 @@ import type { ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Generations } from '../node/generations.ts';
 import type { Clock } from '../node/ports.ts';
-import type { Spent } from '../node/running.ts';
 import type { MoveReason, Serving } from '../node/serving.ts';
+import { inSteps, type Spent } from '../node/spent.ts';
 import type { Blocks } from '../routing/blocks.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
@@ -37,7 +37,7 @@ type Asked = {
   readonly bytes: Buffer;
   readonly headers: Readonly<Record<string, string>>;
   readonly prompt: Blocks;
-  /** Told the tokens of the answer, where it says them or shows them; only the first word counts. */
+  /** Told the tokens of the answer, where it says them or shows them; only the first word of its end counts. */
   readonly spent: Spent;
 };
 
@@ -75,11 +75,13 @@ export class Passing {
   /** Of a stream. */
   #tail: Buffer = Buffer.alloc(0);
   #events = 0;
+  readonly #charging: (tokens: number) => void;
   #over = false;
   #disarm = (): void => {};
 
   constructor(asked: Asked, response: ServerResponse, ports: Ports) {
     this.#asked = asked;
+    this.#charging = inSteps(asked.spent);
     this.#response = response;
     this.#ports = ports;
     response.on('drain', () => this.#attempt?.resume());
@@ -163,6 +165,7 @@ export class Passing {
       });
     this.#tail = tailOf(this.#tail, part);
     this.#events += eventsIn(part);
+    this.#charging(this.#events);
     return this.#response.write(part);
   }
 

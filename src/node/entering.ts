@@ -16,6 +16,7 @@ import type { Clock } from './ports.ts';
 import { join, resume, type ResumptionPorts, type Taken } from './resumption.ts';
 import type { About, ClientEnd, Running, WayOut } from './running.ts';
 import type { Serving } from './serving.ts';
+import type { Spent } from './spent.ts';
 import type { Stories } from './stories.ts';
 
 export type EnteringPorts = {
@@ -195,7 +196,8 @@ class Entering {
     const way = { client: nobody, gate, protection: 'none', begin: null } as const;
     // That its client has them already is its word only, so they are charged as they are made.
     const known = account(state).tokens;
-    const about = { ...this.#about, spent: (tokens: number) => this.#about.spent?.(tokens, known) };
+    const spent: Spent = (tokens, more) => this.#about.spent?.(tokens, { ...more, known });
+    const about = { ...this.#about, spent };
     const entered = this.#ports.run(state, way, about, this.#asked);
     entered.running.begin();
     return entered.leave;

@@ -6,7 +6,7 @@ import type { Choice } from '../routing/choose.ts';
 import type { Outcome } from '../routing/outliers.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
-import { wayOf } from '../stream/carrier.ts';
+import { tokensHeard, wayOf } from '../stream/carrier.ts';
 import type { Effect, Event, MoveCause } from '../stream/events.ts';
 import * as generation from '../stream/generation.ts';
 import type { Mark, Place } from '../stream/mark.ts';
@@ -20,6 +20,7 @@ import type { ClientEvent, Gate } from './gate.ts';
 import type { Leg, LegNews, OpenLeg } from './leg.ts';
 import type { Clock } from './ports.ts';
 import type { Serving } from './serving.ts';
+import { inSteps, type Spent } from './spent.ts';
 import type { Live, Story } from './stories.ts';
 
 type Ask = Extract<Effect, { type: 'ask' }>;
@@ -61,12 +62,6 @@ export type RunningPorts = {
 
 /** What a client proves itself and its request by: hashes of its key, and of method, path and body. */
 export type Claim = { readonly owner: string; readonly digest: string };
-
-/**
- * Told the tokens of the answer when it is over, where they are known: none of one that was refused. `known`: so many of
- * them were known to have been made before its client came with them.
- */
-export type Spent = (tokens: number, known?: number) => void;
 
 /** `id`: for the log. `headers`: what the engine gets to see. */
 export type About = {
@@ -118,6 +113,7 @@ export class Running {
   /** Who said what its client is told first, and whether that is out. */
   #by: MemberId | null = null;
   #isOut = false;
+  readonly #charge: (tokens: number) => void;
   readonly #headNow = (): AnswerHead => this.#headBy(this.#by);
   readonly #tell = (event: ClientEvent): void => {
     this.#isOut = true;
@@ -128,6 +124,7 @@ export class Running {
     this.#ports = ports;
     this.#way = way;
     this.#about = about;
+    this.#charge = inSteps(about.spent);
     this.#model = initial.model;
     const machine = {
       ...generation,
@@ -272,8 +269,10 @@ export class Running {
 
   #onNews(news: LegNews, leg: number, opened: OpenedLeg): void {
     // As nearly all news is.
-    if (news.type === 'item' && news.item.type === 'chunk')
-      return this.#driven.deliver({ type: 'item', leg, item: news.item });
+    if (news.type === 'item' && news.item.type === 'chunk') {
+      this.#driven.deliver({ type: 'item', leg, item: news.item });
+      return this.#charge(tokensHeard(this.#driven.state().carrier));
+    }
     const broken = news.type === 'unreached' ? news.blame : news.type === 'ended' && news.cause === 'reset';
     if (broken) this.#ports.serving.suspect(opened.member, 'why' in news ? news.why : '');
     if (isFailure(news)) this.#ports.judge({ member: opened.member, failed: true, begunAt: opened.begunAt });

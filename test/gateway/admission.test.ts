@@ -159,6 +159,32 @@ test('[A4] who hangs up, or is cut off, before a stream that is passed through s
   equal((await ask(cluster, 0, 'b')).status, 429);
 });
 
+test('[A4] a long answer counts against its key before it is over, whichever way it takes', async () => {
+  const names = ['read', 'passed on', 'passed through'];
+  const keys = names.map((_, i) => keyOf(`a${i}`, null, 700));
+  await using cluster = await FakeCluster.of(1, { keys: keyTable(keys) });
+  const node = cluster.get(0);
+  node.engine.script = counting(100_000);
+  node.engine.pieces = 100_000;
+  for (const [i, name] of names.entries()) {
+    const path = name === 'passed through' ? '/v1/messages' : '/v1/chat/completions';
+    const messages = [{ role: 'user', content: 'count' }];
+    const more = name === 'passed on' ? { logprobs: true } : {};
+    const answer = await fetch(node.url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer sk-a${i}` },
+      body: JSON.stringify({ model: 'tiny', stream: true, messages, ...more }),
+    });
+    let events = 0;
+    for await (const part of answer.body!.pipeThrough(new TextDecoderStream())) {
+      events += part.split('\n\n').length - 1;
+      if (events < 1_100) continue;
+      equal((await ask(cluster, 0, `a${i}`)).status, 429, name);
+      break;
+    }
+  }
+});
+
 test('[A4] the rest of an answer is charged where it is made, though its request was let in before', async () => {
   await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null, 500)]) });
   cluster.get(0).engine.script = counting(300);

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Accounts } from '../../src/gateway/accounts.ts';
 import { openEntrance } from '../../src/gateway/entrance.ts';
 import type { ApiKey } from '../../src/node/api-key.ts';
+import type { Spent } from '../../src/node/spent.ts';
 import { noAbility } from '../../src/std/ability.ts';
 import type { Json } from '../../src/std/json.ts';
 import { memberId } from '../../src/std/member-id.ts';
@@ -119,6 +120,23 @@ test('[A4] who is refused in the end, or is told what is there already, has paid
   const { charged, entrance, enter } = rig();
   enter('a', 1, 0)();
   equal(charged.tokens, 0);
+  entrance.close();
+});
+
+test('[A4] a long answer is charged while it is made, and no token of it twice', () => {
+  const { charged, entrance } = rig();
+  let spent: Spent = () => {};
+  entrance.enter(
+    { key, model: 'm', body: {}, headers: {}, bytes: 1, characters: 400, generates: true },
+    { go: (take) => ((spent = take), () => {}), refuse: () => {} },
+  );
+  const costs = (tell: Spent, steps: readonly number[], end: number): readonly number[] => [
+    ...steps.map((tokens) => (tell(tokens, { goesOn: true }), charged.tokens)),
+    (tell(end), charged.tokens),
+  ];
+  deepEqual(costs(spent, [200, 256, 512, 768], 800), [356, 356, 612, 868, 900]);
+  charged.tokens = 0;
+  deepEqual(costs(entrance.rest(key, 100), [50, 300, 600], 610), [0, 200, 500, 510]);
   entrance.close();
 });
 
