@@ -1,6 +1,6 @@
 /**
  * Our own record: changed here and nowhere else. The first change is told at once, those within 100 ms after it together,
- * to the connected peers directly and, where members are more than these may be, by gossip. A message that is gossiped
+ * to the connected peers directly and, where not all are connected with all, by gossip. A message that is gossiped
  * costs each of 32 nodes some 4 ms, because it comes to each three times, and a direct one 0.4. Who is not connected with us finds by its next comparison with anybody that it lacks something.
  */
 import { after, never, type Instant } from '../std/time.ts';
@@ -13,8 +13,10 @@ import { restate } from './view-hash.ts';
 const quietMs = 100;
 /** Gossip published right after the first connection is lost, because no mesh stands yet: it is told again then. */
 const meshMs = 1_000;
-/** Peers that are told directly: a full mesh of 50 and some. */
+/** Peers that are told directly: a full mesh and some. */
 const directMax = 64;
+/** Beyond so many nodes, ourselves among them, membership connects no longer all with all: not all can be told directly. */
+const fullMeshMax = 50;
 
 export function revise(state: State, change: Change, now: Instant): readonly Effect[] {
   const next = { ...state.own, ...change };
@@ -56,7 +58,7 @@ export function say(state: State, now: Instant): readonly Effect[] {
   return [...effects, ...complaints];
 }
 
-const isGossiped = ({ members }: State): boolean => members.size > directMax;
+const isGossiped = ({ members }: State): boolean => members.size + 1 > fullMeshMax;
 
 /** A new connection hears our record at once; the first one after none is the beginning of a mesh. */
 export function greet(state: State, peerId: string, now: Instant): readonly Effect[] {

@@ -21,7 +21,7 @@ import {
 export const membersMax = 1_000;
 /** Forgotten members whose last version is remembered, so that nothing older of them comes back. */
 const tombstonesMax = 1_000;
-/** Beyond so many members not everyone is connected with everyone, and what each hears from many it hears too often. */
+/** Beyond so many members what each hears from many it hears too often. */
 const meshMax = 64;
 /** From one comparison to the next. */
 export const pauseMs = 1_000;
