@@ -286,7 +286,8 @@ export class Cluster implements ClusterPort {
   }
 
   #onBound({ address, ...binding }: Extract<DiscoveryEffect, { type: 'bound' }>['binding']): void {
-    // Without an address it has no voice either: it comes to us.
+    // Who has no voice has no record. Without an address it has no voice either: it comes to us.
+    if (!binding.voter) this.#registry.deliver({ type: 'unbound', id: binding.id });
     this.#membership.deliver({ type: 'bound', binding: { ...binding, address: address ?? nowhere } });
     if (binding.voter) this.#registry.deliver({ type: 'bound', id: binding.id, peerId: binding.peerId });
     if (this.#membership.state().members.size >= gossipFrom) this.#telling.network?.openGossip();

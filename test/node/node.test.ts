@@ -73,6 +73,20 @@ test('[Y1] the key of an instance that EC2 lists no more is barred, and of one t
   deepEqual(barred, ['peer-i-2']);
 });
 
+test('[Y1] a member that tags itself an operator is no member of the registry any more', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  const record = () => world.hosts.get('i-1')!.node.cluster.member(memberId('i-2'))?.record;
+  equal(record()?.role, 'worker');
+  Object.assign(world.hosts.get('i-2')!.tags, { SynktiRole: 'operator' });
+  await world.clock.run(120_000);
+  equal(record(), null);
+  deepEqual(serving(world, 'i-1'), ['i-1', 'i-3']);
+  Object.assign(world.hosts.get('i-2')!.tags, { SynktiRole: 'worker' });
+  await world.clock.run(120_000);
+  equal(record()?.role, 'worker');
+});
+
 test('the load of an engine that stands still with work in hand is known to nobody', async (t) => {
   const world = await threeNodes();
   t.after(() => world.stop());

@@ -165,7 +165,7 @@ export class World {
               peerId: tags['SynktiPeerId'] ?? null,
               address: { host: name, port: 4001 },
               zone: 'us-east-1a',
-              role: 'worker',
+              role: tags['SynktiRole'] ?? 'worker',
               left: tags['SynktiState'] === 'left',
             },
           ];
