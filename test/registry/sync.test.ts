@@ -213,6 +213,22 @@ test('[G9] no message outgrows a frame, with a thousand members and long records
   deepEqual([entries.length, records.length], [991, 64]);
 });
 
+test('[G9] ids that a peer made up to be long in JSON are asked for in more messages, each of which fits a frame', () => {
+  const node = comparing();
+  const names = Array.from({ length: 60 }, (_, i) => `${'\u0001'.repeat(250)}${i}`);
+  let effects = node.hear('b', entriesOf(names.map((name) => entry(name))));
+  const wanted: string[] = [];
+  for (;;) {
+    const want = sentTo('b', effects).find((message) => message.type === 'want');
+    if (want === undefined) break;
+    const bytes = Buffer.byteLength(JSON.stringify(want));
+    ok(bytes <= 65_536, `${bytes}`);
+    wanted.push(...want.ids);
+    effects = node.hear('b', { type: 'records', records: [] });
+  }
+  deepEqual(wanted.toSorted(), names.map((name) => `i-${name}`).toSorted());
+});
+
 test('[G10] entries that nobody asked for change nothing, and each bucket is taken once', () => {
   const node = rig();
   node.bind('a', 'b');
