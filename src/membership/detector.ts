@@ -27,7 +27,7 @@ import {
   tell,
   type Watch,
 } from './ladder.ts';
-import { admitWatcher, arrange, doubt, drop, dropWatcher } from './neighbours.ts';
+import { admitWatcher, arrange, charge, drop, dropWatcher } from './neighbours.ts';
 import { insert, remove } from './rings.ts';
 import { believe, dispel, hearAccusation, hearRumour, outlive, reappear, reunite, tend } from './rumours.ts';
 import { lagAfter } from './stamps.ts';
@@ -309,6 +309,7 @@ function onDisconnected(state: State, peerId: string, now: Instant, effects: Eff
   dropWatcher(state, peerId);
   if (member.health === 'left') return;
   if (member.wanted) redialLost(state, member, now);
+  if (member.doubt === 'request' && charge(state, member, now) === null) member.doubt = null;
   if (!isOurs) onClosed(state, member, now, effects);
   judge(state, member, now, effects);
   dial(state, now, effects);
@@ -393,8 +394,7 @@ function onVoted(
 function onSuspected(state: State, id: Member['id'], now: Instant, effects: Effect[]): void {
   const member = state.members.get(id);
   if (member === undefined || !isLiving(member) || member.health === 'unknown') return;
-  member.doubt ??= 'request';
+  const watch = charge(state, member, now);
   judge(state, member, now, effects);
-  const watch = doubt(state, member, now);
   if (watch?.role === 'observing' && watch.finding === null) hurry(state, watch, now, effects);
 }

@@ -77,6 +77,16 @@ export function doubt(state: State, member: Member, now: Instant): Watch | null 
   return watch;
 }
 
+/**
+ * A request to it failed. What nothing would end is not held against it: who is not connected has no word to say, and
+ * without a watch its kernel is not asked.
+ */
+export function charge(state: State, member: Member, now: Instant): Watch | null {
+  const watch = doubt(state, member, now);
+  if (watch !== null || member.connected) member.doubt ??= 'request';
+  return watch;
+}
+
 /** Eight subjects, those that just died, and a burst of failing requests. */
 const watchesMax = 64;
 

@@ -1,4 +1,4 @@
-import { deepEqual } from 'node:assert/strict';
+import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Outcome } from '../../src/membership/events.ts';
 import { members } from '../../src/membership/explanation.ts';
@@ -50,4 +50,23 @@ test('[M11] a rumour ends with what refutes it: of a silence after that others m
     'a word': 'suspect',
     'a goodbye, and another life': 'suspect',
   });
+});
+
+test('[M12] where no watch is free, a failed request leaves nobody suspect whom nothing would clear', () => {
+  const view = View.connected(90);
+  const subjects = new Set(view.state.subjects.map(({ id }) => id));
+  const others = [...members(view.state)].filter(({ id }) => !subjects.has(id));
+  const [late, ...lost] = others;
+  for (const { peerId } of lost) view.give({ type: 'disconnected', peerId });
+  for (const { id } of lost) view.give({ type: 'suspected', id });
+  equal(view.state.watches.size, 64);
+  equal(lost.filter(({ health }) => health === 'suspect').length, 64 - subjects.size);
+  view.give({ type: 'suspected', id: late!.id });
+  equal(late!.health, 'suspect');
+  view.give({ type: 'disconnected', peerId: late!.peerId });
+  pass(view, 30_000, 'answered');
+  deepEqual(
+    others.filter(({ health }) => health !== 'alive').map(({ id }) => id),
+    [],
+  );
 });
