@@ -95,7 +95,7 @@ class Ec2Cloud implements Cloud {
     const found: Sighting[] = [];
     let pages = 0;
     const listing = paginateDescribeInstances(
-      { client: await this.#open(signal), pageSize, stopOnSameToken: true },
+      { client: await this.#open(signal), pageSize },
       {
         Filters: [
           { Name: 'tag:SynktiCluster', Values: [this.#options.cluster] },

@@ -103,6 +103,17 @@ test('a page that fails makes the whole answer a failure, not a smaller cluster'
     equal((await cloud.sightings(soon())).length, 2);
   }));
 
+test('a listing that runs in circles is a failure, and not a complete answer', () =>
+  met(async (cloud, ec2) => {
+    ec2.pageSize = 1;
+    ec2.circles = true;
+    for (const id of ['i-1', 'i-2', 'i-3']) ec2.add(id, { SynktiCluster: 'demo' });
+    await rejects(cloud.sightings(soon()), {
+      kind: 'invalid',
+      message: 'list instances: invalid: over 20 pages',
+    });
+  }));
+
 test('throttling is tried again once, and then it is busy: many are throttled together', () =>
   met(async (cloud, ec2) => {
     ec2.refusals.set('DescribeInstances', [throttled]);

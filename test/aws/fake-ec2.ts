@@ -29,6 +29,8 @@ export class FakeEc2 implements AsyncDisposable {
   readonly accessKeys = new Set<string>();
   /** Items on a page, whatever was asked for. */
   pageSize = 1_000;
+  /** Each page names the same one as the next. */
+  circles = false;
   readonly #server: Server = createServer((request, response) => void this.#answer(request, response));
 
   static async start(): Promise<FakeEc2> {
@@ -100,7 +102,8 @@ export class FakeEc2 implements AsyncDisposable {
     );
     const from = Number(call.get('NextToken') ?? 0);
     const to = from + this.pageSize;
-    const more = to < found.length ? `<nextToken>${to}</nextToken>` : '';
+    const next = this.circles ? from || to : to;
+    const more = to < found.length || this.circles ? `<nextToken>${next}</nextToken>` : '';
     const items = found.slice(from, to).map(xml).join('');
     return `<DescribeInstancesResponse><reservationSet>${items}</reservationSet>${more}</DescribeInstancesResponse>`;
   }
