@@ -27,9 +27,12 @@ async function main(port: Port, setup: Setup): Promise<void> {
   serveCluster(port, ({ cloud, report }) => {
     const onRefused = (peerId: string, why: string): void => report({ fact: 'peer.refused', peerId, why });
     const onFlood = (peerId: string): void => report({ fact: 'peer.flooding', peerId });
-    const heard = { isGossip: (body: Uint8Array): boolean => isGossip(wireCodec.decode(body)) };
+    const onStumbled = (peerId: string, why: string): void =>
+      report({ fact: 'message.stumbled', peerId, why });
+    const heard = (body: Uint8Array): boolean => isGossip(wireCodec.decode(body));
+    const told = { onRefused, onFlood, onStumbled, isGossip: heard };
     const network = metered((events) =>
-      startNetwork({ privateKey, listen, version: own.version, ...heard, onRefused, onFlood }, events),
+      startNetwork({ privateKey, listen, version: own.version, ...told }, events),
     );
     const cluster = new Cluster(
       { own, listing, discoveryMs, rng: { seed: rngSeed } },

@@ -27,42 +27,43 @@ export function sendFrame(stream: Stream, body: Uint8Array): boolean {
 
 /**
  * Calls `onFrame` for each message in order, with bytes that are its own only during the call; `onBroken` at most
- * once, when what comes is no frame of ours.
+ * once, when what comes is no frame of ours. `onFrame` does not throw: what came together with its frame would be lost.
  */
 export function readFrames(
   stream: Stream,
   onFrame: (body: Uint8Array) => void,
-  onBroken: (error: Error) => void,
+  onBroken: (why: string) => void,
 ): void {
   const take = frameReader(onFrame);
   const onMessage = ({ data }: StreamMessageEvent): void => {
-    try {
-      take(data.subarray());
-    } catch (error) {
-      stream.removeEventListener('message', onMessage);
-      onBroken(error instanceof Error ? error : new Error(String(error)));
-    }
+    const why = take(data.subarray());
+    if (why === null) return;
+    stream.removeEventListener('message', onMessage);
+    onBroken(why);
   };
   stream.addEventListener('message', onMessage);
 }
 
-/** A frame that comes whole, as nearly all do, is not copied; one in pieces is collected in a buffer of its length. */
-function frameReader(onFrame: (body: Uint8Array) => void): (data: Uint8Array) => void {
+/**
+ * A frame that comes whole, as nearly all do, is not copied; one in pieces is collected in a buffer of its length. What
+ * it returns: why the data is no frame of ours; null: it is.
+ */
+function frameReader(onFrame: (body: Uint8Array) => void): (data: Uint8Array) => string | null {
   const header = new Uint8Array(headerBytes);
   const length = new DataView(header.buffer);
   let headerFilled = 0;
   let body: Uint8Array | null = null;
   let filled = 0;
 
-  /** Returns how much of `data` it took. */
-  function begin(data: Uint8Array): number {
+  /** Returns how much of `data` it took, or why it is no frame. */
+  function begin(data: Uint8Array): number | string {
     const part = data.subarray(0, headerBytes - headerFilled);
     header.set(part, headerFilled);
     headerFilled += part.byteLength;
     if (headerFilled < headerBytes) return part.byteLength;
     headerFilled = 0;
     const bytes = length.getUint32(0);
-    if (bytes > messageBytesMax) throw new Error(`a frame of ${bytes} bytes`);
+    if (bytes > messageBytesMax) return `a frame of ${bytes} bytes`;
     const end = part.byteLength + bytes;
     if (data.byteLength >= end) {
       onFrame(data.subarray(part.byteLength, end));
@@ -85,7 +86,11 @@ function frameReader(onFrame: (body: Uint8Array) => void): (data: Uint8Array) =>
   }
 
   return (data) => {
-    for (let rest = data; rest.byteLength > 0;)
-      rest = rest.subarray(body === null ? begin(rest) : proceed(body, rest));
+    for (let rest = data; rest.byteLength > 0;) {
+      const taken = body === null ? begin(rest) : proceed(body, rest);
+      if (typeof taken === 'string') return taken;
+      rest = rest.subarray(taken);
+    }
+    return null;
   };
 }

@@ -30,6 +30,8 @@ type NetworkOptions = {
   readonly onRefused: (peerId: string, why: string) => void;
   /** A peer sent more than we take; it was given up, and is not let in for a while. */
   readonly onFlood: (peerId: string) => void;
+  /** A message of that peer met a defect of ours. */
+  readonly onStumbled: (peerId: string, why: string) => void;
 };
 
 /** How long the other side may take to admit us and to take our direct stream; it may have to ask EC2 first. */
@@ -93,8 +95,7 @@ export async function startNetwork(options: NetworkOptions, events: NetworkEvent
     allowanceOf: (peerId) => connections.allowance(peerId),
     onFlood,
   });
-  const { onRefused, isGossip } = options;
-  const network = new Libp2pNetwork(node, events, { onRefused, onFlood, isGossip });
+  const network = new Libp2pNetwork(node, events, { ...options, onFlood });
   try {
     await network.start();
   } catch (error) {
@@ -117,7 +118,8 @@ export class Libp2pNetwork implements Network {
   readonly #node: Libp2p<Services>;
   readonly #events: NetworkEvents;
   readonly #onRefused: NetworkOptions['onRefused'];
-  readonly #onFlood: (peerId: string) => void;
+  readonly #onFlood: NetworkOptions['onFlood'];
+  readonly #onStumbled: NetworkOptions['onStumbled'];
   readonly #isGossip: NetworkOptions['isGossip'];
   readonly #peerings = new Map<string, Peering>();
   #watch: NodeJS.Timeout | undefined;
@@ -127,12 +129,13 @@ export class Libp2pNetwork implements Network {
   constructor(
     node: Libp2p<Services>,
     events: NetworkEvents,
-    given: Pick<NetworkOptions, 'onRefused' | 'onFlood' | 'isGossip'>,
+    given: Pick<NetworkOptions, 'onRefused' | 'onFlood' | 'onStumbled' | 'isGossip'>,
   ) {
     this.#node = node;
     this.#events = events;
     this.#onRefused = given.onRefused;
     this.#onFlood = given.onFlood;
+    this.#onStumbled = given.onStumbled;
     this.#isGossip = given.isGossip;
   }
 
@@ -151,7 +154,7 @@ export class Libp2pNetwork implements Network {
       isConnected: (peerId) => this.#connected(peerId) !== null,
       admit: (peerId) => admitInTime(this.#events, peerId),
       isGossip: this.#isGossip,
-      message: (author, body) => this.#events.message(author, body, 'gossip'),
+      message: (author, body) => this.#hear(author, body, 'gossip'),
     });
     await node.start();
     node.services.pubsub.subscribe(gossipTopic);
@@ -291,10 +294,19 @@ export class Libp2pNetwork implements Network {
       peering.inbound,
       (body) => {
         if (this.#peerings.get(peerId) !== peering) return;
-        if (this.#spends(peerId, tokensFor(body.byteLength))) this.#events.message(peerId, body, 'direct');
+        if (this.#spends(peerId, tokensFor(body.byteLength))) this.#hear(peerId, body, 'direct');
       },
-      (error) => this.#drop(peerId, `sent what is no message: ${error.message}`),
+      (why) => this.#drop(peerId, `sent what is no message: ${why}`),
     );
+  }
+
+  /** A defect of ours costs the message that found it, and neither the peer that sent it nor the process. */
+  #hear(author: string, body: Uint8Array, via: 'direct' | 'gossip'): void {
+    try {
+      this.#events.message(author, body, via);
+    } catch (error) {
+      this.#onStumbled(author, whyOf(error));
+    }
   }
 
   /** false: it sent more than we take, and is gone with it. */

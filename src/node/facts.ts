@@ -64,6 +64,7 @@ export const facts = {
       help: 'Peers that no instance of the cluster vouched for.',
     },
   },
+  'message.stumbled': { level: 'error' },
   'peer.refused': { level: 'debug' },
   'peer.flooding': {
     level: 'warn',

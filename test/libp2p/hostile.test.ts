@@ -37,6 +37,26 @@ test('a frame that announces more than the limit drops the peer before anything 
   deepEqual(ours.heard, []);
 });
 
+test('a defect of ours costs the message that meets it, and neither the peer nor what came with it', async () => {
+  const { ours, raw, stream } = await met();
+  ours.onMessage = (text) => {
+    if (text === 'bad') throw new Error('a defect');
+  };
+  stream.send(Buffer.concat([frame(3, bytes('bad')), frame(4, bytes('next'))]));
+  await until('heard', () => ours.heard.length === 1);
+  const { pubsub } = raw.services;
+  await until('gossip stands', () => pubsub.getSubscribers(gossipTopic).length === 1);
+  for (const text of ['bad', 'last']) await pubsub.publish(gossipTopic, bytes(text));
+  await until('gossip heard', () => ours.heard.length === 2 && ours.stumbled.length === 2);
+  const peerId = raw.peerId.toString();
+  deepEqual(ours.stumbled, [`${peerId} a defect`, `${peerId} a defect`]);
+  deepEqual(
+    ours.heard.map(({ text }) => text),
+    ['next', 'last'],
+  );
+  deepEqual([ours.links, ours.refused], [[`+${peerId}`], []]);
+});
+
 test('a peer that closes or aborts its direct stream is disconnected, not half connected', async () => {
   const abort = (stream: Stream): Promise<void> => Promise.resolve(stream.abort(new Error('gone')));
   for (const end of [(stream: Stream) => stream.close(), abort]) {

@@ -13,10 +13,14 @@ export type Peer = {
   readonly links: string[];
   readonly heard: Heard[];
   readonly refused: string[];
+  /** Messages that met a defect. */
+  readonly stumbled: string[];
   admit: (peerId: string) => Promise<boolean>;
   isGossip: (body: Uint8Array) => boolean;
   /** What else it does when it is told of a connection. */
   onConnected: (peerId: string) => void;
+  /** What else it does with a message. */
+  onMessage: (text: string) => void;
 };
 
 export const soon = (): AbortSignal => AbortSignal.timeout(10_000);
@@ -25,10 +29,12 @@ export async function startPeer(host = '127.0.0.1', port = 0, gossips = true): P
   const links: string[] = [];
   const heard: Heard[] = [];
   const refused: string[] = [];
-  const door: Pick<Peer, 'admit' | 'isGossip' | 'onConnected'> = {
+  const stumbled: string[] = [];
+  const door: Pick<Peer, 'admit' | 'isGossip' | 'onConnected' | 'onMessage'> = {
     admit: () => Promise.resolve(true),
     isGossip: () => true,
     onConnected: () => {},
+    onMessage: () => {},
   };
   const network = await startNetwork(
     {
@@ -38,6 +44,7 @@ export async function startPeer(host = '127.0.0.1', port = 0, gossips = true): P
       isGossip: (body) => door.isGossip(body),
       onRefused: (peerId, why) => refused.push(`${peerId} ${why}`),
       onFlood: (peerId) => refused.push(`${peerId} sends more than we take`),
+      onStumbled: (peerId, why) => stumbled.push(`${peerId} ${why}`),
     },
     {
       connected: (peerId) => {
@@ -45,13 +52,17 @@ export async function startPeer(host = '127.0.0.1', port = 0, gossips = true): P
         door.onConnected(peerId);
       },
       disconnected: (peerId) => links.push(`-${peerId}`),
-      message: (author, body, via) => heard.push({ author, text: new TextDecoder().decode(body), via }),
+      message: (author, body, via) => {
+        const text = new TextDecoder().decode(body);
+        door.onMessage(text);
+        heard.push({ author, text, via });
+      },
       admit: (peerId) => door.admit(peerId),
     },
   );
   if (gossips) network.openGossip();
   const address = { host, port: network.port };
-  return Object.assign(door, { network, peerId: network.peerId, address, links, heard, refused });
+  return Object.assign(door, { network, peerId: network.peerId, address, links, heard, refused, stumbled });
 }
 
 export const dial = (from: Peer, to: Peer): Promise<void> => from.network.dial(to, soon());
