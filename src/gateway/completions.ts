@@ -47,17 +47,23 @@ export function openCompletions(options: {
     const told = { ...client, refuse: (refusal: Refusal) => client.refuse(withModels(refusal, models)) };
     const { isLost, ...theirs } = aboutOf(request, raw, asked.body);
     if (isLost) return client.refuse(streamGone);
-    const begin = (spent: Spent) => generations.begin(asked, told, { id, headers, spent, ...theirs });
+    const begin = (spent: Spent, found?: () => void) =>
+      generations.begin(asked, told, { id, headers, spent, found, ...theirs });
+    const { place } = theirs;
+    const refuseNow = (refusal: Reply): void => reply(response, refusal);
     const ended =
-      theirs.place === null
+      place === null
         ? options.entrance.enter(
             {
               ...{ key, ...named, headers: request.headers, generates: true },
               ...{ bytes: bytes.length, characters: key === null ? 0 : charactersOf(named.body) },
             },
-            { go: begin, refuse: (refusal) => reply(response, refusal) },
+            { go: begin, refuse: refuseNow },
           )
-        : begin(options.entrance.rest(key, theirs.place.mark.tokens));
+        : options.entrance.resume(
+            { key, bytes: bytes.length, from: place.mark.tokens },
+            { go: begin, refuse: refuseNow },
+          );
     response.on('close', ended);
   }
 

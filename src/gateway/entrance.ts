@@ -10,8 +10,9 @@ import type { Serving } from '../node/serving.ts';
 import type { Spent } from '../node/spent.ts';
 import type { Json } from '../std/json.ts';
 import type { Accounts } from './accounts.ts';
-import { openMeter, type Meter, type Metered } from './meter.ts';
-import { busy, type Reply } from './reply.ts';
+import { openMeter, type Metered } from './meter.ts';
+import { busy, tooMany, type Reply } from './reply.ts';
+import { openSearches } from './searches.ts';
 import { openWaitingRoom } from './waiting-room.ts';
 
 /** Without a key all share one place in the order. */
@@ -27,7 +28,11 @@ export type Entrance = {
    * everything. `go` takes what to call with the tokens of the answer, where they are known, and returns its own end.
    */
   enter(asked: Asked, turn: Turn): () => void;
-  readonly rest: Meter['rest'];
+  /**
+   * The same for the rest of an answer, which was let in with its beginning: it waits for nothing, and costs its key no
+   * request, unless nobody knows of such an answer. `go` also takes what to call when it was found.
+   */
+  resume(asked: Resumed, turn: ResumedTurn): () => void;
   close(): void;
 };
 
@@ -43,29 +48,23 @@ type Turn = {
   readonly refuse: (reply: Reply) => void;
 };
 
+/** `from`: the tokens that the client has. */
+type Resumed = Pick<Asked, 'key' | 'bytes'> & { readonly from: number };
+
+type ResumedTurn = Pick<Turn, 'refuse'> & {
+  readonly go: (spent: Spent, found: () => void) => () => void;
+};
+
 export function openEntrance(ports: {
   readonly accounts: Accounts;
   readonly serving: Pick<Serving, 'model' | 'report'>;
   readonly clock: Clock;
 }): Entrance {
-  const { serving } = ports;
+  const { serving, accounts } = ports;
+  const searches = openSearches();
   const room = openWaitingRoom(ports);
   const meter = openMeter(ports);
-  let heldBytes = 0;
-
-  function enter(asked: Asked, turn: Turn): () => void {
-    const { bytes } = asked;
-    if (heldBytes + bytes > heldBytesMax) {
-      turn.refuse(heldEnough);
-      return () => {};
-    }
-    heldBytes += bytes;
-    const end = passOn(asked, turn);
-    return once(() => {
-      heldBytes -= bytes;
-      end();
-    });
-  }
+  const hold = openHold();
 
   function passOn(asked: Asked, { go, refuse }: Turn): () => void {
     const { key, model, body, headers } = asked;
@@ -91,10 +90,51 @@ export function openEntrance(ports: {
     };
   }
 
-  return { enter, rest: meter.rest, close: room.close };
+  function search({ key, from }: Resumed, { go, refuse }: ResumedTurn): () => void {
+    const over = searches.begin(key?.name ?? nobody);
+    if (over === null) {
+      refuse(searchedEnough);
+      return () => {};
+    }
+    let isFound = false;
+    const end = go(meter.rest(key, from), () => {
+      isFound = true;
+      over();
+    });
+    return () => {
+      over();
+      // Who asks for what nobody has would ask for nothing otherwise.
+      if (!isFound && key !== null) accounts.admit(key, 0);
+      end();
+    };
+  }
+
+  return {
+    enter: (asked, turn) => hold(asked.bytes, turn.refuse, () => passOn(asked, turn)),
+    resume: (asked, turn) => hold(asked.bytes, turn.refuse, () => search(asked, turn)),
+    close: room.close,
+  };
+}
+
+/** Keeps room for a body while what `act` begins has not ended. */
+function openHold() {
+  let heldBytes = 0;
+  return (bytes: number, refuse: Turn['refuse'], act: () => () => void): (() => void) => {
+    if (heldBytes + bytes > heldBytesMax) {
+      refuse(heldEnough);
+      return () => {};
+    }
+    heldBytes += bytes;
+    const end = act();
+    return once(() => {
+      heldBytes -= bytes;
+      end();
+    });
+  };
 }
 
 const heldEnough = busy('Too many large requests at once.', 'overloaded', 1_000);
+const searchedEnough = tooMany('searches', 1_000);
 
 /** The body's word counts before the header's. What is no whole number is the usual priority. */
 function priorityOf(body: Json, headers: IncomingHttpHeaders): number {

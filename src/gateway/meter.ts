@@ -40,7 +40,7 @@ type Charged = {
 /** `refund`: it was not begun after all. */
 type Admitted = { readonly spent: Spent; readonly refund: () => void };
 
-export type Meter = {
+type Meter = {
   /** A reply: its key may not ask for more just now. */
   admit(asked: Metered): Admitted | Reply;
   /**

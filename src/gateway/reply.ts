@@ -71,13 +71,14 @@ export const busy = (message: string, code: string, retryAfterMs: number): Reply
   headers: retryAfter(retryAfterMs),
 });
 
-/** A limit of the client's key, or too many of its requests that wait. */
-export const tooMany = (what: 'requests' | 'tokens' | 'places', retryAfterMs: number): Reply => {
-  const message =
-    what === 'places'
-      ? 'Too many requests wait for this model.'
-      : `The limit of ${what} per minute of this API key is reached.`;
-  const code = what === 'places' ? 'overloaded' : 'rate_limit_exceeded';
+/** A limit of the client's key, or too many of its requests that wait, or look for the answer that they go on with. */
+export const tooMany = (what: 'requests' | 'tokens' | 'places' | 'searches', retryAfterMs: number): Reply => {
+  const isLimit = what === 'requests' || what === 'tokens';
+  const crowd = what === 'places' ? 'requests wait for this model' : 'answers are looked for at once';
+  const message = isLimit
+    ? `The limit of ${what} per minute of this API key is reached.`
+    : `Too many ${crowd}.`;
+  const code = isLimit ? 'rate_limit_exceeded' : 'overloaded';
   return {
     status: 429,
     complaint: { message, type: 'rate_limit_error', param: null, code },

@@ -134,6 +134,7 @@ class Entering {
 
   #goOn({ stream, request, engines, state, bytes, epoch, said, from }: Taken): void {
     if (this.#isGone) return;
+    this.#about.found?.();
     const { serving, journals } = this.#ports;
     const gate = this.#gate(stream, request, { engines, from });
     const fence = { epoch, by: serving.self };

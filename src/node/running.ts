@@ -68,6 +68,8 @@ export type About = {
   readonly id: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly spent?: Spent;
+  /** Told when the answer that it goes on with is there. */
+  readonly found?: (() => void) | undefined;
   /** The client goes on at another node by itself. */
   readonly resumes: boolean;
   /** By which it will come again. */

@@ -215,6 +215,22 @@ test('[A4] what an answer took until another node went on with it is charged whe
   equal((await ask(cluster, 0, 'a')).status, 429);
 });
 
+test('[A4] who asks for the rest of answers that nobody has uses up its requests', async () => {
+  await using cluster = await FakeCluster.of(2, { keys: keyTable([keyOf('a', 4), keyOf('b', 4)]) });
+  cluster.get(0).engine.script = counting(30);
+  const first = await ask(cluster, 0, 'b', { stream: true });
+  const ids = [...(await first.text()).matchAll(/^id: (\S+)$/gm)].map(([, id]) => id!);
+  const place = { 'last-event-id': ids.at(-2)! };
+  // Another's key: what is not its own it does not hear of.
+  for (let i = 0; i < 8; i++) equal((await ask(cluster, 0, 'a', { stream: true }, place)).status, 404);
+  equal((await ask(cluster, 0, 'a')).status, 429);
+  for (let i = 0; i < 8; i++) {
+    const again = await ask(cluster, 0, 'b', { stream: true }, place);
+    match(await again.text(), /\[DONE\]/);
+  }
+  equal((await ask(cluster, 0, 'b')).status, 200);
+});
+
 test('[A4] what is there already is given once more for nothing', async () => {
   await using cluster = await FakeCluster.of(3, { keys: keyTable([keyOf('a', null, 1_000)]) });
   for (let i = 0; i < 8; i++) {

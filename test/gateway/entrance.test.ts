@@ -16,9 +16,13 @@ const key: ApiKey = { name: 'a', sha256: '', limits: { requestsPerMinute: null, 
 function rig() {
   const clock = new VirtualClock();
   const queue = { waiting: 0 };
-  const charged = { tokens: 0 };
+  const charged = { tokens: 0, requests: 0 };
   const accounts: Accounts = {
-    admit: (_, tokens) => ((charged.tokens += tokens), { type: 'admitted', at: clock.now() }),
+    admit: (_, tokens) => {
+      charged.tokens += tokens;
+      charged.requests += 1;
+      return { type: 'admitted', at: clock.now() };
+    },
     settle: (_, tokens, estimate) => void (charged.tokens += tokens - (estimate?.tokens ?? 0)),
     hear: () => {},
     close: () => {},
@@ -49,7 +53,21 @@ function rig() {
         refuse: ({ status }) => told.push(`${name} ${status}`),
       },
     );
-  return { clock, queue, charged, entrance, told, enter };
+  /** `found`: at once. */
+  const resume = (name: string, bytes: number, so: { found?: boolean; spends?: number } = {}): (() => void) =>
+    entrance.resume(
+      { key: { ...key, name }, bytes, from: 40 },
+      {
+        go: (spent, found) => {
+          told.push(`${name} goes`);
+          if (so.found === true) found();
+          if (so.spends !== undefined) spent(so.spends);
+          return () => told.push(`${name} ends`);
+        },
+        refuse: ({ status, headers }) => told.push(`${name} ${status} ${headers?.['retry-after']}`),
+      },
+    );
+  return { clock, queue, charged, entrance, told, enter, resume };
 }
 
 test('[A6] the bodies of all that were let in are bounded, whether they wait or are answered', async () => {
@@ -87,14 +105,51 @@ test('[A4] who leaves before its turn, or waits in vain, has paid nothing', asyn
 });
 
 test('[A4] an answer is settled once, and the rest of one by what the client had not', () => {
-  const { charged, entrance, enter } = rig();
+  const { charged, enter, resume } = rig();
   enter('a', 1, 50)();
   equal(charged.tokens, 150);
-  const spent = entrance.rest(key, 40);
-  spent(40);
+  resume('b', 1, { found: true, spends: 40 })();
   equal(charged.tokens, 150);
-  spent(100);
+  resume('b', 1, { found: true, spends: 100 })();
   equal(charged.tokens, 210);
+  equal(charged.requests, 1);
+});
+
+test('[A4] asking for the rest of an answer that nobody has costs one request and no tokens, once', () => {
+  const { charged, told, resume } = rig();
+  const end = resume('a', 1);
+  equal(charged.requests, 0);
+  end();
+  end();
+  deepEqual(charged, { tokens: 0, requests: 1 });
+  deepEqual(told, ['a goes', 'a ends']);
+});
+
+test('[A6] the bodies of what goes on elsewhere begun are bounded with all others', () => {
+  const { told, enter, resume } = rig();
+  const end = resume('a', 300 * mib, { found: true });
+  enter('b', 300 * mib)();
+  resume('c', 300 * mib)();
+  deepEqual(told.splice(0), ['a goes', 'b 503', 'c 503 1']);
+  end();
+  end();
+  enter('d', 300 * mib);
+  resume('e', 300 * mib)();
+  deepEqual(told, ['a ends', 'd goes', 'e 503 1']);
+});
+
+test('[A6] so many answers are looked for at once for one key, and no others wait for that', () => {
+  const { charged, told, resume } = rig();
+  const ends = Array.from({ length: 256 }, () => resume('a', 1));
+  told.splice(0);
+  resume('a', 1)();
+  resume('b', 1);
+  deepEqual(told.splice(0), ['a 429 1', 'b goes']);
+  equal(charged.requests, 0);
+  ends[0]!();
+  resume('a', 1, { found: true });
+  resume('a', 1, { found: true });
+  deepEqual(told, ['a ends', 'a goes', 'a goes']);
 });
 
 test('[A4] who asks for several answers is expected to take as many, each as long as the last ones were', () => {
@@ -136,7 +191,11 @@ test('[A4] a long answer is charged while it is made, and no token of it twice',
   ];
   deepEqual(costs(spent, [200, 256, 512, 768], 800), [356, 356, 612, 868, 900]);
   charged.tokens = 0;
-  deepEqual(costs(entrance.rest(key, 100), [50, 300, 600], 610), [0, 200, 500, 510]);
+  entrance.resume(
+    { key, bytes: 1, from: 100 },
+    { go: (take, found) => (found(), (spent = take), () => {}), refuse: () => {} },
+  );
+  deepEqual(costs(spent, [50, 300, 600], 610), [0, 200, 500, 510]);
   entrance.close();
 });
 
