@@ -5,7 +5,7 @@ import type { Rng } from '../std/random.ts';
 import { after, earliest, type Instant, never } from '../std/time.ts';
 import type { Budget } from './budget.ts';
 import type { Liveness } from './liveness.ts';
-import type { EngineMetrics } from './metrics.ts';
+import type { Load } from './load.ts';
 import type { Model, Standing } from './orders.ts';
 
 export type Config = Budget & {
@@ -42,8 +42,6 @@ export const defaults: Config = {
   killMs: 1_000,
   sweepMs: 15_000,
 };
-
-type Load = Pick<EngineMetrics, 'running' | 'waiting' | 'kvUsage' | 'byModel'> & { readonly at: Instant };
 
 type Ready = {
   readonly phase: 'ready';

@@ -21,6 +21,7 @@ import { after, earliest, type Instant, never } from '../std/time.ts';
 import { isSpent, pauseMs, remember } from './budget.ts';
 import type { FailureReason } from './facts.ts';
 import { looked, missed, unseen } from './liveness.ts';
+import { loadOf } from './load.ts';
 import type { EngineMetrics } from './metrics.ts';
 import type { Effect, Event, Exit, Order } from './orders.ts';
 import { type Config, deadline, type Stage, standing, type StageOf, type State } from './stage.ts';
@@ -172,8 +173,7 @@ function becomeReady(
 function sampled(state: State, stage: StageOf<'ready'>, metrics: EngineMetrics, now: Instant): Step {
   const liveness = looked(stage.liveness, metrics, now, watchedGapMs(state.config));
   if (liveness.stuckMs >= state.config.wedgedMs) return fail(state, 'wedged', noExit, now);
-  const { running, waiting, kvUsage, byModel } = metrics;
-  const load = { running, waiting, kvUsage, byModel, at: now };
+  const load = loadOf(metrics, stage.load, now);
   const sampleAt = after(now, state.config.sampleMs);
   return [{ ...state, stage: { ...stage, load, liveness, sampleAt, asked: false } }, []];
 }

@@ -4,7 +4,7 @@
  */
 import { enqueue, expire, newQueue, next, withdraw, type Queue, type Waiting } from '../admission/queue.ts';
 import type { Clock } from '../node/ports.ts';
-import type { Serving } from '../node/serving.ts';
+import type { Serving, ServingMember } from '../node/serving.ts';
 import { after } from '../std/time.ts';
 import { busy, tooMany, type Reply } from './reply.ts';
 
@@ -39,19 +39,17 @@ export function openWaitingRoom({
   let disarm: (() => void) | null = null;
 
   /** A model that nobody is ready for is no reason to wait: what to say then is known where requests are placed. */
-  function hasRoom(model: string): boolean {
+  function placesFor(model: string): number {
     const ready = serving.model(model)?.ready ?? [];
-    return (
-      ready.length === 0 ||
-      ready.some(({ load, unreported }) => load === null || load.waiting + unreported < roomWaiting)
-    );
+    return ready.length === 0 ? Infinity : placesAt(ready);
   }
 
   function look(): void {
     disarm = null;
     for (const [model, queue] of queues) {
       for (const late of expire(queue, clock.now())) late.refuse(waitedLong);
-      while (queue.waiting.length > 0 && hasRoom(model)) next(queue)?.begin();
+      // Counted once a look: what begins now need not be in anybody's load before the next one.
+      for (let left = placesFor(model); left > 0 && queue.waiting.length > 0; left--) next(queue)?.begin();
       if (queue.waiting.length === 0) queues.delete(model);
     }
     arm();
@@ -62,7 +60,7 @@ export function openWaitingRoom({
   }
 
   return {
-    isFree: (model) => !queues.has(model) && hasRoom(model),
+    isFree: (model) => !queues.has(model) && placesFor(model) > 0,
     wait: (model, guest) => {
       const queue = queues.get(model) ?? newQueue<Entry>();
       queues.set(model, queue);
@@ -73,6 +71,14 @@ export function openWaitingRoom({
     },
     close: () => disarm?.(),
   };
+}
+
+/** A member whose load is not known is no way past those that are known to be full; where all are unknown, each is one. */
+function placesAt(ready: readonly ServingMember[]): number {
+  const known = ready.filter(({ load }) => load !== null);
+  const places = ({ load, unreported }: ServingMember): number =>
+    Math.max(0, roomWaiting - (load?.waiting ?? 0) - unreported);
+  return (known.length === 0 ? ready : known).reduce((sum, member) => sum + places(member), 0);
 }
 
 const waitedLong = busy('Every member that serves the model stayed busy for too long.', 'overloaded', 5_000);

@@ -1,7 +1,8 @@
 /**
  * The engine of this node: the supervision driven against its host, and the count of generations that run on it.
  * Every generation goes through this node, so our own count is exact where the engine's metrics lag by a second; what
- * only the engine knows is how many of them wait in its queue.
+ * only the engine knows is how many of them run at once, and whether it works for somebody else. The rest wait in its
+ * queue, from the instant at which they begin.
  */
 import type { Event as EngineEvent, Effect as EngineEffect, Standing } from '../engine/orders.ts';
 import { defaults, status, type State, type Status } from '../engine/stage.ts';
@@ -41,6 +42,8 @@ export class LocalEngine {
   readonly #driven: Driven<State, EngineEvent>;
   readonly #stopped = Promise.withResolvers<void>();
   #generations = 0;
+  /** At the last look at the engine: what it had beyond ours, as of an earlier daemon. */
+  #others = 0;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -62,9 +65,10 @@ export class LocalEngine {
     const { phase, load, stuckMs, askedAt } = this.status();
     if (phase !== 'ready' || load === null || stuckMs >= stuckMsMax) return null;
     if (askedAt !== null && this.#options.clock.now() - askedAt >= answerMsMax) return null;
+    const { kvUsage, seats } = load;
     const total = Math.max(this.#generations, load.running + load.waiting);
-    const waiting = Math.min(load.waiting, total);
-    const { kvUsage } = load;
+    const inHand = Math.min(this.#generations + this.#others, total);
+    const waiting = seats === null ? 0 : Math.max(0, inHand - seats);
     return { running: total - waiting, waiting, ...(kvUsage === null ? {} : { kvUsage }) };
   }
 
@@ -119,8 +123,15 @@ export class LocalEngine {
       case 'terminate':
       case 'kill':
       case 'sweep':
-        return host.perform(effect, (answer) => this.#driven.deliver(answer));
+        return host.perform(effect, (answer) => this.#answered(answer));
     }
+  }
+
+  #answered(answer: EngineEvent): void {
+    this.#driven.deliver(answer);
+    if (answer.type !== 'sampled') return;
+    const { load } = this.status();
+    if (load !== null) this.#others = Math.max(0, load.running + load.waiting - this.#generations);
   }
 }
 

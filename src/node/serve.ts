@@ -153,14 +153,15 @@ export class NodeServing implements Serving {
 
   #ours(): ServingMember {
     const doubted = this.#isDoubted(this.self);
+    const load = doubted ? null : this.localLoad();
     return {
       member: this.self,
       self: true,
       zone: this.#parts.cluster.own().zone,
-      load: doubted ? null : this.localLoad(),
+      load,
       doubted,
-      // What we sent ourselves is in our own count already.
-      unreported: 0,
+      // A known load has our own count in it already.
+      unreported: load === null ? (this.#parts.engine?.generations() ?? 0) : 0,
     };
   }
 

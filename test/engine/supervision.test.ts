@@ -248,6 +248,22 @@ test('[E5] a freeze of the whole machine is not held against the engine', () => 
   deepEqual(world.times('kill'), []);
 });
 
+test('[E13] how many run at once is told by those that wait, and where none waits it may be as many again', () => {
+  const world = serving();
+  const seats = (running: number, waiting: number): number | null | undefined => {
+    const metrics = reading({ running, waiting, promptTokens: world.now });
+    world.answer = (order) =>
+      order.type === 'sample' ? { type: 'sampled', life: order.life, metrics } : obliging(order);
+    world.run(1_000);
+    return world.status().load?.seats;
+  };
+  equal(seats(300, 0), null);
+  equal(seats(100, 3), 100);
+  equal(seats(90, 0), 180);
+  equal(seats(10, 0), 180);
+  equal(seats(4, 9), 4);
+});
+
 test('[E6] a failed, a lost or no sample: the load is unknown, and unknown is not idle', () => {
   const world = serving({ answerMs: 10_000 });
   world.run(2_000);

@@ -180,6 +180,32 @@ test('a burst between two load reports is counted where it was sent', async (t) 
   equal(unreported(), 0);
 });
 
+test('[E13] what begins here after the last look at the engine waits there, if others did', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  const { node, engine } = world.hosts.get('i-1')!;
+  const ends = Array.from({ length: 42 }, () => node.serving.generating());
+  deepEqual(node.serving.localLoad(), { running: 42, waiting: 0, kvUsage: 0 });
+  Object.assign(engine, { running: 40, waiting: 2, generationTokens: 1 });
+  await world.clock.run(2_000);
+  deepEqual(node.serving.localLoad(), { running: 40, waiting: 2, kvUsage: 0 });
+  for (let i = 0; i < 30; i++) ends.push(node.serving.generating());
+  deepEqual(node.serving.localLoad(), { running: 40, waiting: 32, kvUsage: 0 });
+  for (const end of ends.splice(0, 32)) end();
+  equal(node.serving.localLoad()?.waiting, 0);
+});
+
+test('an engine of which no load is known has at least what was begun on it here', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  const { node, engine } = world.hosts.get('i-1')!;
+  node.serving.generating();
+  engine.frozen = true;
+  await world.clock.run(4_000);
+  const [own] = node.serving.models()[0]!.ready;
+  deepEqual([own?.self, own?.load, own?.unreported], [true, null, 1]);
+});
+
 test('a member whose stream fell silent is asked last for ten seconds', async (t) => {
   const world = await threeNodes();
   t.after(() => world.stop());

@@ -56,7 +56,7 @@ type Host = {
   up: boolean;
   killed: boolean;
   /** Its engine's own account, as the next sample finds it. */
-  engine: { running: number; generationTokens: number; frozen: boolean };
+  engine: { running: number; waiting: number; generationTokens: number; frozen: boolean };
   /** What the metadata service says of an interruption. */
   notice: Reading | null;
 };
@@ -75,7 +75,7 @@ export class World {
   ): Promise<Host> {
     const { model = 'm' } = options;
     const facts: Fact[] = [];
-    const engine = { running: 0, generationTokens: 0, frozen: false };
+    const engine = { running: 0, waiting: 0, generationTokens: 0, frozen: false };
     const host = {
       name,
       facts,
@@ -248,7 +248,7 @@ const engineThat = ({
           metrics: {
             running: engine.running,
             generationTokens: engine.generationTokens,
-            waiting: 0,
+            waiting: engine.waiting,
             byModel: new Map(),
             kvUsage: 0,
             promptTokens: 0,
