@@ -240,7 +240,7 @@ test('[A4] what is there already is given once more for nothing', async () => {
   }
 });
 
-test('while every engine has a long queue requests wait here, and the more urgent go first', async () => {
+test('[A8] while every engine has a long queue keys take turns here, and of one key the more urgent goes first', async () => {
   await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null), keyOf('b', null)]) });
   const node = cluster.get(0);
   node.heard.set(node.id, { running: 32, waiting: 40 });
@@ -261,7 +261,7 @@ test('while every engine has a long queue requests wait here, and the more urgen
   node.heard.set(node.id, { running: 0, waiting: 0 });
   for (const answer of await Promise.all(answers)) equal(answer.status, 200);
   const order = node.engine.asked.map(({ body }) => body['user']);
-  deepEqual(order, ['urgent', 'b1', 'a1', 'a2', 'late']);
+  deepEqual(order, ['urgent', 'b1', 'a1', 'late', 'a2']);
 });
 
 test('a client that leaves while it waits is asked of nobody', async () => {
