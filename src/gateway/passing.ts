@@ -9,7 +9,7 @@ import type { Blocks } from '../routing/blocks.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 import { complaintJson } from '../stream/answer.ts';
-import { brokenOff, notPlaced } from '../stream/refusal.ts';
+import { brokenOff, notPlaced, type Refusal } from '../stream/refusal.ts';
 import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
 import { busy, openAiError, reply, retryAfter } from './reply.ts';
@@ -17,9 +17,12 @@ import type { Room } from './room.ts';
 import { answerTokensAt, eventsIn, tailOf } from './usage.ts';
 import type { Way } from './way.ts';
 
-/** Members that may fail one request: what a third engine cannot do either is the request's fault. */
+/**
+ * Members that may fail one request: what a third engine cannot do either is the request's fault. Who never began it,
+ * because it is on its way out or not to be reached, is none of them.
+ */
 const lossesMax = 3;
-/** How long a member is looked for each time that one was lost, and how often. ms */
+/** How long a member that begins it is looked for each time that one was lost, and how often. ms */
 const seekMs = 20_000;
 const seekAgainMs = 250;
 /** For the head of an answer, which one in a piece has when it is done, and between two pieces of it. ms */
@@ -66,7 +69,7 @@ export class Passing {
   #losses = 0;
   /** A member had it, and has it no more: from then on a full one is better than none. */
   #isUrgent = false;
-  /** Since when there is no member for it; null while one has it, however often others were lost before. */
+  /** Since when nobody has begun it; null: it was begun and not yet lost, however often others were lost before. */
   #seekingSince: Instant | null = null;
   /** The last refusal in an engine's own words. */
   #refused: Answer | null = null;
@@ -93,13 +96,12 @@ export class Passing {
     const wish = { avoid: this.#avoid, urgent: this.#isUrgent };
     const choice = generations.place({ model, prompt }, wish);
     if (choice.type === 'none') return this.#unplaced(choice.why);
-    this.#seekingSince = null;
     const { member } = choice;
     const accounts = [serving.sent(member), ...(member === serving.self ? [serving.generating()] : [])];
     const attempt = new Attempt({ member, begunAt: clock.now(), accounts }, this);
     this.#attempt = attempt;
     const dispatcher = dispatcherTo(member);
-    if (dispatcher === null) return attempt.lose('unreached');
+    if (dispatcher === null) return attempt.turnedAway();
     const { path, bytes, headers } = this.#asked;
     const at = (member === serving.self ? '' : '/engine') + path;
     const timeouts = { headersTimeout: headMs, bodyTimeout: pieceMs };
@@ -109,13 +111,21 @@ export class Passing {
   /** The member leaves or is in doubt: what has not been answered had better be asked elsewhere. */
   move(member: MemberId, why: MoveReason): void {
     if (this.#attempt?.member !== member || this.#attempt.isOver) return;
-    if (why === 'dead') return this.#attempt.lose('moved');
+    if (why === 'dead') return this.#attempt.lose();
     if (why === 'silence' || this.#response.headersSent) return;
     // Where there is nowhere to go, staying is better as long as the engine lives.
     const ready = this.#ports.serving.model(this.#asked.model)?.ready ?? [];
     if (!ready.some((one) => one.member !== member)) return;
     // Ordered to go: that counts against nobody.
     this.#attempt.end();
+    this.#seekingSince = null;
+    this.#askAnother(member);
+  }
+
+  /** Nothing was begun there: that says nothing of the request, and is bounded by the time for looking alone. */
+  turnedAway({ member }: Attempt): void {
+    if (this.#over) return;
+    if (this.#seeksTooLong()) return this.#giveUp();
     this.#askAnother(member);
   }
 
@@ -205,6 +215,7 @@ export class Passing {
   #lost({ member }: Attempt): void {
     if (this.#over) return;
     this.#losses += 1;
+    this.#seekingSince = null;
     if (this.#response.headersSent) return this.#breakOff();
     if (this.#losses >= lossesMax) return this.#giveUp();
     this.#askAnother(member);
@@ -218,27 +229,30 @@ export class Passing {
   }
 
   #unplaced(why: Parameters<typeof notPlaced>[1]): void {
-    const { clock, serving } = this.#ports;
-    if (this.#isUrgent) {
-      const now = clock.now();
-      this.#seekingSince ??= now;
-      if (now - this.#seekingSince >= seekMs) return this.#giveUp();
-      this.#avoid = [];
-      this.#disarm = clock.wakeAt(after(now, seekAgainMs), () => this.begin());
-      return;
-    }
-    const refusal = notPlaced(this.#asked.model, why);
-    const { status, complaint, retryAfterMs } = withModels(refusal, () => serving.models());
-    const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);
-    this.#asked.spent(0);
-    reply(this.#response, { status, complaint, headers });
+    const { clock } = this.#ports;
+    if (!this.#isUrgent) return this.#refuse(notPlaced(this.#asked.model, why));
+    if (this.#seeksTooLong()) return this.#giveUp();
+    this.#avoid = [];
+    this.#disarm = clock.wakeAt(after(clock.now(), seekAgainMs), () => this.begin());
+  }
+
+  #seeksTooLong(): boolean {
+    const now = this.#ports.clock.now();
+    this.#seekingSince ??= now;
+    return now - this.#seekingSince >= seekMs;
   }
 
   #giveUp(): void {
     if (this.#refused !== null) return this.#deliver(this.#refused);
-    const { status, complaint } = brokenOff('reset');
+    this.#refuse(this.#losses === 0 ? notPlaced(this.#asked.model, 'unavailable') : brokenOff('reset'));
+  }
+
+  #refuse(refusal: Refusal): void {
+    const { serving } = this.#ports;
+    const { status, complaint, retryAfterMs } = withModels(refusal, () => serving.models());
+    const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);
     this.#asked.spent(0);
-    reply(this.#response, { status, complaint });
+    reply(this.#response, { status, complaint, headers });
   }
 
   #breakOff(): void {
@@ -297,9 +311,14 @@ class Attempt implements Dispatcher.DispatchHandler {
     for (const settle of this.#accounts) settle();
   }
 
-  lose(why: string): void {
+  lose(): void {
     this.end();
-    this.#passing.broken(this, why, { blame: false, failed: false });
+    this.#passing.broken(this, 'moved', { blame: false, failed: false });
+  }
+
+  turnedAway(): void {
+    this.end();
+    this.#passing.turnedAway(this);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -314,8 +333,7 @@ class Attempt implements Dispatcher.DispatchHandler {
   ): void {
     if (this.isOver || status < 200) return;
     this.#passing.heardLoad(this.member, headers[loadHeader]);
-    if (status === 503 && headers[refusedHeader] !== undefined)
-      return this.lose(String(headers[refusedHeader]));
+    if (status === 503 && headers[refusedHeader] !== undefined) return this.turnedAway();
     this.#status = status;
     this.#type = String(headers['content-type'] ?? 'application/json');
   }

@@ -46,6 +46,8 @@ export class FakeNode {
   readonly id: MemberId;
   readonly engine: FakeEngine;
   standing: Standing = 'ready';
+  /** It drains, and nobody else has heard of it. */
+  drainsUnheard = false;
   /** What it says of itself when asked; null: nothing. */
   load: MemberLoad | null = null;
   readonly facts: Fact[] = [];
@@ -243,7 +245,7 @@ export class FakeCluster implements AsyncDisposable {
     const { model, contextTokens, ability } = this.#options;
     const admission = (): Admission =>
       node.standing === 'draining'
-        ? { open: false, reason: 'draining', retryAfterMs: 1_000 }
+        ? closedByDrain
         : node.standing === 'starting'
           ? { open: false, reason: 'joining', retryAfterMs: 2_000 }
           : { open: true };
@@ -270,7 +272,7 @@ export class FakeCluster implements AsyncDisposable {
       models,
       model: (id) => models().find((one) => one.id === id) ?? null,
       admission,
-      engineAdmission: admission,
+      engineAdmission: () => (node.drainsUnheard ? closedByDrain : admission()),
       localLoad: () => node.load,
       heardLoad: (member, load) => void node.heard.set(member, load),
       doubt: (member) => void node.doubted.push(member),
@@ -303,6 +305,8 @@ export class FakeCluster implements AsyncDisposable {
     await rm(this.#folder, { recursive: true, force: true });
   }
 }
+
+const closedByDrain: Admission = { open: false, reason: 'draining', retryAfterMs: 1_000 };
 
 const lineKind: LineKind = { protocol, open: (...line) => new AskingLine(...line) };
 

@@ -52,6 +52,31 @@ test('each loss of a member leaves the whole time to find another, however long 
   for (const engine of [one!, two!]) await engine.listen();
 });
 
+test('members that drain before anybody has heard of it cost a request nothing, however many they are', async () => {
+  await using cluster = await FakeCluster.of(6);
+  const [entry, ...others] = cluster.nodes;
+  for (const node of others.slice(0, 4)) node.drainsUnheard = true;
+  for (const { id, drainsUnheard } of cluster.nodes)
+    entry!.heard.set(id, { running: drainsUnheard ? 0 : id === entry!.id ? 400 : 100, waiting: 0 });
+  const answer = await ask(cluster);
+  deepEqual([answer.status, answer.headers.get('x-synkti-served-by')], [200, 'n5']);
+  deepEqual(entry!.suspected, []);
+});
+
+test('who asks while nobody begins anything is told to come back', async () => {
+  const { clock, skip } = fastClock();
+  await using cluster = await FakeCluster.of(3, { clock });
+  cluster.get(0).standing = 'suspect';
+  for (const node of cluster.nodes) node.drainsUnheard = true;
+  const answer = ask(cluster);
+  let isOver = false;
+  void answer.finally(() => (isOver = true));
+  await until(() => (skip(1_000), isOver), 'it is answered', patienceMs);
+  const { status, headers } = await answer;
+  deepEqual([status, headers.get('retry-after')], [503, '2']);
+  match(await (await answer).text(), /model_unavailable/);
+});
+
 test('all answers in one piece that wait for their end have one bound, and what is too much is told to come back', async () => {
   await using cluster = await FakeCluster.of(1, { answersBytesMax: 1_024 ** 2 });
   const { engine, suspected } = cluster.get(0);
