@@ -77,18 +77,25 @@ export function openRoutes(options: {
       const methods = Object.hasOwn(table, path) ? table[path] : undefined;
       if (methods === undefined) return refuse(request, response, notFound(path));
       const method = request.method ?? '';
-      const route = Object.hasOwn(methods, method) ? methods[method] : undefined;
+      // HEAD is GET whose body Node.js leaves out (RFC 9110, 9.3.2).
+      const asked = method === 'HEAD' ? 'GET' : method;
+      const route = Object.hasOwn(methods, asked) ? methods[asked] : undefined;
       if (route !== undefined) {
         const keys = open.has(path) ? null : options.keys();
         const key = keys?.holderOf(request.headers) ?? null;
         if (keys !== null && key === null) return refuse(request, response, unauthorized(request.headers));
         return route(request, response, { ...about, key });
       }
-      return refuse(request, response, wrongMethod(method, Object.keys(methods).join(', ')));
+      return refuse(request, response, wrongMethod(method, allowedOf(methods)));
     },
     nameOf: (request) => (Object.hasOwn(table, pathOf(request)) ? pathOf(request) : 'other'),
   };
 }
+
+const allowedOf = (methods: Readonly<Record<string, Route>>): string =>
+  Object.keys(methods)
+    .flatMap((method) => (method === 'GET' ? [method, 'HEAD'] : [method]))
+    .join(', ');
 
 function pathOf({ url = '/' }: IncomingMessage): string {
   const query = url.indexOf('?');

@@ -116,7 +116,7 @@ for (const [name, path, init, status, said] of cases) {
 
 test('a wrong method is told the right one', async () => {
   equal((await send(chats, { method: 'DELETE' })).headers.get('allow'), 'POST');
-  equal((await send('/v1/models', { method: 'PUT' })).headers.get('allow'), 'GET');
+  equal((await send('/v1/models', { method: 'PUT' })).headers.get('allow'), 'GET, HEAD');
 });
 
 test('a model that is starting is answered 503, and when to come back', async () => {

@@ -270,6 +270,21 @@ test('a node that drains takes no new requests, and says when to come back', asy
   equal((await fetch(`${cluster.get(0).url}/healthz`)).status, 200);
 });
 
+test('whatever may be got may be asked for its head alone', async () => {
+  const { url } = cluster.get(0);
+  const head = (path: string): Promise<Response> => fetch(url + path, { method: 'HEAD' });
+  for (const path of ['/healthz', '/readyz', '/metrics', '/v1/models']) {
+    const [got, { status, headers }] = [await fetch(url + path), await head(path)];
+    deepEqual([status, headers.get('content-type')], [200, got.headers.get('content-type')], path);
+  }
+  const posted = await head('/v1/completions');
+  deepEqual([posted.status, posted.headers.get('allow')], [405, 'POST']);
+  const put = await fetch(`${url}/healthz`, { method: 'PUT' });
+  deepEqual([put.status, put.headers.get('allow')], [405, 'GET, HEAD']);
+  cluster.get(0).standing = 'draining';
+  equal((await head('/readyz')).status, 503);
+});
+
 test('a node passes nothing to its engine for others once it drains', async () => {
   const node = cluster.get(1);
   node.standing = 'draining';
