@@ -15,6 +15,8 @@ const fileMs = 1_000;
 const parameterMs = 60_000;
 /** For one look at either. */
 const readMs = 10_000;
+/** Of a file that changes each time while it is read; then it is left to the next look. */
+const readsMax = 5;
 
 export type ApiKeys = {
   table(): KeyTable | null;
@@ -45,19 +47,18 @@ export async function openApiKeys(
 ): Promise<ApiKeys> {
   const place = source.from === 'file' ? fileAt(source.path) : parameterOf(ports);
   const { report } = ports;
-  let [mark, text] = [await place.mark(), await place.read()];
+  let { mark, text } = await readStill(place);
   const keys = apiKeysFrom(text, place.name);
   let table = keyTable(keys);
   report({ fact: 'keys.loaded', from: place.name, keys: keys.length });
 
   async function reload(): Promise<void> {
     try {
-      const seen = await place.mark();
-      const now = await place.read();
+      const now = await readStill(place);
       // One that could not be read is read again, though nothing else of it changes.
-      mark = seen;
-      if (now === text) return;
-      text = now;
+      mark = now.mark;
+      if (now.text === text) return;
+      text = now.text;
       const keys = apiKeysFrom(text, place.name);
       table = keyTable(keys);
       report({ fact: 'keys.loaded', from: place.name, keys: keys.length });
@@ -74,6 +75,18 @@ export async function openApiKeys(
   const looking = setInterval(() => void look(), place.everyMs);
   looking.unref();
   return { table: () => table, reload, close: () => clearInterval(looking) };
+}
+
+/** What is written while it is read may be half of a list, which would shut out the other half. */
+async function readStill(place: Place): Promise<{ readonly mark: string | null; readonly text: string }> {
+  let before = await place.mark();
+  for (let reads = 0; reads < readsMax; reads++) {
+    const text = await place.read();
+    const mark = await place.mark();
+    if (mark === before) return { mark, text };
+    before = mark;
+  }
+  throw new Failure('busy', `read API keys of ${place.name}: busy: it changes while it is read`);
 }
 
 function fileAt(path: string): Place {

@@ -6,7 +6,8 @@
  *     limits: { requestsPerMinute: 600, tokensPerMinute: 200000 }
  *
  * `limits` and each of the two may be missing: no limit. Whatever else stands there is refused, because a misspelt
- * limit must not look set. An empty list lets nobody in.
+ * limit must not look set. An empty list lets nobody in, and is written `[]`: a text with nothing in it is refused,
+ * because so looks a file that is just being written.
  */
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -43,7 +44,12 @@ export function apiKeysFrom(text: string, place: string): readonly ApiKey[] {
     const [first = ''] = String((error as Error).message).split(':\n');
     throw new Failure('invalid', `API keys of ${place}: invalid: not YAML: ${first.toLowerCase()}`, error);
   }
-  const read = list.safeParse(content ?? []);
+  if (content === null || content === undefined)
+    throw new Failure(
+      'invalid',
+      `API keys of ${place}: invalid: nothing in it; a list of none is written []`,
+    );
+  const read = list.safeParse(content);
   if (read.success) return read.data;
   const problems = read.error.issues.map(
     ({ path, message }) => `${path.join('.') || 'list'}: ${message.toLowerCase()}`,

@@ -2,7 +2,7 @@
 import { deepEqual, equal, match, ok, rejects, throws } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { hash } from 'node:crypto';
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -44,7 +44,7 @@ test('a list has names, digests and limits, and what is left out is no limit', (
     { name: 'alice', sha256: digest('a'), limits: { requestsPerMinute: null, tokensPerMinute: null } },
     { name: 'bob', sha256: digest('b'), limits: { requestsPerMinute: 60, tokensPerMinute: null } },
   ]);
-  deepEqual(apiKeysFrom('# nobody yet\n', 'x'), []);
+  deepEqual(apiKeysFrom('[] # nobody yet\n', 'x'), []);
 });
 
 test('a list that makes no sense is refused with what is wrong where, and without the digests', () => {
@@ -57,6 +57,8 @@ test('a list that makes no sense is refused with what is wrong where, and withou
     [entry('a', 'x') + entry('b', 'x'), /two keys have the same sha256/],
     [`- name: [\n  sha256: ${digest('x')}\n`, /not YAML/],
     ['keys: 3\n', /list/],
+    ['', /nothing in it; a list of none is written \[\]/],
+    ['# nobody yet\n', /nothing in it/],
   ];
   for (const [text, said] of wrong)
     throws(
@@ -104,6 +106,43 @@ test('a bad edit and a vanished file change nothing, and are said', async (t) =>
   await keys.reload();
   match(String(refused().at(-1)?.['why']), /missing: ENOENT/);
   equal(holder(keys, 'a'), 'alice');
+});
+
+test('a file that is emptied before it is written anew shuts nobody out, and a list of none does', async (t) => {
+  const path = await fileIn(t, entry('alice', 'a'));
+  const keys = await openApiKeys({ from: 'file', path }, { ...unused, report: () => {} });
+  t.after(() => keys.close());
+  await writeFile(path, '');
+  await keys.reload();
+  equal(holder(keys, 'a'), 'alice');
+  await writeFile(path, '[]\n');
+  await keys.reload();
+  equal(holder(keys, 'a'), null);
+});
+
+test('a list that changes while it is read is read again', async (t) => {
+  const path = await fileIn(t, entry('alice', 'a') + entry('bob', 'b'));
+  const facts: Fact[] = [];
+  const keys = await openApiKeys({ from: 'file', path }, { ...unused, report: (fact) => facts.push(fact) });
+  t.after(() => keys.close());
+  // Who reads a pipe has read it when its writer closes it.
+  await promisify(execFile)('mkfifo', [`${path}.pipe`]);
+  await rename(`${path}.pipe`, path);
+  const reading = keys.reload();
+  const pipe = await open(path, 'w');
+  await pipe.writeFile(entry('bob', 'b'));
+  await writeFile(`${path}.new`, entry('bob', 'b') + entry('carol', 'c'));
+  await rename(`${path}.new`, path);
+  await pipe.close();
+  await reading;
+  deepEqual([holder(keys, 'a'), holder(keys, 'b'), holder(keys, 'c')], [null, 'bob', 'carol']);
+  deepEqual(
+    facts.map(({ fact, keys: count }) => [fact, count]),
+    [
+      ['keys.loaded', 2],
+      ['keys.loaded', 2],
+    ],
+  );
 });
 
 test('a changed list that could not be read is read again, though nothing more of its file changes', async (t) => {
