@@ -32,6 +32,13 @@ const visitMs = 10_000;
 const yieldMs = 300;
 /** A process that ended is known to be dead by then, and nobody had to dial it. */
 const lostMs = 300;
+/**
+ * A connection that ended before was brief. Two in a row are mishaps, but who cuts us again and again, for it speaks
+ * another protocol than we do or holds us for a flood, is dialled less and less often. Once it can, it dials us itself.
+ */
+const briefMs = 10_000;
+const briefFew = 2;
+const briefRedial = { baseMs: 200, capMs: 30_000 };
 /** So many in a row make suspect whom we would be connected with. */
 const dialsInVain = 3;
 /** The network gives up a dial long before that. */
@@ -112,7 +119,14 @@ function enlist(state: State, member: Member, nextAt: Instant): void {
 
 /** After a connection that we want closed. */
 export function redialLost(state: State, member: Member, now: Instant): void {
-  enlist(state, member, after(now, lostMs + (state.self.id < member.id ? 0 : yieldMs)));
+  member.brief = now < after(member.connectedAt, briefMs) ? member.brief + 1 : 0;
+  let ms = lostMs + (state.self.id < member.id ? 0 : yieldMs);
+  if (member.brief > briefFew) {
+    const [more, rng] = backoffMs({ attempt: member.brief - briefFew, ...briefRedial }, state.rng);
+    state.rng = rng;
+    ms += more;
+  }
+  enlist(state, member, after(now, ms));
 }
 
 export function dismiss(state: State, member: Member, now: Instant): void {
@@ -127,6 +141,7 @@ export function dismiss(state: State, member: Member, now: Instant): void {
  */
 export function reached(state: State, member: Member, now: Instant): void {
   const { link } = member;
+  member.connectedAt = now;
   if (state.members.size < meshMax && (link?.wary === true || member.health === 'dead')) {
     const tookMs = link?.dialledAt == null ? 0 : now - link.dialledAt;
     const restMs = Math.min(gentleMs, Math.max(wordMs, restFactor * tookMs));

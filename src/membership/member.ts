@@ -21,6 +21,9 @@ export type Member = Seat & {
   since: Instant;
   why: string;
   connected: boolean;
+  /** When the last connection came to stand, and how many in a row ended before they were worth anything. */
+  connectedAt: Instant;
+  brief: number;
   /** It was connected with us at some time: then it knows us. */
   met: boolean;
   /** We are hanging up ourselves: the end of this connection says nothing. */
@@ -62,6 +65,8 @@ export function newMember({ id, peerId, address, zone, voter }: Binding, now: In
     since: now,
     why: 'bound',
     connected: false,
+    connectedAt: now,
+    brief: 0,
     met: false,
     parting: false,
     wanted: false,

@@ -92,6 +92,31 @@ test('[M13] to whom three dials in a row failed is suspect, until a connection s
   equal(view.health(1), 'alive');
 });
 
+test('[M12] who lets us in and cuts us again and again is dialled less and less often, until it stays', () => {
+  const view = View.connected(3);
+  /** Until the next dial of number 1, ms. */
+  const waited = (): number => {
+    const from = view.now;
+    while (!only(view.pass(10), 'dial').some(({ id }) => id === idOf(1)));
+    return view.now - from;
+  };
+  const cut = (): number => {
+    view.give({ type: 'disconnected', peerId: peerOf(1) });
+    const ms = waited();
+    view.give({ type: 'connected', peerId: peerOf(1) });
+    return ms;
+  };
+  view.pass(10_000);
+  for (let i = 0; i < 2; i++)
+    ok(cut() < 1_500, 'one that stood, and one that did not, are made anew at once');
+  const pauses = Array.from({ length: 40 }, cut);
+  const lateMs = pauses.slice(-20).reduce((sum, ms) => sum + ms, 0) / 20;
+  ok(lateMs > 8_000, `${lateMs} ms`);
+  ok(Math.max(...pauses) < 32_000, 'and never given up');
+  view.pass(10_000);
+  for (let i = 0; i < 3; i++) ok(cut() < 1_500, 'it stayed');
+});
+
 test('[M13] nobody is hung up for what we did not hear while we stood still', () => {
   const view = View.connected(20);
   view.now += 60_000;
