@@ -2,9 +2,10 @@ import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
 import type { Poll } from './ballots.ts';
 import type { Link } from './dialling.ts';
-import type { Binding, Vote } from './events.ts';
+import type { Binding } from './events.ts';
 import type { Watch } from './ladder.ts';
 import type { Endpoint, Health } from './health.ts';
+import type { Heard } from './replays.ts';
 import type { Lag } from './stamps.ts';
 import { seatOf, type Seat } from './rings.ts';
 
@@ -38,11 +39,8 @@ export type Member = Seat & {
   incarnation: number;
   /** What we ourselves hold against it, whatever others say. */
   doubt: 'closed' | 'silent' | 'request' | null;
-  /** Of the newest of its votes: the life of the voter. */
-  votedLife: number;
-  /** The newest of its votes in that life, and which of the 31 before it we have seen (RFC 4303, section 3.4.3). */
-  votedMax: number;
-  votedMask: number;
+  /** Its votes, of the newest of its lives that cast any. */
+  heardVotes: Heard | null;
   watch: Watch | null;
   poll: Poll | null;
   link: Link | null;
@@ -74,9 +72,7 @@ export function newMember({ id, peerId, address, zone, voter }: Binding, now: In
     lag: null,
     incarnation: 0,
     doubt: null,
-    votedLife: 0,
-    votedMax: 0,
-    votedMask: 0,
+    heardVotes: null,
     watch: null,
     poll: null,
     link: null,
@@ -92,26 +88,3 @@ export const freshMs = 600;
 
 export const isFresh = (member: Member, now: Instant): boolean =>
   member.connected && now - member.heardAt <= freshMs;
-
-/**
- * True once for each vote of a voter; reordered ones pass, replays do not, nor what is far behind. A new life has a clock
- * of its own: what stamps told of the way is measured anew, unless they came by a connection, which ends with a life.
- */
-export function isNews(voter: Member, { life, sequence }: Pick<Vote, 'life' | 'sequence'>): boolean {
-  if (life < voter.votedLife) return false;
-  if (life > voter.votedLife) {
-    Object.assign(voter, { votedLife: life, votedMax: 0, votedMask: 0 });
-    if (!voter.connected) voter.lag = null;
-  }
-  const ahead = sequence - voter.votedMax;
-  if (ahead > 0) {
-    voter.votedMask = ahead > 31 ? 1 : (voter.votedMask << ahead) | 1;
-    voter.votedMax = sequence;
-    return true;
-  }
-  if (ahead <= -32) return false;
-  const bit = 1 << -ahead;
-  const isNew = (voter.votedMask & bit) === 0;
-  voter.votedMask |= bit;
-  return isNew;
-}

@@ -17,7 +17,8 @@ import { cast, disprove, isFatal, isHard, newPoll, nextExpiry, tally, type Tally
 import type { Effect, MemberFact, Vote } from './events.ts';
 import type { Health } from './health.ts';
 import { observersIn, rearrange, rouse, type State } from './state.ts';
-import { freshMs, isFresh, isLiving, isNews, type Member } from './member.ts';
+import { freshMs, isFresh, isLiving, type Member } from './member.ts';
+import { isNews, nothingHeard } from './replays.ts';
 import { lagAfter, saidAt } from './stamps.ts';
 
 /**
@@ -34,8 +35,8 @@ export function admitVote(state: State, by: MemberId, vote: Vote, now: Instant):
   const voter = state.members.get(by);
   const subject = state.members.get(vote.subject);
   if (voter === undefined || !voter.voter || !isLiving(voter)) return false;
-  if (!isNews(voter, vote) || now < state.deafUntil) return false;
-  if (subject === undefined || !subject.voter || subject.health === 'left') return false;
+  if (subject === undefined || !isFirstHeard(voter, vote) || now < state.deafUntil) return false;
+  if (!subject.voter || subject.health === 'left') return false;
   if (vote.incarnation !== subject.incarnation) return false;
   if ((vote.evidence === 'timeout' || vote.evidence === 'slow') && !isSettled(voter, now)) return false;
   const rank = observersIn(state, subject).indexOf(voter);
@@ -43,6 +44,18 @@ export function admitVote(state: State, by: MemberId, vote: Vote, now: Instant):
   voter.lag = lagAfter(voter.lag, vote.sequence, now);
   const castAt = saidAt(voter.lag, vote.sequence, now);
   return count(state, subject, { by, vote, castAt }, now);
+}
+
+/**
+ * True for one of the newest life of its voter that is no replay. A new life has a clock of its own: what stamps told of
+ * the way is measured anew, unless they came by a connection, which ends with a life.
+ */
+function isFirstHeard(voter: Member, vote: Vote): boolean {
+  const life = voter.heardVotes?.life ?? 0;
+  if (vote.life < life) return false;
+  if (vote.life > life && !voter.connected) voter.lag = null;
+  if (voter.heardVotes === null || vote.life > life) voter.heardVotes = nothingHeard(vote.life);
+  return isNews(voter.heardVotes, vote);
 }
 
 /** Our own vote, or an admitted one. */
