@@ -20,8 +20,11 @@ export type Commit =
   | { readonly type: 'refused'; readonly by: number }
   /** The lease ended before anything was written. */
   | { readonly type: 'not-held' }
-  /** The answer to a write was lost, and what came after has covered it, or it may yet come through. */
-  | { readonly type: 'unsure' };
+  /**
+   * The answer to a write was lost, and what came after has covered it, or it may yet come through. `by`: a higher
+   * epoch that has committed since; null: none was seen.
+   */
+  | { readonly type: 'unsure'; readonly by: number | null };
 
 export type Effect = {
   readonly duty: string;
@@ -49,8 +52,10 @@ const shape = z.object({
 
 export const manifestKey = (duty: string): string => `duties/${duty}/manifest`;
 
+type Outcome = Exclude<Commit, { readonly type: 'unsure' }>;
+
 type Attempt =
-  | Exclude<Commit, { readonly type: 'unsure' }>
+  | Outcome
   /** `lost`: the write that failed may be there. */
   | { readonly type: 'again'; readonly failure: Failure | null; readonly lost: boolean };
 
@@ -67,16 +72,22 @@ export async function commit(effect: Effect, ports: CommitPorts, signal: AbortSi
       await pause({ clock: ports.clock, stopping: signal }, waitMs);
     }
     const outcome = await tryOnce(effect, ports, signal);
-    if (outcome.type !== 'again') return lost && outcome.type !== 'committed' ? { type: 'unsure' } : outcome;
+    if (outcome.type !== 'again') return lost ? knownOf(outcome) : outcome;
     lost ||= outcome.lost;
     failure = outcome.failure;
     if (failure !== null && !retryable(failure.kind) && failure.kind !== 'late') break;
   }
-  if (lost) return { type: 'unsure' };
+  if (lost) return { type: 'unsure', by: null };
   if (failure !== null) throw new Failure(failure.kind, `${trail}: ${failure.message}`, failure);
   throw signal.aborted
     ? new Failure('late', `${trail}: late: given up`, signal.reason)
     : new Failure('busy', `${trail}: busy: others write too`);
+}
+
+/** What is known after the answer to an earlier write was lost. */
+function knownOf(outcome: Outcome): Commit {
+  if (outcome.type === 'committed') return outcome;
+  return { type: 'unsure', by: outcome.type === 'refused' ? outcome.by : null };
 }
 
 async function tryOnce(effect: Effect, { clock, store }: CommitPorts, signal: AbortSignal): Promise<Attempt> {

@@ -123,10 +123,9 @@ export class Holding {
     const nonce = `${run}.${this.#commits}`;
     const effect = { duty, epoch, nonce, content, held };
     const outcome = await commit(effect, { ...this.#ports, rng: { seed } }, signal);
-    if (outcome.type === 'refused') {
+    if (outcome.type === 'refused')
       this.#ports.report({ fact: 'lease.refused', duty, epoch, by: outcome.by });
-      this.outranked(outcome.by);
-    }
+    if ('by' in outcome && outcome.by !== null) this.outranked(outcome.by);
     return outcome;
   }
 

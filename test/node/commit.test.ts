@@ -1,7 +1,9 @@
 import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { commit, manifestKey, type Effect } from '../../src/node/commit.ts';
+import { Holding } from '../../src/node/holding.ts';
 import type { LeaseStore } from '../../src/node/ports.ts';
+import { memberId } from '../../src/std/member-id.ts';
 import { Host, VirtualWorld } from '../lease/virtual-world.ts';
 import { VirtualS3, type Weather } from '../lease/virtual-s3.ts';
 
@@ -77,7 +79,26 @@ test('[L13] what became of a lost write is not guessed when the lease ends meanw
   const setting = new Setting();
   setting.weather.push(fair, { ...fair, way: null });
   let asked = 0;
-  deepEqual(await setting.commit({ held: () => (asked += 1) === 1 }), { type: 'unsure' });
+  deepEqual(await setting.commit({ held: () => (asked += 1) === 1 }), { type: 'unsure', by: null });
+});
+
+test('[L13] [L12] who finds a higher epoch where the answer to its write was lost is unsure of it, and holds nothing', async () => {
+  const setting = new Setting();
+  const { world, host, store } = setting;
+  const about = { duty: 'scale', self: memberId('i-a'), run: 'run', ttlMs: 12_000, rank: 0 };
+  const ports = { clock: host.clock, store, rng: { seed: 13 }, report: () => {} };
+  const duty = new Holding(about, ports);
+  const held: (number | null)[] = [];
+  duty.changed.add((now) => held.push(now?.epoch ?? null));
+  await world.run(20_000, () => {});
+  setting.weather.push(fair, { ...fair, way: null });
+  const heirs = JSON.stringify({ epoch: 7, nonce: 'other.1', content: 'c' });
+  world.after(500, () => setting.s3.objects.set(key, { body: heirs, etag: '"7"' }));
+  const done = duty.commit('x', new AbortController().signal);
+  await world.run(30_000, () => {});
+  deepEqual(await done, { type: 'unsure', by: 7 });
+  deepEqual(held, [1, null, 8], 'and then above what was found');
+  duty.close();
 });
 
 test('[L13] S3 away for long is a Failure when nothing was written', async () => {
