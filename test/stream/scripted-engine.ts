@@ -76,8 +76,10 @@ function generate(
 ): Token[] {
   const stops = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []);
   const include = body.include_stop_str_in_output === true;
-  const hold = include ? 0 : Math.max(0, ...stops.map((stop) => stop.length - 1));
+  const reach = Math.max(0, ...stops.map((stop) => stop.length - 1));
+  const hold = include ? 0 : reach;
   const tokens: Token[] = [];
+  // Its end only, where a stop string may have reach, and how much of that is out: an answer may be long.
   let said = '';
   let out = 0;
   // Where the prompt ends inside a character, none of it counts as shown: its text comes with the first whole one.
@@ -96,8 +98,10 @@ function generate(
     const finish = stop !== null || ends || id === eosId ? 'stop' : count === limit ? 'length' : null;
     const upTo = Math.max(out, finish === null ? said.length - hold : said.length);
     tokens.push({ id, text: said.slice(out, upTo), finish, stopReason: stop?.stop ?? (ends ? id : null) });
-    out = upTo;
     if (finish !== null) break;
+    const past = Math.max(0, said.length - reach);
+    said = said.slice(past);
+    out = upTo - past;
   }
   return tokens;
 }
