@@ -5,27 +5,16 @@
  *
  * Prints what it said, as one line of JSON, once the new list lets that one in.
  */
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, writeFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { openApiKeys } from '../../src/api-keys.ts';
 import type { Fact } from '../../src/node/facts.ts';
+import { allDescriptors } from '../lab/descriptors.ts';
 
 const [path = '', changed = '', authorization = ''] = process.argv.slice(2);
 const facts: Fact[] = [];
 const ports = { cluster: 'blue', readParameter: null, report: (fact: Fact) => void facts.push(fact) };
 const keys = await openApiKeys({ from: 'file', path }, ports);
-
-function allDescriptors(): readonly number[] {
-  const taken: number[] = [];
-  for (;;) {
-    try {
-      taken.push(openSync('/dev/null', 'r'));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EMFILE') return taken;
-      throw error;
-    }
-  }
-}
 
 writeFileSync(path, changed);
 const taken = allDescriptors();

@@ -5,13 +5,14 @@
  *
  * Prints, as one line of JSON, what it said of that and what became of the engine.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Event } from '../../src/engine/orders.ts';
 import { openEngineHost } from '../../src/engines/host.ts';
 import type { EngineSpec } from '../../src/engines/spec.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import { processes } from '../../src/os/processes.ts';
+import { allDescriptors } from '../lab/descriptors.ts';
 
 const [dataDir = '', nodeId = '', spec = ''] = process.argv.slice(2);
 const facts: Fact[] = [];
@@ -32,18 +33,6 @@ async function until(holds: () => boolean, what: string): Promise<void> {
   while (!holds()) {
     if (performance.now() > end) throw new Error(`never: ${what} ${JSON.stringify({ facts, events })}`);
     await wait(5);
-  }
-}
-
-function allDescriptors(): readonly number[] {
-  const taken: number[] = [];
-  for (;;) {
-    try {
-      taken.push(openSync('/dev/null', 'r'));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EMFILE') return taken;
-      throw error;
-    }
   }
 }
 
