@@ -10,6 +10,7 @@ import type { Instant } from '../std/time.ts';
 
 /** Some 20 kB each, with the body that waits. */
 const waitingMax = 1_024;
+
 export type Waiting = {
   /** Of its owner; requests without a key share one. */
   readonly key: string;
