@@ -12,6 +12,7 @@ import type { Json } from '../std/json.ts';
 import type { Accounts } from './accounts.ts';
 import { openMeter, type Metered } from './meter.ts';
 import { busy, tooMany, type Reply } from './reply.ts';
+import { roomFor } from './room.ts';
 import { openSearches } from './searches.ts';
 import { openWaitingRoom } from './waiting-room.ts';
 
@@ -118,16 +119,15 @@ export function openEntrance(ports: {
 
 /** Keeps room for a body while what `act` begins has not ended. */
 function openHold() {
-  let heldBytes = 0;
+  const held = roomFor(heldBytesMax);
   return (bytes: number, refuse: Turn['refuse'], act: () => () => void): (() => void) => {
-    if (heldBytes + bytes > heldBytesMax) {
+    if (!held.take(bytes)) {
       refuse(heldEnough);
       return () => {};
     }
-    heldBytes += bytes;
     const end = act();
     return once(() => {
-      heldBytes -= bytes;
+      held.giveBack(bytes);
       end();
     });
   };
