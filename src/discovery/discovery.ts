@@ -9,6 +9,7 @@
  * What a list in the settings says instead of EC2 comes as an answer too, and is treated alike.
  */
 import { unreachable } from '../std/assert.ts';
+import { dropOldest } from '../std/bounded.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
 import { after, earliest, never, type Instant } from '../std/time.ts';
@@ -257,10 +258,7 @@ function release(state: State, member: Member, now: Instant, effects: Effect[]):
   const [entry] = entryOf(member, true);
   if (entry === undefined) return;
   state.gone.set(member.id, { entry, at: now });
-  for (const [id] of state.gone) {
-    if (state.gone.size <= entriesMax) break;
-    state.gone.delete(id);
-  }
+  dropOldest(state.gone, entriesMax);
 }
 
 /** [Y4] [Y5] What a good answer lacks, as others shall hear it; of what lacks many, only what is long gone. */

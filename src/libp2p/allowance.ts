@@ -2,6 +2,7 @@
  * How much one peer may make us work: a token bucket. A peer that was admitted may still be broken or taken over, and
  * everything that it sends costs us time before we can know what it is worth.
  */
+import { putNewest } from '../std/bounded.ts';
 export type Allowance = {
   /** false: the peer has used it up. What was asked for is not taken then. */
   spend(tokens: number): boolean;
@@ -36,10 +37,7 @@ export function allowances(limits: Parameters<typeof allowanceOf>[0]): { of(peer
   return {
     of: (peerId) => {
       const allowance = kept.get(peerId) ?? allowanceOf(limits);
-      kept.delete(peerId);
-      kept.set(peerId, allowance);
-      const [oldest] = kept.keys();
-      if (kept.size > peersMax && oldest !== undefined) kept.delete(oldest);
+      putNewest(kept, { key: peerId, value: allowance, max: peersMax });
       return allowance;
     },
   };

@@ -7,6 +7,7 @@
  * so that whoever starts again gets in whatever we still hold of it.
  */
 import type { MultiaddrConnection } from '@libp2p/interface';
+import { putNewest } from '../std/bounded.ts';
 import { allowances, type Allowance } from './allowance.ts';
 
 const connectionsMax = 2;
@@ -50,10 +51,8 @@ export class Connections {
   }
 
   shun(peerId: string): void {
-    this.#shunnedUntil.delete(peerId);
-    this.#shunnedUntil.set(peerId, performance.now() + shunMs);
-    const [oldest] = this.#shunnedUntil.keys();
-    if (this.#shunnedUntil.size > shunnedMax && oldest !== undefined) this.#shunnedUntil.delete(oldest);
+    const until = performance.now() + shunMs;
+    putNewest(this.#shunnedUntil, { key: peerId, value: until, max: shunnedMax });
     this.end(peerId, 'sends more than we take');
   }
 }

@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import { peerIdFromString } from '@libp2p/peer-id';
+import { putNewest } from '../std/bounded.ts';
 import type { Seal } from '../std/seal.ts';
 import type { Identity } from './identity.ts';
 
@@ -23,10 +24,7 @@ export function sealFrom(identity: Identity): Seal {
     const key = known ?? publicKeyOf(peerId);
     if (key === null) return null;
     // Last used last: what is let go is what was used longest ago.
-    keys.delete(peerId);
-    keys.set(peerId, key);
-    const [oldest] = keys.keys();
-    if (keys.size > keysMax && oldest !== undefined) keys.delete(oldest);
+    putNewest(keys, { key: peerId, value: key, max: keysMax });
     return key;
   }
 

@@ -1,4 +1,5 @@
 /** What a registry holds, and the bounds of it. */
+import { dropOldest } from '../std/bounded.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
 import type { Seal } from '../std/seal.ts';
@@ -175,10 +176,7 @@ export function bury(state: State, id: MemberId): void {
   restate(state.view, id, standingOf(member.held.signed.record, member.dead), null);
   const { incarnation, sequence } = member.held.signed.record;
   state.tombstones.set(graveOf(id, member.peerId), { incarnation, sequence });
-  for (const oldest of state.tombstones.keys()) {
-    if (state.tombstones.size <= tombstonesMax) break;
-    state.tombstones.delete(oldest);
-  }
+  dropOldest(state.tombstones, tombstonesMax);
 }
 
 export const newMember = (id: MemberId, peerId: string, now: Instant): Member => ({

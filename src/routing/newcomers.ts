@@ -5,6 +5,7 @@
  *
  * Whom we find when we begin to look ourselves is nobody's newcomer.
  */
+import { putNewest } from '../std/bounded.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
 
@@ -45,12 +46,7 @@ export function weights(
     if (grown < 1) light.set(member, weightMin + (1 - weightMin) * grown);
   }
   if (view.members.size > ready.length) miss(view, now);
-  newcomers.delete(model);
-  newcomers.set(model, view);
-  for (const oldest of newcomers.keys()) {
-    if (newcomers.size <= modelsMax) break;
-    newcomers.delete(oldest);
-  }
+  putNewest(newcomers, { key: model, value: view, max: modelsMax });
   return light;
 }
 

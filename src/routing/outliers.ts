@@ -3,6 +3,7 @@
  * sends it with failures is left out for a while, twice as long each time, whatever membership thinks of it. Its engine
  * may be broken in a way that neither its health nor its token counters show.
  */
+import { putNewest } from '../std/bounded.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 
@@ -36,7 +37,8 @@ export function judge(outliers: Outliers, { member, failed, begunAt }: Outcome, 
   outlier.share += alpha * ((failed ? 1 : 0) - outlier.share);
   if (failed) {
     outlier.failedAt = now;
-    putLast(outliers, member, outlier);
+    // Most that failed and never came back are long gone: the one whose failure is oldest makes room for a new one.
+    putNewest(outliers, { key: member, value: outlier, max: membersMax });
   } else if (outlier.share < shareGood) outliers.delete(member);
   if (outlier.share <= shareMax || now < outlier.until) return null;
   const forMs = Math.min(ejectMsMax, ejectMs * 2 ** outlier.times);
@@ -44,14 +46,6 @@ export function judge(outliers: Outliers, { member, failed, begunAt }: Outcome, 
   outlier.until = after(now, forMs);
   outlier.share = shareBack;
   return forMs;
-}
-
-/** Most that failed and never came back are long gone: the one whose failure is oldest is forgotten for a new one. */
-function putLast(outliers: Outliers, member: MemberId, outlier: Outlier): void {
-  outliers.delete(member);
-  const [oldest] = outliers.keys();
-  if (oldest !== undefined && outliers.size >= membersMax) outliers.delete(oldest);
-  outliers.set(member, outlier);
 }
 
 /** Those that are to be left out just now, however many they are. */

@@ -6,6 +6,7 @@
  * them belongs: kept together, its traffic would outgrow any member. Such a prefix is *wide*; the first block behind it
  * tells conversations apart, and every member ends up with a copy of what is wide.
  */
+import { dropOldest } from '../std/bounded.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Blocks } from './blocks.ts';
 
@@ -72,10 +73,7 @@ export function remember(prefixes: Prefixes, blocks: Blocks, member: MemberId): 
     prefixes.known.delete(hash);
     prefixes.known.set(hash, block);
   }
-  for (const hash of prefixes.known.keys()) {
-    if (prefixes.known.size <= blocksMax) break;
-    prefixes.known.delete(hash);
-  }
+  dropOldest(prefixes.known, blocksMax);
   if (prefixes.traffic < epochBlocks) return;
   prefixes.traffic /= 2;
   prefixes.epoch += 1;

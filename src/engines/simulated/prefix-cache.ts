@@ -2,6 +2,7 @@
  * Which prompts the engine has read before, in blocks as vLLM keeps them: a block is named by the hash of all ids up
  * to its end, so equal names mean equal beginnings. Only names are kept; the oldest go first.
  */
+import { dropOldest } from '../../std/bounded.ts';
 import { beginning, extend } from './model.ts';
 
 /** As on vLLM's CPU build; a GPU has 16. */
@@ -24,10 +25,7 @@ export class PrefixCache {
       if (unbroken) cached = end;
       this.#names.add(context.hash);
     }
-    for (const oldest of this.#names) {
-      if (this.#names.size <= blocksMax) break;
-      this.#names.delete(oldest);
-    }
+    dropOldest(this.#names, blocksMax);
     return cached;
   }
 }

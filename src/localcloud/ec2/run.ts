@@ -1,4 +1,5 @@
 /** RunInstances and TerminateInstances. */
+import { putNewest } from '../../std/bounded.ts';
 import { isHeld, type Instance } from '../instances/instance.ts';
 import { AwsError } from '../wire/aws-error.ts';
 import { records, type Fields, type QueryOperation } from '../wire/query-api.ts';
@@ -41,7 +42,10 @@ export function runInstances(world: Ec2World, throttle: Throttle): QueryOperatio
     if (!throttle.admitInstances('RunInstances', count, world.now())) throw throttled();
     const ids = world.launch({ ...request, count });
     if (ids === null) throw noCapacity(request.zone);
-    if (clientToken !== null) remember(done, clientToken, { request: fingerprint(fields), ids });
+    if (clientToken !== null) {
+      const launch = { request: fingerprint(fields), ids };
+      putNewest(done, { key: clientToken, value: launch, max: clientTokensMax });
+    }
     return launched(world, ids);
   };
 }
@@ -111,9 +115,3 @@ function launched(world: Ec2World, ids: readonly string[]): ReturnType<typeof re
 
 /** Two requests are the same when all their fields are. */
 const fingerprint = (fields: Fields): string => JSON.stringify([...fields].sort());
-
-function remember<V>(map: Map<string, V>, key: string, value: V): void {
-  map.set(key, value);
-  const oldest = map.keys().next();
-  if (map.size > clientTokensMax && oldest.done !== true) map.delete(oldest.value);
-}

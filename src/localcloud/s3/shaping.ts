@@ -3,6 +3,7 @@
  * S3 answers SlowDown while it splits the partition (S3 User Guide, "Optimizing Amazon S3 performance").
  */
 import type { Clock } from '../../node/ports.ts';
+import { putNewest } from '../../std/bounded.ts';
 import { AwsError } from '../wire/aws-error.ts';
 import type { Call } from '../wire/call.ts';
 import { pause } from '../wire/pause.ts';
@@ -44,10 +45,7 @@ export function openShaping(options: {
     const known = buckets.get(name);
     const same = known !== undefined && known.rate.refillPerSecond === rate.refillPerSecond;
     const found = same ? known : fullBucket(rate, clock.now());
-    buckets.delete(name);
-    buckets.set(name, found);
-    const oldest = buckets.size > bucketsMax ? buckets.keys().next().value : undefined;
-    if (oldest !== undefined) buckets.delete(oldest);
+    putNewest(buckets, { key: name, value: found, max: bucketsMax });
     return found;
   }
 
