@@ -9,7 +9,7 @@ import { apiKeysFrom } from './config/api-keys.ts';
 import type { KeySource } from './config/kinds.ts';
 import { keyTable, type KeyTable } from './gateway/keys.ts';
 import type { Report } from './node/facts.ts';
-import { Failure } from './std/failure.ts';
+import { Failure, messageOf } from './std/failure.ts';
 
 const fileMs = 1_000;
 const parameterMs = 60_000;
@@ -63,7 +63,7 @@ export async function openApiKeys(
       table = keyTable(keys);
       report({ fact: 'keys.loaded', from: place.name, keys: keys.length });
     } catch (error) {
-      report({ fact: 'keys.refused', why: error instanceof Error ? error.message : String(error) });
+      report({ fact: 'keys.refused', why: messageOf(error) });
     }
   }
 

@@ -6,7 +6,7 @@ import type { Dispatcher } from 'undici';
 import { z } from 'zod';
 import { type EngineMetrics, parseMetrics } from '../engine/metrics.ts';
 import type { Model } from '../engine/orders.ts';
-import { Failure } from '../std/failure.ts';
+import { Failure, messageOf } from '../std/failure.ts';
 import { parseJson } from '../std/json.ts';
 
 /** vLLM answers in 5 ms, in 500 while 200 connections arrive, in seconds when its machine is short of CPU. ms */
@@ -85,9 +85,8 @@ export async function ask(
     }
     return { status: response.statusCode, body: Buffer.concat(pieces).toString('utf8') };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
     const kind = error instanceof Failure ? error.kind : deadline.aborted ? 'late' : 'unreachable';
-    throw new Failure(kind, `engine ${question.path}: ${kind}: ${why}`, error);
+    throw new Failure(kind, `engine ${question.path}: ${kind}: ${messageOf(error)}`, error);
   }
 }
 

@@ -4,7 +4,7 @@
  * has exited.
  */
 import type { Event, Order } from '../engine/orders.ts';
-import { Failure } from '../std/failure.ts';
+import { Failure, messageOf } from '../std/failure.ts';
 import { connectionTo } from './connection.ts';
 import { examine } from './examination.ts';
 import { type Exchange, probe, sample } from './exchange.ts';
@@ -69,7 +69,5 @@ function unsampled(life: number, error: unknown): Event {
   const isRefused = error instanceof Failure && codeOf(error.cause) === 'ECONNREFUSED';
   return isRefused ? gone(life, cause) : { type: 'sample.failed', life, cause };
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const codeOf = (error: unknown): unknown => (error as { code?: unknown } | null)?.code;

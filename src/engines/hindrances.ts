@@ -3,6 +3,7 @@
  * with a full disk. Each is told when it begins to fail and when it works again, with how often it failed.
  */
 import type { Report } from '../node/facts.ts';
+import { messageOf } from '../std/failure.ts';
 
 /** No ledger means no adoption, no bound a longer log; no look, a later word of the engine's end. */
 export type Hindered = 'ledger' | 'output' | 'kill' | 'watch';
@@ -18,8 +19,7 @@ export function openHindrances(report: Report): Hindrances {
     failed: (what, error) => {
       const times = (timesOf.get(what) ?? 0) + 1;
       timesOf.set(what, times);
-      const cause = error instanceof Error ? error.message : String(error);
-      if (times === 1) report({ fact: 'engine.hindered', what, cause });
+      if (times === 1) report({ fact: 'engine.hindered', what, cause: messageOf(error) });
     },
     worked: (what) => {
       const times = timesOf.get(what);

@@ -12,7 +12,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import type { Event, Order } from '../engine/orders.ts';
 import type { Report } from '../node/facts.ts';
-import { Failure } from '../std/failure.ts';
+import { Failure, messageOf } from '../std/failure.ts';
 import { type Connection, connectionTo } from './connection.ts';
 import { examine } from './examination.ts';
 import { probe, sample, warmUp } from './exchange.ts';
@@ -305,5 +305,3 @@ class OwnEngine implements EngineHost {
     );
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ApiKey } from '../node/api-key.ts';
 import type { Generations } from '../node/generations.ts';
 import type { Serving } from '../node/serving.ts';
+import { messageOf } from '../std/failure.ts';
 import type { WallTime } from '../std/time.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import { openCompletions } from './completions.ts';
@@ -46,8 +47,7 @@ export function openRoutes(options: {
     (answer: (...asked: Parameters<Route>) => Promise<void>): Route =>
     (request, response, about) =>
       void answer(request, response, about).catch((error: unknown) => {
-        const why = error instanceof Error ? error.message : String(error);
-        serving.report({ fact: 'request.stumbled', request: about.id, why });
+        serving.report({ fact: 'request.stumbled', request: about.id, why: messageOf(error) });
         if (response.headersSent) response.destroy();
         else reply(response, stumbled);
       });

@@ -17,7 +17,7 @@ import type { Journals } from '../node/journals.ts';
 import type { Clock } from '../node/ports.ts';
 import type { Serving } from '../node/serving.ts';
 import type { Stories } from '../node/stories.ts';
-import { Failure } from '../std/failure.ts';
+import { Failure, messageOf } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
 import type { Accounts } from './accounts.ts';
@@ -169,8 +169,7 @@ function serverFor(tls: Limits['tls'], onRequest: RequestListener): Server {
       socket.destroy(),
     );
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Failure('invalid', `certificate and key for clients: invalid: ${why}`, error);
+    throw new Failure('invalid', `certificate and key for clients: invalid: ${messageOf(error)}`, error);
   }
 }
 

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
 import type { PeerAddress } from '../node/ports.ts';
-import { Failure } from '../std/failure.ts';
+import { Failure, messageOf } from '../std/failure.ts';
 
 const nameKind = { 0: 'dns4', 4: 'ip4', 6: 'ip6' } as const;
 
@@ -45,7 +45,6 @@ export function listenFailure({ host, port }: PeerAddress, error: unknown): Fail
 
 /** libp2p rejects some promises with the event that closed a stream, which has no message. */
 export function whyOf(error: unknown): string {
-  if (error instanceof Error) return error.message;
-  if (!(error instanceof Event)) return String(error);
+  if (!(error instanceof Event)) return messageOf(error);
   return 'error' in error && error.error instanceof Error ? error.error.message : error.type;
 }

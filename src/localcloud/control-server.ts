@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { Failure, type FailureKind } from '../std/failure.ts';
+import { Failure, messageOf, type FailureKind } from '../std/failure.ts';
 import { isOperationName, type Operate } from './control-operations.ts';
 import { AwsError } from './wire/aws-error.ts';
 import { readWhole } from './wire/body.ts';
@@ -93,7 +93,7 @@ async function serve(
   } catch (error) {
     status = statusOf(error);
     if (status === 500) report(error);
-    body = { error: { message: error instanceof Error ? error.message : String(error) } };
+    body = { error: { message: messageOf(error) } };
   }
   res.writeHead(status, { 'content-type': 'application/json' });
   res.end(JSON.stringify(body) + '\n');

@@ -10,7 +10,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { Failure } from '../std/failure.ts';
+import { Failure, messageOf } from '../std/failure.ts';
 import { peerIdOfCertificate, type Credentials } from './certificate.ts';
 
 export type PeerListener = {
@@ -84,7 +84,7 @@ export async function listenPeers(options: PeerListenerOptions, signal: AbortSig
       return socket.destroyed ? null : peerId;
     } catch (error) {
       socket.destroy();
-      options.onRefused(error instanceof Error ? error.message : String(error));
+      options.onRefused(messageOf(error));
       return null;
     }
   }

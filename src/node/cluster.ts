@@ -21,7 +21,7 @@ import * as records from '../registry/records.ts';
 import * as registry from '../registry/state.ts';
 import type { ViewHash } from '../registry/view-hash.ts';
 import { unreachable } from '../std/assert.ts';
-import { Failure } from '../std/failure.ts';
+import { Failure, messageOf } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
 import type { Seal } from '../std/seal.ts';
@@ -279,8 +279,7 @@ export class Cluster implements ClusterPort {
       this.#discovery?.deliver({ type: 'looked', listed: sightings.map(listedFrom) });
     } catch (error) {
       const kind = error instanceof Failure ? error.kind : 'unreachable';
-      const why = error instanceof Error ? error.message : String(error);
-      this.#discovery?.deliver({ type: 'look-failed', kind, why });
+      this.#discovery?.deliver({ type: 'look-failed', kind, why: messageOf(error) });
     }
     this.#firstLook.resolve();
   }

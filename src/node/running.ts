@@ -4,6 +4,7 @@
  */
 import type { Choice } from '../routing/choose.ts';
 import type { Outcome } from '../routing/outliers.ts';
+import { messageOf } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
 import { tokensHeard, wayOf } from '../stream/carrier.ts';
@@ -198,7 +199,7 @@ export class Running {
   }
 
   #stumble(error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     this.#ports.serving.report({ fact: 'request.stumbled', request: this.#about.id, why });
   }
 

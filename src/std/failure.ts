@@ -21,3 +21,6 @@ export class Failure extends Error {
 
 /** Whether trying the same call again can help. `late` is not: its deadline has passed. */
 export const retryable = (kind: FailureKind): boolean => kind === 'busy' || kind === 'unreachable';
+
+/** What is caught may be anything. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

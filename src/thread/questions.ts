@@ -3,7 +3,7 @@
  * side; who answers hears when nobody waits any more. A Failure keeps its kind and its message on the way, but not its
  * cause; any other error arrives as a plain one.
  */
-import { Failure, type FailureKind } from '../std/failure.ts';
+import { Failure, messageOf, type FailureKind } from '../std/failure.ts';
 
 /** Questions by name: what each is given, and its answer. */
 type Names = Readonly<Record<string, { readonly given: unknown; readonly answer: unknown }>>;
@@ -115,7 +115,7 @@ async function outcomeOf(work: () => Promise<unknown>): Promise<Outcome> {
   try {
     return { type: 'value', value: await work() };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     return error instanceof Failure
       ? { type: 'failure', kind: error.kind, message }
       : { type: 'error', message };

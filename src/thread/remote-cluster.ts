@@ -10,7 +10,7 @@ import type { Clock, Cloud } from '../node/ports.ts';
 import type { MemberLoad } from '../node/serving.ts';
 import type { NodeRecord } from '../registry/record.ts';
 import { unreachable } from '../std/assert.ts';
-import { Failure } from '../std/failure.ts';
+import { Failure, messageOf } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Asked, AskedBack, FromThread, News, Pulse, ToThread } from './messages.ts';
 import { Mirror } from './mirror.ts';
@@ -107,8 +107,7 @@ export class RemoteCluster implements ClusterPort {
     try {
       return await this.#questions.ask('admit', peerId, AbortSignal.timeout(admitMs));
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.#parts.report({ fact: 'peer.refused', peerId, why });
+      this.#parts.report({ fact: 'peer.refused', peerId, why: messageOf(error) });
       return false;
     }
   }
@@ -128,8 +127,7 @@ export class RemoteCluster implements ClusterPort {
     try {
       await this.#questions.ask('close', null, AbortSignal.timeout(closeMs));
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.#parts.report({ fact: 'membership.unclosed', why });
+      this.#parts.report({ fact: 'membership.unclosed', why: messageOf(error) });
     }
   }
 

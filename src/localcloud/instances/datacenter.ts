@@ -9,6 +9,7 @@ import { drive, type Driven, type Machine } from '../../node/drive.ts';
 import type { Report } from '../../node/facts.ts';
 import type { Clock } from '../../node/ports.ts';
 import { assert } from '../../std/assert.ts';
+import { messageOf } from '../../std/failure.ts';
 import type { Rng } from '../../std/random.ts';
 import * as groups from '../autoscaling/group.ts';
 import * as interruptions from '../interruptions.ts';
@@ -192,5 +193,3 @@ const onWallTime = <S extends { wallOffset: number }, E, F>(
     return machine.step(state, event, now);
   },
 });
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
