@@ -129,10 +129,8 @@ export class Running {
     this.#about = about;
     this.#charge = inSteps(about.spent);
     this.#model = initial.model;
-    const machine = {
-      ...generation,
-      step: (state: State, event: Event, now: Instant) => this.#step(state, event, now),
-    };
+    const step: typeof generation.step = (state, event, now) => this.#step(state, event, now);
+    const machine = { step, deadline: generation.deadline, wake: generation.wake };
     this.#driven = drive<State, Event, Effect>(machine, initial, ports.clock, (effect) => this.#do(effect));
     way.gate.onFenced = () => this.#driven.deliver({ type: 'taken' });
     this.#story = way.begin?.(() => this.#look()) ?? null;
