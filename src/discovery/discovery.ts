@@ -145,7 +145,7 @@ export const deadline = ({ plan, strangers }: State): Instant =>
 export const isAdmitted = ({ bindings }: State, peerId: string): boolean =>
   holderOf(bindings, peerId) !== undefined;
 
-const nodesOf = ({ bindings }: Pick<State, 'bindings'>): number => bindings.members.size + 1;
+const nodesOf = ({ bindings }: State): number => bindings.members.size + 1;
 const windowOf = ({ plan }: State): number => 2 * plan.discoveryMs;
 
 function onLooked(state: State, listed: readonly Listed[], now: Instant, effects: Effect[]): void {
@@ -285,12 +285,13 @@ function countAbsence(state: State, member: Member, now: Instant, effects: Effec
 }
 
 /** Who came after the look began may be in the next answer. */
-function settleStrangers({ strangers, plan, bindings }: State, now: Instant, effects: Effect[]): void {
+function settleStrangers(state: State, now: Instant, effects: Effect[]): void {
+  const { strangers, plan } = state;
   const met = effects.some(({ type }) => type === 'settled');
   const denied = deny(takeUntil(strangers, plan.begunAt), effects);
   if (met) plans.meetStrangers(plan);
   else for (const isHere of denied) plans.missStrangers(plan, isHere);
-  awaitStrangers({ strangers, plan, bindings }, now);
+  awaitStrangers(state, now);
 }
 
 /** Of which kinds they were: at the door or not. */
@@ -303,7 +304,7 @@ function deny(strangers: Iterable<[string, Stranger]>, effects: Effect[]): Reado
   return kinds;
 }
 
-function awaitStrangers(state: Pick<State, 'strangers' | 'plan' | 'bindings'>, now: Instant): void {
+function awaitStrangers(state: State, now: Instant): void {
   for (const { isHere } of state.strangers.values())
     plans.awaitStranger(state.plan, nodesOf(state), isHere, now);
 }
