@@ -13,7 +13,7 @@
  */
 import { after, instant, type Instant } from '../std/time.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { cast, disprove, isFatal, isHard, newPoll, nextExpiry, tally, type Tally } from './ballots.ts';
+import { cast, disprove, isFatal, isHard, newPoll, nextExpiry, purge, tally, type Tally } from './ballots.ts';
 import type { Effect, MemberFact, Vote } from './events.ts';
 import type { Health } from './health.ts';
 import { observersIn, rearrange, rouse, type State } from './state.ts';
@@ -99,6 +99,18 @@ function schedule(state: State, member: Member, now: Instant, isOverruled: boole
   if (isOverruled) next = Math.min(next, member.heardAt + freshMs + 1);
   state.pollAt = instant(Math.min(state.pollAt, next));
   rouse(state, state.pollAt);
+}
+
+/** After some votes are over. */
+export function recount(state: State, now: Instant, effects: Effect[]): void {
+  state.pollAt = instant(Infinity);
+  for (const member of state.polled) {
+    if (member.poll === null || purge(member.poll, now)) {
+      member.poll = null;
+      state.polled.delete(member);
+    }
+    judge(state, member, now, effects);
+  }
 }
 
 /** A word of the member itself, or proof of a new life: it is alive, whatever was said. */

@@ -21,7 +21,6 @@ import * as records from '../registry/records.ts';
 import * as registry from '../registry/state.ts';
 import type { ViewHash } from '../registry/view-hash.ts';
 import { unreachable } from '../std/assert.ts';
-import { Failure, messageOf } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
 import type { Seal } from '../std/seal.ts';
@@ -30,22 +29,19 @@ import { drive, type Driven } from './drive.ts';
 import { explained } from './explain.ts';
 import type { MemberExplanation } from './explanation.ts';
 import type { Report } from './facts.ts';
-import { knock } from './knock.ts';
-import { listedFrom, nowhere, ourselves, whyNot } from './translation.ts';
+import { nowhere, ourselves } from './translation.ts';
 import { listeners } from './listeners.ts';
 import { Loads } from './loads.ts';
 import { hear, type Ears } from './hearing.ts';
 import { protocolRange } from './hello.ts';
 import type { Codec, Message } from './message.ts';
 import type { Clock, Cloud, Network, NetworkEvents, Probe } from './ports.ts';
+import { Reach } from './reach.ts';
 import type { MemberLoad } from './serving.ts';
 import { Strangers } from './strangers.ts';
 import { Telling } from './telling.ts';
 import { sealVote } from './sealed-vote.ts';
-import { within } from './within.ts';
 
-const lookMs = 10_000;
-const dialMs = 3_000;
 /** Told directly to so many; in larger clusters gossip reaches everybody for less. */
 const meshMax = 50;
 /** Below it nothing is gossiped, and nobody pays for gossip streams; they stand before the first word that needs them. */
@@ -83,19 +79,23 @@ export class Cluster implements ClusterPort {
   /** null until we join: nobody is looked for, admitted or dialled before that. */
   #discovery: Driven<discovery.State, DiscoveryEvent> | null = null;
   readonly #telling: Telling;
+  readonly #reach: Reach;
   readonly #loads = new Loads();
   readonly #strangers: Strangers;
-  readonly #firstLook = Promise.withResolvers<void>();
-  readonly #stopping = new AbortController();
 
   constructor(options: ClusterOptions, ports: ClusterPorts) {
     const { own, rng } = options;
     const { clock, seal } = ports;
     this.#options = options;
     this.#ports = ports;
-    this.#telling = new Telling(ports.codec);
+    this.#telling = new Telling(ports.codec, () => linked(this.#membership.state()));
+    this.#reach = new Reach(ports, {
+      network: () => this.#telling.network,
+      membership: (event) => this.#membership.deliver(event),
+      discovery: (event) => this.#discovery?.deliver(event),
+    });
     this.#strangers = new Strangers(clock);
-    this.looked = this.#firstLook.promise;
+    this.looked = this.#reach.looked;
     this.#registry = drive<registry.State, RegistryEvent, RegistryEffect>(
       { ...records, wake: tick },
       registry.init(own, seal, rng),
@@ -124,7 +124,7 @@ export class Cluster implements ClusterPort {
   }
 
   join(): void {
-    if (this.#stopping.signal.aborted) return;
+    if (this.#reach.isClosed) return;
     const { own, listing, discoveryMs, rng } = this.#options;
     const { clock } = this.#ports;
     const self = { selfId: own.id, selfPeerId: own.peerId };
@@ -161,7 +161,7 @@ export class Cluster implements ClusterPort {
     const muted = this.#loads.tell(load);
     if (muted) this.muted.tell(id);
     const message = muted ? ({ type: 'mute' } as const) : this.#loads.message();
-    if (message !== null) this.#telling.toAll(this.#connected(), message);
+    if (message !== null) this.#telling.toConnected(message);
   }
 
   heardLoad(id: MemberId, load: MemberLoad): void {
@@ -197,7 +197,7 @@ export class Cluster implements ClusterPort {
   }
 
   async close(): Promise<void> {
-    this.#stopping.abort();
+    this.#reach.close();
     for (const machine of [this.#discovery, this.#membership, this.#registry]) machine?.stop();
     this.#strangers.close();
     await this.#telling.network?.close();
@@ -206,7 +206,7 @@ export class Cluster implements ClusterPort {
   #performDiscovery(effect: DiscoveryEffect): void {
     switch (effect.type) {
       case 'look':
-        return void this.#look();
+        return void this.#reach.look();
       case 'bound':
         return this.#onBound(effect.binding);
       case 'unbound':
@@ -248,7 +248,7 @@ export class Cluster implements ClusterPort {
   #performMembership(effect: MembershipEffect): void {
     switch (effect.type) {
       case 'dial':
-        return void this.#dial(effect);
+        return void this.#reach.dial(effect);
       case 'hang-up':
         return void this.#telling.network?.hangUp(effect.peerId);
       case 'beat':
@@ -256,7 +256,7 @@ export class Cluster implements ClusterPort {
       case 'watch':
         return this.#telling.to(effect.peerId, { type: 'watch', on: effect.on });
       case 'probe':
-        return void this.#probe(effect);
+        return void this.#reach.probe(effect);
       case 'vote':
         return this.#tellVote(effect);
       case 'refute':
@@ -270,18 +270,6 @@ export class Cluster implements ClusterPort {
       default:
         return unreachable(effect);
     }
-  }
-
-  async #look(): Promise<void> {
-    const { cloud } = this.#ports;
-    try {
-      const sightings = await this.#within(lookMs, (signal) => cloud.sightings(signal));
-      this.#discovery?.deliver({ type: 'looked', listed: sightings.map(listedFrom) });
-    } catch (error) {
-      const kind = error instanceof Failure ? error.kind : 'unreachable';
-      this.#discovery?.deliver({ type: 'look-failed', kind, why: messageOf(error) });
-    }
-    this.#firstLook.resolve();
   }
 
   #onBound({ address, ...binding }: Extract<DiscoveryEffect, { type: 'bound' }>['binding']): void {
@@ -309,28 +297,6 @@ export class Cluster implements ClusterPort {
     this.#discovery?.deliver({ type: 'judged', id, live: health === 'alive', left: health === 'left' });
     if (health === 'dead' || health === 'left') this.#loads.forget(id);
     this.changed.tell(id);
-  }
-
-  async #dial({ id, wary, ...peer }: Extract<MembershipEffect, { type: 'dial' }>): Promise<void> {
-    const missed = wary ? await knock(this.#ports.probe, peer.address) : null;
-    if (missed !== null) return this.#membership.deliver({ type: 'dial-failed', id, why: missed });
-    try {
-      await this.#within(dialMs, async (signal) => this.#telling.network?.dial(peer, signal));
-    } catch (error) {
-      this.#membership.deliver({ type: 'dial-failed', id, why: whyNot(error) });
-    }
-  }
-
-  /** Two SYNs, because one may be lost. A question that could not be put has no outcome. */
-  async #probe({ id, address, round, ms }: Extract<MembershipEffect, { type: 'probe' }>): Promise<void> {
-    const { probe } = this.#ports;
-    const asked = await Promise.allSettled([probe(address, ms), probe(address, ms)]);
-    const outcomes = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    if (outcomes.length > 0) this.#membership.deliver({ type: 'probed', id, round, outcomes });
-  }
-
-  #within<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return within({ clock: this.#ports.clock, ms, stopping: this.#stopping.signal }, work);
   }
 
   #onConnected(peerId: string): void {
@@ -375,19 +341,13 @@ export class Cluster implements ClusterPort {
 
   #tellVote({ vote, wide }: Extract<MembershipEffect, { type: 'vote' }>): void {
     const message = sealVote({ by: this.own().peerId, vote }, this.#ports.seal);
-    if (wide) this.#telling.byGossip(message);
-    else this.#telling.toAll(this.#connected(), message);
+    this.#telling.toEverybody(message, wide);
   }
 
   #vouch({ entries, to }: Extract<DiscoveryEffect, { type: 'vouch' }>): void {
     const message: Message = { type: 'vouch', entries };
     if (to !== null) this.#telling.to(to, message);
-    else if (this.#membership.state().members.size < meshMax) this.#telling.toAll(this.#connected(), message);
-    else this.#telling.byGossip(message);
-  }
-
-  *#connected(): Iterable<string> {
-    for (const { peerId } of linked(this.#membership.state())) yield peerId;
+    else this.#telling.toEverybody(message, this.#membership.state().members.size >= meshMax);
   }
 
   #known({ id, peerId, zone, health, heardAt }: Member): Known {

@@ -7,25 +7,34 @@ export class Telling {
   /** null until it listens: there is nobody to tell. */
   network: Network | null = null;
   readonly #codec: Codec;
+  readonly #connected: () => Iterable<{ readonly peerId: string }>;
 
-  constructor(codec: Codec) {
+  constructor(codec: Codec, connected: () => Iterable<{ readonly peerId: string }>) {
     this.#codec = codec;
+    this.#connected = connected;
   }
 
   to(peerId: string, message: Message): void {
     this.network?.send(peerId, this.#codec.encode(message));
   }
 
-  toAll(peerIds: Iterable<string>, message: Message): void {
+  toConnected(message: Message): void {
     const body = this.#codec.encode(message);
-    for (const peerId of peerIds) this.network?.send(peerId, body);
+    for (const { peerId } of this.#connected()) this.network?.send(peerId, body);
+  }
+
+  /** `wide`: there are more than we are connected with. */
+  toEverybody(message: Message, wide: boolean): void {
+    if (wide) this.byGossip(message);
+    else this.toConnected(message);
   }
 
   beat(
     { peerIds, stamp }: { readonly peerIds: readonly string[]; readonly stamp: number },
     hash: ViewHash,
   ): void {
-    this.toAll(peerIds, { type: 'beat', hash, stamp });
+    const body = this.#codec.encode({ type: 'beat', hash, stamp });
+    for (const peerId of peerIds) this.network?.send(peerId, body);
   }
 
   byGossip(message: Message): void {
