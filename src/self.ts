@@ -6,7 +6,7 @@ import { identify, noticesFrom } from './aws/metadata.ts';
 import { parametersIn, type ReadParameter } from './aws/parameters.ts';
 import type { Settings } from './config/settings.ts';
 import { directoryFailure } from './control/socket-file.ts';
-import type { Listing } from './discovery/discovery.ts';
+import type { Listing } from './discovery/state.ts';
 import { openFinder } from './libp2p/mdns.ts';
 import { loadIdentity, type Identity } from './mtls/identity.ts';
 import type { Report } from './node/facts.ts';

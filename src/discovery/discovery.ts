@@ -11,7 +11,6 @@
 import { unreachable } from '../std/assert.ts';
 import { dropOldest } from '../std/bounded.ts';
 import type { MemberId } from '../std/member-id.ts';
-import type { Rng } from '../std/random.ts';
 import { after, earliest, never, type Instant } from '../std/time.ts';
 import { omission, type Absentees } from './answer.ts';
 import {
@@ -25,47 +24,17 @@ import {
   isVoter,
   judge,
   liveVoters,
-  noBindings,
   unbind,
-  type Bindings,
   type Bound,
   type Member,
-  type Seen,
 } from './bindings.ts';
-import { expire, isAgreed, noClaims, settle, type Claims } from './claims.ts';
+import { expire, isAgreed, settle } from './claims.ts';
 import type { Effect, Entry, Event, Listed } from './events.ts';
 import * as plans from './plan.ts';
-import type { Plan } from './plan.ts';
-import { enqueue, expiryOf, takeExpired, takeUntil, type Stranger, type Strangers } from './strangers.ts';
-import { entriesMax, recent, tell, vouch, type Gone } from './telling.ts';
+import type { State } from './state.ts';
+import { enqueue, expiryOf, kindsOf, takeExpired, takeUntil, type Stranger } from './strangers.ts';
+import { entriesMax, recent, tell, vouch } from './telling.ts';
 import { isTurn } from './turn.ts';
-
-/**
- * Whose list it is that we look at. `shared`: all see the same one, and spare each other the looks. `own`: ours alone,
- * where a look costs nothing, and what others found in theirs counts for nothing.
- */
-export type Listing = 'shared' | 'own';
-
-export type State = {
-  readonly selfId: MemberId;
-  readonly listing: Listing;
-  readonly bindings: Bindings;
-  /** Instances that the last answer listed with a key that another one has. */
-  readonly rivals: Map<MemberId, Seen>;
-  /** Of keys that are bound: the other instance that their owners have signed to be. */
-  readonly owners: Map<string, MemberId>;
-  readonly claims: Claims;
-  readonly plan: Plan;
-  readonly strangers: Strangers;
-  /** Unbound not long ago: those who missed it hear it again. */
-  readonly gone: Gone;
-  /** Bound not long ago, the latest last: who has just started may have looked before they were there. */
-  readonly newcomers: Member[];
-  /** The last member that told us anything of its looks. */
-  voice: { readonly by: MemberId; readonly at: Instant } | null;
-  /** We have had an answer: before it, all is new, and nothing of it is news to others. */
-  hasLooked: boolean;
-};
 
 const absencesToForget = 3;
 /** Zones come back: what vanished along with many others is kept this long, though nothing answers there. */
@@ -74,31 +43,6 @@ const keptMs = 6 * 3_600_000;
 const startMs = 10_000;
 /** EC2 lets ten nodes a second tag themselves. */
 const newcomersMax = 128;
-
-export const init = (
-  options: {
-    readonly selfId: MemberId;
-    readonly selfPeerId: string;
-    readonly listing: Listing;
-    readonly discoveryMs: number;
-    readonly epochOffsetMs: number;
-  },
-  rng: Rng,
-  now: Instant,
-): State => ({
-  selfId: options.selfId,
-  listing: options.listing,
-  bindings: noBindings({ id: options.selfId, peerId: options.selfPeerId }),
-  rivals: new Map(),
-  owners: new Map(),
-  claims: noClaims(),
-  plan: plans.newPlan({ discoveryMs: options.discoveryMs, epochOffsetMs: options.epochOffsetMs }, rng, now),
-  strangers: new Map(),
-  gone: new Map(),
-  newcomers: [],
-  voice: null,
-  hasLooked: false,
-});
 
 type Step = readonly [State, readonly Effect[]];
 
@@ -350,9 +294,7 @@ function onVouched(
     const agreed = isAgreed(state.claims, { by, entry }, { now, windowMs: windowOf(state) });
     if (agreed) accept(state, entry, now, effects);
   }
-  // Only strangers call for this look, and none is left that it could serve.
-  if (state.strangers.size === 0 && effects.some(({ type }) => type === 'settled'))
-    plans.forgetStrangers(state.plan);
+  plans.forgetStrangers(state.plan, kindsOf(state.strangers));
 }
 
 /** [Y3] What was told while it started it has missed. */
@@ -383,6 +325,7 @@ function accept(state: State, entry: Entry, now: Instant, effects: Effect[]): vo
 function onTick(state: State, now: Instant, effects: Effect[]): void {
   if (state.plan.epochAt <= now) onEpoch(state, now);
   deny(takeExpired(state.strangers, now), effects);
+  plans.forgetStrangers(state.plan, kindsOf(state.strangers));
 }
 
 /** A turn that a failure put off beyond its epoch has passed to others. */

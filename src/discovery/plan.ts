@@ -153,7 +153,7 @@ export function resume(plan: Plan, nodes: number, now: Instant): void {
 function end(plan: Plan, nodes: number, now: Instant): void {
   plan.looking = false;
   plan.turnAt = never;
-  forgetStrangers(plan);
+  forgetStrangers(plan, noStrangers);
   awaitWord(plan, nodes, now);
 }
 
@@ -171,11 +171,13 @@ export function awaitStranger(plan: Plan, nodes: number, isHere: boolean, now: I
   turn.at = instant(Math.max(wait, after(plan.begunAt, pauseMs)));
 }
 
-/** No look is needed for them any more. */
-export function forgetStrangers({ strangers }: Plan): void {
-  strangers.here.at = never;
-  strangers.heardOf.at = never;
+/** `waiting`: the kinds, at the door or not, of which there are some. For the others no look is needed any more. */
+export function forgetStrangers({ strangers }: Plan, waiting: ReadonlySet<boolean>): void {
+  for (const isHere of [true, false])
+    if (!waiting.has(isHere)) (isHere ? strangers.here : strangers.heardOf).at = never;
 }
+
+const noStrangers: ReadonlySet<boolean> = new Set();
 
 const turnOf = ({ strangers }: Plan, isHere: boolean): Turn => (isHere ? strangers.here : strangers.heardOf);
 

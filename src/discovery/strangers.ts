@@ -41,6 +41,10 @@ export const takeUntil = (strangers: Strangers, by: Instant): Iterable<[string, 
 export const takeExpired = (strangers: Strangers, now: Instant): Iterable<[string, Stranger]> =>
   takeWhile(strangers, (at) => after(at, strangerMs) <= now);
 
+/** Whether any stand at the door, and whether any were only heard of. */
+export const kindsOf = (strangers: Strangers): ReadonlySet<boolean> =>
+  new Set(Array.from(strangers.values(), ({ isHere }) => isHere));
+
 /** When the oldest has waited for too long. */
 export function expiryOf(strangers: Strangers): Instant {
   for (const { at } of strangers.values()) return after(at, strangerMs);

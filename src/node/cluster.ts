@@ -9,6 +9,7 @@
  * daemon, and directly in tests and in the simulator.
  */
 import * as discovery from '../discovery/discovery.ts';
+import { init as discoveryOf, type Listing, type State as DiscoveryState } from '../discovery/state.ts';
 import type { Effect as DiscoveryEffect, Event as DiscoveryEvent } from '../discovery/events.ts';
 import * as detector from '../membership/detector.ts';
 import { byPeerId, isSettled, linked, memberOf, members } from '../membership/explanation.ts';
@@ -50,7 +51,7 @@ const tick = { type: 'tick' } as const;
 
 type ClusterOptions = {
   readonly own: NodeRecord;
-  readonly listing: discovery.Listing;
+  readonly listing: Listing;
   readonly discoveryMs: number;
   readonly rng: Rng;
 };
@@ -77,7 +78,7 @@ export class Cluster implements ClusterPort {
   readonly #membership: Driven<detection.State, MembershipEvent>;
   readonly #registry: Driven<registry.State, RegistryEvent>;
   /** null until we join: nobody is looked for, admitted or dialled before that. */
-  #discovery: Driven<discovery.State, DiscoveryEvent> | null = null;
+  #discovery: Driven<DiscoveryState, DiscoveryEvent> | null = null;
   readonly #telling: Telling;
   readonly #reach: Reach;
   readonly #loads = new Loads();
@@ -129,9 +130,9 @@ export class Cluster implements ClusterPort {
     const { clock } = this.#ports;
     const self = { selfId: own.id, selfPeerId: own.peerId };
     const about = { ...self, listing, discoveryMs, epochOffsetMs: clock.wallNow() - clock.now() };
-    this.#discovery = drive<discovery.State, DiscoveryEvent, DiscoveryEffect>(
+    this.#discovery = drive<DiscoveryState, DiscoveryEvent, DiscoveryEffect>(
       { ...discovery, wake: tick },
-      discovery.init(about, rng, clock.now()),
+      discoveryOf(about, rng, clock.now()),
       clock,
       (effect) => this.#performDiscovery(effect),
     );

@@ -1,5 +1,5 @@
 /** Gathers what the three machines know of one member into one answer for a person. */
-import type { State as Discovery } from '../discovery/discovery.ts';
+import type { State as Discovery } from '../discovery/state.ts';
 import { explain, type Explanation } from '../membership/explanation.ts';
 import type { State as Membership } from '../membership/state.ts';
 import { recordOf, toldOf } from '../registry/records.ts';

@@ -6,7 +6,7 @@
  * next, where later words replace earlier ones about the same member. So a main thread that stands still for minutes
  * finds one batch, and the port between them holds two messages and no flood.
  */
-import type { Listing } from '../discovery/discovery.ts';
+import type { Listing } from '../discovery/state.ts';
 import type { HeardLoad, Known, Revision } from '../node/cluster-port.ts';
 import type { MemberExplanation } from '../node/explanation.ts';
 import type { Fact } from '../node/facts.ts';

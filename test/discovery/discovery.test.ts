@@ -260,6 +260,22 @@ test('[Y7] made-up strangers that are looked for in vain make nobody wait who st
   ok(discovery.deadline(subject.state) <= subject.now + 1_600);
 });
 
+test('[Y7] for a stranger that was turned away before its look came nobody looks any more', () => {
+  const subject = among(...Array.from({ length: 900 }, (_, i) => `m-${i}`));
+  const { plan } = subject.state;
+  for (const isHere of [true, false])
+    subject.deliver({ type: 'stranger', peerId: `peer-x-${isHere}`, isHere });
+  const lookAt = [plan.strangers.here.at, plan.strangers.heardOf.at];
+  ok(
+    lookAt.every((at) => at > subject.now + 10_000 && at !== Infinity),
+    lookAt.join(),
+  );
+  subject.now = instant(subject.now + 10_000);
+  const effects = subject.deliver({ type: 'tick' });
+  equal(effects.filter((effect) => effect.type === 'settled' && !effect.admitted).length, 2);
+  deepEqual([plan.strangers.here.at, plan.strangers.heardOf.at], [Infinity, Infinity]);
+});
+
 test('[Y8] who is isolated looks soon', () => {
   const subject = among('b', 'c', 'd', 'e', 'f');
   subject.now = instant(subject.now + 20_000);

@@ -1,4 +1,5 @@
 import * as discovery from '../../src/discovery/discovery.ts';
+import { init, type Listing, type State } from '../../src/discovery/state.ts';
 import type { Effect, Entry, Event, Listed } from '../../src/discovery/events.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { instant } from '../../src/std/time.ts';
@@ -22,9 +23,9 @@ export const epochMs = 30_000;
 /** One machine by hand: time passes only here. */
 export class Subject {
   now = instant(0);
-  state: discovery.State;
+  state: State;
 
-  constructor(listing: discovery.Listing = 'shared') {
+  constructor(listing: Listing = 'shared') {
     const options = {
       selfId: self.id,
       selfPeerId: 'peer-self',
@@ -32,7 +33,7 @@ export class Subject {
       discoveryMs: epochMs,
       epochOffsetMs: 0,
     };
-    this.state = discovery.init(options, { seed: 1 }, this.now);
+    this.state = init(options, { seed: 1 }, this.now);
   }
 
   deliver(event: Event): readonly Effect[] {

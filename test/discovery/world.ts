@@ -5,6 +5,7 @@
  */
 import type { Effect, Entry, Event, Listed } from '../../src/discovery/events.ts';
 import * as discovery from '../../src/discovery/discovery.ts';
+import { init, type State } from '../../src/discovery/state.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { draw, type Rng } from '../../src/std/random.ts';
 import { after, instant, type Instant } from '../../src/std/time.ts';
@@ -16,7 +17,7 @@ type Node = {
   readonly tagsVisibleAt: Instant;
   up: boolean;
   listed: boolean;
-  state: discovery.State | null;
+  state: State | null;
   armedFor: number;
 };
 type Task = { readonly at: number; readonly order: number; readonly run: () => void };
@@ -68,7 +69,7 @@ export class World {
       discoveryMs: 30_000,
       epochOffsetMs: 1_790_000_000_000,
     };
-    node.state = discovery.init(options, { seed: this.#draw(2 ** 32) }, this.now);
+    node.state = init(options, { seed: this.#draw(2 ** 32) }, this.now);
     this.#arm(node);
     this.at(this.now + this.#draw(exchangeMs), () => this.#exchange(node));
   }

@@ -5,8 +5,9 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
 import { openCloud } from '../../src/aws/ec2.ts';
-import { deadline, init, isAdmitted, step } from '../../src/discovery/discovery.ts';
+import { deadline, isAdmitted, step } from '../../src/discovery/discovery.ts';
 import type { Listed } from '../../src/discovery/events.ts';
+import { init } from '../../src/discovery/state.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import type { Cloud } from '../../src/node/ports.ts';
 import { tagSelf, untagSelf } from '../../src/node/tags.ts';
