@@ -26,6 +26,10 @@ export type Sabotage =
   | 'blind-routing'
   /** Nothing is moved when a member drains. */
   | 'deaf-to-drains'
+  /** A node that leaves relays nothing from the first moment. */
+  | 'hasty'
+  /** A node that is to leave is gone at once. */
+  | 'wordless'
   /** A node never forgets that a client came. */
   | 'leaky'
   /** Who goes on with an answer tells its client all of it again. */

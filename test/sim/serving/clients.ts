@@ -1,12 +1,11 @@
 /** Who asks what, where and when: drawn before the run, but for the entry node, which is one that lives by then. */
-import type { About } from '../../../src/node/running.ts';
 import type { Dice } from '../dice.ts';
 import { contextTokens, expected, model } from './answer.ts';
 import { SimClient, type Wish } from './client.ts';
 import { DurableClient } from './durable.ts';
+import { PlainClient } from './plain.ts';
 import type { Promises } from './promises.ts';
 import type { Site } from './site.ts';
-import type { SimProcess } from '../process.ts';
 import type { Station } from './station.ts';
 
 const tokens = { least: 5, most: 45 };
@@ -53,13 +52,11 @@ export class Clients {
       { broken: this.#broken, end: (ended) => this.#onEnd(ended) },
     );
     this.#promises.enter(client);
+    const { outside, wires } = this.#site;
     if (client.goesOn) this.#askDurably(client, dice);
-    else entry.place.process.receive(world.now, () => this.#ask(client));
+    else new PlainClient(client, { place: outside, wires, now: () => world.now }).ask(entry);
     if (dice.hits(leavingShare))
-      world.at(world.now + dice.unit() * leavingMs, () => {
-        const place = client.goesOn ? this.#site.outside : client.entry.place;
-        place.process.receive(world.now, () => client.finish('left'));
-      });
+      outside.process.receive(world.now + dice.unit() * leavingMs, () => client.finish('left'));
   }
 
   #askDurably(client: SimClient, dice: Dice): void {
@@ -76,34 +73,12 @@ export class Clients {
     durable.seek();
   }
 
-  /** Runs in the time of the entry node. */
-  #ask(client: SimClient): void {
-    const { entry, id, asked } = client;
-    const { world } = this.#site;
-    if (!entry.generations.admission().open) return client.finish('turned-away');
-    const gone = entry.generations.begin(asked, client, aboutOf(id));
-    client.onGone(() => entry.place.process.receive(world.now, gone));
-  }
-
-  /** Their entry node is no more: its process ended. */
-  lose(process: SimProcess): void {
-    for (const client of this.#promises.clients.values())
-      if (client.entry.place.process === process && client.end === null && !client.goesOn)
-        client.finish('lost');
-  }
-
   #onEnd(client: SimClient): void {
     const { digest } = this.#site.world;
-    this.#promises.custody.ended(client);
     digest.text(`${client.id} ${client.end} ${client.heard}`);
-    if (client.end === 'refused') this.#promises.onRefused(client);
+    this.#promises.leave(client);
   }
 }
-
-const aboutOf = (id: string): About => ({
-  ...{ id, headers: { 'x-request-id': id }, claim: { owner: id, digest: id } },
-  ...{ stream: `stream-of-client-${id}`.padEnd(22, '-'), once: false, place: null, resumes: false },
-});
 
 function drawWish(dice: Dice): Wish {
   const text = Array.from({ length: 3 + dice.below(20) }, () => dice.pick(words)).join(' ');

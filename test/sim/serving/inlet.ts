@@ -10,6 +10,9 @@ import type { JournalAsk, JournalReply } from './journal.ts';
 import { connectEngine } from './legs.ts';
 import type { Place, Wire, Wires } from './wires.ts';
 
+/** As the listener of a daemon has it: of what a dark host has asked nobody else would ever hear the end. */
+const aliveMs = 30_000;
+
 type InletPorts = {
   readonly wires: Wires;
   readonly now: () => number;
@@ -25,6 +28,7 @@ export function openInlet(place: Place, ports: InletPorts): Inlet {
   return {
     accept: (wire) => {
       let running: SimPassage | null = null;
+      wire.keepAlive(aliveMs);
       wire.ears = {
         heard: (message) => {
           const said = message as Ask | JournalAsk;

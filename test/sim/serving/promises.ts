@@ -3,8 +3,7 @@
  *
  *   R1 no token lost, doubled or changed: at every word a client has the beginning of the answer that an engine gives to
  *      which nothing happens, and at a normal end all of it
- *   R2 every answer whose entry node lives is whole, unless the faults leave no way: three engines in a row were lost on
- *      it, each with something wrong about it; or nobody fit to serve was there; or what was out cannot be said elsewhere
+ *   R2 every answer whose entry node lives is whole, unless the faults leave no way (`wholeness.ts`)
  *   R3 no more than two moves in a row bring no token
  *   R4 an engine is left only when something is wrong with it, its node, or the path to it
  *   R5 nothing is sent to a member that its node knows to be draining, gone or doubted
@@ -21,12 +20,10 @@ import type { End, LegTrack, SimClient } from './client.ts';
 import { Custody } from './custody.ts';
 import type { Site } from './site.ts';
 import type { Station } from './station.ts';
+import { fruitlessMax, sinceFruit, Wholeness } from './wholeness.ts';
 
-/** Who was fit for so long is known as such to everybody, whatever was before, ms. */
-const fitMs = 15_000;
 /** Trouble may be over by the time at which it shows, ms. */
 const lateMs = 3_000;
-const fruitlessMax = 2;
 const emptyMs = 5_000;
 
 export type StreamCounts = Readonly<Record<End, number>> & {
@@ -45,6 +42,7 @@ const blaming = new Set(['reset', 'eof', 'silence', 'error', 'abort', 'bare-done
 export class Promises {
   readonly clients = new Map<string, SimClient>();
   readonly custody: Custody;
+  readonly #wholeness: Wholeness;
   readonly #site: () => Site;
   readonly #break: (promise: string, what: string) => void;
   readonly #stalls: number[] = [];
@@ -54,6 +52,8 @@ export class Promises {
     this.#site = site;
     this.#break = onBroken;
     this.custody = new Custody(site, onBroken);
+    const { custody } = this;
+    this.#wholeness = new Wholeness({ site, custody, onBroken: (what) => onBroken('R2', what) });
   }
 
   counts(): StreamCounts {
@@ -68,6 +68,12 @@ export class Promises {
   enter(client: SimClient): void {
     this.clients.set(client.id, client);
     this.custody.begun(client);
+  }
+
+  /** It has come to its end, whatever that is. */
+  leave(client: SimClient): void {
+    this.custody.ended(client);
+    this.#wholeness.ended(client);
   }
 
   /** The node's own way to engines, with somebody who takes notes. */
@@ -94,14 +100,10 @@ export class Promises {
     if (name === 'stream.moved') this.#mayLeave(station, fact);
     if (name === 'stream.failed') this.#mayFail(station, fact);
     if (name === 'drain.started') this.#drainingSince.set(station, now);
+    if (name === 'drain.started' || name === 'drain.advanced')
+      this.#wholeness.onLeaving(station, Number(fact['remainingMs']));
     if (name === 'drain.empty') this.#mayTake(station, Number(fact['afterMs']));
     if (name === 'drain.overdue' && Number(fact['generations']) > 0) this.#mayTake(station, Infinity);
-  }
-
-  onRefused(client: SimClient): void {
-    const { entry, id, complaint } = client;
-    const fit = this.#fitFor(entry, null);
-    if (fit !== null) this.#break('R2', `${id} at ${entry.id}: ${complaint}, and ${fit.id} was fit`);
   }
 
   /** When everything has had its time. */
@@ -146,31 +148,13 @@ export class Promises {
     const { now } = this.#site().world;
     const from = String(fact['from']);
     const since = now - Number(fact['stallMs']) - lateMs;
-    if (this.#wasWell(from, station, since))
+    if (this.#wholeness.wasWell(from, station, since))
       this.#break('R4', `${station.id} left ${from} (${cause}), which was well`);
   }
 
   #mayFail(station: Station, fact: Fact): void {
     const client = this.clients.get(String(fact['request']));
-    // Of one that has left for another node nobody waits for the rest.
-    if (client === undefined || client.entry !== station) return;
-    const cause = String(fact['cause']);
-    const { id, ownLegs, wish } = client;
-    if (cause === 'no-place' || cause === 'unreached') {
-      const fit = this.#fitFor(station, null);
-      if (fit !== null) this.#break('R2', `${id} at ${station.id}: ${cause}, and ${fit.id} was fit`);
-      return;
-    }
-    // Passed on as it was cut, and told when no copy took it in time: whoever makes it again may cut it otherwise (S32).
-    if (cause === 'mismatch' && wish.way === 'whole' && this.custody.isAhead(client)) return;
-    const tried = sinceFruit(ownLegs);
-    const bad = tried.filter(({ member, at }) => !this.#wasWell(member, station, at - lateMs));
-    if (bad.length < (wish.way === 'whole' ? 1 : fruitlessMax + 1)) {
-      const all = tried.map(({ member }) =>
-        bad.some((leg) => leg.member === member) ? member : `${member}, well`,
-      );
-      this.#break('R2', `${id} at ${station.id} failed (${cause}) after ${all.join('; ')}`);
-    }
+    if (client !== undefined) this.#wholeness.onFailed(station, client, fact);
   }
 
   /** `afterMs`: since the drain began. */
@@ -182,7 +166,7 @@ export class Promises {
       ({ end, ownLegs, wish }) => end === null && wish.way === 'ids' && ownLegs.at(-1)?.member === station.id,
     );
     for (const { id, entry } of kept) {
-      const fit = this.#fitFor(entry, station);
+      const fit = this.#wholeness.fitFor(entry, station);
       const reached = site.couldTalk(entry, station, since - lateMs);
       if (fit !== null && reached)
         this.#break(
@@ -190,20 +174,6 @@ export class Promises {
           `${station.id} drains for ${afterMs} ms with ${id} of ${entry.id}; ${fit.id} is fit`,
         );
     }
-  }
-
-  #wasWell(member: string, judge: Station, since: number): boolean {
-    const site = this.#site();
-    const station = site.station(member);
-    return station !== null && site.ranWell(judge, since) && site.wasFit(station, judge, since);
-  }
-
-  /** Somebody who could have taken it for so long that there is no excuse; null: nobody. */
-  #fitFor(entry: Station, except: Station | null): Station | null {
-    const site = this.#site();
-    const since = site.world.now - fitMs;
-    if (!site.ranWell(entry, since)) return null;
-    return site.living().find((station) => station !== except && site.wasFit(station, entry, since)) ?? null;
   }
 }
 
@@ -221,15 +191,4 @@ function noting(leg: LegTrack, { legs }: SimClient, ears: LegEars): LegEars {
     leg.lost &&= legs.at(-1) !== leg && !isDone;
   };
   return { load: (load) => ears.load(load), news: note };
-}
-
-/** The last one that brought something, and those after it; the members that took none of them are left out. */
-function sinceFruit(legs: readonly LegTrack[]): readonly LegTrack[] {
-  const reached = legs.filter(({ unreached }) => !unreached);
-  return reached.slice(
-    Math.max(
-      0,
-      reached.findLastIndex(({ fruitful }) => fruitful),
-    ),
-  );
 }

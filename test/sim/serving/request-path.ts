@@ -37,7 +37,6 @@ export class RequestPath {
     const site = new Site(world, dice, this.#options);
     this.#site = site;
     const clients = new Clients(site, this.#promises, (what) => onBroken('R1', what));
-    site.onEnded = (process) => clients.lose(process);
     clients.plan(streams, span);
   }
 

@@ -3,6 +3,7 @@ import type { Journals } from '../../../src/node/journals.ts';
 import type { OpenLeg } from '../../../src/node/leg.ts';
 import type { Node } from '../../../src/node/node.ts';
 import type { ServedModel, Serving, ServingMember } from '../../../src/node/serving.ts';
+import { instant } from '../../../src/std/time.ts';
 import { start, type Place } from '../../../src/stream/mark.ts';
 import type { Sabotage } from '../sabotage.ts';
 
@@ -51,6 +52,8 @@ export function sabotagedServing(node: Node, sabotage: Sabotage | null): Serving
           if (why !== 'drain') listener(member, why);
         }),
     };
+  if (sabotage === 'hasty')
+    return { ...plain(serving), onRelayEnd: (listener) => serving.onRelayEnd(() => listener(instant(0))) };
   if (sabotage === 'leaky')
     return {
       ...plain(serving),

@@ -31,8 +31,6 @@ export class Site implements Engines {
   readonly sabotage: Sabotage | null;
   /** Every life of every node that serves, in order of their starts. */
   readonly stations: Station[] = [];
-  /** Hears of every daemon that ends. */
-  onEnded: (process: SimProcess) => void = () => {};
   readonly #engines = new Map<Host, SimEngine>();
   /** Of each member the newest life. */
   readonly #newest = new Map<string, Station>();
@@ -57,10 +55,7 @@ export class Site implements Engines {
     this.sabotage = options.sabotage;
     this.wires = new Wires({ queue, terrain, dice: dice.for('wires') });
     world.tenants = {
-      ended: (process) => {
-        this.wires.vanish(process);
-        this.onEnded(process);
-      },
+      ended: (process) => this.wires.vanish(process),
       poweredOff: (host) => this.on(host)?.kill(),
       pathsChanged: () => this.wires.retry(),
     };

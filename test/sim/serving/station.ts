@@ -41,7 +41,10 @@ export class Station implements Inhabitant {
   readonly journals: Journals;
   readonly listener: Listener;
   readonly front: Front;
+  /** Its process ended by itself. */
+  hasLeft = false;
   readonly #site: Site;
+  readonly #exit: () => void;
   readonly #readsNotices: boolean;
   readonly #viewHash: Inhabitant['viewHash'];
   #duty: Holding | null = null;
@@ -58,6 +61,7 @@ export class Station implements Inhabitant {
     const { host, process, clock, rng, report } = ports;
     const { wires, world } = site;
     this.#site = site;
+    this.#exit = ports.exit;
     this.id = record.id;
     this.#readsNotices = site.readsNotices && site.dice.for(`spot ${host.id}`).hits(spotShare);
     this.place = { host, process };
@@ -86,6 +90,7 @@ export class Station implements Inhabitant {
           // Its promises may be settled by what this tells of.
           if (/^(drain|engine)\./.test(fact.fact)) world.turn.note();
           if (fact.fact === 'drain.started') this.#duty?.close();
+          if (fact.fact === 'drain.started' && site.sabotage === 'wordless') this.#end();
           promises.onFact(this, fact);
           report(fact);
         },
@@ -107,6 +112,7 @@ export class Station implements Inhabitant {
     this.front = openFront(this.place, { generations: this.generations, now, sabotage: site.sabotage });
     const inlet = openInlet(this.place, { wires, now, engine, serving, journals });
     this.listener = { place: this.place, accept: (wire) => inlet.accept(wire) };
+    void this.node.leaving.left.then(() => this.#end());
     site.enter(this);
   }
 
@@ -148,9 +154,9 @@ export class Station implements Inhabitant {
     return this.node.leaving.left;
   }
 
-  /** The process ends when the node has left by itself. */
-  onLeft(exit: () => void): void {
-    void this.node.leaving.left.then(exit);
+  #end(): void {
+    this.hasLeft = true;
+    this.#exit();
   }
 
   notice(inMs: number): boolean {
@@ -174,11 +180,8 @@ export class Station implements Inhabitant {
 
 export const servingNode =
   (about: { readonly site: () => Site; readonly promises: Promises; readonly codec: Codec }): Inhabit =>
-  (record, ports, onJoined) => {
-    const station = new Station(record, ports, { ...about, site: about.site(), onJoined });
-    station.onLeft(ports.exit);
-    return station;
-  };
+  (record, ports, onJoined) =>
+    new Station(record, ports, { ...about, site: about.site(), onJoined });
 
 const asEdge = (record: NodeRecord): NodeRecord => ({ ...record, role: 'edge' });
 const asWorker = (record: NodeRecord): NodeRecord => ({

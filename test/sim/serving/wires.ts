@@ -17,6 +17,9 @@ const localMs = 0.05;
 /** TCP and TLS 1.3 before the first byte of a request: round trips, and CPU of both ends together, ms. */
 const handshake = { trips: 2, cpuMs: 12 };
 
+/** After the first probe of a silent connection that nobody answers, ms: ten, one a second. */
+const unansweredMs = 10_000;
+
 export type Ears = {
   heard(message: unknown): void;
   /** The other end is gone: it closed, or its process ended. */
@@ -53,6 +56,23 @@ export class Wire {
     this.#wires.reset(this.other);
   }
 
+  /** Its kernel asks, after so much silence, whether the other end is there (TCP keepalive). */
+  keepAlive(silenceMs: number): void {
+    this.#probeAfter(silenceMs, () => {
+      if (this.#wires.probe(this)) return this.keepAlive(silenceMs);
+      this.#probeAfter(unansweredMs, () => {
+        if (this.#wires.probe(this)) this.keepAlive(silenceMs);
+        else this.lose();
+      });
+    });
+  }
+
+  #probeAfter(ms: number, probe: () => void): void {
+    this.place.process.receive(this.#wires.now + ms, () => {
+      if (this.open) probe();
+    });
+  }
+
   /** What comes next; a process that is slow for a while may be woken for it out of turn. */
   hear(): void {
     const message = this.#inbox.shift();
@@ -84,6 +104,10 @@ export class Wires {
     this.#queue = parts.queue;
     this.#terrain = parts.terrain;
     this.#dice = parts.dice;
+  }
+
+  get now(): number {
+    return this.#queue.now;
   }
 
   /** A connection that stands, at both ends: what `greet` and a Unix socket end in. */
@@ -152,6 +176,14 @@ export class Wires {
     end.arrivesAt = Math.max(end.arrivesAt, now + trip);
     if (to.process.alive) end.other.receive(message, end.arrivesAt);
     else if (to.host.on) this.reset(end);
+  }
+
+  /** Who has forgotten the connection answers by a reset; false: nobody answers. */
+  probe(end: Wire): boolean {
+    const { place: to, open } = end.other;
+    if (!to.host.on || !this.#passes(end)) return false;
+    if (!open || !to.process.alive) this.reset(end);
+    return true;
   }
 
   /** This end is told that the other is no more, if it can be told. */
