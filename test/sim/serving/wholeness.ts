@@ -89,7 +89,9 @@ export class Wholeness {
       case 'lost':
         // Those that go on elsewhere are the matter of the logs (R9).
         return client.goesOn ? undefined : this.#mayBeLost(client);
-      default:
+      case 'answered':
+      case 'left':
+      case null:
         return;
     }
   }
