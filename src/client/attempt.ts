@@ -65,6 +65,16 @@ async function wholeOf(sent: Response): Promise<Response> {
   return new Response(bytes, { status: sent.status, statusText: sent.statusText, headers });
 }
 
+/** What a refusal says besides its status, in OpenAI's words; null: nothing. */
+export async function codeOf(refusal: Response): Promise<string | null> {
+  try {
+    const { error } = (await refusal.clone().json()) as { readonly error: { readonly code: string | null } };
+    return error.code;
+  } catch {
+    return null; // Somebody else's, a load balancer's perhaps.
+  }
+}
+
 /** Waits, unless the caller aborts. */
 export function pause(ms: number, signal: AbortSignal | null): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,9 +1,10 @@
 /**
  * Finds a node that takes a request. Nothing has arrived yet, so another one may be asked as long as there is time: one
- * that is not there, or that says that it takes none just now. Who is over a limit is over it everywhere, and hears so.
+ * that is not there, or that says that it takes none just now. Who is over a limit is over it everywhere, and hears so;
+ * and a request that broke one engine after the other is not given to more of them.
  */
 import type { Asked } from './asked.ts';
-import { againAfterMs, attempt, pause, type Attempt } from './attempt.ts';
+import { againAfterMs, attempt, codeOf, pause, type Attempt } from './attempt.ts';
 import type { Settings } from './settings.ts';
 
 const elsewhere = new Set([429, 502, 503, 504]);
@@ -39,7 +40,7 @@ async function askAll(asked: Asked, withinMs: number, settings: Settings): Promi
   for (const entry of settings.entries.inTurn()) {
     try {
       const made = await attempt(asked, { entry, lastEventId: null, withinMs }, settings);
-      if (!elsewhere.has(made.response.status)) {
+      if (!elsewhere.has(made.response.status) || (await codeOf(made.response)) === 'answer_lost') {
         refused?.close();
         return { taken: made, refused: null, error };
       }

@@ -1,7 +1,7 @@
 /** Finds a node that goes on with an answer whose stream broke off. */
 import { AnswerLost } from './answer-lost.ts';
 import type { Asked } from './asked.ts';
-import { againAfterMs, attempt, pause, type Attempt } from './attempt.ts';
+import { againAfterMs, attempt, codeOf, pause, type Attempt } from './attempt.ts';
 import type { Settings } from './settings.ts';
 
 /** A node that says one of these may find, or be, somebody who knows better in a moment. */
@@ -23,7 +23,8 @@ export async function resumeAnswer(asked: Asked, lastEventId: string, settings: 
         const made = await attempt(asked, { entry, lastEventId, withinMs: headMs }, settings);
         const { status } = made.response;
         if (status === 200) return made;
-        if (passing.has(status)) waitMs = Math.max(waitMs, againAfterMs(made.response));
+        const isPassing = passing.has(status) && (await codeOf(made.response)) !== 'answer_lost';
+        if (isPassing) waitMs = Math.max(waitMs, againAfterMs(made.response));
         else if (unknown.has(status)) ignorant.set(entry, status);
         else throw new AnswerLost(await reasonOf(made), status);
         made.close();

@@ -3,7 +3,14 @@
  * never in a cookie, so credentials in the sense of CORS are never allowed, and `*` gives nothing away.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { protectedHeader, replicasHeader, requestIdHeader, servedByHeader, streamHeader } from './headers.ts';
+import {
+  protectedHeader,
+  replicasHeader,
+  requestIdHeader,
+  servedByHeader,
+  shouldRetryHeader,
+  streamHeader,
+} from './headers.ts';
 
 /** How long a browser may remember the answer to its question, seconds. */
 const maxAgeSeconds = 600;
@@ -13,6 +20,7 @@ const exposed = [
   protectedHeader,
   streamHeader,
   replicasHeader,
+  shouldRetryHeader,
   'retry-after',
 ].join(', ');
 

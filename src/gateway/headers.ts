@@ -17,6 +17,8 @@ export const streamHeader = 'x-synkti-stream';
 export const replicasHeader = 'x-synkti-replicas';
 /** Said by clients that go on at another node by themselves. */
 const clientHeader = 'x-synkti-client';
+/** What OpenAI's clients go by before they look at the status. */
+export const shouldRetryHeader = 'x-should-retry';
 export const requestIdHeader = 'x-request-id';
 
 /** Trace context goes along; keys, cookies and everything else stop here. */

@@ -8,7 +8,7 @@ import type { Writable } from 'node:stream';
 import type { ClientEvent } from '../node/gate.ts';
 import type { AnswerHead, ClientEnd } from '../node/running.ts';
 import { answerHeaders } from './headers.ts';
-import { reply, replyJson, retryAfter } from './reply.ts';
+import { refused, reply, replyJson } from './reply.ts';
 
 const unsentBytesMax = 1_024 ** 2;
 const stuckMs = 60_000;
@@ -110,10 +110,7 @@ export const clientAt = (outlet: Outlet): ClientEnd => ({
   send: outlet.send,
   close: outlet.end,
   answer: ({ status, body }, head) => replyJson(outlet.response, status, body, answerHeaders(head)),
-  refuse: ({ status, complaint, retryAfterMs }) => {
-    const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);
-    reply(outlet.response, { status, complaint, headers });
-  },
+  refuse: (refusal) => reply(outlet.response, refused(refusal)),
 });
 
 type Outlets = {

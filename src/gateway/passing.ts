@@ -12,7 +12,7 @@ import { complaintJson } from '../stream/answer.ts';
 import { brokenOff, notPlaced, type Refusal } from '../stream/refusal.ts';
 import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
-import { busy, openAiError, reply, retryAfter } from './reply.ts';
+import { busy, openAiError, refused, reply } from './reply.ts';
 import type { Room } from './room.ts';
 import { answerTokensAt, eventsIn, tailOf } from './usage.ts';
 import type { Way } from './way.ts';
@@ -249,10 +249,8 @@ export class Passing {
 
   #refuse(refusal: Refusal): void {
     const { serving } = this.#ports;
-    const { status, complaint, retryAfterMs } = withModels(refusal, () => serving.models());
-    const headers = retryAfterMs === null ? {} : retryAfter(retryAfterMs);
     this.#asked.spent(0);
-    reply(this.#response, { status, complaint, headers });
+    reply(this.#response, refused(withModels(refusal, () => serving.models())));
   }
 
   #breakOff(): void {

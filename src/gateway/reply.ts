@@ -6,6 +6,8 @@ import type { ServerResponse } from 'node:http';
 import type { Generations } from '../node/generations.ts';
 import { parseObject } from '../std/json.ts';
 import { complaintJson, type Complaint } from '../stream/answer.ts';
+import type { Refusal } from '../stream/refusal.ts';
+import { shouldRetryHeader } from './headers.ts';
 
 export type Reply = {
   readonly status: number;
@@ -96,6 +98,12 @@ export const notAdmitted = ({ reason, retryAfterMs }: NotOpen): Reply =>
 /** Whole seconds, at least one: a client that comes back at once helps nobody. */
 export const retryAfter = (ms: number): Readonly<Record<string, string>> => ({
   'retry-after': String(Math.max(1, Math.ceil(ms / 1_000))),
+});
+
+/** What generations and other requests are refused with. OpenAI's clients would ask again after any 409 and 502. */
+export const refused = ({ status, complaint, retryAfterMs }: Refusal): Reply => ({
+  ...{ status, complaint },
+  headers: retryAfterMs === null ? { [shouldRetryHeader]: 'false' } : retryAfter(retryAfterMs),
 });
 
 export function reply(response: ServerResponse, { status, complaint, headers }: Reply): void {

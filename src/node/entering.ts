@@ -2,10 +2,11 @@
  * How a request of a client comes in: as a new answer, as the rest of one that was begun elsewhere, or as one that is
  * given once and may be there already. Whatever it is, it becomes one generation here, with its log and its gate.
  */
+import { complaintJson } from '../stream/answer.ts';
 import { isRepeatable, isWrittenDown } from '../stream/carrier.ts';
 import { openingBytes, type LogRecord } from '../stream/record.ts';
 import { protectionOf } from '../stream/protection.ts';
-import type { Refusal } from '../stream/refusal.ts';
+import { brokenOff, entryLeaves, type Refusal } from '../stream/refusal.ts';
 import { readRequest, type Engines, type GenerationRequest } from '../stream/request.ts';
 import { account, init, type State } from '../stream/state.ts';
 import type { Mark } from '../stream/mark.ts';
@@ -13,7 +14,7 @@ import { Gate } from './gate.ts';
 import type { Asked } from './generations.ts';
 import type { Journals } from './journals.ts';
 import type { Clock } from './ports.ts';
-import { join, resume, type ResumptionPorts, type Taken } from './resumption.ts';
+import { join, resume, type Made, type ResumptionPorts, type Taken } from './resumption.ts';
 import type { About, ClientEnd, Running, WayOut } from './running.ts';
 import type { Serving } from './serving.ts';
 import type { Spent } from './spent.ts';
@@ -44,6 +45,8 @@ export function enter(asked: Asked, client: ClientEnd, about: About, ports: Ente
     left();
   };
 }
+
+const leavesJson = complaintJson(entryLeaves.complaint);
 
 /** Owns whatever stands for the request just now: a search for its log, or a generation. */
 class Entering {
@@ -176,23 +179,23 @@ class Entering {
   }
 
   /** A generation for nobody, whose records are all that is wanted of it. */
-  #catchUp(state: State, done: (records: readonly LogRecord[] | null) => void): () => void {
+  #catchUp(state: State, done: (made: Made) => void): () => void {
     const records: LogRecord[] = [];
     const { stream } = this.#about;
     const gate = new Gate({ stream, clock: this.#ports.clock, commits: false, streamed: false, from: null });
     gate.onWritten = (more) => records.push(...more);
-    const end = (made: readonly LogRecord[] | null): void => {
+    const end = (made: Made): void => {
       entered.leave();
       done(made);
     };
-    let isBroken = false;
+    let refusal: Refusal | null = null;
     const nobody: ClientEnd = {
-      send: ({ id }) => {
-        isBroken ||= id === null;
+      send: ({ id, data }) => {
+        if (id === null) refusal ??= data === leavesJson ? entryLeaves : brokenOff('mismatch');
       },
-      close: () => end(isBroken ? null : records),
-      answer: () => end(null),
-      refuse: () => end(null),
+      close: () => end(refusal === null ? records : { refusal }),
+      answer: () => end({ refusal: brokenOff('mismatch') }),
+      refuse: (refusal) => end({ refusal }),
     };
     const way = { client: nobody, gate, protection: 'none', begin: null } as const;
     // That its client has them already is its word only, so they are charged as they are made.

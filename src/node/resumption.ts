@@ -17,7 +17,7 @@ import { meet, restore } from '../stream/carrier.ts';
 import type { Mark, Place } from '../stream/mark.ts';
 import type { Said } from '../stream/plain.ts';
 import { cutAt, readLog, recordBytes, tokensIn, type Log, type LogRecord } from '../stream/record.ts';
-import { brokenOff, notYours, otherRequest, streamGone } from '../stream/refusal.ts';
+import { notYours, otherRequest, streamGone, type Refusal } from '../stream/refusal.ts';
 import type { Engines, GenerationRequest, PlainRequest } from '../stream/request.ts';
 import { resumed, type State } from '../stream/state.ts';
 import { better } from './finding.ts';
@@ -53,9 +53,12 @@ export type ResumptionPorts = {
   readonly journals: Journals;
   readonly clock: Clock;
   readonly read: (log: Log) => GenerationRequest;
-  /** Makes an answer up to where its client is, for nobody to read: what is written down of it meanwhile. */
-  readonly catchUp: (state: State, done: (records: readonly LogRecord[] | null) => void) => () => void;
+  /** Makes an answer up to where its client is, for nobody to read. */
+  readonly catchUp: (state: State, done: (made: Made) => void) => () => void;
 };
+
+/** What was written down of it meanwhile, or why there is no such thing. */
+export type Made = readonly LogRecord[] | { readonly refusal: Refusal };
 
 type Outcomes = {
   /** Nobody knows it: it is to begin here. */
@@ -97,7 +100,7 @@ export function resume(
     const start = restore(limited, records);
     if (start === null) return client.refuse(streamGone);
     stopMaking = ports.catchUp(resumed(limited, start.carrier, clock.now()), (made) => {
-      if (made === null) return client.refuse(brokenOff('mismatch'));
+      if ('refusal' in made) return client.refuse(made.refusal);
       // That it ends here is our own limit, and no end of the answer.
       const more = made.filter(({ type }) => type !== 'closed').map(withoutOurEnd);
       const bytes = joined(known, more.map(recordBytes));

@@ -346,7 +346,12 @@ function complete(state: State, now: Instant, before: readonly Effect[]): Step {
 
 function fail(state: State, cause: LossCause | 'no-place'): Step {
   const { lastAnswer, broken } = state;
-  const refusal = brokenOff(cause === 'no-place' ? (broken?.cause ?? 'unreached') : cause);
+  const isUnplaced = cause === 'no-place' || cause === 'unreached';
+  // Nobody failed at it: another entry node may reach a member that takes it.
+  const refusal =
+    isUnplaced && !isOut(state.carrier)
+      ? notPlaced(state.model, 'unavailable')
+      : brokenOff(cause === 'no-place' ? (broken?.cause ?? 'unreached') : cause);
   const told: readonly Effect[] =
     lastAnswer !== null && !isOut(state.carrier) ? [{ type: 'answer', ...lastAnswer }] : tell(state, refusal);
   return over(state, [abort(state), ...told, fact({ fact: 'stream.failed', cause, ...account(state) })]);

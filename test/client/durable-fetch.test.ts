@@ -147,6 +147,21 @@ test(
   },
 );
 
+test('an answer that the cluster has given up is asked for nowhere else', bounded, async () => {
+  const givenUp: Mood = { type: 'refuse', status: 502, code: 'answer_lost' };
+  const { response, nodes } = await ask([givenUp]);
+  equal(response.status, 502);
+  match(await response.text(), /answer_lost/);
+  equal(nodes.heard.length, 1);
+});
+
+test('and where its beginning is out already, it ends in an error', bounded, async () => {
+  const givenUp: Mood = { type: 'refuse', status: 502, code: 'answer_lost' };
+  const { response, nodes } = await ask([{ type: 'break', after: 3 }, givenUp]);
+  await rejects(response.text(), (error: unknown) => error instanceof AnswerLost && error.status === 502);
+  equal(nodes.heard.length, 2);
+});
+
 test('a limit holds everywhere: its refusal is not waited out', bounded, async () => {
   const { response, nodes } = await ask(Array<Mood>(9).fill({ type: 'refuse', status: 429, retryAfter: 1 }));
   equal(response.status, 429);

@@ -13,7 +13,12 @@ export type Mood =
   | { readonly type: 'end'; readonly after: number }
   | { readonly type: 'farewell'; readonly after: number }
   | { readonly type: 'hang'; readonly after: number }
-  | { readonly type: 'refuse'; readonly status: number; readonly retryAfter?: number };
+  | {
+      readonly type: 'refuse';
+      readonly status: number;
+      readonly retryAfter?: number;
+      readonly code?: string;
+    };
 
 export type Heard = {
   readonly node: number;
@@ -111,10 +116,11 @@ export async function openNodes(count: number, moods: readonly Mood[] = [], ids 
   };
 }
 
-function refuse(response: ServerResponse, { status, retryAfter }: Extract<Mood, { type: 'refuse' }>): void {
+function refuse(response: ServerResponse, mood: Extract<Mood, { type: 'refuse' }>): void {
+  const { status, retryAfter, code = null } = mood;
   const headers = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) };
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
-  response.end(JSON.stringify({ error: { message: `status ${status}`, type: 'server_error', code: null } }));
+  response.end(JSON.stringify({ error: { message: `status ${status}`, type: 'server_error', code } }));
 }
 
 function whole(response: ServerResponse, mood: Mood): void {

@@ -11,6 +11,8 @@ export type Mode =
   | 'well'
   /** Takes requests, answers their head, and never says a word. */
   | 'silent'
+  /** Answers their head, and ends. */
+  | 'mute'
   /** Breaks the connection before any head. */
   | 'broken'
   /** As vLLM does between SIGTERM and its end. */
@@ -140,6 +142,7 @@ export class FakeEngine {
     }
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     response.flushHeaders();
+    if (this.mode === 'mute') return void response.end();
     for (const event of events) {
       while (this.mode === 'silent' && !response.destroyed) await pause(5);
       if (response.destroyed) return;

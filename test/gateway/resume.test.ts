@@ -73,6 +73,11 @@ const textOf = (events: Heard['events']): string =>
     .map(({ choices }) => choices?.[0]?.delta?.content ?? '')
     .join('');
 
+async function refusalOf(response: Response): Promise<unknown> {
+  const { error } = (await response.json()) as { error: { code: string } };
+  return [response.status, error.code, response.headers.get('x-should-retry')];
+}
+
 async function cutAfter(events: number, sent: object = body, headers: Record<string, string> = {}) {
   const entry = cluster.get(0);
   const response = await ask(entry, headers, sent);
@@ -197,6 +202,30 @@ test(
     await rest.done;
     equal(textOf(rest.events), textOf(other.events.slice(25)));
     equal(rest.events.at(-1)?.data, '[DONE]');
+  },
+);
+
+test(
+  'while what a client has is made again it hears what keeps that from being done, and may come again',
+  bounded,
+  async () => {
+    const other = read(await ask(cluster.get(1)));
+    const broken = read(await ask(cluster.get(0)));
+    await until(() => broken.events.length > 3, 'some events');
+    await cluster.kill(cluster.get(0));
+    await Promise.all([broken.done, other.done]);
+    const [stream] = broken.events[3]!.id!.split('.');
+    const [, tokens, hash] = other.events[24]!.id!.split('.');
+    const from = { 'last-event-id': `${stream}.${tokens}.${hash}` };
+    for (const { engine } of cluster.nodes) engine.mode = 'silent';
+    const asked = (): number => cluster.nodes.reduce((sum, { engine }) => sum + engine.asked.length, 0);
+    const before = asked();
+    const leaving = ask(cluster.get(2), from);
+    await until(() => asked() > before, 'it is made again');
+    cluster.get(2).relayEnd.tell(0 as never);
+    deepEqual(await refusalOf(await leaving), [503, 'node_leaving', null]);
+    for (const { engine } of cluster.nodes) engine.mode = 'mute';
+    deepEqual(await refusalOf(await ask(cluster.get(3), from)), [502, 'answer_lost', 'false']);
   },
 );
 

@@ -244,6 +244,18 @@ test('[S10] a generation waits for a member that takes it, and gives up after 20
   equal(now, 21_000);
 });
 
+test('[S10] who has nothing yet and finds no member in 20 seconds is told to come back', () => {
+  const led = lead(chat());
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberOfLeg(1) });
+  led.at(10, { type: 'ended', leg: 1, cause: 'reset' });
+  led.at(20, { type: 'unplaced', leg: 2, why: 'unavailable' });
+  led.at(30_000, { type: 'tick' });
+  const told = led.at(30_000, { type: 'unplaced', leg: 3, why: 'unavailable' });
+  const refusal = told.flatMap((effect) => (effect.type === 'refuse' ? [effect.refusal] : []))[0];
+  deepEqual([refusal?.status, refusal?.complaint.code], [503, 'model_unavailable']);
+});
+
 test('[S10] who took the request was found, though it never said a word: the search begins anew', () => {
   const led = flowing();
   led.at(1_000, { type: 'ended', leg: 1, cause: 'reset' });

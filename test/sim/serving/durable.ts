@@ -116,14 +116,14 @@ export class DurableClient {
 
   /** Whether asking others does not help. */
   #isFinal(refusal: Refusal, id: string, search: Search): boolean {
-    const { status } = refusal;
+    const { status, complaint } = refusal;
     const isResuming = this.#lastId !== null;
     if (isResuming && unknown.has(status)) {
       search.ignorant.add(id);
       this.#ports.tell.disowned(this.#client);
       return false;
     }
-    if (passing.has(status)) {
+    if (passing.has(status) && complaint.code !== 'answer_lost') {
       this.#failedAt.set(id, this.#now);
       search.refused = refusal;
       return false;
