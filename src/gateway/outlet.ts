@@ -2,15 +2,21 @@
  * The way back to one client. Whoever asks for a stream and does not read it must not be buffered for without end: a
  * response is cut when more than a megabyte of its stream lies unsent, or when nothing of what lies there has moved for
  * a minute. Cutting closes the connection, and that aborts the engine like any client that leaves.
+ *
+ * What comes in one burst (the rest of a long answer, the log probabilities of a prompt) nobody could have read yet,
+ * so it may lie there besides until it is out, as long as there is room for it among the bursts of all.
  */
 import type { ServerResponse } from 'node:http';
-import type { Writable } from 'node:stream';
 import type { ClientEvent } from '../node/gate.ts';
 import type { AnswerHead, ClientEnd } from '../node/running.ts';
+import { openFlow, portionBytes } from './flow.ts';
 import { answerHeaders } from './headers.ts';
 import { refused, reply, replyJson } from './reply.ts';
+import { roomFor, type Room } from './room.ts';
 
 const unsentBytesMax = 1_024 ** 2;
+/** Of all responses together, bytes: ten answers of a hundred thousand tokens. */
+const burstBytesMax = 512 * 1_024 ** 2;
 const stuckMs = 60_000;
 /** How often responses are looked at, ms. */
 const lookMs = 5_000;
@@ -33,31 +39,19 @@ const streamHeaders = {
   'x-accel-buffering': 'no',
 };
 
-/** RFC 9112, 7.1: the end of a body in chunks. */
-const lastChunk = '0\r\n\r\n';
-
-export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => void): Outlet {
-  let written = 0;
+export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: CutReason) => void): Outlet {
+  const flow = openFlow(response);
   let moved = 0;
   let movedAtMs: number | null = null;
   let gathered = '';
-  let isChunked = false;
-  let isOut = false;
+  /** What may lie unsent besides, bytes: of bursts, as far as they are not out. */
+  let burstBytes = 0;
+  let hadBurst = false;
 
   function cut(why: CutReason): void {
     if (response.destroyed) return;
     onCut(why);
     response.destroy();
-  }
-
-  /**
-   * The chunks of the transfer coding are made here, each as one text. Node.js would write a chunk in four pieces, which
-   * costs as much again as all else that is done for an event; and what is a chunk already needs nothing of a response.
-   */
-  function begin(head: AnswerHead): void {
-    response.writeHead(200, { ...streamHeaders, ...answerHeaders(head) });
-    isChunked = response.chunkedEncoding;
-    response.chunkedEncoding = false;
   }
 
   /** Events that came in one read leave in one write, and not a moment later. */
@@ -70,35 +64,40 @@ export function openOutlet(response: ServerResponse, onCut: (why: CutReason) => 
     const events = gathered;
     gathered = '';
     if (events === '' || response.destroyed || response.writableEnded) return;
-    const bytes = Buffer.byteLength(events);
-    const chunk = isChunked ? `${bytes.toString(16)}\r\n${events}\r\n` : events;
-    // Characters, as `writableLength` counts what sockets are given as text.
-    written += chunk.length;
-    // The head goes out with the first of them; until its turn comes a response has no socket.
-    const to: Writable = isChunked && isOut && response.socket !== null ? response.socket : response;
-    isOut = true;
-    // As many bytes as characters are ASCII, which is copied as it is.
-    to.write(chunk, bytes === events.length ? 'latin1' : 'utf8');
-    if (response.writableLength > unsentBytesMax) cut('unread');
+    const unsent = flow.unsent();
+    if (burstBytes > unsent) allow(unsent);
+    const bytes = events.length > portionBytes ? Buffer.byteLength(events) : events.length;
+    if (bytes > unsentBytesMax) allow(burstBytes + bytes);
+    if (unsent + bytes > unsentBytesMax + burstBytes) return cut('unread');
+    flow.write(events);
+  }
+
+  function allow(bytes: number): void {
+    if (bytes < burstBytes) bursts.giveBack(burstBytes - bytes);
+    else if (!bursts.take(bytes - burstBytes)) return;
+    else if (!hadBurst) response.once('close', () => allow(0));
+    hadBurst = true;
+    burstBytes = bytes;
   }
 
   return {
     response,
     send: ({ data, id }, head) => {
       if (response.destroyed || response.writableEnded) return;
-      if (!response.headersSent) begin(head());
+      if (!response.headersSent) flow.begin({ ...streamHeaders, ...answerHeaders(head()) });
       const event = id === null ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
       gather(event);
     },
     end: () => {
       release();
-      if (!response.destroyed) response.end(isChunked ? lastChunk : '', 'latin1');
+      flow.end();
     },
     look: (nowMs) => {
-      const left = response.writableLength;
+      const unsent = flow.unsent();
+      if (burstBytes > unsent) allow(unsent);
+      const gone = flow.gone();
       // What was written by others than `send` shows only as what is left of it.
-      const gone = written - left;
-      if (left === 0 || gone !== moved || movedAtMs === null) movedAtMs = nowMs;
+      if (unsent === 0 || gone !== moved || movedAtMs === null) movedAtMs = nowMs;
       else if (nowMs - movedAtMs > stuckMs) cut('stuck');
       moved = gone;
     },
@@ -121,6 +120,7 @@ type Outlets = {
 
 export function watchOutlets(): Outlets {
   const open = new Set<Outlet>();
+  const bursts = roomFor(burstBytesMax);
   const looking = setInterval(() => {
     const now = performance.now();
     for (const outlet of open) outlet.look(now);
@@ -128,7 +128,7 @@ export function watchOutlets(): Outlets {
   looking.unref();
   return {
     open: (response, onCut) => {
-      const outlet = openOutlet(response, onCut);
+      const outlet = openOutlet(response, bursts, onCut);
       open.add(outlet);
       response.on('close', () => open.delete(outlet));
       return outlet;

@@ -1,9 +1,13 @@
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, equal, ok } from 'node:assert/strict';
 import { createServer, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { openOutlet } from '../../src/gateway/outlet.ts';
+import { roomFor } from '../../src/gateway/room.ts';
 import { until } from './fake-cluster.ts';
+
+const burstBytesMax = 32 * 1_024 ** 2;
+const head = () => ({ by: null, protection: 'none', stream: null }) as const;
 
 /** One response on a real connection whose client reads nothing until it is told to. */
 async function unread(t: {
@@ -28,7 +32,7 @@ async function unread(t: {
 test('an answer of which nothing moves for a minute is cut', async (t) => {
   const { response } = await unread(t);
   const cuts: string[] = [];
-  const outlet = openOutlet(response, (why) => cuts.push(why));
+  const outlet = openOutlet(response, roomFor(burstBytesMax), (why) => cuts.push(why));
   response.end(Buffer.alloc(32 * 1_024 ** 2));
   await until(() => response.writableLength > 0, 'some of it waits');
   for (const second of [0, 5, 30, 60]) outlet.look(second * 1_000);
@@ -41,7 +45,7 @@ test('an answer of which nothing moves for a minute is cut', async (t) => {
 test('an answer that is read slowly is not cut, however long it takes', async (t) => {
   const { response, client } = await unread(t);
   const cuts: string[] = [];
-  const outlet = openOutlet(response, (why) => cuts.push(why));
+  const outlet = openOutlet(response, roomFor(burstBytesMax), (why) => cuts.push(why));
   for (let i = 0; i < 256; i++) response.write(Buffer.alloc(128 * 1_024));
   let minutes = 0;
   outlet.look(0);
@@ -58,8 +62,7 @@ test('an answer that is read slowly is not cut, however long it takes', async (t
 test('a stream that goes on for a client that reads nothing is cut after a minute', async (t) => {
   const { response } = await unread(t);
   const cuts: string[] = [];
-  const outlet = openOutlet(response, (why) => cuts.push(why));
-  const head = () => ({ by: null, protection: 'none', stream: null }) as const;
+  const outlet = openOutlet(response, roomFor(burstBytesMax), (why) => cuts.push(why));
   // What the kernels hold is out, as far as a process can tell.
   const send = async (data: string): Promise<void> => {
     outlet.send({ data, id: null }, head);
@@ -76,17 +79,16 @@ test('a stream that goes on for a client that reads nothing is cut after a minut
 test('a stream that is idle because there is nothing to say is not cut', async (t) => {
   const { response } = await unread(t);
   const cuts: string[] = [];
-  const outlet = openOutlet(response, (why) => cuts.push(why));
-  outlet.send({ data: '{}', id: null }, () => ({ by: null, protection: 'none', stream: null }));
+  const outlet = openOutlet(response, roomFor(burstBytesMax), (why) => cuts.push(why));
+  outlet.send({ data: '{}', id: null }, head);
   await until(() => response.writableLength === 0, 'it is out');
   for (const minute of [0, 1, 5, 60]) outlet.look(minute * 60_000);
   deepEqual(cuts, []);
 });
 
 test('a stream of any characters is whole to clients of HTTP/1.1, and to one of HTTP/1.0 that knows no chunks', async (t) => {
-  const head = () => ({ by: null, protection: 'none', stream: null }) as const;
   const server = createServer((_, response) => {
-    const outlet = openOutlet(response, () => {});
+    const outlet = openOutlet(response, roomFor(burstBytesMax), () => {});
     for (const data of ['ascii', 'é \u{1f600}', '']) outlet.send({ data, id: null }, head);
     setImmediate(() => {
       outlet.send({ data: 'later', id: 'x.1.0' }, head);
@@ -106,4 +108,81 @@ test('a stream of any characters is whole to clients of HTTP/1.1, and to one of 
   old.write('GET / HTTP/1.0\r\n\r\n');
   const told = (await old.toArray()).join('');
   equal(told.slice(told.indexOf('\r\n\r\n') + 4), events);
+});
+
+/** As after a read of an engine's connection. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('a burst of megabytes is whole to who reads it slowly, and so is what follows meanwhile', async (t) => {
+  const { response, client } = await unread(t);
+  const cuts: string[] = [];
+  const outlet = openOutlet(response, roomFor(burstBytesMax), (why) => cuts.push(why));
+  const large = '☕ '.repeat(2.5 * 1_024 ** 2);
+  const all = 3 * Buffer.byteLength(large);
+  let bytes = 0;
+  let quota = 0;
+  const parts: Buffer[] = [];
+  client.on('data', (part: Buffer) => {
+    parts.push(part);
+    bytes += part.length;
+    if (bytes >= quota) client.pause();
+  });
+  client.pause();
+  for (let i = 0; i < 3; i++) {
+    outlet.send({ data: large, id: null }, head);
+    outlet.send({ data: `${i} of 3`, id: null }, head);
+    await turn();
+  }
+  // Far more than the kernels hold, so that it is on its way for minutes.
+  for (let second = 0; bytes < all; second += 25) {
+    quota = Math.min(all, bytes + 4 * 1_024 ** 2);
+    client.resume();
+    await until(() => bytes >= quota, 'some more is read');
+    outlet.send({ data: 'small', id: null }, head);
+    await turn();
+    outlet.look(second * 1_000);
+  }
+  quota = Infinity;
+  client.resume();
+  outlet.end();
+  await until(() => response.writableFinished, 'all of it is out');
+  deepEqual(cuts, []);
+  const told = Buffer.concat(parts);
+  ok(told.indexOf('2 of 3') < told.indexOf('small'), 'in its order');
+});
+
+test('a burst that nobody reads makes no room for what follows, and one that is out makes none either', async (t) => {
+  for (const isRead of [false, true]) {
+    const { response, client } = await unread(t);
+    const cuts: string[] = [];
+    const bursts = roomFor(burstBytesMax);
+    const outlet = openOutlet(response, bursts, (why) => cuts.push(why));
+    const send = async (bytes: number): Promise<void> => {
+      outlet.send({ data: 'x'.repeat(bytes), id: null }, head);
+      await turn();
+    };
+    await send(30 * 1_024 ** 2);
+    if (isRead) {
+      client.resume();
+      await until(() => response.writableLength === 0, 'it is out');
+      client.pause();
+    }
+    deepEqual(cuts, []);
+    // Less than the burst, and more than the kernels take.
+    for (let sent = 0; sent < (isRead ? 400 : 24) && cuts.length === 0; sent++) await send(64 * 1_024);
+    deepEqual(cuts, ['unread']);
+    await until(() => bursts.take(burstBytesMax), 'its room is given back');
+  }
+});
+
+test('bursts beyond the room for them all are what any client has left lying', async (t) => {
+  const { response } = await unread(t);
+  const cuts: string[] = [];
+  const outlet = openOutlet(response, roomFor(burstBytesMax), (why) => cuts.push(why));
+  for (let i = 0; i < 20 && cuts.length === 0; i++) {
+    outlet.send({ data: 'x'.repeat(4 * 1_024 ** 2), id: null }, head);
+    await turn();
+  }
+  deepEqual(cuts, ['unread']);
+  ok(response.writableLength <= burstBytesMax);
 });
