@@ -66,6 +66,15 @@ test('a generator that begins again with each request is found out as well', asy
   deepEqual(ability, { scaleOut: true, keyedByPosition: false, repeatable: true });
 });
 
+test('a model told to take the likeliest token does not pass for one that draws by position, nor hides one', async () => {
+  const likeliest = '--override-generation-config={"top_k":1,"temperature":0.7,"repetition_penalty":1.05}';
+  const sequential = await start('--token-ms=1', '--rng=sequential', likeliest);
+  equal(sequential.status().ability.keyedByPosition, false);
+  await sequential.stop(5_000);
+  const keyed = await start('--token-ms=1', likeliest);
+  equal(keyed.status().ability.keyedByPosition, true);
+});
+
 test('with a stream that nobody cut SIGTERM is not enough, and the stop still ends in time', async () => {
   const daemon = await start('--token-ms=20');
   const running = await stream(daemon, 5_000);

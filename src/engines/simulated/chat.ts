@@ -59,7 +59,7 @@ export function readChat(api: Api, body: JsonObject): ChatRequest {
   const delivery = readDelivery(body);
   const fields = new Fields(body);
   const conversation = readConversation(fields);
-  const sampling = readSampling(fields);
+  const sampling = readSampling(fields, api.settings.generationConfig);
   const asked = fields.integer('max_completion_tokens') ?? fields.integer('max_tokens');
   const wantsLogprobs = fields.boolean('logprobs') ?? false;
   const topLogprobs = fields.integer('top_logprobs');

@@ -75,7 +75,7 @@ export function readCompletion(api: Api, body: Awaited<ReturnType<Exchange['json
     throw badParameter('prompt', 'Either prompt or prompt_embeds must be provided and non-empty.');
   const fields = new Fields(body);
   const prompts = readPrompts(fields, prompt);
-  const sampling = readSampling(fields);
+  const sampling = readSampling(fields, api.settings.generationConfig);
   const asked = fields.integer('max_tokens') ?? maxTokensDefault;
   const echo = fields.boolean('echo') ?? false;
   const logprobs = fields.integer('logprobs');

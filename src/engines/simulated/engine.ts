@@ -101,6 +101,7 @@ export class Engine {
       promptIds: request.promptIds,
       maxTokens: request.maxTokens,
       seed: sampling.temperature === 0 ? null : (sampling.seed ?? drawn),
+      topK: sampling.topK,
       minTokens: sampling.minTokens,
       ignoreEos: sampling.ignoreEos,
       stopTokenIds: sampling.stopTokenIds,

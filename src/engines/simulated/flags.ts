@@ -3,7 +3,10 @@
  * engine's hardware would decide. Wrong flags end as vLLM's do, with a usage line, the complaint, and exit code 2.
  */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { parseJson } from '../../std/json.ts';
+import { Fields, isObject, type Json, type JsonObject } from './body.ts';
 import type { RandomSource } from './model.ts';
+import type { GenerationConfig } from './sampling.ts';
 import { StartRefused } from './start-refused.ts';
 
 export type EngineSettings = {
@@ -27,6 +30,7 @@ export type EngineSettings = {
   readonly promptTokenDetails: boolean;
   readonly apiKeys: readonly string[];
   readonly devMode: boolean;
+  readonly generationConfig: GenerationConfig;
   readonly tokenMs: number;
   readonly ttftMs: number;
   readonly prefillUsPerToken: number;
@@ -58,6 +62,7 @@ const options = {
   markup: flag,
   'enable-request-id-headers': flag,
   'enable-prompt-tokens-details': flag,
+  'override-generation-config': text,
   'api-key': { type: 'string', multiple: true },
   dtype: text,
   'enforce-eager': flag,
@@ -112,6 +117,7 @@ export function readFlags(
     promptTokenDetails: given.has('enable-prompt-tokens-details'),
     apiKeys: given.texts('api-key') ?? (envKey === undefined ? [] : [envKey]),
     devMode: env['VLLM_SERVER_DEV_MODE'] === '1',
+    generationConfig: configIn(given.object('override-generation-config')),
     tokenMs: given.number('token-ms') ?? 20,
     ttftMs: given.number('ttft-ms') ?? 0,
     prefillUsPerToken: given.number('prefill-us-per-token') ?? 0,
@@ -165,6 +171,14 @@ class Given {
     return Number(parts[1]) * { '': 1, k: 1000, K: 1024 }[parts[2] as '' | 'k' | 'K'];
   }
 
+  object(name: Flag): JsonObject {
+    const value = this.text(name);
+    if (value === null) return {};
+    const object = parseJson(value) as Json | undefined;
+    if (isObject(object)) return object;
+    throw misused(name, `Value ${value} cannot be converted to <function loads>.`);
+  }
+
   choice<C extends string>(name: Flag, choices: readonly C[]): C | null {
     const value = this.text(name);
     const found = choices.find((choice) => choice === value);
@@ -172,6 +186,20 @@ class Given {
     const list = choices.map((choice) => `'${choice}'`).join(', ');
     throw misused(name, `invalid choice: '${value}' (choose from ${list})`);
   }
+}
+
+/** In the words of the model's own generation_config.json, to which an operator's are added. */
+function configIn(object: JsonObject): GenerationConfig {
+  const fields = new Fields(object);
+  return {
+    temperature: fields.number('temperature'),
+    topP: fields.number('top_p'),
+    topK: fields.integer('top_k'),
+    minP: fields.number('min_p'),
+    presencePenalty: fields.number('presence_penalty'),
+    frequencyPenalty: fields.number('frequency_penalty'),
+    repetitionPenalty: fields.number('repetition_penalty'),
+  };
 }
 
 const misused = (name: Flag, what: string): StartRefused => usage(program, `argument --${name}: ${what}`);

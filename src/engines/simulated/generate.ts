@@ -6,7 +6,14 @@ import type { Exchange } from './exchange.ts';
 import type { ChoiceOutput, ChoiceRequest } from './generation.ts';
 import { chatLogprobs, tokenLogprobs } from './logprobs.ts';
 import { badRequest } from './refusal.ts';
-import { readSampling, verifyLogprobs, verifySampling, verifyTokenIds, type Sampling } from './sampling.ts';
+import {
+  noGenerationConfig,
+  readSampling,
+  verifyLogprobs,
+  verifySampling,
+  verifyTokenIds,
+  type Sampling,
+} from './sampling.ts';
 
 type GenerateRequest = {
   readonly requestId: string | null;
@@ -50,7 +57,8 @@ function readGenerate(api: Api, body: JsonObject): GenerateRequest {
   const promptIds = readTokenIds(fields);
   if (fields.require('sampling_params') === null) fields.verify();
   const given = fields.object('sampling_params') ?? new Fields({});
-  const sampling = readSampling(given);
+  // These are sampling parameters as such: what they leave out nobody fills in.
+  const sampling = readSampling(given, noGenerationConfig);
   const asked = given.integer('max_tokens');
   const logprobs = given.integer('logprobs');
   const options = fields.object('stream_options');

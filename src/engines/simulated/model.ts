@@ -159,6 +159,13 @@ export function pick(candidates: readonly Candidate[], noise: number): number {
 const scoreOf = ({ id, weight }: Candidate, noise: number): number =>
   weight - Math.log((scramble(noise ^ Math.imul(id + 1, 0x9e3779b1)) + 1) / 2 ** 32);
 
+/** What `top_k` leaves of them. */
+export const likeliest = (
+  candidates: readonly Candidate[],
+  { hash }: Context,
+  count: number,
+): readonly Candidate[] => candidates.toSorted((a, b) => scoreOf(b, hash) - scoreOf(a, hash)).slice(0, count);
+
 export type Likelihood = { readonly id: number; readonly logprob: number; readonly rank: number };
 
 /** What the model thinks of `id` after `context`, and its `count` best candidates; steering and seeds are left out. */

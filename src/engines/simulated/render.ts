@@ -105,6 +105,7 @@ function samplingParams(body: JsonObject, rendering: Rendering): object {
     repetition_penalty: sampling.repetitionPenalty,
     temperature,
     ...unless(temperature === 0, { top_p: sampling.topP ?? 1, min_p: sampling.minP ?? 0 }),
+    ...unless(temperature === 0 || sampling.topK === 0, { top_k: sampling.topK }),
     ...unless(sampling.seed === null, { seed: sampling.seed }),
     stop,
     stop_token_ids: sampling.stopTokenIds,

@@ -9,6 +9,8 @@ export type Sampling = {
   /** Null: none given. */
   readonly seed: number | null;
   readonly topP: number | null;
+  /** 0 or less: of all tokens. */
+  readonly topK: number;
   readonly minP: number | null;
   readonly minTokens: number;
   readonly stop: readonly string[];
@@ -30,22 +32,39 @@ const logprobsMax = 20;
 /** VLLM_MAX_N_SEQUENCES' default. */
 const choicesMax = 16_384;
 
-export function readSampling(fields: Fields): Sampling {
+/** What the model's makers or its operator want where a request says nothing; null: neither do they. */
+export type GenerationConfig = {
+  readonly temperature: number | null;
+  readonly topP: number | null;
+  readonly topK: number | null;
+  readonly minP: number | null;
+  readonly presencePenalty: number | null;
+  readonly frequencyPenalty: number | null;
+  readonly repetitionPenalty: number | null;
+};
+
+export const noGenerationConfig: GenerationConfig = {
+  ...{ temperature: null, topP: null, topK: null, minP: null },
+  ...{ presencePenalty: null, frequencyPenalty: null, repetitionPenalty: null },
+};
+
+export function readSampling(fields: Fields, config: GenerationConfig): Sampling {
   return {
     n: fields.integer('n') ?? 1,
-    temperature: fields.number('temperature') ?? 1,
+    temperature: fields.number('temperature') ?? config.temperature ?? 1,
     seed: fields.integer('seed'),
-    topP: fields.number('top_p'),
-    minP: fields.number('min_p'),
+    topP: fields.number('top_p') ?? config.topP,
+    topK: fields.integer('top_k') ?? config.topK ?? 0,
+    minP: fields.number('min_p') ?? config.minP,
     minTokens: fields.integer('min_tokens') ?? 0,
     stop: fields.texts('stop'),
     includeStop: fields.boolean('include_stop_str_in_output') ?? false,
     stopTokenIds: fields.integers('stop_token_ids') ?? [],
     ignoreEos: fields.boolean('ignore_eos') ?? false,
     skipSpecial: fields.boolean('skip_special_tokens') ?? true,
-    presencePenalty: fields.number('presence_penalty') ?? 0,
-    frequencyPenalty: fields.number('frequency_penalty') ?? 0,
-    repetitionPenalty: fields.number('repetition_penalty') ?? 1,
+    presencePenalty: fields.number('presence_penalty') ?? config.presencePenalty ?? 0,
+    frequencyPenalty: fields.number('frequency_penalty') ?? config.frequencyPenalty ?? 0,
+    repetitionPenalty: fields.number('repetition_penalty') ?? config.repetitionPenalty ?? 1,
     logitBias: readLogitBias(fields.object('logit_bias'), fields.raw('logit_bias')),
     allowed: fields.integers('allowed_token_ids'),
     forced: readForced(fields.object('structured_outputs')),
@@ -90,8 +109,13 @@ export function verifySampling(sampling: Sampling): void {
     const shown = float(temperature);
     throw badParameter('temperature', `temperature must be non-negative, got ${shown}.`, shown);
   }
+  if (temperature > 2) {
+    const shown = float(temperature);
+    throw badParameter('temperature', `temperature must be in [0, 2], got ${shown}.`, shown);
+  }
   if (topP !== null && !(topP > 0 && topP <= 1))
     throw badParameter('top_p', `top_p must be in (0, 1], got ${float(topP)}.`, float(topP));
+  if (sampling.topK < -1) throw badRequest(`top_k must be 0 (disable), or at least 1, got ${sampling.topK}.`);
   if (minP !== null && !(minP >= 0 && minP <= 1))
     throw badRequest(`min_p must be in [0, 1], got ${float(minP)}.`);
   if (sampling.minTokens < 0)

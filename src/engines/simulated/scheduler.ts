@@ -10,6 +10,7 @@ import {
   contextOf,
   extend,
   foreign,
+  likeliest,
   noiseOf,
   pick,
   type Candidate,
@@ -30,6 +31,8 @@ export type SequenceOrder = {
   readonly stopTokenIds: readonly number[];
   /** Null: greedy. */
   readonly seed: number | null;
+  /** 0 or less: of all tokens. */
+  readonly topK: number;
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
   readonly logitBias: readonly (readonly [id: number, bias: number])[];
@@ -165,7 +168,8 @@ export class Scheduler {
   #draw(sequence: Sequence): number {
     const { order, context, counts, drawn } = sequence;
     const noise = noiseOf(context, { seed: order.seed, source: this.#pace.source, drawn });
-    const id = pick(steer(sequence), noise);
+    const steered = steer(sequence);
+    const id = pick(order.topK > 0 ? likeliest(steered, context, order.topK) : steered, noise);
     counts?.set(id, (counts.get(id) ?? 0) + 1);
     sequence.context = extend(context, id);
     sequence.drawn += 1;

@@ -90,6 +90,14 @@ const cases: readonly Case[] = [
   ],
   [
     completions,
+    { prompt: 'a', temperature: 4 },
+    400,
+    'BadRequestError',
+    'temperature',
+    /^temperature must be in \[0, 2\], got 4\.0\. \(parameter=temperature, value=4\.0\)$/,
+  ],
+  [
+    completions,
     { prompt: 'a', temperature: 'hot' },
     400,
     'Bad Request',

@@ -15,6 +15,7 @@ const order: SequenceOrder = {
   ignoreEos: false,
   stopTokenIds: [],
   seed: null,
+  topK: 0,
   presencePenalty: 0,
   frequencyPenalty: 0,
   logitBias: [],

@@ -34,7 +34,7 @@ export type Body = {
 };
 
 const plainSampling = {
-  ...{ n: 1, topP: null, minP: null, stopTokenIds: [], ignoreEos: false, skipSpecial: true },
+  ...{ n: 1, topP: null, topK: 0, minP: null, stopTokenIds: [], ignoreEos: false, skipSpecial: true },
   ...{ presencePenalty: 0, frequencyPenalty: 0, repetitionPenalty: 1, logitBias: [] },
   ...{ allowed: null, forced: null },
 };

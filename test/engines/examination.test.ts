@@ -1,0 +1,70 @@
+/** What an engine is found out to do, by one that draws as it is told to in each test. */
+import { equal } from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { connectionTo } from '../../src/engines/connection.ts';
+import { examine } from '../../src/engines/examination.ts';
+import { scramble } from '../../src/std/hash.ts';
+
+type Drawing = { readonly ids: readonly number[]; readonly seed: number; readonly drawn: number };
+type Asked = {
+  readonly prompt: readonly number[] | readonly (readonly number[])[];
+  readonly max_tokens: number;
+  readonly seed: number;
+};
+
+/** Whether an engine whose next token is `next` passes for one that draws by position. */
+async function passes(next: (drawing: Drawing) => number): Promise<boolean> {
+  const answerOf = (prompt: readonly number[], { max_tokens: count, seed }: Asked): readonly number[] => {
+    const ids: number[] = [];
+    while (ids.length < count) ids.push(next({ ids: [...prompt, ...ids], seed, drawn: ids.length }));
+    return ids;
+  };
+  const server = createServer((request, response) => {
+    if (request.url !== '/v1/completions') return void response.writeHead(404).end('{}');
+    void json(request).then((body) => {
+      const asked = body as Asked;
+      const prompts = asked.prompt.every((one) => typeof one === 'number') ? [asked.prompt] : asked.prompt;
+      const choices = (prompts as readonly (readonly number[])[])
+        .map((prompt, index) => ({ index, token_ids: answerOf(prompt, asked) }))
+        .reverse();
+      response.end(JSON.stringify({ choices }));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { questions, close } = connectionTo(
+    `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    null,
+  );
+  try {
+    return (await examine(questions, 'any', AbortSignal.timeout(30_000))).keyedByPosition;
+  } finally {
+    await close();
+    server.close();
+  }
+}
+
+const drawnAt = (place: number, seed: number): number => scramble(scramble(seed) ^ place) % 50_000;
+const byPosition = ({ ids, seed }: Drawing): number => drawnAt(ids.length, seed);
+
+test('who draws by position is known by it, and two near-ties that fall the other way do not hide it', async () => {
+  equal(await passes(byPosition), true);
+  /** So many of the places that are asked for by themselves. */
+  const ties = (count: number) => (drawing: Drawing) => {
+    const isAlone = drawing.drawn === 0 && drawing.ids.length > 64;
+    return byPosition(drawing) + (isAlone && drawing.ids.length <= 64 + count ? 1 : 0);
+  };
+  equal(await passes(ties(2)), true);
+  equal(await passes(ties(3)), false);
+});
+
+test('a generator that begins again with each request does not pass', async () => {
+  equal(await passes(({ seed, drawn }) => drawnAt(drawn, seed)), false);
+});
+
+test('tokens that are the same whatever the seed prove nothing', async () => {
+  equal(await passes(({ ids }) => scramble(ids.length) % 50_000), false);
+});
