@@ -14,7 +14,7 @@ import type { MemberId } from '../std/member-id.ts';
 import { after, earliest, instant, never, type Instant } from '../std/time.ts';
 import { isBelow, type Fence } from './fence.ts';
 import { find, tell, type Effect, type Kept, type Sent, type State } from './kept.ts';
-import { mark, post, unmark } from './posting.ts';
+import { gather, mark, post, unmark } from './posting.ts';
 import { nextPlace, type Candidate } from './rendezvous.ts';
 import type { HeldLog, Verdict } from './wire.ts';
 
@@ -136,6 +136,7 @@ function onOpen(
   state.numberById.set(id, number);
   state.lookAt = earliest(state.lookAt, after(now, lookMs));
   place(state, kept, { now, urgent });
+  if (urgent) for (const { member } of kept.copies) gather(state, member, now);
   return former !== null && former.ended === null ? [{ type: 'fenced', id }] : [];
 }
 

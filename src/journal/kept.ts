@@ -44,6 +44,8 @@ export type Peer = {
   /** The last batch, and the last one that had all that was new. */
   sentAt: Instant;
   sentAllAt: Instant;
+  /** A stream that begins waits until then for others that do. */
+  gathersUntil: Instant;
   underWay: { readonly batch: number; readonly sent: readonly Sent[] } | null;
   shunnedUntil: Instant;
 };

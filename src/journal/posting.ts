@@ -8,6 +8,8 @@ import type { Update } from './wire.ts';
 const batchMs = 100;
 /** Between two batches of any kind: what somebody waits for goes ahead of the rest. ms */
 const urgentMs = 3;
+/** Those that begin go together, and leave what engines are asked ahead; none has a first token so soon. ms */
+const openingMs = 3;
 /** Goes at once, bytes. */
 const filled = 64 * 1_024;
 /** Of one batch, bytes; a log as a whole may be larger, and goes in one piece. */
@@ -24,7 +26,8 @@ export function mark(
   if (peer === undefined) {
     peer = {
       ...{ dirty: new Set<number>(), dirtyBytes: 0, urgent: new Set<number>(), underWay: null },
-      ...{ sentAt: instant(-Infinity), sentAllAt: instant(-Infinity), shunnedUntil: instant(-Infinity) },
+      ...{ sentAt: instant(-Infinity), sentAllAt: instant(-Infinity), gathersUntil: instant(-Infinity) },
+      shunnedUntil: instant(-Infinity),
     };
     state.peers.set(member, peer);
   }
@@ -32,6 +35,14 @@ export function mark(
   peer.dirtyBytes += bytes;
   if (urgent) peer.urgent.add(number);
   state.postAt = earliest(state.postAt, dueAt(peer));
+}
+
+/** Of a stream that has just begun: what it is goes to this member behind what its engine is asked, with others that begin. */
+export function gather(state: State, member: MemberId, now: Instant): void {
+  const peer = state.peers.get(member);
+  // Somebody waits already, or gathers.
+  if (peer === undefined || peer.urgent.size > 1) return;
+  peer.gathersUntil = after(now, openingMs);
 }
 
 /** Nothing of it is for this member any more. */
@@ -43,7 +54,7 @@ export function unmark(state: State, member: MemberId, number: number): void {
 
 function dueAt(peer: Peer): Instant {
   if (peer.dirty.size === 0 || peer.underWay !== null) return never;
-  const soon = after(peer.sentAt, urgentMs);
+  const soon = instant(Math.max(after(peer.sentAt, urgentMs), peer.gathersUntil));
   if (peer.urgent.size > 0 || peer.dirtyBytes >= filled) return soon;
   return instant(Math.max(soon, after(peer.sentAllAt, batchMs)));
 }

@@ -129,8 +129,9 @@ class Entering {
     if (isWrittenDown(request) && (request.streamed || once)) {
       const bytes = openingBytes({ endpoint, model, raw, engines, ...claim });
       const fence = { epoch: 1, by: serving.self };
-      // Nobody waits for a copy before there is something to tell.
-      gate.attach(journals.open(stream, { fence, bytes, urgent: false }, gate), bytes.length);
+      // The first event waits until somebody knows of it; where all is told at once, nobody waits before the end.
+      const urgent = request.streamed;
+      gate.attach(journals.open(stream, { fence, bytes, urgent }, gate), bytes.length);
     }
     this.#start(init(request, clock.now()), gate, protectionOf(request, engines.ability)).begin();
   }

@@ -5,8 +5,9 @@
  *
  *   swallowing ──the event that the client had last──► passing           swallowing ──past it──► diverged
  *
- * Of every stream the first event and the end wait for a copy, so that no client knows of a stream, or of its end, that
- * nobody else knows. The wait is short: after it things go out uncopied, as they do in a cluster of one.
+ * The first event of every stream waits until another member knows of the stream, so that no client can ask for one that
+ * nobody knows. It was told of it when the request went to an engine, and knows it long before. All waits are short:
+ * after them things go out uncopied, as they do in a cluster of one.
  */
 import { after, type Instant } from '../std/time.ts';
 import { eventId, isSame, type Mark } from '../stream/mark.ts';
@@ -24,9 +25,9 @@ type GateOptions = {
   /** Of the stream, whether it is written down or not. */
   readonly stream: string;
   readonly clock: Clock;
-  /** Every event waits for its copy. */
+  /** Every event waits for its copy, and the end too. */
   readonly commits: boolean;
-  /** It goes out as it is made; else nothing of it goes out, and waits for a copy, before its end. */
+  /** It goes out as it is made; else all of it waits for its copy at the end, since it is given once. */
   readonly streamed: boolean;
   /** Where the client is already; null: at the beginning. */
   readonly from: Mark | null;
@@ -38,6 +39,8 @@ type Owed = { readonly bytes: number; readonly until: Instant; readonly go: () =
 export class Gate implements LogEars {
   readonly #options: GateOptions;
   #log: StreamLog | null = null;
+  /** How much a member must have to know of the stream, bytes. */
+  #opening = 0;
   #written = 0;
   #copied = -1;
   #copies = 0;
@@ -45,7 +48,6 @@ export class Gate implements LogEars {
   readonly #owed: Owed[] = [];
   #disarm = (): void => {};
   #begun = false;
-  #ends = false;
   /** Another entry node goes on with it. */
   onFenced = (): void => {};
   /** What goes on is not what the client has. */
@@ -60,6 +62,7 @@ export class Gate implements LogEars {
   /** From now on what is written down goes there. `bytes`: what stands in it. */
   attach(log: StreamLog, bytes: number): void {
     this.#log = log;
+    this.#opening = bytes;
     this.#written = bytes;
   }
 
@@ -78,7 +81,6 @@ export class Gate implements LogEars {
 
   write(records: readonly LogRecord[]): void {
     const isLast = records.some((one) => one.type === 'closed' || ('finish' in one && one.finish !== null));
-    this.#ends ||= isLast;
     this.onWritten(records);
     if (this.#log === null) return;
     for (const record of records) this.append(recordBytes(record), isLast);
@@ -87,7 +89,7 @@ export class Gate implements LogEars {
   append(bytes: Uint8Array, isLast: boolean): void {
     if (this.#log === null) return;
     const { commits, streamed } = this.#options;
-    const urgent = isLast || (streamed && (commits || !this.#begun));
+    const urgent = streamed ? commits : isLast;
     this.#written = this.#log.append(bytes, urgent);
   }
 
@@ -100,16 +102,18 @@ export class Gate implements LogEars {
     if (this.#swallows(mark)) return;
     const { stream, commits } = this.#options;
     const id = mark === null ? null : eventId(stream, mark);
-    const waits = commits || !this.#begun || this.#ends;
+    const needed = commits ? this.#written : this.#begun ? -1 : this.#opening;
     this.#begun = true;
-    if (this.#mayGo(waits)) send({ data, id });
-    else this.#owe(waits, () => send({ data, id }));
+    if (this.#mayGo(needed)) send({ data, id });
+    else this.#owe(needed, () => send({ data, id }));
   }
 
   /** The end of it, or all of it at once. */
   finish(go: () => void): void {
-    if (this.#mayGo(true)) go();
-    else this.#owe(true, go);
+    const { commits, streamed } = this.#options;
+    const needed = commits || !streamed ? this.#written : -1;
+    if (this.#mayGo(needed)) go();
+    else this.#owe(needed, go);
   }
 
   /** Where its client is has not come yet. */
@@ -155,13 +159,12 @@ export class Gate implements LogEars {
     return true;
   }
 
-  /** Nothing stands before it, and it need not wait. */
-  #mayGo(waits: boolean): boolean {
-    return this.#owed.length === 0 && (!waits || this.#hasCopy(this.#written));
+  /** Nothing stands before it, and a copy has so many bytes. */
+  #mayGo(needed: number): boolean {
+    return this.#owed.length === 0 && this.#hasCopy(needed);
   }
 
-  #owe(waits: boolean, go: () => void): void {
-    const bytes = waits ? this.#written : -1;
+  #owe(bytes: number, go: () => void): void {
     this.#owed.push({ bytes, until: after(this.#options.clock.now(), copyMs), go });
     if (this.#owed.length === 1) this.#arm();
   }

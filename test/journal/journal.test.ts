@@ -219,6 +219,24 @@ test('[J3] batches to a member are one at a time and apart, nearer when somebody
   }
 });
 
+test('[J3] streams that begin together are told of in one batch, and soon', () => {
+  const net = new Net(six.slice(0, 2), 6);
+  for (const id of ['s', 't']) {
+    open(net, id);
+    net.pass(1);
+  }
+  equal(net.batches, 0);
+  net.pass(10);
+  equal(net.batches, 1);
+  for (const id of ['s', 't']) equal(net.held(id).length, 1);
+  // However many come, they wait no longer than the first of them.
+  for (let at = 0; at < 100; at++) {
+    open(net, `v${at}`);
+    net.pass(1);
+  }
+  ok(net.batches > 10, `${net.batches} batches`);
+});
+
 test('[J3] a log of which somebody waits for a copy goes ahead without the others', () => {
   const net = new Net(six.slice(0, 2), 6);
   for (const id of ['s', 't']) open(net, id);

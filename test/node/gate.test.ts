@@ -14,7 +14,8 @@ function rig(options: { readonly commits: boolean; readonly streamed?: boolean; 
   const out: string[] = [];
   /** Of each record, whether somebody waits for a copy of it. */
   const urgent: boolean[] = [];
-  let written = 0;
+  const opening = 5;
+  let written = opening;
   const log: StreamLog = {
     id: 's',
     append: (bytes, isUrgent) => {
@@ -24,7 +25,7 @@ function rig(options: { readonly commits: boolean; readonly streamed?: boolean; 
     holders: () => holders,
     end: () => {},
   };
-  gate.attach(log, 0);
+  gate.attach(log, opening);
   return {
     ...{ clock, gate, out, holders, urgent },
     say: (data: string, tokens: number): void => {
@@ -39,17 +40,17 @@ test('what cannot be made again waits for its copy, however much waits before it
   say('a', 1);
   await clock.run(200);
   say('b', 2);
-  gate.copied(10, 1);
+  gate.copied(15, 1);
   deepEqual(out, ['a']);
   // Once what came first would have been let go uncopied.
   await clock.run(100);
   say('c', 3);
   deepEqual(out, ['a']);
-  gate.copied(20, 1);
+  gate.copied(25, 1);
   deepEqual(out, ['a', 'b']);
   await clock.run(200);
   deepEqual(out, ['a', 'b']);
-  gate.copied(30, 1);
+  gate.copied(35, 1);
   deepEqual(out, ['a', 'b', 'c']);
 });
 
@@ -73,25 +74,38 @@ test('where nobody can have a copy nothing waits', () => {
   deepEqual(out, ['a']);
 });
 
-test('of what can be made again only the beginning and the end wait', () => {
-  const { gate, out, say } = rig({ commits: false });
+test('of what can be made again only the beginning waits, until somebody knows of the stream at all', () => {
+  const { gate, out, urgent, say } = rig({ commits: false });
   say('a', 1);
   say('b', 2);
   equal(out.length, 0);
-  gate.copied(10, 1);
+  gate.copied(4, 1);
+  equal(out.length, 0);
+  gate.copied(5, 1);
   deepEqual(out, ['a', 'b']);
   say('c', 3);
-  deepEqual(out, ['a', 'b', 'c']);
+  gate.append(new Uint8Array(10), true);
   gate.finish(() => out.push('end'));
-  equal(out.length, 3);
-  gate.copied(30, 1);
   deepEqual(out, ['a', 'b', 'c', 'end']);
+  deepEqual(urgent, [false, false, false, false]);
+});
+
+test('of what cannot be made again the end waits as well', () => {
+  const { gate, out, urgent, say } = rig({ commits: true });
+  say('a', 1);
+  gate.copied(15, 1);
+  gate.append(new Uint8Array(10), true);
+  gate.finish(() => out.push('end'));
+  deepEqual(out, ['a']);
+  gate.copied(25, 1);
+  deepEqual(out, ['a', 'end']);
+  deepEqual(urgent, [true, true]);
 });
 
 test('a client that goes on is told nothing twice, and hears of it where the answer is another', () => {
   const { gate, out, say } = rig({ commits: false, from: { tokens: 2, hash: 2 } });
   for (const [at, data] of ['a', 'b', 'c'].entries()) say(data, at + 1);
-  gate.copied(30, 1);
+  gate.copied(35, 1);
   deepEqual(out, ['c']);
   const other = rig({ commits: false, from: { tokens: 2, hash: 7 } });
   let diverged = 0;
@@ -120,10 +134,7 @@ test('of an answer that is given as a whole nobody waits for a copy before its e
     deepEqual(urgent, [false, false, true]);
     gate.finish(() => out.push('all'));
     equal(out.length, 0);
-    gate.copied(30, 1);
+    gate.copied(35, 1);
     deepEqual(out, ['all']);
   }
-  const { urgent, say } = rig({ commits: false });
-  for (const [at, data] of ['a', 'b', 'c'].entries()) say(data, at + 1);
-  deepEqual(urgent, [true, false, false]);
 });
