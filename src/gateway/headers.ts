@@ -80,7 +80,7 @@ export function aboutOf(request: IncomingMessage, raw: string, body: { readonly 
   const lastEventId = headers['last-event-id'];
   const place = typeof lastEventId === 'string' ? placeFrom(lastEventId) : null;
   return {
-    ...{ claim, once, stream, place },
+    ...{ claim, once, stream, place, createdAt: Math.floor(Date.now() / 1_000) },
     /** It says where it is in words that are not ours. */
     isLost: lastEventId !== undefined && place === null,
     resumes: headers[clientHeader] === '1',

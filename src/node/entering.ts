@@ -2,7 +2,7 @@
  * How a request of a client comes in: as a new answer, as the rest of one that was begun elsewhere, or as one that is
  * given once and may be there already. Whatever it is, it becomes one generation here, with its log and its gate.
  */
-import { complaintJson } from '../stream/answer.ts';
+import { complaintJson, nameOf } from '../stream/answer.ts';
 import { isRepeatable, isWrittenDown } from '../stream/carrier.ts';
 import { openingBytes, type LogRecord } from '../stream/record.ts';
 import { protectionOf } from '../stream/protection.ts';
@@ -122,12 +122,13 @@ class Entering {
     if (this.#isGone) return;
     const { serving, journals, clock } = this.#ports;
     const { endpoint, model, raw } = this.#asked;
-    const { stream, claim, once } = this.#about;
+    const { id, createdAt, stream, claim, once } = this.#about;
     const engines = this.#ports.enginesOf(model);
-    const request = readRequest(endpoint, this.#asked, engines);
+    const named = nameOf(endpoint, id, createdAt);
+    const request = readRequest(endpoint, this.#asked, engines, named);
     const gate = this.#gate(stream, request, { engines, from: null });
     if (isWrittenDown(request) && (request.streamed || once)) {
-      const bytes = openingBytes({ endpoint, model, raw, engines, ...claim });
+      const bytes = openingBytes({ endpoint, model, raw, engines, named, ...claim });
       const fence = { epoch: 1, by: serving.self };
       // The first event waits until somebody knows of it; where all is told at once, nobody waits before the end.
       const urgent = request.streamed;
@@ -174,7 +175,8 @@ class Entering {
     const { serving, journals, clock } = this.#ports;
     return {
       ...{ self: serving.self, journals, clock },
-      read: ({ opening }) => readRequest(this.#asked.endpoint, this.#asked, opening.engines),
+      read: ({ opening: { engines, named } }) =>
+        readRequest(this.#asked.endpoint, this.#asked, engines, named),
       catchUp: (state, done) => this.#catchUp(state, done),
     };
   }

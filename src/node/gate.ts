@@ -5,8 +5,9 @@
  *
  *   swallowing ──the event that the client had last──► passing           swallowing ──past it──► diverged
  *
- * The first event of every stream waits until another member knows of the stream, so that no client can ask for one that
- * nobody knows. It was told of it when the request went to an engine, and knows it long before. All waits are short:
+ * The first event of plain text waits until another member knows of the stream, so that no client asks for one that
+ * nobody knows: that member was told when the request went to an engine, and all else can be told again from that. Where
+ * an answer begins as something else than plain text, or becomes that, others must know it first. All waits are short:
  * after them things go out uncopied, as they do in a cluster of one.
  */
 import { after, type Instant } from '../std/time.ts';
@@ -48,6 +49,8 @@ export class Gate implements LogEars {
   readonly #owed: Owed[] = [];
   #disarm = (): void => {};
   #begun = false;
+  /** Whoever does not know what was just written would go on with another answer. */
+  #turned = false;
   /** Another entry node goes on with it. */
   onFenced = (): void => {};
   /** What goes on is not what the client has. */
@@ -83,13 +86,14 @@ export class Gate implements LogEars {
     const isLast = records.some((one) => one.type === 'closed' || ('finish' in one && one.finish !== null));
     this.onWritten(records);
     if (this.#log === null) return;
+    this.#turned ||= records.some(({ type }) => type === 'unfit' || (type === 'spoken' && !this.#begun));
     for (const record of records) this.append(recordBytes(record), isLast);
   }
 
   append(bytes: Uint8Array, isLast: boolean): void {
     if (this.#log === null) return;
     const { commits, streamed } = this.#options;
-    const urgent = streamed ? commits : isLast;
+    const urgent = streamed ? commits || this.#turned : isLast;
     this.#written = this.#log.append(bytes, urgent);
   }
 
@@ -102,8 +106,9 @@ export class Gate implements LogEars {
     if (this.#swallows(mark)) return;
     const { stream, commits } = this.#options;
     const id = mark === null ? null : eventId(stream, mark);
-    const needed = commits ? this.#written : this.#begun ? -1 : this.#opening;
+    const needed = commits || this.#turned ? this.#written : this.#begun ? -1 : this.#opening;
     this.#begun = true;
+    this.#turned = false;
     if (this.#mayGo(needed)) send({ data, id });
     else this.#owe(needed, () => send({ data, id }));
   }

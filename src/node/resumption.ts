@@ -82,11 +82,12 @@ export function resume(
     if (held === null || log === null) return client.refuse(streamGone);
     if (log.opening.owner !== claim.owner) return client.refuse(notYours);
     if (log.opening.digest !== claim.digest) return client.refuse(otherRequest);
-    // Where nothing is known but the request, nobody can tell what the client has of its answer.
-    if (log.records.length === 0 && mark.tokens > 0) return client.refuse(streamGone);
+    const request = ports.read(log);
+    // Where nothing is known but the request, only plain text under a name of ours is told again just so.
+    const isNamed = request.way === 'ids' && request.named !== null;
+    if (log.records.length === 0 && mark.tokens > 0 && !isNamed) return client.refuse(streamGone);
     const epoch = held.fence.epoch + 1;
     journals.takeOver(stream, { epoch, by: self });
-    const request = ports.read(log);
     const isPlain = restore(request, log.records)?.carrier.type === 'plain';
     // Others make it again while they tell it.
     if (request.way !== 'ids' || !isPlain)

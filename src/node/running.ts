@@ -64,9 +64,10 @@ export type RunningPorts = {
 /** What a client proves itself and its request by: hashes of its key, and of method, path and body. */
 export type Claim = { readonly owner: string; readonly digest: string };
 
-/** `id`: for the log. `headers`: what the engine gets to see. */
+/** `id`: for the log, and in the answer's own. `createdAt`: unix time, s. `headers`: what the engine gets to see. */
 export type About = {
   readonly id: string;
+  readonly createdAt: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly spent?: Spent;
   /** Told when the answer that it goes on with is there. */

@@ -5,7 +5,17 @@
 import type { Json } from '../std/json.ts';
 import type { Endpoint } from './chunk.ts';
 
-export type Head = { readonly id: string; readonly created: number; readonly model: string };
+/** `created`: unix time, s. */
+export type Named = { readonly id: string; readonly created: number };
+export type Head = Named & { readonly model: string };
+
+const idPrefix = { chat: 'chatcmpl', completions: 'cmpl' } as const;
+
+/** As the engine names it too, which is told the request's id in `X-Request-Id`. */
+export const nameOf = (endpoint: Endpoint, requestId: string, created: number): Named => ({
+  id: `${idPrefix[endpoint]}-${requestId}`,
+  created,
+});
 
 export type Part = {
   readonly text: string;

@@ -260,7 +260,8 @@ function tell(parsed: Parsed, { ids, ends }: Question, { choice }: Derendered): 
 }
 
 /** An answer that another engine began, though no client was told of it, has its head already. */
-const underHead = ({ id, json }: Chunk, head: Head): Json => (id === head.id ? json : { ...json, ...head });
+const underHead = ({ id, created, json }: Chunk, head: Head): Json =>
+  id === head.id && created === head.created ? json : { ...json, ...head };
 
 function withoutIds(json: Json): Json {
   const choices = (json['choices'] as readonly Json[]).map((choice) =>

@@ -1,12 +1,13 @@
 /** A plain generation as its client sees it: what the journal lets go of, in the shapes and amounts asked for. */
 import { assert } from '../std/assert.ts';
 import type { Json } from '../std/json.ts';
-import { done, partChunk, roleChunk, usageChunk, wholeAnswer } from './answer.ts';
+import { done, partChunk, roleChunk, usageChunk, wholeAnswer, type Head } from './answer.ts';
 import type { Choice, Chunk, Item } from './chunk.ts';
 import { take, type Journal } from './journal.ts';
 import type { LossCause } from './loss.ts';
 import { pass, start, turn, type Mark } from './mark.ts';
 import type { LogRecord } from './record.ts';
+import type { PlainRequest } from './request.ts';
 
 export type Verdict =
   | { readonly type: 'going' }
@@ -47,7 +48,7 @@ export function hear(journal: Journal, item: Item): Heard {
 }
 
 function hearChunk(journal: Journal, chunk: Chunk): Heard {
-  journal.head ??= { id: chunk.id, created: chunk.created, model: chunk.model };
+  journal.head ??= headOf(chunk, journal.request);
   journal.fingerprint ??= chunk.fingerprint;
   const [choice] = chunk.choices;
   if (choice === undefined) {
@@ -65,6 +66,12 @@ function hearChunk(journal: Journal, chunk: Chunk): Heard {
   if (cutOff) return { events, records, verdict: { type: 'complete' } };
   return { events, records, verdict: { type: journal.finish === null ? 'going' : 'closing' } };
 }
+
+/** `created` of an engine is a moment later than ours, and ours is known to whoever has to tell the answer anew. */
+const headOf = ({ id, created, model }: Chunk, { named }: PlainRequest): Head => ({
+  ...(named ?? { id, created }),
+  model,
+});
 
 /** What is kept from the client is not written down either: another entry node makes it again. */
 function note(

@@ -9,7 +9,7 @@
 import { noAbility, type Ability } from '../std/ability.ts';
 import { ByteReader, ByteWriter } from '../std/bytes.ts';
 import { type Json, parseObject } from '../std/json.ts';
-import type { Finish, Head } from './answer.ts';
+import type { Finish, Head, Named } from './answer.ts';
 import type { Endpoint } from './chunk.ts';
 import { formOf, readDelta, shapesMax, writeForm } from './delta.ts';
 import type { Engines } from './request.ts';
@@ -22,6 +22,8 @@ export type Opening = {
   readonly raw: string;
   /** As the first entry node knew them: what the request was read with, and is read with again. */
   readonly engines: Engines;
+  /** As it is named, whoever tells it; null: of an earlier version, which knew that from the first engine. */
+  readonly named: Named | null;
   /** Hash of what the client proved itself by. */
   readonly owner: string;
   /** Hash of method, path and body. */
@@ -265,12 +267,18 @@ function readIds(body: ByteReader, count: number): number[] {
 function readOpening(body: ByteReader): Opening | null {
   const json = parseObject(body.text());
   if (json === null || body.broken) return null;
-  const { endpoint, model, engines, owner, digest } = json;
+  const { endpoint, model, engines, named, owner, digest } = json;
   if (endpoint !== 'chat' && endpoint !== 'completions') return null;
   return {
     ...{ endpoint, model: String(model), raw: body.tail(), owner: String(owner), digest: String(digest) },
     engines: enginesOf(engines),
+    named: namedOf(named),
   };
+}
+
+function namedOf(value: unknown): Named | null {
+  const { id, created } = (value ?? {}) as Partial<Record<keyof Named, unknown>>;
+  return typeof id === 'string' && typeof created === 'number' ? { id, created } : null;
 }
 
 /** An ability that a later version tells of besides is none of ours. */

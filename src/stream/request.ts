@@ -12,6 +12,7 @@
 import type { Ability } from '../std/ability.ts';
 import { isObject, type Json } from '../std/json.ts';
 import type { Endpoint } from './chunk.ts';
+import type { Named } from './answer.ts';
 import { absent, hasAutoTools, isInt, obstacleIn, stopsOf, type Obstacle } from './obstacles.ts';
 
 /** How tokens are chosen. `free`: at random, by no seed of the client's, so that any true sample is an answer. */
@@ -33,6 +34,8 @@ export type PlainRequest = {
   readonly frequencyPenalty: number;
   readonly draws: Draws;
   readonly wants: Wants;
+  /** As the answer is named from its beginning; null: as the engine names it that says something first. */
+  readonly named: Named | null;
   /** The same, for when the answer turns out to carry reasoning; null: then it cannot be continued from there on. */
   readonly parsed: ParsedRequest | null;
   /** The same, for when the answer turns out to be no plain text before anything of it was delivered. */
@@ -96,7 +99,12 @@ export type Engines = {
 
 type Sent = { readonly body: Json; readonly raw: string };
 
-export function readRequest(endpoint: Endpoint, sent: Sent, engines: Engines): GenerationRequest {
+export function readRequest(
+  endpoint: Endpoint,
+  sent: Sent,
+  engines: Engines,
+  named: Named | null,
+): GenerationRequest {
   const { maxModelLen, ability } = engines;
   const seeded = withSeed(sent, engines);
   const { body } = seeded;
@@ -123,6 +131,7 @@ export function readRequest(endpoint: Endpoint, sent: Sent, engines: Engines): G
     frequencyPenalty: Number(body['frequency_penalty'] ?? 0),
     draws,
     wants: wantsOf(body),
+    named,
     parsed,
     untouched: untouched(endpoint, seeded, 'foreign'),
   };

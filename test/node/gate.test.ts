@@ -27,7 +27,7 @@ function rig(options: { readonly commits: boolean; readonly streamed?: boolean; 
   };
   gate.attach(log, opening);
   return {
-    ...{ clock, gate, out, holders, urgent },
+    ...{ clock, gate, out, holders, urgent, written: () => written },
     say: (data: string, tokens: number): void => {
       gate.append(new Uint8Array(10), false);
       gate.say({ data, mark: { tokens, hash: tokens } }, (event) => out.push(event.data));
@@ -88,6 +88,31 @@ test('of what can be made again only the beginning waits, until somebody knows o
   gate.finish(() => out.push('end'));
   deepEqual(out, ['a', 'b', 'c', 'end']);
   deepEqual(urgent, [false, false, false, false]);
+});
+
+test('an answer that is or becomes more than plain text is known to others before its client hears it', () => {
+  const spoken = { type: 'spoken', ids: [1], delta: {}, finish: null, fingerprint: null } as const;
+  const first = rig({ commits: false });
+  first.gate.write([spoken]);
+  first.gate.say({ data: 'a', mark: { tokens: 1, hash: 1 } }, ({ data }) => first.out.push(data));
+  first.gate.copied(first.written() - 1, 1);
+  deepEqual(first.out, []);
+  first.gate.copied(first.written(), 1);
+  deepEqual(first.out, ['a']);
+  first.gate.write([spoken]);
+  first.gate.say({ data: 'b', mark: { tokens: 2, hash: 2 } }, ({ data }) => first.out.push(data));
+  deepEqual(first.out, ['a', 'b']);
+  const { gate, out, say, urgent, written } = rig({ commits: false });
+  gate.copied(5, 1);
+  say('a', 1);
+  gate.write([{ type: 'unfit', spoken: true }]);
+  gate.say({ data: 'b', mark: { tokens: 2, hash: 2 } }, ({ data }) => out.push(data));
+  deepEqual(out, ['a']);
+  deepEqual(urgent, [false, true]);
+  gate.copied(written(), 1);
+  deepEqual(out, ['a', 'b']);
+  say('c', 3);
+  deepEqual(out, ['a', 'b', 'c']);
 });
 
 test('of what cannot be made again the end waits as well', () => {

@@ -16,7 +16,10 @@ const sent = {
   body: { model: 'm', prompt: 'p', max_tokens: 20 },
   raw: '{"model":"m","prompt":"p","max_tokens":20}',
 };
-const opening = openingBytes({ endpoint: 'completions', model: 'm', raw: sent.raw, engines, ...claim });
+const named = { id: 'cmpl-7', created: 1_700_000_000 };
+const openingOf = (name: typeof named | null): Uint8Array =>
+  openingBytes({ endpoint: 'completions', model: 'm', raw: sent.raw, engines, named: name, ...claim });
+const opening = openingOf(named);
 
 /** One node that works at the answer, and others that hold copies, if any. */
 function rig(zones: Readonly<Record<string, string>>) {
@@ -35,14 +38,14 @@ function rig(zones: Readonly<Record<string, string>>) {
   };
   const portsOf = (node: string): ResumptionPorts => ({
     ...{ self: memberId(node), journals: logs.at(node), clock: logs.clock },
-    read: () => readRequest('completions', sent, engines),
+    read: (log) => readRequest('completions', sent, engines, log.opening.named),
     catchUp: () => {
       told.push('made again');
       return () => void told.push('given up');
     },
   });
-  const log = (): StreamLog =>
-    logs.at('a').open('key', { fence: { epoch: 1, by: memberId('a') }, bytes: opening, urgent: true }, deaf);
+  const log = (bytes = opening): StreamLog =>
+    logs.at('a').open('key', { fence: { epoch: 1, by: memberId('a') }, bytes, urgent: true }, deaf);
   return {
     ...{ logs, told, log },
     join: (node: string) => join('key', claim, ends, portsOf(node)),
@@ -90,6 +93,19 @@ test('who leaves while what it has is made again ends that, where there is no ot
   leave();
   equal(told.join(), 'made again,given up');
   logs.close();
+});
+
+test('of a log without a word of the answer it is made again where its name is known, and else gone', () => {
+  for (const [name, wanted] of [
+    [named, 'made again'],
+    [null, 'refused 410'],
+  ] as const) {
+    const { logs, told, log, resume: goOn } = rig({ a: 'x' });
+    log(openingOf(name));
+    goOn('a', 5);
+    equal(told.join(), wanted);
+    logs.close();
+  }
 });
 
 test('who waits asks the others less and less often, and nobody where this node writes it', async () => {

@@ -13,7 +13,7 @@ import { VirtualClock } from './world.ts';
 
 const member = memberId('b');
 const about: About = {
-  ...{ id: 'req', headers: {}, resumes: false, claim: { owner: 'o', digest: 'd' } },
+  ...{ id: 'req', headers: {}, createdAt: 1_700_000_000, resumes: false, claim: { owner: 'o', digest: 'd' } },
   ...{ stream: 's', once: false, place: null },
 };
 

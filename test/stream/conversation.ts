@@ -48,6 +48,7 @@ export const ask = (
     endpoint,
     { body, raw: JSON.stringify(body) },
     { maxModelLen: 4_096, ability: noAbility, seed: 1, ...engines },
+    null,
   );
 
 export const errorEvent =

@@ -18,7 +18,7 @@ const bySize: Readonly<Record<string, Sizes>> = {
   ', in mixed chunks': (chunk) => [1, 3, 2, 7][chunk % 4]!,
 };
 const opening = openingBytes({
-  ...{ endpoint: 'chat', model: 'tiny', raw: '{}', owner: 'o', digest: 'd' },
+  ...{ endpoint: 'chat', model: 'tiny', raw: '{}', owner: 'o', digest: 'd', named: null },
   engines: { maxModelLen: 4_096, ability, seed: 5 },
 });
 const bytesOf = (records: readonly LogRecord[]): Uint8Array =>

@@ -147,7 +147,7 @@ const opening: Opening = {
     raw: '{"model":"tiny"}',
     engines: { maxModelLen: 4_096, ability: noAbility, seed: 5 },
   },
-  ...{ owner: 'o', digest: 'd' },
+  ...{ owner: 'o', digest: 'd', named: { id: 'chatcmpl-7', created: 1_700_000_000 } },
 };
 const concat = (...parts: readonly Uint8Array[]): Uint8Array =>
   parts.reduce((into, part) => into.raw(part), new ByteWriter()).bytes();
@@ -160,6 +160,11 @@ test('[S30] a log read again is what was written', () => {
     const told = { type: 'answer', status: 200, body: '{"é":1}' } as const;
     deepEqual(readLog(concat(bytes, answerBytes(told))), { opening, records, answer: told });
   }
+});
+
+test('[S30] a log of an earlier version does not tell how its answer is named', () => {
+  const { named: _, ...earlier } = opening;
+  deepEqual(readLog(openingBytes(earlier as Opening))?.opening, { ...opening, named: null });
 });
 
 test('[S30] a log of a later version is read by what is known of it, and one cut off up to there', () => {

@@ -192,7 +192,15 @@ export class DurableClient {
     if (this.#lastId === null && isStream) this.#begun++;
     const stream = `stream-of-client-${id}-${this.#begun}`.padEnd(22, '-');
     const claim = { owner: id, digest: id };
-    const about = { id, headers: { 'x-request-id': id }, claim, stream, once: !isStream, resumes: true };
+    const about = {
+      id,
+      headers: { 'x-request-id': id },
+      claim,
+      stream,
+      once: !isStream,
+      resumes: true,
+      createdAt: 0,
+    };
     return { type: 'call', asked: this.#asked, about, lastEventId: this.#lastId };
   }
 
