@@ -17,7 +17,7 @@ import { draw, type Rng } from '../../src/std/random.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { after, instant, type Instant } from '../../src/std/time.ts';
 
-export type Post = Extract<Effect, { type: 'post' }>;
+type Post = Extract<Effect, { type: 'post' }>;
 
 export class Net {
   now: Instant = instant(0);
@@ -158,3 +158,14 @@ export class Net {
     return value;
   }
 }
+
+export const six = ['a1 a', 'a2 a', 'b1 b', 'b2 b', 'c1 c', 'c2 c'].map(
+  (m) => m.split(' ') as [string, string],
+);
+export const at = memberId('a1');
+export const fence = { epoch: 1, by: at };
+export const text = (words: string): Uint8Array => new TextEncoder().encode(words);
+export const open = (net: Net, id: string, by: MemberId = at, epoch = 1): void =>
+  net.tell(by, { type: 'open', id, fence: { epoch, by }, bytes: text(`${id}:`), urgent: true });
+export const append = (net: Net, id: string, words: string, urgent = false): void =>
+  net.tell(at, { type: 'append', id, bytes: text(words), urgent });
