@@ -17,7 +17,7 @@ const welcome = [
   'Unlicense',
 ];
 
-export type Notice = {
+type Notice = {
   readonly name: string;
   readonly version: string;
   readonly licence: string;

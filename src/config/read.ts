@@ -25,7 +25,7 @@ export type Given = {
   readonly file: { readonly path: string; readonly text: string } | null;
 };
 
-export type Reading =
+type Reading =
   | { readonly type: 'settings'; readonly settings: Settings }
   | { readonly type: 'problems'; readonly problems: readonly string[] };
 

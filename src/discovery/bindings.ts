@@ -108,7 +108,7 @@ function rebind(bindings: Bindings, member: Member, seen: Seen, now: Instant): O
   return { type: 'bound', member, former };
 }
 
-export const isSame = (member: Member, seen: Seen): boolean =>
+const isSame = (member: Member, seen: Seen): boolean =>
   member.peerId === seen.peerId &&
   member.address?.host === seen.address?.host &&
   member.address?.port === seen.address?.port &&

@@ -62,7 +62,7 @@ export type Event =
   | { readonly type: 'isolated' }
   | { readonly type: 'tick' };
 
-export type Fact =
+type Fact =
   | { readonly fact: 'discovery.failed'; readonly why: string }
   | { readonly fact: 'discovery.overfull'; readonly dropped: number };
 

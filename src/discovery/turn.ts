@@ -8,7 +8,7 @@ import { fnv1a, scramble } from '../std/hash.ts';
 import type { MemberId } from '../std/member-id.ts';
 
 /** Two must agree for a word to count, and one may be a liar or dead without anybody's knowledge. */
-export const pollers = 3;
+const pollers = 3;
 
 /** `others`: the live members that have a voice. One pass, once in an epoch. */
 export function isTurn(self: MemberId, epoch: number, others: Iterable<MemberId>): boolean {

@@ -12,7 +12,7 @@ const textMax = 4_000_000;
 /** LoRA adapters show up as models; further ones are counted in the totals and not by name. */
 const modelsMax = 64;
 
-export type Requests = { readonly running: number; readonly waiting: number };
+type Requests = { readonly running: number; readonly waiting: number };
 
 export type EngineMetrics = Requests & {
   readonly byModel: ReadonlyMap<string, Requests>;

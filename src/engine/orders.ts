@@ -9,7 +9,7 @@ import type { EngineMetrics } from './metrics.ts';
 export type Model = { readonly id: string; readonly maxModelLen: number | null };
 
 /** For the node. `cut`: end or move every stream of this engine, then say `streams.cut`. `stopped` answers `stop`. */
-export type Notice =
+type Notice =
   | { readonly type: 'announce'; readonly engine: Standing }
   | { readonly type: 'cut' }
   | { readonly type: 'stopped' }

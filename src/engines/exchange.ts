@@ -10,7 +10,7 @@ import { Failure, messageOf } from '../std/failure.ts';
 import { parseJson } from '../std/json.ts';
 
 /** vLLM answers in 5 ms, in 500 while 200 connections arrive, in seconds when its machine is short of CPU. ms */
-export const askMs = 5_000;
+const askMs = 5_000;
 /** The first request of a kind can compile for 20 s; a whole minute is for a machine that does much else. ms */
 const warmUpMs = 120_000;
 /** vLLM's metrics are 51 KB. Bytes. */

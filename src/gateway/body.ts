@@ -8,7 +8,7 @@ const modelCharactersMax = 256;
 /** Deeper than any schema of a tool. What walks or writes a body below this recurses, and a stack has an end. */
 const depthMax = 128;
 
-export type Named = { readonly model: string; readonly body: Json };
+type Named = { readonly model: string; readonly body: Json };
 
 export const isJson = (contentType: string): boolean =>
   /^application\/([\w.-]+\+)?json\s*(;|$)/i.test(contentType);

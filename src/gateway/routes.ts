@@ -23,7 +23,7 @@ type Route = (request: IncomingMessage, response: ServerResponse, about: About) 
 /** For load balancers and scrapers, who have no key and learn nothing of anybody's requests. */
 const open: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
-export type Routes = {
+type Routes = {
   answer(request: IncomingMessage, response: ServerResponse, about: Omit<About, 'key'>): void;
   /** The route's name for the metrics: few, whatever is asked for. */
   nameOf(request: IncomingMessage): string;

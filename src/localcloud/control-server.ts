@@ -11,7 +11,7 @@ import { isOperationName, type Operate } from './control-operations.ts';
 import { AwsError } from './wire/aws-error.ts';
 import { readWhole } from './wire/body.ts';
 
-export type ControlServer = { readonly socket: string; close(): Promise<void> };
+type ControlServer = { readonly socket: string; close(): Promise<void> };
 
 /** The kernel's bound on a socket's path, less the terminating zero (unix(7)). */
 const pathBytesMax = 107;

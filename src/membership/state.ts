@@ -26,7 +26,7 @@ export type Options = {
 };
 
 /** A token bucket: so many at once, and so many a second after that. */
-export type Budget = { readonly perSecond: number; tokens: number; at: Instant };
+type Budget = { readonly perSecond: number; tokens: number; at: Instant };
 
 export type State = {
   /** Ourselves: in the rings, and in none of the maps. */

@@ -24,7 +24,7 @@ type Launched = Process & {
   release(): void;
 };
 
-export type Processes = ProcessTable & {
+type Processes = ProcessTable & {
   /** Resolves when the program runs. Failure `missing`: no such program; `denied`; `busy`: no room for a process. */
   launch(order: Launch): Promise<Launched>;
   /** To this process alone; false when it is gone. */

@@ -31,7 +31,7 @@ const hashesMax = 10_000;
 /** `doubted`: an answer from there fell silent a moment ago. */
 export type Ready = Omit<Candidate, 'near' | 'weight'> & { readonly zone: string; readonly doubted: boolean };
 
-export type Request = {
+type Request = {
   readonly model: string;
   readonly standing: Standing<Ready> | null;
   readonly wish: Wish;

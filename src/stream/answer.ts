@@ -17,7 +17,7 @@ export const nameOf = (endpoint: Endpoint, requestId: string, created: number): 
   created,
 });
 
-export type Part = {
+type Part = {
   readonly text: string;
   readonly foreign: Json | null;
   /** Null: not asked for. */

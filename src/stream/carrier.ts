@@ -147,7 +147,7 @@ export const tokensSafe = (carrier: Carrier): number =>
   carrier.type === 'plain' || carrier.type === 'parsed' ? safeOf(carrier) : 0;
 
 /** What ends the answer: events that are still owed, or the whole answer of a request that is not streamed. */
-export type Ending = { readonly records: readonly LogRecord[] } & (
+type Ending = { readonly records: readonly LogRecord[] } & (
   | { readonly type: 'events'; readonly events: readonly Said[] }
   | { readonly type: 'body'; readonly body: string }
 );

@@ -13,7 +13,7 @@ import { bias, type LegRequest } from './continuation.ts';
 import type { ParsedRequest } from './request.ts';
 
 /** What a batch of tokens is for derender. */
-export type Batch = {
+type Batch = {
   readonly ids: readonly number[];
   readonly finish: string | null;
   readonly stopReason: string | number | null;

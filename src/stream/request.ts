@@ -16,7 +16,7 @@ import type { Named } from './answer.ts';
 import { absent, hasAutoTools, isInt, obstacleIn, stopsOf, type Obstacle } from './obstacles.ts';
 
 /** How tokens are chosen. `free`: at random, by no seed of the client's, so that any true sample is an answer. */
-export type Draws = 'greedy' | 'seeded' | 'free';
+type Draws = 'greedy' | 'seeded' | 'free';
 
 export type PlainRequest = {
   readonly way: 'ids';

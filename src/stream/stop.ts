@@ -4,7 +4,7 @@
  * Engines are therefore asked to hold nothing back (`include_stop_str_in_output`), and holding back and cutting off
  * happen here, as vLLM does them (v1/engine/detokenizer.py): the last `length - 1` characters stay back all the time.
  */
-export type Match = { readonly stop: string; readonly start: number; readonly end: number };
+type Match = { readonly stop: string; readonly start: number; readonly end: number };
 
 /** Characters that may belong to a stop string not yet complete. */
 export const heldBackMax = (stops: readonly string[]): number =>

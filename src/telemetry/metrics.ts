@@ -14,7 +14,7 @@ import {
   type TotalSample,
 } from '../node/facts.ts';
 
-export type Metrics = {
+type Metrics = {
   count(fact: Fact): void;
   /** The Prometheus text format, version 0.0.4. */
   text(): Promise<string>;

@@ -16,7 +16,7 @@ import { RemoteCluster } from './remote-cluster.ts';
 export type ThreadCode =
   { readonly type: 'file'; readonly url: URL } | { readonly type: 'script'; readonly text: string };
 
-export type Patience = {
+type Patience = {
   /** Compiling takes 40 ms, and seconds where sixteen nodes start on two cores. */
   readonly upMs: number;
   /** A round without a pulse, which is due every second, is a bad sign; `stillRounds` of them are the end. */

@@ -3,7 +3,7 @@ import { isObject, parseObject } from '../std/json.ts';
 
 type Headers = Readonly<Record<string, string>>;
 export type OpenHead = { readonly method: string; readonly path: string; readonly headers: Headers };
-export type AnswerHead = { readonly status: number; readonly headers: Headers };
+type AnswerHead = { readonly status: number; readonly headers: Headers };
 
 const methodMax = 16;
 const pathMax = 4_096;

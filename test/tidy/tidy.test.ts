@@ -3,6 +3,7 @@ import { deepEqual } from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import ts from 'typescript';
+import { exportsOf, unread } from './exports.ts';
 import { folderOf, read, relativeImports, specifiers, visit, type Source } from './sources.ts';
 
 /** A folder imports from floors strictly below its own: `std` and each domain are blind to their neighbours. */
@@ -214,12 +215,7 @@ test('no barrel, no default export, no enum, no swallowed error, no loose end', 
 });
 
 test('every export has a reader in another file', () => {
-  const unread = src.flatMap((source) =>
-    exportedNames(source)
-      .filter((name) => !everything.some((other) => other.path !== source.path && mentions(other, name)))
-      .map((name) => `${source.path} ${name}`),
-  );
-  deepEqual(unread, []);
+  deepEqual(unread(src.flatMap(exportsOf), everything), []);
 });
 
 test('a rule of a SPEC.md is held by a test that names it', () => {
@@ -252,16 +248,3 @@ test('versions are pinned, and the top level is as agreed', () => {
   );
   deepEqual(existsSync('package-lock.json'), true);
 });
-
-function exportedNames({ ast }: Source): readonly string[] {
-  return ast.statements.flatMap((node) => {
-    const exported =
-      ts.canHaveModifiers(node) && ts.getModifiers(node)?.some((m) => m.kind === ts.SyntaxKind.ExportKeyword);
-    if (exported !== true) return [];
-    if (ts.isVariableStatement(node))
-      return node.declarationList.declarations.map((d) => d.name.getText(ast));
-    return [(node as ts.FunctionDeclaration).name?.text ?? ''];
-  });
-}
-
-const mentions = (source: Source, name: string): boolean => new RegExp(`\\b${name}\\b`).test(source.text);

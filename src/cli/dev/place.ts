@@ -14,7 +14,7 @@ import { logOf } from './machine.ts';
 import { killMarked } from './kill.ts';
 import { readDevState, stateFile, writeDevState, type DevNode } from './state.ts';
 
-export type Place = {
+type Place = {
   /** The real path: what the kernel tells of open files. */
   readonly dir: string;
   /** The local cloud's own folder. */

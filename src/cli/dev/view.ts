@@ -4,7 +4,7 @@ import { columns, printable } from '../columns.ts';
 import type { DevEvent } from './cluster.ts';
 import type { Sample } from './sample.ts';
 
-export type Size = { readonly columns: number; readonly rows: number };
+type Size = { readonly columns: number; readonly rows: number };
 
 /** Lines of events that always show, however little room there is. */
 const eventsMin = 5;

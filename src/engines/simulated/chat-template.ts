@@ -2,7 +2,7 @@
 import { Fields, isObject, type Json, type JsonObject } from './body.ts';
 import { badRequest } from './refusal.ts';
 
-export type Message = { readonly role: string; readonly content: string };
+type Message = { readonly role: string; readonly content: string };
 
 export type Conversation = {
   readonly messages: readonly Message[];

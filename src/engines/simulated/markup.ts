@@ -38,7 +38,7 @@ function markupOf(prompt: string, hash: number): string {
   return `${thought}I look it up.\n<tool_call>\n${call}\n</tool_call>\n`;
 }
 
-export type Parsed = {
+type Parsed = {
   readonly reasoning: string;
   readonly content: string;
   readonly calls: readonly { readonly name: string; readonly args: string }[];

@@ -7,7 +7,7 @@ import { fits } from '../wildcard.ts';
 import type { TagSet } from '../instances/tags.ts';
 import { invalidValue } from './refusals.ts';
 
-export type Filter = { readonly name: string; readonly values: readonly string[] };
+type Filter = { readonly name: string; readonly values: readonly string[] };
 
 /** EC2 takes at most 200 values in one request. */
 const valuesMax = 200;

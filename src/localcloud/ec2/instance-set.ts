@@ -71,7 +71,7 @@ export const reservation = (
 
 export const stateNode = (phase: Phase): XmlNode => ({ code: stateCodes[phase], name: phase });
 
-export const tagSet = (tags: TagSet): XmlNode => ({
+const tagSet = (tags: TagSet): XmlNode => ({
   item: Object.entries(tags).map(([key, value]) => ({ key, value })),
 });
 

@@ -18,7 +18,7 @@ export type MaintenanceEvent = {
   readonly state: 'active' | 'completed' | 'canceled';
 };
 
-export type Metadata = {
+type Metadata = {
   readonly site: Site;
   readonly account: string;
   readonly role: string;
@@ -71,7 +71,7 @@ export const subnetId = (site: Site, zone: string): string =>
   `subnet-0c0ffee0c0ffee10${site.zones.indexOf(zone)}`;
 
 /** `2017-09-18T08:22:00Z`: whole seconds, rounded down, so that nobody plans with time that is not there. */
-export const seconds = (at: WallTime): string => `${new Date(at).toISOString().slice(0, 19)}Z`;
+const seconds = (at: WallTime): string => `${new Date(at).toISOString().slice(0, 19)}Z`;
 
 export const hostname = ({ privateIp }: Instance, { region }: Site): string =>
   `ip-${privateIp.replaceAll('.', '-')}.${region === 'us-east-1' ? 'ec2' : `${region}.compute`}.internal`;

@@ -1,7 +1,7 @@
 /** Which access keys exist, what they sign with, and which instance each speaks for. */
 import type { WallTime } from '../../std/time.ts';
 
-export type Credential = {
+type Credential = {
   readonly secret: string;
   /** What the key's calls must carry as `X-Amz-Security-Token`; null for a long-lived key, which has none. */
   readonly sessionToken: string | null;
