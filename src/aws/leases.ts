@@ -9,6 +9,7 @@ import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3
 import type { Document, LeaseStore, Written } from '../node/ports.ts';
 import { Failure, type FailureKind } from '../std/failure.ts';
 import type { RoleCredentials } from './credentials.ts';
+import { refusalIn, unanswered } from './sdk-failure.ts';
 
 type LeaseStoreOptions = {
   readonly bucket: string;
@@ -108,21 +109,16 @@ class S3LeaseStore implements LeaseStore {
   }
 }
 
-type S3Error = Error & { readonly $metadata?: { readonly httpStatusCode?: number } };
-
 function isS3Error(error: unknown, status: number, name?: string): boolean {
-  const { name: told, $metadata } = error as S3Error;
-  return $metadata?.httpStatusCode === status && (name === undefined || told === name);
+  const told = refusalIn(error);
+  return told.status === status && (name === undefined || told.name === name);
 }
 
 function s3Failure(trail: string, error: unknown, signal: AbortSignal): Failure {
-  if (error instanceof Failure)
-    return error.message.startsWith(trail)
-      ? error
-      : new Failure(error.kind, `${trail}: ${error.message}`, error);
-  if (signal.aborted) return new Failure('late', `${trail}: late: no answer in time`, error);
-  const { name, message, $metadata } = error as S3Error;
-  const kind = kindOf(name, $metadata?.httpStatusCode);
+  const failure = unanswered(trail, error, signal);
+  if (failure !== null) return failure;
+  const { name, message, status } = refusalIn(error);
+  const kind = kindOf(name, status);
   return new Failure(kind, `${trail}: ${kind}: ${name}${name === message ? '' : `: ${message}`}`, error);
 }
 

@@ -5,6 +5,7 @@
  */
 import { Failure, type FailureKind } from '../std/failure.ts';
 import type { RoleCredentials } from './credentials.ts';
+import { refusalIn, unanswered } from './sdk-failure.ts';
 
 type ParametersOptions = {
   readonly credentials: () => Promise<Pick<RoleCredentials, 'accessKeyId' | 'secretAccessKey'>>;
@@ -34,12 +35,10 @@ export function parametersIn({ credentials, endpoint, region }: ParametersOption
 
 function parameterFailure(name: string, error: unknown, signal: AbortSignal): Failure {
   const trail = `read parameter ${name}`;
-  if (error instanceof Failure) return new Failure(error.kind, `${trail}: ${error.message}`, error);
-  if (signal.aborted) return new Failure('late', `${trail}: late: no answer in time`, error);
-  const { name: code, $metadata } = error as Error & {
-    readonly $metadata?: { readonly httpStatusCode?: number };
-  };
-  const kind = kindOf(code, $metadata?.httpStatusCode);
+  const failure = unanswered(trail, error, signal);
+  if (failure !== null) return failure;
+  const { name: code, status } = refusalIn(error);
+  const kind = kindOf(code, status);
   return new Failure(kind, `${trail}: ${kind}: ${code}`, error);
 }
 
