@@ -14,6 +14,7 @@ import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { openGenerations } from '../node/generations.ts';
 import type { Journals } from '../node/journals.ts';
+import { listenFailure } from '../node/listen-failure.ts';
 import type { Clock } from '../node/ports.ts';
 import type { Serving } from '../node/serving.ts';
 import type { Stories } from '../node/stories.ts';
@@ -203,9 +204,7 @@ async function closed(
 function listening(server: Server, { host, port }: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const kind = error.code === 'EADDRINUSE' ? 'busy' : 'denied';
-      const trail = `listen for clients on ${host} port ${port}`;
-      reject(new Failure(kind, `${trail}: ${kind}: ${error.code ?? error.message}`, error));
+      reject(listenFailure({ whom: 'clients', host, port }, error.code ?? error.message, error));
     });
     server.listen({ host, port, backlog }, () => {
       server.removeAllListeners('error');

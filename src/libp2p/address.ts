@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
+import { listenFailure } from '../node/listen-failure.ts';
 import type { PeerAddress } from '../node/ports.ts';
 import { Failure, messageOf } from '../std/failure.ts';
 
@@ -36,11 +37,10 @@ export function dialFailure(peerId: string, { host, port }: PeerAddress, error: 
 }
 
 /** libp2p wraps what the socket said into a text of its own. */
-export function listenFailure({ host, port }: PeerAddress, error: unknown): Failure {
+export function listenFailureOf(address: PeerAddress, error: unknown): Failure {
   const text = whyOf(error);
   const code = /\bE[A-Z]{3,}\b/.exec(text)?.[0];
-  const kind = code === 'EADDRINUSE' ? 'busy' : 'denied';
-  return new Failure(kind, `listen for gossip on ${host} port ${port}: ${kind}: ${code ?? text}`, error);
+  return listenFailure({ whom: 'gossip', ...address }, code ?? text, error);
 }
 
 /** libp2p rejects some promises with the event that closed a stream, which has no message. */

@@ -12,7 +12,7 @@ import type { Network, NetworkEvents, PeerAddress } from '../node/ports.ts';
 import { assert } from '../std/assert.ts';
 import { Failure } from '../std/failure.ts';
 import { allowanceOf, tokensFor, type Allowance } from './allowance.ts';
-import { dialFailure, listenFailure, multiaddrOf, whyOf } from './address.ts';
+import { dialFailure, listenFailureOf, multiaddrOf, whyOf } from './address.ts';
 import { Connections } from './connections.ts';
 import { directProtocol, messageBytesMax, readFrames, sendFrame } from './direct.ts';
 import { beginGossip, endGossip, gossipStreamTo, listenToGossip } from './gossip.ts';
@@ -99,7 +99,7 @@ export async function startNetwork(options: NetworkOptions, events: NetworkEvent
   try {
     await network.start();
   } catch (error) {
-    throw listenFailure(options.listen, error);
+    throw listenFailureOf(options.listen, error);
   }
   return network;
 }

@@ -10,6 +10,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { listenFailure } from '../node/listen-failure.ts';
 import { Failure, messageOf } from '../std/failure.ts';
 import { peerIdOfCertificate, type Credentials } from './certificate.ts';
 
@@ -174,18 +175,16 @@ function listening(
   { host, port }: { readonly host: string; readonly port: number },
   signal: AbortSignal,
 ): Promise<void> {
-  const trail = `listen for peers on ${host} port ${port}`;
   return new Promise((resolve, reject) => {
     const abandon = (): void => {
       server.close();
-      reject(new Failure('late', `${trail}: late: aborted`, signal.reason));
+      reject(new Failure('late', `listen for peers on ${host} port ${port}: late: aborted`, signal.reason));
     };
     if (signal.aborted) return abandon();
     signal.addEventListener('abort', abandon, { once: true });
     server.once('error', (error: NodeJS.ErrnoException) => {
       signal.removeEventListener('abort', abandon);
-      const kind = error.code === 'EADDRINUSE' ? 'busy' : 'denied';
-      reject(new Failure(kind, `${trail}: ${kind}: ${error.code ?? error.message}`, error));
+      reject(listenFailure({ whom: 'peers', host, port }, error.code ?? error.message, error));
     });
     server.listen({ host, port, backlog }, () => {
       signal.removeEventListener('abort', abandon);
