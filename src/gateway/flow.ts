@@ -14,7 +14,7 @@ export const portionBytes = 256 * 1_024;
 
 const lastChunk = '0\r\n\r\n';
 
-export type Flow = {
+type Flow = {
   /** Sends the head. */
   begin(headers: Readonly<Record<string, string>>): void;
   write(events: string): void;

@@ -96,7 +96,7 @@ export const notAdmitted = ({ reason, retryAfterMs }: NotOpen): Reply =>
     : busy(`This node is ${reason} and takes no new requests.`, `node_${reason}`, retryAfterMs);
 
 /** Whole seconds, at least one: a client that comes back at once helps nobody. */
-export const retryAfter = (ms: number): Readonly<Record<string, string>> => ({
+const retryAfter = (ms: number): Readonly<Record<string, string>> => ({
   'retry-after': String(Math.max(1, Math.ceil(ms / 1_000))),
 });
 
