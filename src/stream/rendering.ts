@@ -27,14 +27,18 @@ export const renderLeg = ({ raw }: ParsedRequest): LegRequest => ({
   streamed: false,
 });
 
+/** SamplingParams' own default, which vLLM leaves out like every other. */
+const maxTokensDefault = 16;
+
 /** null: not what render answers, or a request whose grammar would begin again. */
 export function readRendered(body: string): Json | null {
   const json = parseObject(body);
   if (json === null || !isObject(json['sampling_params'])) return null;
-  const { structured_outputs: grammar = null, max_tokens: tokens } = json['sampling_params'];
+  const sampling: Json = { max_tokens: maxTokensDefault, ...json['sampling_params'] };
+  const { structured_outputs: grammar = null, max_tokens: tokens } = sampling;
   if (grammar !== null || !Number.isSafeInteger(tokens)) return null;
   const { token_ids: _, request_id: __, ...rest } = json;
-  return rest;
+  return { ...rest, sampling_params: sampling };
 }
 
 /** Tokens that may still follow. */

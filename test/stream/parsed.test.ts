@@ -122,6 +122,13 @@ test('[S19] an answer that has its length is ended without an engine', () => {
   deepEqual(heardIn(told), heardIn(undisturbed));
 });
 
+test('[S19] an answer may have 16 tokens, a number that render leaves out as the one that goes without saying', () => {
+  const asked = { ...scenarios['a chat with calls, usage and ids'], max_tokens: 16 };
+  const told = run(asked, [{ after: 9, by: 'eof' }]);
+  deepEqual(heardIn(told), heardIn(run(asked, [])));
+  deepEqual(pathsOf(told)[2], '/inference/v1/generate');
+});
+
 test('[S19] a member that was not reached has not heard the question either', () => {
   const asked = scenarios['a chat with calls'];
   const told = run(asked, [{ after: 9, by: 'eof' }, whole, { after: 0, by: 'unreached' }]);

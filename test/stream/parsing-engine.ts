@@ -98,7 +98,7 @@ export const parsingEngine = (
           ...{ request_id: 'r', token_ids: promptIds, model: 'tiny', reasoning_ended: false },
           sampling_params: {
             temperature: 0,
-            max_tokens: body.max_tokens ?? 4_000,
+            ...(body.max_tokens === 16 ? {} : { max_tokens: body.max_tokens ?? 4_000 }),
             skip_special_tokens: false,
           },
         }),

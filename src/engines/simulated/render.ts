@@ -110,7 +110,7 @@ function samplingParams(body: JsonObject, rendering: Rendering): object {
     stop,
     stop_token_ids: sampling.stopTokenIds,
     ...unless(!sampling.ignoreEos, { ignore_eos: true }),
-    max_tokens: maxTokens,
+    ...unless(maxTokens === 16, { max_tokens: maxTokens }),
     ...unless(sampling.minTokens === 0, { min_tokens: sampling.minTokens }),
     ...unless(logprobs === null, { logprobs }),
     ...unless(hidesSpecial && sampling.skipSpecial, { skip_special_tokens: false }),
