@@ -3,25 +3,20 @@
  * everything that it sends costs us time before we can know what it is worth.
  */
 import { putNewest } from '../std/bounded.ts';
+import { instant, type Instant } from '../std/time.ts';
+import { fullBucket, take, type Rate } from '../std/token-bucket.ts';
+
 export type Allowance = {
   /** false: the peer has used it up. What was asked for is not taken then. */
   spend(tokens: number): boolean;
 };
 
-export function allowanceOf(limits: { readonly perSecond: number; readonly burst: number }): Allowance {
-  let tokens = limits.burst;
-  let at = performance.now();
-  return {
-    spend: (wanted) => {
-      const now = performance.now();
-      tokens = Math.min(limits.burst, tokens + ((now - at) * limits.perSecond) / 1_000);
-      at = now;
-      if (tokens < wanted) return false;
-      tokens -= wanted;
-      return true;
-    },
-  };
+export function allowanceOf(limits: Rate): Allowance {
+  const bucket = fullBucket(limits, now());
+  return { spend: (tokens) => take(bucket, tokens, now()) };
 }
+
+const now = (): Instant => instant(performance.now());
 
 /** A message costs one token, and one more for each of these bytes, which cost about as much again. */
 const bytesPerToken = 4_096;
@@ -32,7 +27,7 @@ export const tokensFor = (bytes: number): number => 1 + Math.floor(bytes / bytes
 const peersMax = 2_048;
 
 /** One allowance for each peer. */
-export function allowances(limits: Parameters<typeof allowanceOf>[0]): { of(peerId: string): Allowance } {
+export function allowances(limits: Rate): { of(peerId: string): Allowance } {
   const kept = new Map<string, Allowance>();
   return {
     of: (peerId) => {

@@ -9,8 +9,9 @@
 import { backoffMs } from '../std/backoff.ts';
 import { draw } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
+import { take } from '../std/token-bucket.ts';
 import type { DialFailure, Effect } from './events.ts';
-import { isMesh, meshMax, rouse, take, type State } from './state.ts';
+import { isMesh, meshMax, rouse, type State } from './state.ts';
 import { isLiving, type Member } from './member.ts';
 import { part } from './verdict.ts';
 
@@ -169,7 +170,7 @@ export function dial(state: State, now: Instant, effects: Effect[]): void {
       scheduleDial(state, turnAt);
       continue;
     }
-    if (!take(state.dialBudget, now)) return scheduleDial(state, after(now, pauseMs));
+    if (!take(state.dialBudget, 1, now)) return scheduleDial(state, after(now, pauseMs));
     if (wary) turns.push(after(now, turnMs));
     if (wary && now < after(state.stalledAt, shortOfBreathMs)) state.gentleAt = after(now, gentleMs);
     Object.assign(link, { dialledAt: now, wary });

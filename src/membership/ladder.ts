@@ -19,9 +19,10 @@
  * live for two seconds, and observers that each repeat theirs in a rhythm of their own would never meet.
  */
 import { after, instant, never, type Instant } from '../std/time.ts';
+import { take } from '../std/token-bucket.ts';
 import { hardMs, isHard, isRefusedByOthers, refusalsToDie, slowMs } from './ballots.ts';
 import type { Effect, Evidence, Outcome } from './events.ts';
-import { castVote, observersIn, rouse, take, type State } from './state.ts';
+import { castVote, observersIn, rouse, type State } from './state.ts';
 import type { Member } from './member.ts';
 import { count, judge } from './verdict.ts';
 
@@ -121,7 +122,7 @@ export function advance(state: State, watch: Watch, now: Instant, effects: Effec
 /** Asks its kernel, now. */
 function probe(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
   const { member } = watch;
-  if (!take(state.probeBudget, now)) {
+  if (!take(state.probeBudget, 1, now)) {
     watch.probeAt = after(now, budgetPauseMs);
     return;
   }

@@ -1,6 +1,7 @@
 import type { MemberId } from '../std/member-id.ts';
 import { draw, type Rng } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
+import { fullBucket, type TokenBucket } from '../std/token-bucket.ts';
 import type { Effect } from './events.ts';
 import type { Watch } from './ladder.ts';
 import type { Endpoint } from './health.ts';
@@ -10,6 +11,8 @@ import { isLiving, newMember, type Member } from './member.ts';
 
 const beatMs = 425;
 export const upkeepMs = 1_000;
+/** Of dials, and of probes besides. */
+const effortsMax = { perSecond: 20, burst: 20 };
 
 export type Options = {
   readonly selfId: MemberId;
@@ -24,9 +27,6 @@ export type Options = {
   /** What the wall clock is ahead of our own. */
   readonly epochOffsetMs: number;
 };
-
-/** A token bucket: so many at once, and so many a second after that. */
-type Budget = { readonly perSecond: number; tokens: number; at: Instant };
 
 export type State = {
   /** Ourselves: in the rings, and in none of the maps. */
@@ -52,8 +52,8 @@ export type State = {
   readonly dead: Set<Member>;
   /** Members to dial, the longest waiting first. */
   readonly dials: Set<Member>;
-  readonly dialBudget: Budget;
-  readonly probeBudget: Budget;
+  readonly dialBudget: TokenBucket;
+  readonly probeBudget: TokenBucket;
   /** Of all probes, so that a late answer is known as late. */
   round: number;
   /** Peer ids that want our beats; copied on change, because it travels in effects. */
@@ -126,8 +126,8 @@ export function init(
     suspects: new Set(),
     dead: new Set(),
     dials: new Set(),
-    dialBudget: { perSecond: 20, tokens: 20, at: now },
-    probeBudget: { perSecond: 20, tokens: 20, at: now },
+    dialBudget: fullBucket(effortsMax, now),
+    probeBudget: fullBucket(effortsMax, now),
     round: 0,
     watchers: [],
     subjects: [],
@@ -168,16 +168,6 @@ export const nextBeat = (phaseMs: number, now: Instant): Instant =>
 /** The next tick must come by `at`: it may come earlier, and finds for itself what is due. */
 export function rouse(state: State, at: Instant): void {
   if (at < state.wakeAt) state.wakeAt = at;
-}
-
-/** Takes one from the budget, if there is one. */
-export function take(budget: Budget, now: Instant): boolean {
-  const refilled = budget.tokens + ((now - budget.at) / 1_000) * budget.perSecond;
-  budget.tokens = Math.min(budget.perSecond, refilled);
-  budget.at = now;
-  if (budget.tokens < 1) return false;
-  budget.tokens--;
-  return true;
 }
 
 /** Changes that come together are arranged together. */

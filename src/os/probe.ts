@@ -15,6 +15,8 @@
 import { connect } from 'node:net';
 import type { PeerAddress, Probe } from '../node/ports.ts';
 import { Failure } from '../std/failure.ts';
+import { instant } from '../std/time.ts';
+import { fullBucket, take } from '../std/token-bucket.ts';
 
 /** A node observes at most eight members and asks two SYNs of each: this is all of them four times. */
 const openMax = 64;
@@ -40,16 +42,11 @@ const outcomes: Readonly<Record<string, Outcome>> = {
 export function openProbe(): Probe {
   const waiting: (() => void)[] = [];
   let open = 0;
-  let allowance = openMax;
-  let countedAt = performance.now();
+  const allowance = fullBucket({ perSecond, burst: openMax }, instant(performance.now()));
   let timer: NodeJS.Timeout | null = null;
 
   function next(): void {
-    const now = performance.now();
-    allowance = Math.min(openMax, allowance + ((now - countedAt) / 1_000) * perSecond);
-    countedAt = now;
-    while (waiting.length > 0 && open < openMax && allowance >= 1) {
-      allowance--;
+    while (waiting.length > 0 && open < openMax && take(allowance, 1, instant(performance.now()))) {
       open++;
       waiting.shift()!();
     }

@@ -14,33 +14,12 @@ import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { awsRequestRate, openShaping } from '../../src/localcloud/s3/shaping.ts';
 import type { Call } from '../../src/localcloud/wire/call.ts';
-import { fullBucket, spend, take } from '../../src/localcloud/wire/token-bucket.ts';
-import { instant } from '../../src/std/time.ts';
 import { manualClock } from './manual-clock.ts';
 import { Bucket, eventually, openS3Rig, refusalOf, type S3Rig } from './s3-rig.ts';
 
 const slowDown = { code: 'SlowDown', status: 503 };
 const keys = async (rig: S3Rig): Promise<readonly (string | undefined)[]> =>
   ((await rig.client.send(new ListObjectsV2Command({ Bucket }))).Contents ?? []).map(({ Key }) => Key);
-
-test('a bucket of tokens refuses what it does not hold, and refills up to its brim', () => {
-  const bucket = fullBucket({ capacity: 3, refillPerSecond: 2 }, instant(0));
-  deepEqual(
-    [1, 2, 3, 4].map(() => take(bucket, 1, instant(0))),
-    [true, true, true, false],
-  );
-  deepEqual([take(bucket, 1, instant(499)), take(bucket, 1, instant(500))], [false, true]);
-  deepEqual(
-    [1, 2, 3, 4].map(() => take(bucket, 1, instant(60_000))),
-    [true, true, true, false],
-  );
-});
-
-test('a spender is told how long its debt takes', () => {
-  const bucket = fullBucket({ capacity: 100, refillPerSecond: 1000 }, instant(0));
-  deepEqual([spend(bucket, 100, instant(0)), spend(bucket, 500, instant(0))], [0, 500]);
-  deepEqual([spend(bucket, 0, instant(400)), spend(bucket, 0, instant(500))], [100, 0]);
-});
 
 test('an instance sends and receives no faster than its card', async () => {
   const bandwidth = { upBytesPerSecond: 1_000_000, downBytesPerSecond: 2_000_000 };
@@ -92,8 +71,8 @@ test('a busy card keeps its own instance waiting and no other, and one direction
 test('a prefix asked too often is told to slow down, and its neighbours are not', async () => {
   const clock = manualClock(Date.now());
   const requestRate = {
-    writes: { capacity: 2, refillPerSecond: 1 },
-    reads: { capacity: 1, refillPerSecond: 1 },
+    writes: { burst: 2, perSecond: 1 },
+    reads: { burst: 1, perSecond: 1 },
   };
   await using rig = await openS3Rig({ clock, requestRate });
   const put = (Key: string): Promise<unknown> =>

@@ -3,9 +3,9 @@
  * the SDK's two attempts in front. It can be out, throttle, answer half or nothing, and take a whole zone with it.
  */
 import type { Cloud, Sighting } from '../../src/node/ports.ts';
-import { fullBucket, take, type TokenBucket } from '../../src/localcloud/wire/token-bucket.ts';
 import { Failure } from '../../src/std/failure.ts';
 import { instant } from '../../src/std/time.ts';
+import { fullBucket, take, type TokenBucket } from '../../src/std/token-bucket.ts';
 import type { Dice } from './dice.ts';
 import { Bag } from './overlaps.ts';
 import type { SimProcess } from './process.ts';
@@ -13,8 +13,8 @@ import type { EventQueue } from './queue.ts';
 import type { Turn } from './turn.ts';
 
 /** Per account and region: filtered DescribeInstances, and CreateTags. */
-const describing = { capacity: 100, refillPerSecond: 20 };
-const tagging = { capacity: 100, refillPerSecond: 10 };
+const describing = { burst: 100, perSecond: 20 };
+const tagging = { burst: 100, perSecond: 10 };
 const pageSize = 1_000;
 const answerMs = { least: 40, most: 250 };
 /** The SDK's `standard` mode, capped at two attempts: exponential with full jitter. */

@@ -5,18 +5,18 @@
  * Numbers: EC2 Developer Guide, "Request throttling for the Amazon EC2 API", bucket maximum and refill per second.
  */
 import type { Instant } from '../../std/time.ts';
+import { fullBucket, take, type Rate, type TokenBucket } from '../../std/token-bucket.ts';
 import type { Fields } from '../wire/query-api.ts';
-import { fullBucket, take, type Rate, type TokenBucket } from '../wire/token-bucket.ts';
 
 const rates = {
-  'non-mutating': { capacity: 100, refillPerSecond: 20 },
-  'non-mutating, whole': { capacity: 50, refillPerSecond: 10 },
-  CreateTags: { capacity: 100, refillPerSecond: 10 },
-  DeleteTags: { capacity: 100, refillPerSecond: 10 },
-  RunInstances: { capacity: 5, refillPerSecond: 2 },
-  'RunInstances, instances': { capacity: 1_000, refillPerSecond: 2 },
-  TerminateInstances: { capacity: 100, refillPerSecond: 5 },
-  'TerminateInstances, instances': { capacity: 1_000, refillPerSecond: 20 },
+  'non-mutating': { burst: 100, perSecond: 20 },
+  'non-mutating, whole': { burst: 50, perSecond: 10 },
+  CreateTags: { burst: 100, perSecond: 10 },
+  DeleteTags: { burst: 100, perSecond: 10 },
+  RunInstances: { burst: 5, perSecond: 2 },
+  'RunInstances, instances': { burst: 1_000, perSecond: 2 },
+  TerminateInstances: { burst: 100, perSecond: 5 },
+  'TerminateInstances, instances': { burst: 1_000, perSecond: 20 },
 } as const satisfies Record<string, Rate>;
 
 /** These have a smaller bucket of their own for calls that ask for everything at once. */

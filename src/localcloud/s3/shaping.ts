@@ -4,10 +4,10 @@
  */
 import type { Clock } from '../../node/ports.ts';
 import { putNewest } from '../../std/bounded.ts';
+import { fullBucket, spend, take, type Rate, type TokenBucket } from '../../std/token-bucket.ts';
 import { AwsError } from '../wire/aws-error.ts';
 import type { Call } from '../wire/call.ts';
 import { pause } from '../wire/pause.ts';
-import { fullBucket, spend, take, type Rate, type TokenBucket } from '../wire/token-bucket.ts';
 
 export type Bandwidth = { readonly upBytesPerSecond: number; readonly downBytesPerSecond: number };
 
@@ -15,8 +15,8 @@ export type Bandwidth = { readonly upBytesPerSecond: number; readonly downBytesP
 export type RequestRate = { readonly writes: Rate; readonly reads: Rate };
 
 export const awsRequestRate: RequestRate = {
-  writes: { capacity: 3500, refillPerSecond: 3500 },
-  reads: { capacity: 5500, refillPerSecond: 5500 },
+  writes: { burst: 3500, perSecond: 3500 },
+  reads: { burst: 5500, perSecond: 5500 },
 };
 
 export type Shaping = {
@@ -43,7 +43,7 @@ export function openShaping(options: {
 
   function bucket(name: string, rate: Rate): TokenBucket {
     const known = buckets.get(name);
-    const same = known !== undefined && known.rate.refillPerSecond === rate.refillPerSecond;
+    const same = known !== undefined && known.rate.perSecond === rate.perSecond;
     const found = same ? known : fullBucket(rate, clock.now());
     putNewest(buckets, { key: name, value: found, max: bucketsMax });
     return found;
@@ -57,8 +57,8 @@ export function openShaping(options: {
     for await (const piece of bytes) {
       const bandwidth = caller.instanceId === null ? null : options.bandwidthOf(caller.instanceId);
       if (bandwidth !== null) {
-        const refillPerSecond = bandwidth[`${direction}BytesPerSecond`];
-        const rate = { capacity: refillPerSecond * burstSeconds, refillPerSecond };
+        const perSecond = bandwidth[`${direction}BytesPerSecond`];
+        const rate = { burst: perSecond * burstSeconds, perSecond };
         const waitMs = spend(bucket(`${direction} ${caller.instanceId}`, rate), piece.length, clock.now());
         await pause(clock, waitMs, signal);
       }
