@@ -9,6 +9,8 @@ import type { Settings } from './settings.ts';
 
 const elsewhere = new Set([429, 502, 503, 504]);
 const again = new Set([502, 503, 504]);
+/** The word of the whole cluster. */
+const final = new Set<string | null>(['answer_lost', 'rate_limit_exceeded']);
 
 /** Rejects as `fetch` does when no node was reached in time. */
 export async function beginAnswer(asked: Asked, settings: Settings): Promise<Attempt> {
@@ -40,11 +42,12 @@ async function askAll(asked: Asked, withinMs: number, settings: Settings): Promi
   for (const entry of settings.entries.inTurn()) {
     try {
       const made = await attempt(asked, { entry, lastEventId: null, withinMs }, settings);
-      if (!elsewhere.has(made.response.status) || (await codeOf(made.response)) === 'answer_lost') {
+      if (!elsewhere.has(made.response.status) || final.has(await codeOf(made.response))) {
         refused?.close();
         return { taken: made, refused: null, error };
       }
-      settings.entries.failed(entry);
+      // Who has too much to do, or counts the limits of a key, is well.
+      if (made.response.status !== 429) settings.entries.failed(entry);
       refused?.close();
       refused = made;
     } catch (failure) {

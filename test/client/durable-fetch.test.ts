@@ -162,11 +162,21 @@ test('and where its beginning is out already, it ends in an error', bounded, asy
   equal(nodes.heard.length, 2);
 });
 
-test('a limit holds everywhere: its refusal is not waited out', bounded, async () => {
-  const { response, nodes } = await ask(Array<Mood>(9).fill({ type: 'refuse', status: 429, retryAfter: 1 }));
+test('a limit of a key holds everywhere: who says so is the only one asked', bounded, async () => {
+  const limit: Mood = { type: 'refuse', status: 429, retryAfter: 1, code: 'rate_limit_exceeded' };
+  const { response, nodes } = await ask([limit]);
   equal(response.status, 429);
   equal(response.headers.get('retry-after'), '1');
-  equal(nodes.heard.length, 3);
+  equal(nodes.heard.length, 1);
+});
+
+test('a node with too much to do is passed over, and has not failed', bounded, async () => {
+  nodes = await openNodes(2, [{ type: 'refuse', status: 429, retryAfter: 1, code: 'overloaded' }]);
+  const durable = durableFetch(nodes.urls, quick);
+  for (let i = 0; i < 3; i++) equal((await durable(`${nodes.urls[0]}/models`)).status, 200);
+  const asked = nodes.heard.map(({ node }) => node);
+  // It has its turn again, and is asked first.
+  deepEqual(asked, [asked[0], asked[1], asked[1], asked[0]]);
 });
 
 test('what is not streamed is asked again with the key under which it was asked first', bounded, async () => {

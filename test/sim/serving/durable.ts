@@ -124,7 +124,7 @@ export class DurableClient {
       return false;
     }
     if (passing.has(status) && complaint.code !== 'answer_lost') {
-      this.#failedAt.set(id, this.#now);
+      if (status !== 429) this.#failedAt.set(id, this.#now);
       search.refused = refusal;
       return false;
     }
