@@ -10,7 +10,7 @@ export type Asked = {
   readonly isRepeatable: boolean;
 };
 
-/** Rejects with a TypeError where `input` is no URL. */
+/** Rejects with a TypeError where `input` is no URL, or `init` asks for what no `fetch` does: no node is to blame. */
 export async function readAsked(input: RequestInfo | URL, init: RequestInit | undefined): Promise<Asked> {
   const url = absolute(input instanceof Request ? input.url : String(input));
   const given = input instanceof Request ? await initOf(new Request(input, init)) : { ...init };
@@ -20,6 +20,8 @@ export async function readAsked(input: RequestInfo | URL, init: RequestInit | un
   const isPost = given.method?.toUpperCase() === 'POST';
   if (isPost && !wantsStream && !headers.has('idempotency-key')) headers.set('idempotency-key', newKey());
   const isRepeatable = canRepeat(given.body);
+  // What is in a body says nothing against it, and nothing of ours is to stay on the signal.
+  if (isRepeatable) new Request(url, { ...given, signal: null, body: given.body == null ? null : '' });
   return { url, init: given, headers, signal: given.signal ?? null, wantsStream, isRepeatable };
 }
 

@@ -278,6 +278,20 @@ test('what is no URL is told at once, and asks nobody', bounded, async () => {
   equal(nodes.heard.length, 0);
 });
 
+test("what no fetch would send is its caller's mistake, told at once, and no node's", bounded, async () => {
+  nodes = await openNodes(2);
+  const durable = durableFetch(nodes.urls);
+  const mistakes: readonly unknown[] = [
+    { body: '{}' },
+    { method: 'POST', body: '{}', redirect: 'bogus' },
+    { method: 'TRACE' },
+    { method: 'POST', body: '{}', signal: 'none' },
+  ];
+  for (const init of mistakes)
+    await rejects(durable(`${nodes.urls[0]}/models`, init as RequestInit), TypeError);
+  equal(nodes.heard.length, 0);
+});
+
 test('a refusal leaves nothing on the signal of its caller', bounded, async () => {
   const { signal } = new AbortController();
   const { response } = await ask([{ type: 'refuse', status: 400 }], { init: { signal } });
