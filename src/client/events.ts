@@ -11,29 +11,39 @@ export type StreamEvent = {
   readonly isFarewell: boolean;
 };
 
-const blankLine = /\r\n\r\n|\n\n|\r\r/;
+const blankLine = /\r\n\r\n|\n\n|\r\r/g;
+/** Characters at the end of what was searched with which a blank line may begin. */
+const beginsMax = 3;
 /** What ends a chat or completion, a message and a response. */
 const lastNames = new Set(['message_stop', 'response.completed', 'response.failed', 'response.incomplete']);
 
 export class EventSplitter {
   readonly #decoder = new TextDecoder();
-  #rest = '';
+  /** Of the event that has begun: what was searched, and is neither searched nor copied again before it ends. */
+  #searched: string[] = [];
+  /** And the end of it. */
+  #tail = '';
 
   /** The events that are complete now. */
   feed(bytes: Uint8Array): readonly StreamEvent[] {
-    this.#rest += this.#decoder.decode(bytes, { stream: true });
+    const text = this.#tail + this.#decoder.decode(bytes, { stream: true });
     const events: StreamEvent[] = [];
-    for (let end = blankLine.exec(this.#rest); end !== null; end = blankLine.exec(this.#rest)) {
-      const length = end.index + end[0].length;
-      events.push(read(this.#rest.slice(0, length)));
-      this.#rest = this.#rest.slice(length);
+    let from = 0;
+    for (const { 0: blank, index } of text.matchAll(blankLine)) {
+      const end = index + blank.length;
+      events.push(read(this.#searched.join('') + text.slice(from, end)));
+      this.#searched = [];
+      from = end;
     }
+    const tailAt = Math.max(from, text.length - beginsMax);
+    this.#searched.push(text.slice(from, tailAt));
+    this.#tail = text.slice(tailAt);
     return events;
   }
 
   /** What was begun and has not been ended. */
   rest(): string {
-    return this.#rest;
+    return this.#searched.join('') + this.#tail;
   }
 }
 
