@@ -27,23 +27,34 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
   readonly #settings: Settings;
   readonly #encoder = new TextEncoder();
   readonly #ending = new AbortController();
+  readonly #letGo: () => void;
   #part: Part;
   #lastId: string | null = null;
   #hasPassed = false;
   #fruitless = 0;
 
   constructor(asked: Asked, begun: Attempt, settings: Settings) {
-    // Who stops reading ends the search for another node as well.
-    const { signal } = this.#ending;
-    this.#asked = {
-      ...asked,
-      signal: asked.signal === null ? signal : AbortSignal.any([asked.signal, signal]),
-    };
+    // Who stops reading ends the search for another node as well. `AbortSignal.any` is younger than many a browser.
+    const { signal } = asked;
+    const onAbort = (): void => this.#ending.abort(signal?.reason);
+    if (signal?.aborted === true) onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#letGo = (): void => signal?.removeEventListener('abort', onAbort);
+    this.#asked = { ...asked, signal: this.#ending.signal };
     this.#settings = settings;
     this.#part = partOf(begun);
   }
 
   async pull(controller: Controller): Promise<void> {
+    try {
+      await this.#tell(controller);
+    } catch (error) {
+      this.cancel();
+      throw error;
+    }
+  }
+
+  async #tell(controller: Controller): Promise<void> {
     for (;;) {
       let broke: unknown = null;
       try {
@@ -60,6 +71,7 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   cancel(): void {
+    this.#letGo();
     this.#ending.abort();
     this.#part.close();
   }
@@ -87,6 +99,7 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   #close(controller: Controller): 'passed' {
+    this.#letGo();
     this.#part.close();
     controller.close();
     return 'passed';

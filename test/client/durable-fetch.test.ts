@@ -300,6 +300,28 @@ test('a refusal leaves nothing on the signal of its caller', bounded, async () =
   ok((await response.text()).length > 0);
 });
 
+test(
+  "a stream follows its caller's signal in a browser of 2023 too, and leaves nothing on it",
+  bounded,
+  async () => {
+    const { any } = AbortSignal;
+    Object.assign(AbortSignal, { any: undefined });
+    try {
+      const { signal } = new AbortController();
+      const { response } = await ask([{ type: 'break', after: 3 }], { init: { signal } });
+      equal(textOf(await response.text()), wholeText);
+      equal(getEventListeners(signal, 'abort').length, 0);
+      await nodes?.close();
+      const gone: Mood = { type: 'refuse', status: 410 };
+      const lost = await ask([{ type: 'break', after: 3 }, gone, gone, gone], { init: { signal } });
+      await rejects(lost.response.text(), AnswerLost);
+      equal(getEventListeners(signal, 'abort').length, 0);
+    } finally {
+      Object.assign(AbortSignal, { any });
+    }
+  },
+);
+
 test('a reader that stops while it waits asks nobody any more', bounded, async () => {
   const { response, nodes } = await ask([{ type: 'hang', after: 1 }]);
   const reader = response.body!.getReader();
