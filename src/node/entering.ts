@@ -7,8 +7,9 @@ import { isRepeatable, isWrittenDown } from '../stream/carrier.ts';
 import { openingBytes, type LogRecord } from '../stream/record.ts';
 import { protectionOf } from '../stream/protection.ts';
 import { brokenOff, entryLeaves, type Refusal } from '../stream/refusal.ts';
-import { readRequest, type Engines, type GenerationRequest } from '../stream/request.ts';
-import { account, init, type State } from '../stream/state.ts';
+import { readAnswer } from '../stream/apart.ts';
+import { accountOf, begun, type AnswerState } from '../stream/machine.ts';
+import { readRequest, type AnswerRequest, type Engines } from '../stream/request.ts';
 import type { Mark } from '../stream/mark.ts';
 import { Gate } from './gate.ts';
 import type { Asked } from './generations.ts';
@@ -28,7 +29,7 @@ export type EnteringPorts = {
   readonly enginesOf: (model: string) => Engines;
   /** Puts a generation in its place; it has not begun. Call `leave` once, when nobody waits for it any more. */
   readonly run: (
-    state: State,
+    state: AnswerState,
     way: WayOut,
     about: About,
     asked: Asked,
@@ -125,16 +126,17 @@ class Entering {
     const { id, createdAt, stream, claim, once } = this.#about;
     const engines = this.#ports.enginesOf(model);
     const named = nameOf(endpoint, id, createdAt);
-    const request = readRequest(endpoint, this.#asked, engines, named);
+    const request = readAnswer(endpoint, this.#asked, engines, named);
     const gate = this.#gate(stream, request, { engines, from: null });
     if (isWrittenDown(request) && (request.streamed || once)) {
-      const bytes = openingBytes({ endpoint, model, raw, engines, named, ...claim });
+      const apart = request.way === 'apart';
+      const bytes = openingBytes({ endpoint, model, raw, engines, named, apart, ...claim });
       const fence = { epoch: 1, by: serving.self };
       // The first event waits until somebody knows of it; where all is told at once, nobody waits before the end.
       const urgent = request.streamed;
       gate.attach(journals.open(stream, { fence, bytes, urgent }, gate), bytes.length);
     }
-    this.#start(init(request, clock.now()), gate, protectionOf(request, engines.ability)).begin();
+    this.#start(begun(request, clock.now()), gate, protectionOf(request, engines.ability)).begin();
   }
 
   #goOn({ stream, request, engines, state, bytes, epoch, said, from }: Taken): void {
@@ -152,7 +154,7 @@ class Entering {
 
   #gate(
     stream: string,
-    request: GenerationRequest,
+    request: AnswerRequest,
     { engines, from }: { readonly engines: Engines; readonly from: Mark | null },
   ): Gate {
     const commits = !isRepeatable(request, engines.ability);
@@ -160,7 +162,7 @@ class Entering {
     return new Gate({ stream, clock: this.#ports.clock, commits, streamed, from });
   }
 
-  #start(state: State, gate: Gate, protection: WayOut['protection']): Running {
+  #start(state: AnswerState, gate: Gate, protection: WayOut['protection']): Running {
     const { id: request, place } = this.#about;
     const { model } = this.#asked;
     const about = { stream: gate.stream, request, model, protection, resumed: place !== null };
@@ -175,18 +177,19 @@ class Entering {
     const { serving, journals, clock } = this.#ports;
     return {
       ...{ self: serving.self, journals, clock },
-      read: ({ opening: { engines, named } }) =>
-        readRequest(this.#asked.endpoint, this.#asked, engines, named),
+      // As the node did that began it, which may have been of an earlier version.
+      read: ({ opening: { apart, engines, named } }) =>
+        (apart ? readAnswer : readRequest)(this.#asked.endpoint, this.#asked, engines, named),
       catchUp: (state, done) => this.#catchUp(state, done),
     };
   }
 
   /** A generation for nobody, whose records are all that is wanted of it. */
-  #catchUp(state: State, done: (made: Made) => void): () => void {
+  #catchUp(state: AnswerState, done: (made: Made) => void): () => void {
     const records: LogRecord[] = [];
     const { stream } = this.#about;
     const gate = new Gate({ stream, clock: this.#ports.clock, commits: false, streamed: false, from: null });
-    gate.onWritten = (more) => records.push(...more);
+    gate.onWritten = (more) => records.push(...more.filter((one) => one.type !== 'choice'));
     const end = (made: Made): void => {
       entered.leave();
       done(made);
@@ -202,7 +205,7 @@ class Entering {
     };
     const way = { client: nobody, gate, protection: 'none', begin: null } as const;
     // That its client has them already is its word only, so they are charged as they are made.
-    const known = account(state).tokens;
+    const known = accountOf(state).tokens;
     const spent: Spent = (tokens, more) => this.#about.spent?.(tokens, { ...more, known });
     const about = { ...this.#about, spent };
     const entered = this.#ports.run(state, way, about, this.#asked);

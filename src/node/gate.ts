@@ -12,7 +12,7 @@
  */
 import { after, type Instant } from '../std/time.ts';
 import { eventId, isSame, type Mark } from '../stream/mark.ts';
-import { recordBytes, type LogRecord } from '../stream/record.ts';
+import { recordBytes, recordIn, type Written } from '../stream/record.ts';
 import type { LogEars, StreamLog } from './journals.ts';
 import type { Clock } from './ports.ts';
 
@@ -55,7 +55,7 @@ export class Gate implements LogEars {
   onFenced = (): void => {};
   /** What goes on is not what the client has. */
   onDiverged = (): void => {};
-  onWritten = (_records: readonly LogRecord[]): void => {};
+  onWritten = (_records: readonly Written[]): void => {};
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -82,11 +82,12 @@ export class Gate implements LogEars {
     return this.#log;
   }
 
-  write(records: readonly LogRecord[]): void {
-    const isLast = records.some((one) => one.type === 'closed' || ('finish' in one && one.finish !== null));
+  write(records: readonly Written[]): void {
+    const own = records.map(recordIn);
+    const isLast = own.some((one) => one.type === 'closed' || ('finish' in one && one.finish !== null));
     this.onWritten(records);
     if (this.#log === null) return;
-    this.#turned ||= records.some(({ type }) => type === 'unfit' || (type === 'spoken' && !this.#begun));
+    this.#turned ||= own.some(({ type }) => type === 'unfit' || (type === 'spoken' && !this.#begun));
     for (const record of records) this.append(recordBytes(record), isLast);
   }
 

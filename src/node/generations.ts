@@ -6,6 +6,7 @@ import { noAbility } from '../std/ability.ts';
 import type { Json } from '../std/json.ts';
 import { draw, type Rng } from '../std/random.ts';
 import type { Instant } from '../std/time.ts';
+import { choicesApart } from '../stream/apart.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import type { Engines } from '../stream/request.ts';
 import type { OpenLeg } from './leg.ts';
@@ -59,7 +60,7 @@ export type Generations = Placing & {
 export function openGenerations(ports: GenerationsPorts): Generations {
   const { serving, openLeg, journals, stories, clock, rng } = ports;
   const all = new Set<Running>();
-  /** Clients, those among them that only wait for an answer that is looked for or made elsewhere. */
+  /** Choices that clients wait for, those among them that are only looked for, or made elsewhere. */
   let clients = 0;
   const nextSeed = seedsFrom(rng);
   let disarm = (): void => {};
@@ -109,10 +110,11 @@ export function openGenerations(ports: GenerationsPorts): Generations {
       return { open: false, reason: 'overloaded', retryAfterMs: overloadedMs };
     },
     begin: (asked, client, about) => {
-      clients += 1;
+      const choices = choicesApart(asked);
+      clients += choices;
       const leave = enter(asked, client, about, { serving, journals, stories, clock, enginesOf, run });
       return once(() => {
-        clients -= 1;
+        clients -= choices;
         leave();
       });
     },

@@ -14,11 +14,20 @@ import type { HeldLog } from '../journal/wire.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after } from '../std/time.ts';
 import { meet, restore } from '../stream/carrier.ts';
+import { restoredAnswer, type AnswerState } from '../stream/machine.ts';
 import type { Mark, Place } from '../stream/mark.ts';
 import type { Said } from '../stream/plain.ts';
-import { cutAt, readLog, recordBytes, tokensIn, type Log, type LogRecord } from '../stream/record.ts';
+import {
+  cutAt,
+  readLog,
+  recordBytes,
+  tokensIn,
+  type Log,
+  type LogRecord,
+  type Written,
+} from '../stream/record.ts';
 import { notYours, otherRequest, streamGone, type Refusal } from '../stream/refusal.ts';
-import type { Engines, GenerationRequest, PlainRequest } from '../stream/request.ts';
+import type { AnswerRequest, Engines, PlainRequest } from '../stream/request.ts';
 import { resumed, type State } from '../stream/state.ts';
 import { better } from './finding.ts';
 import type { Journals } from './journals.ts';
@@ -35,10 +44,10 @@ const lookMsMax = 2_000;
 /** What is to go on here, under a fence of our own. */
 export type Taken = {
   readonly stream: string;
-  readonly request: GenerationRequest;
+  readonly request: AnswerRequest;
   /** It was read with. */
   readonly engines: Engines;
-  readonly state: State;
+  readonly state: AnswerState;
   /** The log so far. */
   readonly bytes: Uint8Array;
   readonly epoch: number;
@@ -52,7 +61,7 @@ export type ResumptionPorts = {
   readonly self: MemberId;
   readonly journals: Journals;
   readonly clock: Clock;
-  readonly read: (log: Log) => GenerationRequest;
+  readonly read: (log: Log) => AnswerRequest;
   /** Makes an answer up to where its client is, for nobody to read. */
   readonly catchUp: (state: State, done: (made: Made) => void) => () => void;
 };
@@ -88,12 +97,11 @@ export function resume(
     if (log.records.length === 0 && mark.tokens > 0 && !isNamed) return client.refuse(streamGone);
     const epoch = held.fence.epoch + 1;
     journals.takeOver(stream, { epoch, by: self });
-    const isPlain = restore(request, log.records)?.carrier.type === 'plain';
+    const isPlain = request.way === 'ids' && restore(request, alone(log))?.carrier.type === 'plain';
     // Others make it again while they tell it.
-    if (request.way !== 'ids' || !isPlain)
-      return go(request, log, { records: log.records, bytes: held.bytes, epoch });
+    if (!isPlain) return go(request, log, { records: log.records, bytes: held.bytes, epoch });
     const known = cutAt(held.bytes, mark.tokens);
-    const { records } = readLog(known) ?? log;
+    const records = alone(readLog(known) ?? log);
     if (tokensIn({ records }) >= mark.tokens) return go(request, log, { records, bytes: known, epoch });
     // No client of this request can have come so far.
     if (mark.tokens > (request.maxTokens ?? Infinity)) return client.refuse(streamGone);
@@ -110,16 +118,16 @@ export function resume(
   }
 
   function go(
-    request: GenerationRequest,
+    request: AnswerRequest,
     { opening: { engines } }: Log,
-    so: { readonly records: readonly LogRecord[]; readonly bytes: Uint8Array; readonly epoch: number },
+    so: { readonly records: readonly Written[]; readonly bytes: Uint8Array; readonly epoch: number },
   ): void {
     const { records, bytes, epoch } = so;
-    const restored = restore(request, records);
+    const restored = restoredAnswer(request, records, clock.now());
     if (restored === null) return client.refuse(streamGone);
-    const { carrier, events } = restored;
-    const told = meet(carrier, mark) ? ({ said: [], from: null } as const) : { said: events, from: mark };
-    const state = resumed(request, carrier, clock.now());
+    const { state, events } = restored;
+    const isMet = 'carrier' in state && meet(state.carrier, mark);
+    const told = isMet ? ({ said: [], from: null } as const) : { said: events, from: mark };
     goOn({ stream, request, engines, state, bytes, epoch, ...told });
   }
 
@@ -185,11 +193,11 @@ export function join(
 
   function takeOver(held: HeldLog, log: Log): void {
     const request = ports.read(log);
-    const restored = restore(request, log.records);
+    const restored = restoredAnswer(request, log.records, clock.now());
     if (restored === null) return begin();
     const epoch = held.fence.epoch + 1;
     journals.takeOver(stream, { epoch, by: self });
-    const state = resumed(request, restored.carrier, clock.now());
+    const { state } = restored;
     const { engines } = log.opening;
     goOn({ stream, request, engines, state, bytes: held.bytes, epoch, said: [], from: null });
   }
@@ -201,6 +209,9 @@ export function join(
     disarm();
   };
 }
+
+/** Those of an answer that has one choice. */
+const alone = ({ records }: Log): readonly LogRecord[] => records.filter((one) => one.type !== 'choice');
 
 /** The same request, ended where its client is, as plain text, from whatever token on. */
 function upTo(request: PlainRequest, tokens: number): PlainRequest {

@@ -7,18 +7,18 @@ import type { Outcome } from '../routing/outliers.ts';
 import { messageOf } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
-import { tokensHeard, wayOf } from '../stream/carrier.ts';
 import type { Effect, Event, MoveCause } from '../stream/events.ts';
-import * as generation from '../stream/generation.ts';
+import * as machine from '../stream/machine.ts';
+import type { AnswerState } from '../stream/machine.ts';
 import type { Mark, Place } from '../stream/mark.ts';
 import type { Said } from '../stream/plain.ts';
 import type { Protection } from '../stream/protection.ts';
 import { brokenOff, type Refusal } from '../stream/refusal.ts';
 import { answerBytes } from '../stream/record.ts';
-import { account, type State } from '../stream/state.ts';
 import { drive, type Driven } from './drive.ts';
 import type { ClientEvent, Gate } from './gate.ts';
-import type { Leg, LegNews, OpenLeg } from './leg.ts';
+import type { LegNews, OpenLeg } from './leg.ts';
+import { eventOf, isFailure, OpenedLeg } from './opened-leg.ts';
 import type { Clock } from './ports.ts';
 import type { Serving } from './serving.ts';
 import { inSteps, type Spent } from './spent.ts';
@@ -106,11 +106,11 @@ export class Running {
   readonly #way: WayOut;
   readonly #about: About;
   readonly #model: string;
-  readonly #driven: Driven<State, Event>;
-  /** The newest one, perhaps ended. */
-  #leg: OpenedLeg | null = null;
-  /** Asked of the same member besides. */
-  #question: Leg | null = null;
+  readonly #driven: Driven<AnswerState, Event>;
+  /** Of each choice the newest one, perhaps ended. */
+  readonly #legs: OpenedLeg[] = [];
+  /** Of them, who said something last, or was asked. */
+  #heard: OpenedLeg | null = null;
   readonly #story: Story | null;
   /** Why its client got no answer; null: it got one. */
   #refused: string | null = null;
@@ -124,15 +124,17 @@ export class Running {
     this.#way.client.send(event, this.#headNow);
   };
 
-  constructor(initial: State, way: WayOut, about: About, ports: RunningPorts) {
+  constructor(initial: AnswerState, way: WayOut, about: About, ports: RunningPorts) {
     this.#ports = ports;
     this.#way = way;
     this.#about = about;
     this.#charge = inSteps(about.spent);
     this.#model = initial.model;
-    const step: typeof generation.step = (state, event, now) => this.#step(state, event, now);
-    const machine = { step, deadline: generation.deadline, wake: generation.wake };
-    this.#driven = drive<State, Event, Effect>(machine, initial, ports.clock, (effect) => this.#do(effect));
+    const step: typeof machine.step = (state, event, now) => this.#step(state, event, now);
+    const guarded = { step, deadline: machine.deadline, wake: machine.wake };
+    this.#driven = drive<AnswerState, Event, Effect>(guarded, initial, ports.clock, (effect) =>
+      this.#do(effect),
+    );
     way.gate.onFenced = () => this.#driven.deliver({ type: 'taken' });
     this.#story = way.begin?.(() => this.#look()) ?? null;
   }
@@ -143,7 +145,7 @@ export class Running {
 
   move(member: MemberId, cause: MoveCause): void {
     // A stream hears of every member that moves.
-    if (this.#leg?.member !== member) return;
+    if (!this.#legs.some((leg) => leg.member === member)) return;
     const elsewhere =
       this.#ports.serving.model(this.#model)?.ready.some((candidate) => candidate.member !== member) ?? false;
     this.#driven.deliver({ type: 'move', member, cause, elsewhere });
@@ -151,9 +153,10 @@ export class Running {
 
   /** Breaks off what runs on this member, as if its connection had. */
   breakOff(member: MemberId): void {
-    if (this.#leg === null || this.#leg.member !== member || this.#leg.ended) return;
-    this.#leg.end();
-    this.#driven.deliver({ type: 'ended', leg: this.#driven.state().leg, cause: 'reset' });
+    for (const leg of this.#legs.filter((one) => one.member === member && !one.ended)) {
+      leg.end();
+      this.#driven.deliver({ type: 'ended', leg: leg.number, cause: 'reset' });
+    }
   }
 
   cut(): void {
@@ -179,12 +182,12 @@ export class Running {
   }
 
   /** A defect of ours costs the generation that found it: what an engine says ends no node. */
-  #step(state: State, event: Event, now: Instant): readonly [State, readonly Effect[]] {
+  #step(state: AnswerState, event: Event, now: Instant): readonly [AnswerState, readonly Effect[]] {
     try {
-      return generation.step(state, event, now);
+      return machine.step(state, event, now);
     } catch (error) {
       this.#stumble(error);
-      return generation.step(state, { type: 'stumbled' }, now);
+      return machine.step(state, { type: 'stumbled' }, now);
     }
   }
 
@@ -207,13 +210,11 @@ export class Running {
       case 'open':
         return this.#open(effect);
       case 'abort':
-        this.#question?.abort();
-        this.#question = null;
-        return this.#leg?.end();
+        return this.#legOf(effect.leg)?.abort();
       case 'ask':
         return this.#ask(effect);
       case 'doubt':
-        this.#judge(true);
+        this.#judge(true, this.#legs.filter(({ member }) => member === effect.member).slice(0, 1));
         return this.#ports.serving.doubt(effect.member);
       case 'ask-again':
         return this.move(effect.member, effect.cause);
@@ -244,8 +245,9 @@ export class Running {
     if (choice.type === 'none') return this.#driven.deliver({ type: 'unplaced', leg, why: choice.why });
     const { serving, openLeg, clock } = this.#ports;
     const { member } = choice;
-    const opened = new OpenedLeg(member, serving, clock.now());
-    this.#leg = opened;
+    const opened = new OpenedLeg({ number: leg, member }, serving, clock.now());
+    this.#legs[machine.choiceOf(this.#driven.state(), leg)] = opened;
+    this.#heard = opened;
     // It may be asked something at once.
     this.#driven.deliver({ type: 'placed', leg, member });
     const news = (heard: LegNews): void => this.#onNews(heard, leg, opened);
@@ -257,23 +259,25 @@ export class Running {
 
   /** Answered once; whatever keeps the answer from coming is the leg's loss. */
   #ask({ leg, request }: Ask): void {
-    if (this.#leg === null) return;
-    const to = { member: this.#leg.member, headers: this.#about.headers };
+    const asked = this.#legOf(leg);
+    if (asked === undefined) return;
+    const to = { member: asked.member, headers: this.#about.headers };
     const news = (heard: LegNews): void => {
-      this.#question = null;
+      asked.question = null;
       const [status, body] = heard.type === 'answer' ? [heard.status, heard.body] : [0, ''];
       this.#driven.deliver({ type: 'told', leg, status, body });
     };
     const load = (): void => {};
-    this.#question = this.#ports.openLeg(to, request, { news, load });
-    if (this.#question === null) this.#driven.deliver({ type: 'told', leg, status: 0, body: '' });
+    asked.question = this.#ports.openLeg(to, request, { news, load });
+    if (asked.question === null) this.#driven.deliver({ type: 'told', leg, status: 0, body: '' });
   }
 
   #onNews(news: LegNews, leg: number, opened: OpenedLeg): void {
+    this.#heard = opened;
     // As nearly all news is.
     if (news.type === 'item' && news.item.type === 'chunk') {
       this.#driven.deliver({ type: 'item', leg, item: news.item });
-      return this.#charge(tokensHeard(this.#driven.state().carrier));
+      return this.#charge(machine.tokensOf(this.#driven.state()));
     }
     const broken = news.type === 'unreached' ? news.blame : news.type === 'ended' && news.cause === 'reset';
     if (broken) this.#ports.serving.suspect(opened.member, 'why' in news ? news.why : '');
@@ -287,13 +291,17 @@ export class Running {
     if (tokens > 0) this.#about.spent?.(tokens);
   }
 
-  #judge(failed: boolean): void {
-    if (this.#leg !== null)
-      this.#ports.judge({ member: this.#leg.member, failed, begunAt: this.#leg.begunAt });
+  #judge(failed: boolean, legs: readonly OpenedLeg[] = this.#legs): void {
+    for (const { member, begunAt } of legs) this.#ports.judge({ member, failed, begunAt });
+  }
+
+  /** undefined: none was opened. */
+  #legOf(leg: number): OpenedLeg | undefined {
+    return this.#legs[machine.choiceOf(this.#driven.state(), leg)];
   }
 
   #send(said: { readonly data: string; readonly mark: Mark | null }): void {
-    if (!this.#isOut) this.#by = this.#leg?.member ?? null;
+    if (!this.#isOut) this.#by = this.#heard?.member ?? null;
     this.#way.gate.say(said, this.#tell);
   }
 
@@ -311,7 +319,7 @@ export class Running {
 
   #answer({ status, body }: WholeAnswer): void {
     const { gate, client } = this.#way;
-    const by = this.#leg?.member ?? null;
+    const by = this.#heard?.member ?? null;
     if (status >= 300) {
       this.#about.spent?.(0);
       this.#refused = `status ${status}`;
@@ -328,7 +336,8 @@ export class Running {
     const { gate } = this.#way;
     const state = this.#driven.state();
     return {
-      ...{ way: wayOf(state.carrier), tokens: account(state).tokens, serving: this.#leg?.member ?? null },
+      ...{ way: machine.answerWayOf(state), tokens: machine.tokensOf(state) },
+      serving: this.#heard?.member ?? null,
       ...{ replicas: gate.log?.holders() ?? [], copies: gate.copies },
     };
   }
@@ -338,62 +347,5 @@ export class Running {
     const { gate, protection } = this.#way;
     const stream = gate.log === null ? null : { id: gate.log.id, copies: gate.copies };
     return { by, protection, stream };
-  }
-}
-
-/** Of the member or its engine; what the request itself has earned is none. */
-function isFailure(news: LegNews): boolean {
-  switch (news.type) {
-    case 'unreached':
-      return true;
-    case 'answered':
-      return false;
-    case 'item':
-      return news.item.type === 'error' || news.item.type === 'nonsense';
-    case 'answer':
-      return news.status >= 500;
-    case 'ended':
-      return news.cause !== 'eof';
-  }
-}
-
-function eventOf(news: LegNews, leg: number): Event {
-  switch (news.type) {
-    case 'unreached':
-      return { type: 'unreached', leg };
-    case 'ended':
-      return { type: 'ended', leg, cause: news.cause };
-    case 'answered':
-    case 'item':
-    case 'answer':
-      return { ...news, leg };
-  }
-}
-
-/** One leg's place in the accounts: what was sent where, and whether it runs on our own engine. */
-class OpenedLeg {
-  readonly member: MemberId;
-  readonly begunAt: Instant;
-  ended = false;
-  readonly #accounts: readonly (() => void)[];
-  #leg: Leg | null = null;
-
-  constructor(member: MemberId, serving: Serving, begunAt: Instant) {
-    this.member = member;
-    this.begunAt = begunAt;
-    const own = member === serving.self ? [serving.generating()] : [];
-    this.#accounts = [serving.sent(member), ...own];
-  }
-
-  run(leg: Leg): void {
-    this.#leg = leg;
-    if (this.ended) leg.abort();
-  }
-
-  end(): void {
-    if (this.ended) return;
-    this.ended = true;
-    this.#leg?.abort();
-    for (const settle of this.#accounts) settle();
   }
 }

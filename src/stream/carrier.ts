@@ -18,7 +18,7 @@ import * as plain from './plain.ts';
 import type { Heard, Said } from './plain.ts';
 import type { LogRecord } from './record.ts';
 import { closingAgain, hearAgain, isOutOf, newReplay, nextReplay, rewind, type Replay } from './replay.ts';
-import type { GenerationRequest } from './request.ts';
+import type { AnswerRequest, GenerationRequest } from './request.ts';
 import { retellParsed } from './spoken.ts';
 import { hearWhole, newWhole, wholeLeg, type Whole } from './whole.ts';
 
@@ -172,15 +172,26 @@ export function restore(
   request: GenerationRequest,
   records: readonly LogRecord[],
 ): { readonly carrier: Carrier; readonly events: readonly Said[] } | null {
+  const restoring = beginRestoring(request, records);
+  const events = records.flatMap((record) => restoring.retell(record));
+  const carrier = restoring.end();
+  return carrier && { carrier, events };
+}
+
+/** The same record by record, each of `records` once and in their order, and then the end. */
+export function beginRestoring(request: GenerationRequest, records: readonly LogRecord[]) {
   const isPassedOn = records.some(({ type }) => type === 'passed');
   let carrier = carry(request.way === 'ids' && isPassedOn ? request.untouched : request);
-  const events: Said[] = [];
-  for (const record of records) {
-    if (record.type === 'spoken') carrier = asParsed(carrier);
-    events.push(...retell(carrier, record));
-  }
-  if (carrier.type === 'replay') letGo(carrier);
-  return isRestored(carrier, records) ? { carrier, events } : null;
+  return {
+    retell: (record: LogRecord): readonly Said[] => {
+      if (record.type === 'spoken') carrier = asParsed(carrier);
+      return retell(carrier, record);
+    },
+    end: (): Carrier | null => {
+      if (carrier.type === 'replay') letGo(carrier);
+      return isRestored(carrier, records) ? carrier : null;
+    },
+  };
 }
 
 function retell(carrier: Carrier, record: LogRecord): readonly Said[] {
@@ -243,12 +254,13 @@ export const isTelling = (carrier: Carrier): boolean =>
   carrier.type === 'parsed' && parsed.isTelling(carrier.parsed);
 
 /** Whether what was heard of it can be written down for another entry node. */
-export const isWrittenDown = (request: GenerationRequest): boolean =>
+export const isWrittenDown = (request: AnswerRequest): boolean =>
   request.way !== 'whole' || !request.streamed;
 
 /**
  * Whether what a client has may be more than what was written down: an engine that is asked again says the same. What
- * is drawn freely cannot be said again, and what is passed on is compared as it was cut into events.
+ * is drawn freely cannot be said again, what is passed on is compared as it was cut into events, and in which order several
+ * choices spoke nobody can say again.
  */
-export const isRepeatable = (request: GenerationRequest, { keyedByPosition }: Ability): boolean =>
+export const isRepeatable = (request: AnswerRequest, { keyedByPosition }: Ability): boolean =>
   (request.way === 'ids' || request.way === 'derender') && (request.draws === 'greedy' || keyedByPosition);

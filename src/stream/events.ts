@@ -4,7 +4,7 @@ import type { Item } from './chunk.ts';
 import type { LegRequest } from './continuation.ts';
 import type { LossCause } from './loss.ts';
 import type { Mark } from './mark.ts';
-import type { LogRecord } from './record.ts';
+import type { Written } from './record.ts';
 import type { Refusal, Unplaced } from './refusal.ts';
 
 /** How an answer goes on when its engine is lost. */
@@ -67,7 +67,7 @@ export type Effect =
   /** To be answered by `move`, with what is true by then. */
   | { readonly type: 'ask-again'; readonly member: MemberId; readonly cause: MoveCause }
   /** For whoever may have to go on with it in our place; before the events that it stands for. */
-  | { readonly type: 'log'; readonly records: readonly LogRecord[] }
+  | { readonly type: 'log'; readonly records: readonly Written[] }
   /** The payload of one event of the client's stream. `mark`: where it stands; null: in no answer, it is an error. */
   | { readonly type: 'send'; readonly data: string; readonly mark: Mark | null }
   /** The client's stream is complete. */

@@ -102,7 +102,7 @@ export function step(state: State, event: Event, now: Instant): Step {
     case 'stumbled':
       return fail(state, 'defect');
     case 'taken':
-      return handOver(state, 'taken', tell(state, takenOver));
+      return handOver(state, 'taken', tell(isOut(state.carrier), takenOver));
     case 'tick':
       return onTick(state, now);
     default:
@@ -353,25 +353,29 @@ function fail(state: State, cause: LossCause | 'no-place'): Step {
       ? notPlaced(state.model, 'unavailable')
       : brokenOff(cause === 'no-place' ? (broken?.cause ?? 'unreached') : cause);
   const told: readonly Effect[] =
-    lastAnswer !== null && !isOut(state.carrier) ? [{ type: 'answer', ...lastAnswer }] : tell(state, refusal);
+    lastAnswer !== null && !isOut(state.carrier)
+      ? [{ type: 'answer', ...lastAnswer }]
+      : tell(isOut(state.carrier), refusal);
   return over(state, [abort(state), ...told, fact({ fact: 'stream.failed', cause, ...account(state) })]);
 }
 
 function onCut(state: State, resumes: boolean): Step {
   if (resumes && isMovable(state.carrier)) {
-    const owed: readonly Effect[] = isOut(state.carrier) ? [{ type: 'close' }] : tell(state, entryLeaves);
+    const owed: readonly Effect[] = isOut(state.carrier)
+      ? [{ type: 'close' }]
+      : tell(isOut(state.carrier), entryLeaves);
     return handOver(state, 'drain', owed);
   }
   const lost = fact({ fact: 'stream.entryLost', ...account(state) });
-  return over(state, [abort(state), ...tell(state, entryLeaves), lost]);
+  return over(state, [abort(state), ...tell(isOut(state.carrier), entryLeaves), lost]);
 }
 
 const handOver = (state: State, why: 'drain' | 'taken', told: readonly Effect[]): Step =>
   over(state, [abort(state), ...told, fact({ fact: 'stream.handedOver', why, ...account(state) })]);
 
 /** An error in the client's stream, or instead of it. */
-const tell = (state: State, refusal: Refusal): readonly Effect[] =>
-  isOut(state.carrier)
+export const tell = (isBegun: boolean, refusal: Refusal): readonly Effect[] =>
+  isBegun
     ? [
         { type: 'send', data: complaintJson(refusal.complaint), mark: null },
         { type: 'send', data: done, mark: null },

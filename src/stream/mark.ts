@@ -37,6 +37,12 @@ export function passText({ tokens, hash }: Mark, text: string): Mark {
   return { tokens: tokens + 1, hash: mixed };
 }
 
+/** Of an event of one choice among several: the order in which choices spoke counts. `tokens`: those that it brought. */
+export const beside = (
+  { tokens, hash }: Mark,
+  one: { readonly choice: number; readonly tokens: number; readonly hash: number },
+): Mark => ({ tokens: tokens + one.tokens, hash: mix(mix(hash, one.choice), one.hash) });
+
 export const isSame = (a: Mark, b: Mark): boolean => a.tokens === b.tokens && a.hash === b.hash;
 
 export const eventId = (stream: string, { tokens, hash }: Mark): string =>

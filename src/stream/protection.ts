@@ -1,6 +1,6 @@
 /** What a client may rely on when the engine that answers it is lost; told in the head of its answer. */
 import type { Ability } from '../std/ability.ts';
-import type { GenerationRequest } from './request.ts';
+import type { AnswerRequest } from './request.ts';
 
 /**
  * `exact`: the answer ends as it would have ended undisturbed; where tokens are drawn freely, as one that could have
@@ -14,7 +14,8 @@ export type Protection = 'exact' | 'best-effort' | 'none';
  * Known before the request is sent to any engine. `ability`: what every engine that could go on with it can do, the
  * same that the request was read with. It says nothing of the loss of the node that the client is connected to.
  */
-export function protectionOf(request: GenerationRequest, ability: Ability): Protection {
+export function protectionOf(request: AnswerRequest, ability: Ability): Protection {
+  if (request.way === 'apart') return weakestOf(request.parts.map((part) => protectionOf(part, ability)));
   // What is told as a whole was not delivered before it was complete, so it is asked again from its beginning.
   if (request.way === 'whole') return request.streamed ? 'none' : 'exact';
   if (request.way === 'replay') return ability.repeatable ? 'exact' : 'best-effort';
@@ -24,3 +25,6 @@ export function protectionOf(request: GenerationRequest, ability: Ability): Prot
   const drawsOn = request.draws === 'greedy' || ability.keyedByPosition;
   return drawsOn && ability.repeatable ? 'exact' : 'best-effort';
 }
+
+const weakestOf = (all: readonly Protection[]): Protection =>
+  (['none', 'best-effort'] as const).find((one) => all.includes(one)) ?? 'exact';

@@ -28,6 +28,8 @@ export type Opening = {
   readonly owner: string;
   /** Hash of method, path and body. */
   readonly digest: string;
+  /** Its choices were asked for one by one. */
+  readonly apart: boolean;
 };
 
 export type LogRecord =
@@ -64,15 +66,23 @@ export type LogRecord =
    */
   | { readonly type: 'unfit'; readonly spoken: boolean };
 
+/** What is written down of one choice of several. Who does not know that finds nothing to go on with. */
+export type ChoiceRecord = { readonly type: 'choice'; readonly choice: number; readonly record: LogRecord };
+
+export type Written = LogRecord | ChoiceRecord;
+
 /** Kinds of records; a number is never used again for something else. */
-const kinds = { opening: 1, born: 2, said: 3, closed: 4, unfit: 5, answer: 6, passed: 7, spoken: 8 } as const;
+const kinds = {
+  ...{ opening: 1, born: 2, said: 3, closed: 4, unfit: 5, answer: 6, passed: 7, spoken: 8 },
+  choice: 9,
+} as const;
 
 /** An answer that was given as a whole. */
 type WholeRecord = { readonly type: 'answer'; readonly status: number; readonly body: string };
 
 export type Log = {
   readonly opening: Opening;
-  readonly records: readonly LogRecord[];
+  readonly records: readonly Written[];
   readonly answer: WholeRecord | null;
 };
 
@@ -83,8 +93,12 @@ export function openingBytes({ raw, ...rest }: Opening): Uint8Array {
 export const answerBytes = ({ status, body }: WholeRecord): Uint8Array =>
   record(kinds.answer, (into) => into.varint(status).tail(body));
 
-export function recordBytes(said: LogRecord): Uint8Array {
+export function recordBytes(said: Written): Uint8Array {
   switch (said.type) {
+    case 'choice': {
+      const own = recordBytes(said.record);
+      return record(kinds.choice, (body) => body.varint(said.choice).raw(own));
+    }
     case 'born': {
       const { head, fingerprint, promptIds } = said;
       return record(kinds.born, (body) => {
@@ -150,7 +164,12 @@ function recordOf(kind: number): Uint8Array {
 
 /** How far a client can be that has all of it: tokens, or events where those are counted. */
 export const tokensIn = ({ records }: Pick<Log, 'records'>): number =>
-  records.reduce((sum, one) => sum + ('ids' in one ? one.ids.length : one.type === 'passed' ? 1 : 0), 0);
+  records.map(recordIn).reduce((sum, one) => sum + tokensOf(one), 0);
+const tokensOf = (one: LogRecord): number => ('ids' in one ? one.ids.length : one.type === 'passed' ? 1 : 0);
+
+/** Of whatever choice it is. */
+export const recordIn = (written: Written): LogRecord =>
+  written.type === 'choice' ? written.record : written;
 
 /**
  * The log without what does not end where a client is, and all that follows: of tokens that were said together a client
@@ -175,7 +194,7 @@ export function readLog(bytes: Uint8Array): Log | null {
   const reader = new ByteReader(bytes);
   let opening: Opening | null = null;
   let answer: WholeRecord | null = null;
-  const records: LogRecord[] = [];
+  const records: Written[] = [];
   while (!reader.isAtEnd) {
     const kind = reader.varint();
     const body = new ByteReader(reader.sized());
@@ -187,12 +206,21 @@ export function readLog(bytes: Uint8Array): Log | null {
       if (status < 200 || status > 599) break;
       answer = { type: 'answer', status, body: body.tail() };
     } else {
-      const read = readRecord(kind, body);
+      const read = kind === kinds.choice ? readChoice(body) : readRecord(kind, body);
       if (read === 'broken' || body.broken) break;
       if (read !== null) records.push(read);
     }
   }
   return opening === null ? null : { opening, records, answer };
+}
+
+function readChoice(body: ByteReader): ChoiceRecord | 'broken' | null {
+  const choice = body.varint();
+  const kind = body.varint();
+  const own = new ByteReader(body.sized());
+  const read = readRecord(kind, own);
+  if (read === 'broken' || own.broken) return 'broken';
+  return read && { type: 'choice', choice, record: read };
 }
 
 /** null: of a later version, and not needed to go on. */
@@ -267,12 +295,13 @@ function readIds(body: ByteReader, count: number): number[] {
 function readOpening(body: ByteReader): Opening | null {
   const json = parseObject(body.text());
   if (json === null || body.broken) return null;
-  const { endpoint, model, engines, named, owner, digest } = json;
+  const { endpoint, model, engines, named, owner, digest, apart } = json;
   if (endpoint !== 'chat' && endpoint !== 'completions') return null;
   return {
     ...{ endpoint, model: String(model), raw: body.tail(), owner: String(owner), digest: String(digest) },
     engines: enginesOf(engines),
     named: namedOf(named),
+    apart: apart === true,
   };
 }
 

@@ -84,6 +84,19 @@ export type WholeRequest = {
 type UntouchedRequest = ReplayRequest | WholeRequest;
 export type GenerationRequest = PlainRequest | ParsedRequest | UntouchedRequest;
 
+/** Several choices, each of which is asked for by itself and goes on from its own ids. */
+export type ApartRequest = {
+  readonly way: 'apart';
+  readonly endpoint: Endpoint;
+  readonly model: string;
+  readonly streamed: boolean;
+  readonly wantsUsage: boolean;
+  readonly parts: readonly (PlainRequest | ParsedRequest)[];
+};
+
+/** What one answer is asked for by. */
+export type AnswerRequest = GenerationRequest | ApartRequest;
+
 /** vLLM's default for /v1/completions without max_tokens; chat has none and fills the context. */
 const completionTokensDefault = 16;
 
@@ -97,7 +110,7 @@ export type Engines = {
   readonly seed: number;
 };
 
-type Sent = { readonly body: Json; readonly raw: string };
+export type Sent = { readonly body: Json; readonly raw: string };
 
 export function readRequest(
   endpoint: Endpoint,

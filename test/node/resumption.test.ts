@@ -18,7 +18,10 @@ const sent = {
 };
 const named = { id: 'cmpl-7', created: 1_700_000_000 };
 const openingOf = (name: typeof named | null): Uint8Array =>
-  openingBytes({ endpoint: 'completions', model: 'm', raw: sent.raw, engines, named: name, ...claim });
+  openingBytes({
+    ...{ endpoint: 'completions', model: 'm', raw: sent.raw, engines, named: name, apart: false },
+    ...claim,
+  });
 const opening = openingOf(named);
 
 /** One node that works at the answer, and others that hold copies, if any. */

@@ -4,7 +4,7 @@ import type { LegRequest } from '../../src/stream/continuation.ts';
 import type { Effect, Event, StreamFact } from '../../src/stream/events.ts';
 import { deadline, step } from '../../src/stream/generation.ts';
 import type { Said } from '../../src/stream/plain.ts';
-import type { LogRecord } from '../../src/stream/record.ts';
+import { recordIn, type LogRecord } from '../../src/stream/record.ts';
 import type { Refusal } from '../../src/stream/refusal.ts';
 import { readRequest, type Engines, type GenerationRequest } from '../../src/stream/request.ts';
 import { noAbility } from '../../src/std/ability.ts';
@@ -81,7 +81,7 @@ export function converse(
       const { data, mark } = effect;
       told.sent.push(data);
       if (mark !== null) told.said.push({ data, mark, records: told.records.length });
-    } else if (effect.type === 'log') told.records.push(...effect.records);
+    } else if (effect.type === 'log') told.records.push(...effect.records.map(recordIn));
     else if (effect.type === 'close') told.closed = true;
     else if (effect.type === 'answer') told.answer = { status: effect.status, body: effect.body };
     else if (effect.type === 'refuse') told.refusal = effect.refusal;

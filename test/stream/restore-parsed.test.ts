@@ -7,7 +7,14 @@ import { meet, restore } from '../../src/stream/carrier.ts';
 import type { LegRequest } from '../../src/stream/continuation.ts';
 import { eventId, isSame, type Mark } from '../../src/stream/mark.ts';
 import type { Said } from '../../src/stream/plain.ts';
-import { openingBytes, readLog, recordBytes, tokensIn, type LogRecord } from '../../src/stream/record.ts';
+import {
+  openingBytes,
+  readLog,
+  recordBytes,
+  recordIn,
+  tokensIn,
+  type LogRecord,
+} from '../../src/stream/record.ts';
 import { resumed } from '../../src/stream/state.ts';
 import { ask, converse, type Cut, type Told } from './conversation.ts';
 import { ability, scenarios, understood } from './parsed-chats.ts';
@@ -18,7 +25,7 @@ const bySize: Readonly<Record<string, Sizes>> = {
   ', in mixed chunks': (chunk) => [1, 3, 2, 7][chunk % 4]!,
 };
 const opening = openingBytes({
-  ...{ endpoint: 'chat', model: 'tiny', raw: '{}', owner: 'o', digest: 'd', named: null },
+  ...{ endpoint: 'chat', model: 'tiny', raw: '{}', owner: 'o', digest: 'd', named: null, apart: false },
   engines: { maxModelLen: 4_096, ability, seed: 5 },
 });
 const bytesOf = (records: readonly LogRecord[]): Uint8Array =>
@@ -39,7 +46,7 @@ for (const [name, asked] of Object.entries(scenarios)) {
       from: Mark | null,
       cuts: readonly (Cut | undefined)[] = [],
     ) => {
-      const { carrier, events } = restore(request, readLog(bytesOf(records))!.records)!;
+      const { carrier, events } = restore(request, readLog(bytesOf(records))!.records.map(recordIn))!;
       if (from !== null) meet(carrier, from);
       const rest = converse(request, elsewhere, cuts, resumed(request, carrier, instant(0)));
       return { all: [...events, ...rest.said], rest };
@@ -166,5 +173,5 @@ test('[S30] deltas of every shape come back as they were told', () => {
     .bytes();
   const read = readLog(new ByteWriter().raw(bytesOf(records)).raw(later).bytes());
   deepEqual(read?.records.at(-1), { type: 'unfit', spoken: false });
-  equal(restore(ask('chat', scenarios['a chat with calls'], { ability }), read!.records), null);
+  equal(restore(ask('chat', scenarios['a chat with calls'], { ability }), read!.records.map(recordIn)), null);
 });

@@ -147,7 +147,7 @@ const opening: Opening = {
     raw: '{"model":"tiny"}',
     engines: { maxModelLen: 4_096, ability: noAbility, seed: 5 },
   },
-  ...{ owner: 'o', digest: 'd', named: { id: 'chatcmpl-7', created: 1_700_000_000 } },
+  ...{ owner: 'o', digest: 'd', named: { id: 'chatcmpl-7', created: 1_700_000_000 }, apart: false },
 };
 const concat = (...parts: readonly Uint8Array[]): Uint8Array =>
   parts.reduce((into, part) => into.raw(part), new ByteWriter()).bytes();
