@@ -19,10 +19,14 @@ const greedyBelow = 1e-5;
 /** Seeds that every engine takes. */
 const seedMax = 2 ** 31;
 
-export function readAnswer(endpoint: Endpoint, sent: Sent, engines: Engines): AnswerRequest {
-  return (
-    (choicesApart(sent) > 1 && readApart(endpoint, sent, engines)) || readRequest(endpoint, sent, engines)
-  );
+export function readAnswer(
+  endpoint: Endpoint,
+  sent: Sent,
+  engines: Engines,
+  named: Named | null,
+): AnswerRequest {
+  const apart = choicesApart(sent) > 1 ? readApart(endpoint, sent, engines, named) : null;
+  return apart ?? readRequest(endpoint, sent, engines, named);
 }
 
 /** How many are asked for by themselves, where their way allows it. */

@@ -87,7 +87,14 @@ export function step(state: Choices, event: Event, now: Instant): Step {
       return fail(state, 'defect');
     case 'taken':
       return end(state, generation.tell(isOut(state), takenOver), handedOver(state, 'taken'));
-    default: {
+    case 'placed':
+    case 'unplaced':
+    case 'unreached':
+    case 'answered':
+    case 'item':
+    case 'answer':
+    case 'told':
+    case 'ended': {
       const choice = event.leg % state.parts.length;
       const leg = Math.floor(event.leg / state.parts.length);
       return [state, advance(state, { choice, event: { ...event, leg } }, now)];
@@ -144,7 +151,9 @@ function together(
       return isDone(state.together) ? [effect] : [];
     case 'fact':
       return effect.fact.fact === 'stream.finished' ? finished(state, now) : [effect];
-    default:
+    case 'doubt':
+    case 'ask-again':
+    case 'refuse':
       return [effect];
   }
 }

@@ -5,6 +5,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { expectedContinuation } from '../../src/engines/simulated/model.ts';
+import { Agent, request } from 'undici';
 import { EngineProcess } from '../engines/simulated/engine-process.ts';
 import { gathered } from '../stream/conversation.ts';
 import { FakeCluster, until } from './fake-cluster.ts';
@@ -70,11 +71,26 @@ const asks: readonly Ask[] = [
   chat('likelihoods', { logprobs: true, top_logprobs: 2 }),
   chat('presence', { presence_penalty: 0.5, seed: 3, temperature: 0.8 }),
   chat('a grammar', { structured_outputs: { choice: ['one two three four five six seven'.repeat(12)] } }),
+  ...severalAsks(),
   completion('With an echo 世', { echo: true }),
   completion('Once upon a time 世'),
   completion('Once again', { return_token_ids: true, stream_options: { include_usage: true } }),
   completion('As a whole', { stream: false }),
 ];
+
+/** Of several choices each. */
+function severalAsks(): readonly Ask[] {
+  const three = { n: 3, temperature: 0.8, seed: 11 };
+  return [
+    chat('choices', three),
+    chat('choices without ids', { ...three, return_token_ids: false, stream_options: undefined }),
+    chat('choices and tools', { ...three, tools, ignore_eos: false, min_tokens: 90 }),
+    chat('choices and likelihoods', { ...three, logprobs: true }),
+    chat('choices in one piece', { ...three, stream: false, stream_options: undefined }),
+    completion('Several choices 世', { ...three, stream_options: { include_usage: true } }),
+    completion('Several choices in one piece', { ...three, stream: false }),
+  ];
+}
 
 const post = (
   { path, body }: Ask,
@@ -128,8 +144,24 @@ function understood(text: string): unknown {
     const { id: _, created: __, ...rest } = JSON.parse(text) as Record<string, unknown>;
     return rest;
   }
-  const { heads, ...rest } = gathered(eventsOf(text));
-  return { ...rest, heads: heads.length, parsed: parsedIn(eventsOf(text)) };
+  const events = eventsOf(text);
+  const { heads, ...rest } = gathered(events);
+  const parts = choicesIn(events);
+  if (parts.length === 1) return { ...rest, heads: heads.length, parsed: parsedIn(events) };
+  // In which order they speak is chance.
+  const { usage, error, done } = rest;
+  const choices = parts.map((own) => ({ ...gathered(own), heads: 0, parsed: parsedIn(own) }));
+  return { usage, error, done, heads: heads.length, choices };
+}
+
+/** The events of each choice. */
+function choicesIn(events: readonly string[]): readonly (readonly string[])[] {
+  const parts: string[][] = [];
+  for (const data of events.filter((one) => one !== '[DONE]')) {
+    const { choices = [] } = JSON.parse(data) as { choices?: readonly { index: number }[] };
+    for (const { index } of choices) (parts[index] ??= []).push(data);
+  }
+  return parts;
 }
 
 const all = (list: readonly Ask[]): Promise<readonly string[]> =>
@@ -176,6 +208,20 @@ test('the model answers through the gateway as it must', async () => {
   const first = JSON.parse(events[0]!) as { choices: readonly [{ prompt_token_ids: readonly number[] }] };
   deepEqual(ids, expectedContinuation({ promptIds: first.choices[0].prompt_token_ids, count: 120 }));
   equal(usage?.['completion_tokens'], 120);
+});
+
+test('[S20] several choices are told as one engine tells them that is asked for all', async () => {
+  const dispatcher = new Agent({ connect: { socketPath: engines[0]!.socket } });
+  const asEngineTells = async ({ path, body }: Ask): Promise<void> => {
+    const asked = { method: 'POST', headers: { 'content-type': 'application/json' } } as const;
+    const alone = await request(`http://engine${path}`, { ...asked, body: JSON.stringify(body), dispatcher });
+    const [wanted, told] = await Promise.all([alone.body.text(), answer({ path, body }, 0)]);
+    deepEqual(understood(told), understood(wanted), JSON.stringify(body));
+  };
+  await Promise.all(severalAsks().map(asEngineTells));
+  await dispatcher.close();
+  const refused = await post(chat('greedy choices', { n: 2 }), 0);
+  deepEqual([refused.status, (await refused.text()).includes('n must be 1')], [400, true]);
 });
 
 test('[S30] every streamed answer goes on at another entry node, from wherever its client is', async () => {
