@@ -57,6 +57,8 @@ test('[S20] what several choices say is one answer: one id, a role and an end ea
   ok(sung.closed && ended !== undefined && 'tokens' in ended && ended.tokens === completion);
   equal(fact(sung, 'stream.finished').length, 1);
   equal(sung.left, 0);
+  // By which another entry node knows whether it has as much as the client.
+  deepEqual([sung.said.at(-1)?.mark.tokens, tokensIn(sung)], [completion, completion]);
 });
 
 test('[S20] wherever its choices are cut, in whatever order they speak, the client hears what it would have heard', () => {
@@ -183,6 +185,26 @@ test('[S20] wherever its log ends, another entry node tells the rest as it would
       equal(heads, 1);
       deepEqual(all, wanted, `after ${end} records`);
     }
+  }
+});
+
+test('[S20] a choice that turns to reasoning is told again beside one that does not', () => {
+  const request = apart('chat', asked, { ability: { ...noAbility, scaleOut: true } });
+  const thinking: Singer = (leg, choice) =>
+    singer(leg, choice).map((data) =>
+      choice === 1 ? data.replace(/"content":"(?=[^"])/, '"reasoning":"') : data,
+    );
+  const sung = sing(request, thinking, { seed: 3 });
+  ok(sung.sent.join().includes('"reasoning":" says"'));
+  for (let end = 0; end <= sung.records.length; end++) {
+    const again = restoredAnswer(request, readBack(sung.records.slice(0, end)), instant(0));
+    const known = sung.said.filter((one) => one.records <= end && !one.data.startsWith('['));
+    const marks = known.map(({ mark }) => mark);
+    deepEqual(
+      again?.events.map(({ mark }) => mark),
+      marks,
+      `${end} records`,
+    );
   }
 });
 

@@ -2,6 +2,7 @@
  * Runs an answer of several choices against scripted engines under virtual time: whose word comes next is drawn from a
  * seed, and legs break off where the test says.
  */
+import assert from 'node:assert/strict';
 import { instant, type Instant } from '../../src/std/time.ts';
 import { noAbility } from '../../src/std/ability.ts';
 import { readAnswer } from '../../src/stream/apart.ts';
@@ -32,7 +33,7 @@ export type Sung = {
   readonly refusal: Refusal | null;
   readonly facts: readonly StreamFact[];
   readonly asked: readonly { readonly choice: number; readonly request: LegRequest }[];
-  /** Legs that were neither heard to their end nor aborted. */
+  /** Legs that were in the middle of their answer, and not aborted, when the client had its last word. */
   readonly left: number;
 };
 
@@ -67,9 +68,11 @@ export function sing(
   const facts: StreamFact[] = [];
   const asked: { choice: number; request: LegRequest }[] = [];
   const legs = new Map<number, Event[]>();
+  let left: number | null = null;
 
   function perform(effect: Effect): void {
     if (effect.type === 'send') {
+      assert(!end.closed, 'nothing is told after the end');
       told.sent.push(effect.data);
       const { data, mark } = effect;
       if (mark !== null) told.said.push({ data, mark, records: told.records.length });
@@ -95,6 +98,8 @@ export function sing(
     const [next, effects] = step(state, event, now);
     state = next;
     for (const effect of effects) perform(effect);
+    const isOver = end.closed || end.answer !== null || end.refusal !== null || facts.some(isEnding);
+    if (isOver) left ??= [...legs.values()].filter((events) => events.length > 1).length;
   };
 
   deliver({ type: 'begin' });
@@ -110,8 +115,10 @@ export function sing(
     deliver(then.event);
     then = undefined;
   }
-  return { ...told, ...end, facts, asked, left: legs.size };
+  return { ...told, ...end, facts, asked, left: left ?? legs.size };
 }
+
+const isEnding = ({ fact }: StreamFact): boolean => fact !== 'stream.moved' && fact !== 'stream.unanswered';
 
 function legEvents(
   { leg }: Extract<Effect, { type: 'open' }>,
