@@ -211,7 +211,7 @@ test('[S20] a choice that turns to reasoning is told again beside one that does 
 /** As bytes and back. */
 function readBack(records: readonly Written[]): readonly Written[] {
   const opening = openingBytes({
-    ...{ endpoint: 'chat', model: 'tiny', raw: '{}', owner: 'o', digest: 'd', apart: true },
+    ...{ endpoint: 'chat', model: 'tiny', raw: '{}', owner: 'o', digest: 'd', named: null, apart: true },
     engines: { maxModelLen: 4_096, ability: noAbility, seed: 1 },
   });
   const bytes = records.reduce((into, one) => into.raw(recordBytes(one)), new ByteWriter().raw(opening));

@@ -46,6 +46,7 @@ export const reading = (
     endpoint,
     { body, raw: JSON.stringify(body) },
     { maxModelLen: 4_096, ability: noAbility, seed: 1, ...engines },
+    null,
   );
 
 export function sing(
