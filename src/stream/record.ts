@@ -67,7 +67,7 @@ export type LogRecord =
   | { readonly type: 'unfit'; readonly spoken: boolean };
 
 /** What is written down of one choice of several. Who does not know that finds nothing to go on with. */
-export type ChoiceRecord = { readonly type: 'choice'; readonly choice: number; readonly record: LogRecord };
+type ChoiceRecord = { readonly type: 'choice'; readonly choice: number; readonly record: LogRecord };
 
 export type Written = LogRecord | ChoiceRecord;
 

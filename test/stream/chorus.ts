@@ -21,7 +21,7 @@ import { memberOfLeg } from './conversation.ts';
 export type Singer = (request: LegRequest, choice: number) => readonly string[];
 
 /** After so many events a leg of this choice ends; of several for one choice each is for one leg. */
-export type Break = { readonly choice: number; readonly after: number; readonly by: 'eof' | 'error' | 400 };
+type Break = { readonly choice: number; readonly after: number; readonly by: 'eof' | 'error' | 400 };
 
 export type Sung = {
   readonly sent: readonly string[];
