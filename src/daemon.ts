@@ -360,7 +360,7 @@ function openEngineOf(
 }
 
 function vllmOf(settings: Settings, batchInvariant: boolean): EngineSpec {
-  const { model, engineCommand, servedModelName, dataDir, engineArgs } = settings;
+  const { model, engineCommand, servedModelName, dataDir, mediaHosts, engineArgs } = settings;
   if (model === null) throw new Failure('invalid', '--model: vllm needs one: a path or a name that it knows');
   const socket = engineSocket(dataDir);
   return vllmSpec({
@@ -368,6 +368,7 @@ function vllmOf(settings: Settings, batchInvariant: boolean): EngineSpec {
     model,
     servedName: servedModelName,
     socket,
+    mediaHosts,
     extraArgs: engineArgs,
     batchInvariant,
   });

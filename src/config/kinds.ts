@@ -94,6 +94,20 @@ export const host: Kind<string> = scalar({
   show: (value) => value,
 });
 
+/** Names exactly as they stand in URLs: a host below one of them is another host. */
+export const hosts: Kind<readonly string[]> = {
+  expects: 'a list of host names',
+  placeholder: 'list',
+  parse: (written) => {
+    const items =
+      typeof written === 'string' ? written.split(/[\s,]+/).filter((item) => item !== '') : written;
+    const parsed = items.map((item) => host.parse(item.toLowerCase()));
+    const isList = items.length >= 1 && items.length <= 100 && parsed.every((item) => item !== undefined);
+    return isList ? parsed : undefined;
+  },
+  show: (value) => value.join(' '),
+};
+
 /** Absolute, so that a later change of the working directory changes nothing. */
 export const path: Kind<string> = scalar({
   expects: 'a path',

@@ -98,6 +98,11 @@ export const table = {
     fallback: [],
     help: "more arguments for the engine's command line",
   }),
+  mediaHosts: setting<readonly string[]>({
+    kind: kinds.hosts,
+    fallback: [],
+    help: 'hosts from which vLLM may fetch images, audio and video that a request points to',
+  }),
   engineCommand: setting({ kind: kinds.text, fallback: 'vllm', help: 'program that starts vLLM' }),
   engineReadyMs: setting({
     kind: kinds.duration({ minMs: 1_000, maxMs: 3_600_000 }),

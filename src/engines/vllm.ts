@@ -5,6 +5,9 @@ import type { EngineSpec } from './spec.ts';
 /** vLLM's sockets between its processes are named <TMPDIR>/<uuid>, and the kernel takes 107 bytes. */
 const scratchBytesMax = 107 - '/'.length - '00000000-0000-0000-0000-000000000000'.length;
 
+/** RFC 6761: never the name of a host. */
+const noHost = 'none.invalid';
+
 type VllmOptions = {
   /** The program `vllm`, by path or by name. */
   readonly command: string;
@@ -13,18 +16,24 @@ type VllmOptions = {
   /** Name for clients; null: the model as given. */
   readonly servedName: string | null;
   readonly socket: string;
+  /** Hosts from which it may fetch media that a request points to. */
+  readonly mediaHosts: readonly string[];
   readonly extraArgs: readonly string[];
   /** Whether VLLM_BATCH_INVARIANT is set for it. */
   readonly batchInvariant: boolean;
 };
 
 export function vllmSpec(options: VllmOptions): EngineSpec {
-  const { command, model, servedName, socket, extraArgs, batchInvariant } = options;
+  const { command, model, servedName, socket, mediaHosts, extraArgs, batchInvariant } = options;
   const args = [
     'serve',
     model,
     `--uds=${socket}`,
     `--served-model-name=${servedName ?? model}`,
+    // Without it a request makes the engine ask whatever address it names: the metadata service, or other hosts of the
+    // VPC. An empty list would allow all.
+    '--allowed-media-domains',
+    ...(mediaHosts.length === 0 ? [noHost] : mediaHosts),
     // Render, generate and derender: what carries chats with tools over the loss of a node.
     '--enable-scale-out',
     // Its own drain refuses work in ways that look like answers. The node has moved its streams before it asks.
@@ -39,6 +48,8 @@ export function vllmSpec(options: VllmOptions): EngineSpec {
     VLLM_NO_USAGE_STATS: '1',
     DO_NOT_TRACK: '1',
     NO_COLOR: '1',
+    // Where a redirect leads to is held against no list.
+    VLLM_MEDIA_URL_ALLOW_REDIRECTS: '0',
     // Hashes of prefix blocks are to be the same on every node.
     PYTHONHASHSEED: '0',
     // It leaves a dozen sockets and files behind even when it is asked to stop: let it be where we clear them away.

@@ -23,8 +23,20 @@ export function namedInJson(raw: string): Named | Reply {
   if (body === undefined) return badRequest('The request body is not valid JSON.', null, 'invalid_json');
   if (!isObject(body)) return badRequest('The request body is not a JSON object.', null, 'invalid_json');
   if (isTooDeep(body)) return badRequest('The request body is nested too deeply.', null, 'invalid_json');
-  return named(body);
+  const reserved = reservedIn(body) ?? (isObject(body['vllm_xargs']) ? reservedIn(body['vllm_xargs']) : null);
+  if (reserved === null) return named(body);
+  const message = `The parameter \`${reserved}\` is not a client's: engines connect to one another by it.`;
+  return badRequest(message, reserved, 'unsupported_parameter');
 }
+
+/**
+ * By these vLLM's connectors fetch what another engine has computed, from the host and port that they name: whoever may
+ * send them decides where engines connect to. `vllm_xargs` end where these do.
+ */
+const reservedFields = ['kv_transfer_params', 'ec_transfer_params'] as const;
+
+const reservedIn = (fields: Json): string | null =>
+  reservedFields.find((field) => fields[field] !== undefined && fields[field] !== null) ?? null;
 
 /** Prompts come as hundreds of thousands of numbers too: what is no object costs no call. */
 function isTooDeep(value: object, depth = 1): boolean {

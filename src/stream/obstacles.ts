@@ -42,7 +42,7 @@ const obstacles = {
   memory: (b) =>
     ['bad_words', 'logits_processors', 'thinking_token_budget', 'repetition_detection'].some(
       (name) => !empty(b[name]),
-    ) || ['kv_transfer_params', 'prompt_embeds', 'truncate_prompt_tokens'].some((name) => !absent(b[name])),
+    ) || ['prompt_embeds', 'truncate_prompt_tokens'].some((name) => !absent(b[name])),
   media: (b, endpoint) => endpoint === 'chat' && !isTextOnly(b['messages']),
   /** JSON numbers beyond 2^53 do not survive being read and written again. */
   seed: (b) => !absent(b['seed']) && !isInt(b['seed']),

@@ -73,6 +73,7 @@ const samples: { readonly [K in SettingName]: readonly [text: string, value: Set
   apiKeys: ['/etc/synkti/keys.yaml', { from: 'file', path: '/etc/synkti/keys.yaml' }],
   tlsCert: ['/etc/synkti/cert.pem', '/etc/synkti/cert.pem'],
   tlsKey: ['/etc/synkti/key.pem', '/etc/synkti/key.pem'],
+  mediaHosts: ['media.example, CDN.example', ['media.example', 'cdn.example']],
   corsOrigins: ['https://a.example http://localhost:3000', ['https://a.example', 'http://localhost:3000']],
   bodyBytesMax: ['512kb', 524_288],
   formBytesMax: ['1mb', 1_048_576],

@@ -10,6 +10,7 @@ const vllm = {
   model: '/models/m',
   servedName: 'm',
   socket: '/d/engine.sock',
+  mediaHosts: [],
   extraArgs: [],
   batchInvariant: false,
 };
@@ -25,6 +26,8 @@ test('vLLM listens on the socket only, serves under its name, and what the opera
     '/models/m',
     '--uds=/d/engine.sock',
     '--served-model-name=m',
+    '--allowed-media-domains',
+    'none.invalid',
     '--enable-scale-out',
     '--shutdown-timeout=0',
     '--disable-access-log-for-endpoints=/health,/metrics,/v1/models',
@@ -32,6 +35,13 @@ test('vLLM listens on the socket only, serves under its name, and what the opera
     '--shutdown-timeout=9',
   ]);
   deepEqual([env['VLLM_NO_USAGE_STATS'], env['DO_NOT_TRACK'], warmUp], ['1', '1', true]);
+});
+
+test('vLLM fetches media from the hosts that it is told, and is redirected to no others', () => {
+  const { args, env } = vllmSpec({ ...vllm, mediaHosts: ['media.example', 'cdn.example'] });
+  const at = args.indexOf('--allowed-media-domains');
+  deepEqual(args.slice(at + 1, at + 4), ['media.example', 'cdn.example', '--enable-scale-out']);
+  equal(env['VLLM_MEDIA_URL_ALLOW_REDIRECTS'], '0');
 });
 
 test('vLLM computes the same again in float32, or where it is told to whatever the batch', () => {

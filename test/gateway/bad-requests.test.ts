@@ -66,6 +66,15 @@ const cases: readonly Case[] = [
       ...([path, posted(deep), 400, { code: 'invalid_json' }] as const),
     ]),
   ),
+  ...['/v1/completions', chats, '/v1/responses', '/v1/messages', '/v1/embeddings'].flatMap((path): Case[] =>
+    ['kv_transfer_params', 'ec_transfer_params'].flatMap((param): Case[] => {
+      const elsewhere = { [param]: { remote_host: '169.254.169.254', remote_port: 80 } };
+      return [elsewhere, { vllm_xargs: elsewhere }].map((more) => [
+        `${Object.keys(more).join()} for engines to connect by: ${param} at ${path}`,
+        ...([path, posted({ ...good, ...more }), 400, { param, code: 'unsupported_parameter' }] as const),
+      ]);
+    }),
+  ),
   ['no body at all', '/v1/completions', posted(''), 400, { code: 'invalid_json' }],
   ['a body of another type', chats, posted(good, 'text/plain'), 400, { code: null }],
   ['no model', chats, posted(without('model')), 400, { param: 'model', code: 'missing_required_parameter' }],
