@@ -13,7 +13,7 @@ export type Attempt = {
 export async function attempt(
   asked: Asked,
   to: { readonly entry: string; readonly lastEventId: string | null; readonly withinMs: number },
-  settings: Pick<Settings, 'fetch' | 'entries'>,
+  settings: Pick<Settings, 'fetch' | 'entries' | 'lookMs'>,
 ): Promise<Attempt> {
   const { entry, lastEventId, withinMs } = to;
   const ending = new AbortController();
@@ -24,7 +24,13 @@ export async function attempt(
     () => ending.abort(new Error(`${entry}: no answer within ${withinMs} ms`)),
     withinMs,
   );
-  const letGo = (): void => asked.signal?.removeEventListener('abort', onAbort);
+  const life = settings.entries.lifeOf(entry);
+  const left = life.opened();
+  const unwatch = life.watch(settings, () => ending.abort(new Error(`${entry}: not alive`)));
+  const letGo = (): void => {
+    left();
+    asked.signal?.removeEventListener('abort', onAbort);
+  };
   const close = (): void => {
     letGo();
     ending.abort();
@@ -45,6 +51,7 @@ export async function attempt(
     throw error;
   } finally {
     clearTimeout(late);
+    unwatch();
   }
 }
 

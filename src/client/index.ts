@@ -28,6 +28,11 @@ export type DurableOptions = {
    * which a cluster notices what it lost, below the patience of whoever reads. Default: 30,000.
    */
   readonly seekMs?: number;
+  /**
+   * How long a node may say nothing before it is asked whether it is alive (`/healthz`), and how long it may take to
+   * say so, ms. One that does not is left for another, whatever it was asked. Default: 2,000.
+   */
+  readonly lookMs?: number;
   /** How long one node may take to begin a streamed answer: its queue and the prompt, ms. Default: 150,000. */
   readonly headMs?: number;
   /** How long one node may take over a whole answer that is not streamed, ms. Default: 600,000. */
@@ -55,6 +60,7 @@ export type Resumption = {
 const settingsOf = (options: DurableOptions, entries: Entries): Settings => ({
   fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
   seekMs: options.seekMs ?? 30_000,
+  lookMs: options.lookMs ?? 2_000,
   headMs: options.headMs ?? 150_000,
   wholeMs: options.wholeMs ?? 600_000,
   silenceMs: options.silenceMs ?? 15_000,
@@ -64,7 +70,7 @@ const settingsOf = (options: DurableOptions, entries: Entries): Settings => ({
 
 /** `urls`: base URLs of nodes, in the form of `baseURL`, in any order; at least one. Throws where one is no URL. */
 export function durableFetch(urls: readonly string[], options: DurableOptions = {}): typeof fetch {
-  const settings = settingsOf(options, new Entries(urls));
+  const settings = settingsOf(options, new Entries(urls, () => performance.now()));
   const { entries } = settings;
   return async (input, init) => {
     const asked = await readAsked(input, init);

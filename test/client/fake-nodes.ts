@@ -1,5 +1,5 @@
 /** Nodes that share one answer, as far as a client can tell: HTTP servers that may be told how to fail. */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
@@ -13,6 +13,10 @@ export type Mood =
   | { readonly type: 'end'; readonly after: number }
   | { readonly type: 'farewell'; readonly after: number }
   | { readonly type: 'hang'; readonly after: number }
+  /** The whole node says nothing any more, to anybody. */
+  | { readonly type: 'freeze' }
+  /** It waits in the node's queue until that was asked so often whether it is alive. */
+  | { readonly type: 'queue'; readonly looks: number }
   | {
       readonly type: 'refuse';
       readonly status: number;
@@ -54,6 +58,8 @@ const farewell = `data: ${JSON.stringify({ error: { message: 'gone', type: 'serv
 export async function openNodes(count: number, moods: readonly Mood[] = [], ids = true): Promise<FakeNodes> {
   const heard: Heard[] = [];
   let left = 0;
+  const frozen = new Set<number>();
+  const looks = new EventEmitter();
   const servers = await Promise.all(Array.from({ length: count }, (_, node) => listen(node)));
 
   async function listen(node: number) {
@@ -71,6 +77,8 @@ export async function openNodes(count: number, moods: readonly Mood[] = [], ids 
       String(request.headers['access-control-request-headers'] ?? '*'),
     );
     if (request.method === 'OPTIONS') return void response.end();
+    if (frozen.has(node)) return;
+    if (request.url === '/healthz') return void (response.end('{}'), looks.emit('look'));
     const mood = moods[heard.length] ?? { type: 'well' };
     const { url = '', headers } = request;
     const seen = { node, url, headers, bytes: Buffer.alloc(0), body: '' };
@@ -78,6 +86,8 @@ export async function openNodes(count: number, moods: readonly Mood[] = [], ids 
     seen.bytes = await buffer(request);
     seen.body = seen.bytes.toString('utf8');
     response.on('close', () => (left += response.writableFinished ? 0 : 1));
+    if (mood.type === 'freeze') return void frozen.add(node);
+    if (mood.type === 'queue') for (let i = 0; i < mood.looks; i++) await once(looks, 'look');
     if (mood.type === 'refuse') return refuse(response, mood);
     if (!seen.body.includes('"stream":true')) return whole(response, mood);
     const last = headers['last-event-id'];
@@ -126,7 +136,7 @@ function refuse(response: ServerResponse, mood: Extract<Mood, { type: 'refuse' }
 function whole(response: ServerResponse, mood: Mood): void {
   const body = JSON.stringify({ id: 'c1', choices: [{ message: { content: wholeText } }] });
   response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
-  if (mood.type === 'well') return void response.end(body);
+  if (mood.type === 'well' || mood.type === 'queue') return void response.end(body);
   response.write(body.slice(0, 20));
   setImmediate(() => response.destroy());
 }

@@ -1,0 +1,38 @@
+/** `synkti/client` at a node that accepts and says nothing: frozen, or busy with others. */
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import { durableFetch } from '../../src/client/index.ts';
+import { openNodes, type FakeNodes } from './fake-nodes.ts';
+
+const bounded = { timeout: 30_000 };
+/** Long enough for a busy machine; its bounds for whole answers are minutes. */
+const options = { lookMs: 1_000 };
+
+let nodes: FakeNodes | null = null;
+afterEach(() => nodes?.close());
+
+const asks: Readonly<Record<string, RequestInit & { readonly path: string }>> = {
+  'a stream': { path: '/chat/completions', method: 'POST', body: '{"stream":true}' },
+  'a whole answer': { path: '/chat/completions', method: 'POST', body: '{}' },
+  'the list of models': { path: '/models' },
+};
+for (const [what, { path, ...init }] of Object.entries(asks)) {
+  test(`${what} is asked of another node when its own is frozen, soon and once`, bounded, async () => {
+    nodes = await openNodes(2, [{ type: 'freeze' }]);
+    const durable = durableFetch(nodes.urls, options);
+    const response = await durable(`${nodes.urls[0]}${path}`, init);
+    equal(response.status, 200);
+    ok((await response.text()).length > 0);
+    const [first, second, ...more] = nodes.heard;
+    ok(first !== undefined && second !== undefined && first.node !== second.node);
+    deepEqual(more, []);
+    equal(second.headers['idempotency-key'], first.headers['idempotency-key']);
+  });
+
+  test(`${what} that takes its time is waited for where the node is alive`, bounded, async () => {
+    nodes = await openNodes(2, [{ type: 'queue', looks: 2 }]);
+    const durable = durableFetch(nodes.urls, options);
+    equal((await durable(`${nodes.urls[0]}${path}`, init)).status, 200);
+    equal(nodes.heard.length, 1);
+  });
+}
