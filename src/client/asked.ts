@@ -10,6 +10,9 @@ export type Asked = {
   readonly isRepeatable: boolean;
 };
 
+/** Whose answers a cluster keeps under a key: chats and completions. The other endpoints know of none. */
+const keptPaths = /\/completions$/;
+
 /** Rejects with a TypeError where `input` is no URL, or `init` asks for what no `fetch` does: no node is to blame. */
 export async function readAsked(input: RequestInfo | URL, init: RequestInit | undefined): Promise<Asked> {
   const url = absolute(input instanceof Request ? input.url : String(input));
@@ -17,8 +20,8 @@ export async function readAsked(input: RequestInfo | URL, init: RequestInit | un
   const headers = new Headers(given.headers);
   const wantsStream = isStreamed(given.body);
   headers.set('x-synkti-client', '1');
-  const isPost = given.method?.toUpperCase() === 'POST';
-  if (isPost && !wantsStream && !headers.has('idempotency-key')) headers.set('idempotency-key', newKey());
+  const isKept = given.method?.toUpperCase() === 'POST' && keptPaths.test(new URL(url).pathname);
+  if (isKept && !wantsStream && !headers.has('idempotency-key')) headers.set('idempotency-key', newKey());
   const isRepeatable = canRepeat(given.body);
   // What is in a body says nothing against it, and nothing of ours is to stay on the signal.
   if (isRepeatable) new Request(url, { ...given, signal: null, body: given.body == null ? null : '' });

@@ -8,7 +8,8 @@
  * arrived; that node goes on from the journal which the cluster keeps of each answer, and the caller reads one stream
  * without a seam. An answer that cannot be continued ends in an error, never in a second beginning.
  *
- * What is not streamed carries a key by which the cluster answers it once, however often it is asked.
+ * A chat or completion that is not streamed carries a key by which the cluster answers it once, however often it is
+ * asked. Other endpoints have no such keys: what broke off there is computed again.
  */
 import { AnswerLost } from './answer-lost.ts';
 import { readAsked, targetOf } from './asked.ts';

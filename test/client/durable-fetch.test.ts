@@ -189,6 +189,18 @@ test('what is not streamed is asked again with the key under which it was asked 
   equal(keys[0], keys[1]);
 });
 
+test('only what a cluster answers once carries a key', bounded, async () => {
+  nodes = await openNodes(1);
+  const durable = durableFetch(nodes.urls, quick);
+  const paths = ['/chat/completions', '/completions?a=b', '/embeddings', '/responses', '/messages'];
+  for (const path of paths) await durable(nodes.urls[0] + path, { method: 'POST', body: '{}' });
+  const keyed = nodes.heard.filter(({ headers }) => headers['idempotency-key'] !== undefined);
+  deepEqual(
+    keyed.map(({ url }) => url),
+    ['/v1/chat/completions', '/v1/completions?a=b'],
+  );
+});
+
 test('a caller that aborts hears its own reason, and the node sees it leave', bounded, async () => {
   const abort = new AbortController();
   const { response, nodes } = await ask([{ type: 'hang', after: 2 }], { init: { signal: abort.signal } });
