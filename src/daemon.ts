@@ -38,7 +38,7 @@ import type { NodeRecord } from './registry/record.ts';
 import { Failure } from './std/failure.ts';
 import { fnv1a } from './std/hash.ts';
 import { memberId, type MemberId } from './std/member-id.ts';
-import { identifySelf, p2pPortOfAll, type Self } from './self.ts';
+import { identifySelf, type Self } from './self.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { patience, startMemberThread, type MemberThread } from './thread/member-thread.ts';
 import { AnsweringLine } from './wire/answering.ts';
@@ -128,7 +128,7 @@ function recordOf(settings: Settings, { id, host, identity, instance }: Self, en
 
 const startThread = (
   { p2pPort, discoveryMs, faults }: Settings,
-  { host, identity, cloud, listing }: Self,
+  { host, identity, cloud, listing, remembered, memory }: Self,
   { record, report }: { readonly record: NodeRecord; readonly report: Report },
 ): Promise<MemberThread> =>
   startMemberThread(
@@ -141,8 +141,7 @@ const startThread = (
         listing,
         discoveryMs,
         rngSeed: seedFrom(identity.peerId),
-        originMs,
-        faults,
+        ...{ remembered, memory, originMs, faults },
       },
       patience,
     },
@@ -151,7 +150,7 @@ const startThread = (
 
 function composeNode(
   settings: Settings,
-  { cluster: name, host, identity, instance, readNotice, cloud }: Self,
+  { cluster: name, identity, readNotice, cloud, address, remembered }: Self,
   parts: {
     readonly record: NodeRecord;
     readonly cluster: ClusterPort;
@@ -160,13 +159,13 @@ function composeNode(
   },
 ): Node {
   const { record, cluster, engine, report } = parts;
-  const derivable = host === instance.privateIp && settings.p2pPort === p2pPortOfAll;
   const expectedModels = [servedName(settings)];
   return new Node(
     {
       cluster: name,
       record,
-      address: derivable ? null : `${host}:${settings.p2pPort}`,
+      address,
+      isTagged: remembered !== null,
       engine: engine === null ? null : { expectedModels, readyMs: settings.engineReadyMs },
     },
     {

@@ -11,6 +11,7 @@ import { Cluster } from './node/cluster.ts';
 import { isGossip } from './node/hearing.ts';
 import { wireCodec } from './node/message.ts';
 import { clockSince } from './os/clock.ts';
+import { openMemory } from './os/memory.ts';
 import { openIsolation } from './os/isolation.ts';
 import { openProbe } from './os/probe.ts';
 import { assert } from './std/assert.ts';
@@ -19,7 +20,7 @@ import { metered } from './thread/meter.ts';
 import { serveCluster, type Port } from './thread/serve-cluster.ts';
 
 async function main(port: Port, setup: Setup): Promise<void> {
-  const { own, listen, listing, discoveryMs, rngSeed, originMs, faults } = setup;
+  const { own, listen, listing, discoveryMs, rngSeed, remembered, originMs, faults } = setup;
   // Before the first connection. All that this thread connects to is a peer.
   const isolation = faults ? openIsolation(() => true) : null;
   const identity = await identityFromSeed(setup.keySeed);
@@ -35,11 +36,12 @@ async function main(port: Port, setup: Setup): Promise<void> {
       startNetwork({ privateKey, listen, version: own.version, ...told }, events),
     );
     const cluster = new Cluster(
-      { own, listing, discoveryMs, rng: { seed: rngSeed } },
+      { own, listing, discoveryMs, rng: { seed: rngSeed }, remembered },
       {
         ...{ clock: clockSince(originMs), cloud, report },
         openNetwork: network.open,
         probe: openProbe(),
+        memory: openMemory(setup.memory, report),
         seal: sealFrom(identity),
         codec: wireCodec,
       },

@@ -1,4 +1,5 @@
 /** Who this node is, and what follows from it: where its cluster is listed, who notices that it must go. */
+import { join } from 'node:path';
 import { awaitCredentials, roleCredentials } from './aws/credentials.ts';
 import { openCloud } from './aws/ec2.ts';
 import { openImds } from './aws/imds.ts';
@@ -10,14 +11,15 @@ import type { Listing } from './discovery/state.ts';
 import { openFinder } from './libp2p/mdns.ts';
 import { loadIdentity, type Identity } from './mtls/identity.ts';
 import type { Report } from './node/facts.ts';
-import type { Cloud, InstanceIdentity, PeerAddress, ReadNotice } from './node/ports.ts';
+import type { Cloud, InstanceIdentity, PeerAddress, ReadNotice, Remembered } from './node/ports.ts';
 import { makeDirectory } from './os/directory.ts';
+import { recall, type MemoryPlace } from './os/memory.ts';
 import { identityOf, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
 import { assert } from './std/assert.ts';
 
 const imdsOfAws = 'http://169.254.169.254';
 /** libp2p listens there on every instance, so that its address follows from the private IP. */
-export const p2pPortOfAll = 4001;
+const p2pPortOfAll = 4001;
 /** The metadata service of a booting instance may take a while; without it a node does not know who it is. */
 const identifyMs = 15_000;
 /** The credentials of a role that was just attached appear within seconds. */
@@ -37,7 +39,14 @@ export type Self = {
   readonly listing: Listing;
   /** null: it is on no EC2 instance. */
   readonly readParameter: ReadParameter | null;
+  /** Where other nodes find its libp2p, as its tags say; null: they derive it. */
+  readonly address: string | null;
+  readonly memory: MemoryPlace;
+  /** null: nothing. */
+  readonly remembered: Remembered | null;
 };
+
+type Found = Omit<Self, 'address' | 'memory' | 'remembered'>;
 
 export async function identifySelf(
   settings: Settings,
@@ -50,7 +59,12 @@ export async function identifySelf(
     peers === null
       ? await identifyInstance(settings, identity, opened)
       : await identifyListed({ ...settings, peers }, identity, { opened, report });
-  return { ...self, cloud: withOperators(self.cloud, operators) };
+  const isDerivable = self.host === self.instance.privateIp && settings.p2pPort === p2pPortOfAll;
+  const address = isDerivable ? null : `${self.host}:${settings.p2pPort}`;
+  const of = JSON.stringify([self.cluster, self.id, identity.peerId, settings.role, address]);
+  const memory = { path: join(settings.dataDir, 'members.json'), of };
+  const remembered = self.listing === 'shared' ? await recall(memory) : null;
+  return { ...self, cloud: withOperators(self.cloud, operators), address, memory, remembered };
 }
 
 /** Neither EC2 nor the metadata service is asked for anything. */
@@ -58,7 +72,7 @@ async function identifyListed(
   { peers, ...settings }: Settings & { readonly peers: readonly ListedPeer[] },
   identity: Identity,
   { opened, report }: { readonly opened: AsyncDisposableStack; readonly report: Report },
-): Promise<Self> {
+): Promise<Found> {
   const { nodeId, host, p2pPort, cluster } = settings;
   assert(nodeId !== null && host !== null, 'the settings are refused without them');
   const self = { nodeId, peerId: identity.peerId, address: { host, port: p2pPort } };
@@ -84,7 +98,7 @@ async function identifyInstance(
   settings: Settings,
   identity: Identity,
   opened: AsyncDisposableStack,
-): Promise<Self> {
+): Promise<Found> {
   const imds = openImds(settings.imdsEndpoint ?? imdsOfAws);
   opened.defer(() => imds.close());
   const instance = await identify(imds, AbortSignal.timeout(identifyMs));

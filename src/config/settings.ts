@@ -73,7 +73,7 @@ export const table = {
   dataDir: setting({
     kind: kinds.path,
     fallback: '/var/lib/synkti',
-    help: "folder for the identity key, the control socket and the engine's socket",
+    help: "folder for the identity key, the members last known, the control socket and the engine's socket",
   }),
   engine: setting<kinds.EngineChoice>({
     kind: kinds.engine,

@@ -21,6 +21,8 @@ export type Member = {
   /** Membership's word. */
   live: boolean;
   left: boolean;
+  /** Known from an earlier life of ours only, which is too long ago to count as word of today. */
+  remembered: boolean;
   /** Epochs in which it was found absent since it was last listed or live. */
   absences: number;
   absentEpoch: number;
@@ -81,6 +83,7 @@ export function bind(bindings: Bindings, seen: Seen, now: Instant): Outcome {
     settledAt: now,
     live: false,
     left: false,
+    remembered: false,
     absences: 0,
     absentEpoch: -1,
     absentSince: never,

@@ -30,6 +30,7 @@ import {
 } from './bindings.ts';
 import { expire, isAgreed, settle } from './claims.ts';
 import type { Effect, Entry, Event, Listed } from './events.ts';
+import { confirm, countAnswers, keptMs, note, recollect } from './memory.ts';
 import * as plans from './plan.ts';
 import type { State } from './state.ts';
 import { enqueue, expiryOf, kindsOf, takeExpired, takeUntil, type Stranger } from './strangers.ts';
@@ -37,8 +38,6 @@ import { entriesMax, recent, tell, vouch } from './telling.ts';
 import { isTurn } from './turn.ts';
 
 const absencesToForget = 3;
-/** Zones come back: what vanished along with many others is kept this long, though nothing answers there. */
-const keptMs = 6 * 3_600_000;
 /** From a node's first look to its first connections, at most. */
 const startMs = 10_000;
 /** EC2 lets ten nodes a second tag themselves. */
@@ -69,7 +68,10 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
     case 'vouched':
       return onVouched(state, event, now, effects);
     case 'judged':
-      return judge(state.bindings, event);
+      judge(state.bindings, event);
+      return event.live ? countAnswers(state, now) : undefined;
+    case 'remembered':
+      return recollect(state, event, now, effects);
     case 'met':
       return onMet(state, event.peerId, now, effects);
     case 'isolated':
@@ -99,6 +101,7 @@ function onLooked(state: State, listed: readonly Listed[], now: Instant, effects
   const staying = listed.filter(({ id, left }) => !left || id === state.selfId);
   const seen = new Set(staying.map(({ id }) => id));
   const news = bindListed(state, { listed, seen }, now, effects);
+  confirm(state, seen, effects);
   const absentees = omission(bindings, { seen, self: state.selfId });
   const alone = bindings.members.size === 0;
   plans.succeeded(plan, nodesOf(state), alone, now);
@@ -109,6 +112,7 @@ function onLooked(state: State, listed: readonly Listed[], now: Instant, effects
   const told = duty ? [...recent(state, seen, now), ...gone, ...news] : [...gone, ...news];
   if (state.hasLooked && state.listing === 'shared') tell(told, duty, effects);
   state.hasLooked = true;
+  if (absentees.why === null) note(state, now, effects);
 }
 
 /** Goodbyes first: they free the keys that others may have taken over. */
@@ -288,13 +292,14 @@ function onVouched(
 ): void {
   const voucher = state.bindings.members.get(by);
   if (state.listing === 'own' || voucher === undefined || !isVoter(voucher)) return;
-  hear(state, by, now);
+  const isWord = hear(state, by, now);
   for (const entry of entries.slice(0, entriesMax)) {
     if (entry.id === by || entry.id === state.selfId || !isNews(state.bindings, entry)) continue;
     const agreed = isAgreed(state.claims, { by, entry }, { now, windowMs: windowOf(state) });
     if (agreed) accept(state, entry, now, effects);
   }
   plans.forgetStrangers(state.plan, kindsOf(state.strangers));
+  if (isWord) note(state, now, effects);
 }
 
 /** [Y3] What was told while it started it has missed. */
@@ -306,13 +311,14 @@ function onMet(state: State, peerId: string, now: Instant, effects: Effect[]): v
   if (listing === 'shared') vouch(entries, peerId, effects);
 }
 
-/** One voice alone may be the last poller with an open ear, or a liar: silence ends with the second. */
-function hear(state: State, by: MemberId, now: Instant): void {
+/** One voice alone may be the last poller with an open ear, or a liar: silence ends with the second, which is true. */
+function hear(state: State, by: MemberId, now: Instant): boolean {
   const { voice, plan } = state;
   const second = voice !== null && voice.by !== by && now - voice.at <= windowOf(state);
   if (second && state.hasLooked) plans.awaitWord(plan, nodesOf(state), now);
   if (second) plans.resume(plan, nodesOf(state), now);
   state.voice = { by, at: now };
+  return second;
 }
 
 function accept(state: State, entry: Entry, now: Instant, effects: Effect[]): void {

@@ -56,6 +56,11 @@ export type Event =
   | { readonly type: 'vouched'; readonly by: MemberId; readonly entries: readonly Entry[] }
   /** Membership's view of a member changed: `live` when it is alive, `left` when it said goodbye. */
   | { readonly type: 'judged'; readonly id: MemberId; readonly live: boolean; readonly left: boolean }
+  /**
+   * What an earlier life of this node on this machine knew of the others when it last had word of them, `ageMs` ago.
+   * Once, and before anything else.
+   */
+  | { readonly type: 'remembered'; readonly entries: readonly Entry[]; readonly ageMs: number }
   /** A connection with this peer stands. */
   | { readonly type: 'met'; readonly peerId: string }
   /** Nobody answers us though others are bound. */
@@ -76,6 +81,8 @@ export type Effect =
   | { readonly type: 'barred'; readonly peerId: string }
   /** To everyone, or to this peer: at most 64 entries, to everyone possibly none. */
   | { readonly type: 'vouch'; readonly entries: readonly Entry[]; readonly to: string | null }
+  /** For the next life of this node on this machine: who may be in the cluster, as of now. */
+  | { readonly type: 'remember'; readonly entries: readonly Entry[] }
   /** What became of a stranger. */
   | { readonly type: 'settled'; readonly peerId: string; readonly admitted: boolean }
   | { readonly type: 'fact'; readonly fact: Fact };

@@ -2,7 +2,7 @@
  * When to look. EC2 grants all nodes of an account together 20 calls a second and a burst of 100, so each reason to look
  * is spread in time such that all nodes that share it stay within about a call in 100 ms, whatever their number:
  *
- *   boot       at once; again soon while nobody else is there
+ *   boot       at once, or when nobody of those remembered answers; again soon while nobody else is there
  *   turn       three nodes in an epoch (turn.ts), anywhere in its first half
  *   stranger   the first of those that it came to within 100 ms or so, the others if that one does not tell
  *   silence    two epochs without word from two vouchers; then one node in two seconds or so
@@ -50,6 +50,8 @@ export type Plan = {
 };
 
 const bootJitterMs = 500;
+/** From the first dial of a node that remembers the others to its first connections, on a busy machine. */
+const answersMs = 5_000;
 /** Between any two looks of a node. */
 const gapMs = 1_000;
 const aloneBaseMs = 2_000;
@@ -99,6 +101,17 @@ export function newPlan(
 
 export const epochOf = ({ epochOffsetMs, discoveryMs }: Plan, now: Instant): number =>
   Math.floor((now + epochOffsetMs) / discoveryMs);
+
+/** Others are remembered, and dialled first. */
+export function awaitAnswers(plan: Plan, now: Instant): void {
+  plan.bootAt = after(now, answersMs + upTo(plan, answersMs));
+}
+
+/** They answered, and tell what they know: the first look is spared. */
+export function spareBoot(plan: Plan, nodes: number, now: Instant): void {
+  plan.bootAt = never;
+  awaitWord(plan, nodes, now);
+}
 
 /** The first half of the next epoch: the second half is for the news to spread and count in the same epoch. */
 export function awaitEpoch(plan: Plan, now: Instant): void {

@@ -1,7 +1,7 @@
 /** What a node knows of who may be in the cluster, and whom it has to tell what. */
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
-import type { Instant } from '../std/time.ts';
+import { instant, type Instant } from '../std/time.ts';
 import { noBindings, type Bindings, type Member, type Seen } from './bindings.ts';
 import { noClaims, type Claims } from './claims.ts';
 import { newPlan, type Plan } from './plan.ts';
@@ -33,6 +33,10 @@ export type State = {
   voice: { readonly by: MemberId; readonly at: Instant } | null;
   /** We have had an answer: before it, all is new, and nothing of it is news to others. */
   hasLooked: boolean;
+  /** Of those remembered, so many have to answer before we need not look; 0: none are waited for. */
+  awaited: number;
+  /** When what we know was last noted for a next life. */
+  notedAt: Instant;
 };
 
 export const init = (
@@ -58,4 +62,6 @@ export const init = (
   newcomers: [],
   voice: null,
   hasLooked: false,
+  awaited: 0,
+  notedAt: instant(-Infinity),
 });

@@ -32,11 +32,11 @@ export type ClusterPort = {
   readonly muted: Listeners<[id: MemberId]>;
   /** This key is no member's any more: what was let in under it is to be cut. */
   readonly barred: Listeners<[peerId: string]>;
-  /** The first answer of discovery has come, or its absence. */
+  /** The first answer of discovery has come, or its absence, or a member is there that was remembered. */
   readonly looked: Promise<void>;
   /** Failure `busy` or `denied` when the address cannot be had. */
   listen(): Promise<void>;
-  /** Begins to look for members and to tell them; the own tags are written by then, because peers admit by tag. */
+  /** Begins to look for members and to tell them; the own tags are written by then, now or earlier: peers admit by tag. */
   join(): void;
   own(): NodeRecord;
   /** Everyone else. */

@@ -36,7 +36,7 @@ import { Loads } from './loads.ts';
 import { hear, type Ears } from './hearing.ts';
 import { protocolRange } from './hello.ts';
 import type { Codec, Message } from './message.ts';
-import type { Clock, Cloud, Network, NetworkEvents, Probe } from './ports.ts';
+import type { Clock, Cloud, Memory, Network, NetworkEvents, Probe, Remembered } from './ports.ts';
 import { Reach } from './reach.ts';
 import type { MemberLoad } from './serving.ts';
 import { Strangers } from './strangers.ts';
@@ -54,6 +54,8 @@ type ClusterOptions = {
   readonly listing: Listing;
   readonly discoveryMs: number;
   readonly rng: Rng;
+  /** By an earlier life on this machine; null: nothing. */
+  readonly remembered: Remembered | null;
 };
 
 type ClusterPorts = {
@@ -61,6 +63,7 @@ type ClusterPorts = {
   readonly cloud: Pick<Cloud, 'sightings'>;
   readonly openNetwork: (events: NetworkEvents) => Promise<Network>;
   readonly probe: Probe;
+  readonly memory: Memory;
   readonly seal: Seal;
   readonly codec: Codec;
   readonly report: Report;
@@ -126,7 +129,7 @@ export class Cluster implements ClusterPort {
 
   join(): void {
     if (this.#reach.isClosed) return;
-    const { own, listing, discoveryMs, rng } = this.#options;
+    const { own, listing, discoveryMs, rng, remembered } = this.#options;
     const { clock } = this.#ports;
     const self = { selfId: own.id, selfPeerId: own.peerId };
     const about = { ...self, listing, discoveryMs, epochOffsetMs: clock.wallNow() - clock.now() };
@@ -136,6 +139,9 @@ export class Cluster implements ClusterPort {
       clock,
       (effect) => this.#performDiscovery(effect),
     );
+    if (remembered === null) return;
+    const ageMs = clock.wallNow() - remembered.asOf;
+    this.#discovery.deliver({ type: 'remembered', entries: remembered.members, ageMs });
   }
 
   own(): NodeRecord {
@@ -153,6 +159,7 @@ export class Cluster implements ClusterPort {
 
   revise(change: Revision): void {
     this.#registry.deliver({ type: 'revised', change });
+    if (change.life?.phase === 'left') this.#ports.memory.erase();
   }
 
   tellLoad(load: MemberLoad | null): void {
@@ -216,6 +223,8 @@ export class Cluster implements ClusterPort {
         return this.barred.tell(effect.peerId);
       case 'vouch':
         return this.#vouch(effect);
+      case 'remember':
+        return this.#remember(effect);
       case 'settled':
         return this.#strangers.settle(effect.peerId, effect.admitted);
       case 'fact':
@@ -296,6 +305,7 @@ export class Cluster implements ClusterPort {
   #onJudged({ id, health }: Extract<MembershipEffect, { type: 'judged' }>): void {
     this.#registry.deliver({ type: 'judged', id, dead: health === 'dead' });
     this.#discovery?.deliver({ type: 'judged', id, live: health === 'alive', left: health === 'left' });
+    if (health === 'alive') this.#reach.meet();
     if (health === 'dead' || health === 'left') this.#loads.forget(id);
     this.changed.tell(id);
   }
@@ -349,6 +359,11 @@ export class Cluster implements ClusterPort {
     const message: Message = { type: 'vouch', entries };
     if (to !== null) this.#telling.to(to, message);
     else this.#telling.toEverybody(message, this.#membership.state().members.size >= meshMax);
+  }
+
+  #remember({ entries: members }: Extract<DiscoveryEffect, { type: 'remember' }>): void {
+    const { clock, memory } = this.#ports;
+    if (this.own().life.phase !== 'left') memory.keep({ members, asOf: clock.wallNow() });
   }
 
   #known({ id, peerId, zone, health, heardAt }: Member): Known {

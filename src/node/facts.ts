@@ -87,6 +87,7 @@ export const facts = {
     counter: { name: 'synkti_discovery_failures_total', help: 'Looks at EC2 that failed.' },
   },
   'discovery.overfull': { level: 'error' },
+  'memory.failed': { level: 'warn' },
   'interruption.noticed': {
     level: 'warn',
     counter: {

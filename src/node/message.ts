@@ -102,6 +102,9 @@ const vouched = z.object({
   left: z.boolean().exactOptional(),
 });
 
+/** One instance, as a member or an earlier life of ours tells of it; null: that is none. */
+export const readVouched = (told: unknown): Vouched | null => vouched.safeParse(told).data ?? null;
+
 const wire = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('hello'),
@@ -134,7 +137,7 @@ function opened(told: z.infer<typeof wire>): Message | null {
   if (told.type === 'records')
     return { type: 'records', records: told.records.flatMap((each) => openRecord(each) ?? []) };
   if (told.type === 'vouch')
-    return { type: 'vouch', entries: told.entries.flatMap((each) => vouched.safeParse(each).data ?? []) };
+    return { type: 'vouch', entries: told.entries.flatMap((each) => readVouched(each) ?? []) };
   if (told.type !== 'record') return told;
   const signed = openRecord(told);
   return signed === null ? null : { type: 'record', ...signed };

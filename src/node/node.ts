@@ -2,8 +2,8 @@
  * One node: its place in the cluster, its engine and its way of leaving, wired to each other. Whatever decides is a
  * pure machine below; whatever acts is a port. The gateway asks through `serving`, an operator through `operations`.
  *
- * Start: engine and notices at once, tags before anything is dialled (peers admit by tag), then the cluster. Stop runs
- * through the drain, whatever caused it.
+ * Start: engine and notices at once, tags before anything is dialled (peers admit by tag), then the cluster. Who
+ * remembers the others bears its tags already, and does not wait for EC2. Stop runs through the drain, whatever caused it.
  */
 import type { DrainReason } from '../drain/drain.ts';
 import type { NodeRecord } from '../registry/record.ts';
@@ -30,6 +30,8 @@ type NodeOptions = {
   readonly record: NodeRecord;
   /** host:port of the libp2p listener, when peers cannot derive it from the private IP and the default port. */
   readonly address: string | null;
+  /** An earlier life on this machine wrote these very tags, and did not say goodbye. */
+  readonly isTagged: boolean;
   readonly engine: { readonly expectedModels: readonly string[]; readonly readyMs: number } | null;
 };
 
@@ -53,6 +55,8 @@ export class Node {
   readonly #ports: NodePorts;
   readonly #moves = listeners<[MemberId, MoveReason]>();
   readonly #stopping = new AbortController();
+  /** No word of having joined may follow the goodbye. */
+  readonly #parting = new AbortController();
   #disarmLoad = (): void => {};
 
   constructor(options: NodeOptions, ports: NodePorts) {
@@ -102,6 +106,7 @@ export class Node {
   /** Lets go of everything, in reverse order. The engine is left as the drain left it. */
   async close(): Promise<void> {
     this.#stopping.abort();
+    this.#parting.abort();
     this.leaving.stop();
     this.#disarmLoad();
     await this.engine?.close();
@@ -140,13 +145,16 @@ export class Node {
   }
 
   async #join(): Promise<void> {
-    const { cluster, record, address } = this.#options;
-    await tagSelf({ ...this.#tagging(), rng: this.#ports.rng }, { cluster, record, address });
+    const { cluster, record, address, isTagged } = this.#options;
+    const means = { ...this.#tagging(), rng: this.#ports.rng, stopping: this.#parting.signal };
+    const tagging = tagSelf(means, { cluster, record, address });
+    if (!isTagged) await tagging;
     if (this.#stopping.signal.aborted) return;
     this.#tellLoad(null, 0);
     this.cluster.join();
     await this.cluster.looked;
     if (this.engine === null) this.cluster.revise({ life: { phase: 'serving' } });
+    await tagging;
   }
 
   /**
@@ -163,6 +171,7 @@ export class Node {
   }
 
   async #sayGoodbye(withinMs: number): Promise<void> {
+    this.#parting.abort();
     this.cluster.revise({ life: { phase: 'left' } });
     await untagSelf({ ...this.#tagging(), ms: withinMs });
   }

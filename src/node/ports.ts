@@ -2,6 +2,7 @@
  * What the node needs of the world, in its own words. Adapters on the floor above implement these; the simulator
  * implements them again under virtual time.
  */
+import type { Entry as Vouched } from '../discovery/events.ts';
 import type { Event as EngineEvent, Order } from '../engine/orders.ts';
 import type { Path, Reading } from '../spot/notices.ts';
 import type { Instant, WallTime } from '../std/time.ts';
@@ -50,6 +51,17 @@ export type Cloud = {
   tagSelf(tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
   /** Deletes tags of the own instance, by key. Failure `denied` where the policy forbids it. */
   untagSelf(keys: readonly string[], signal: AbortSignal): Promise<void>;
+};
+
+/** The others as this node last had word of them, and when that was. */
+export type Remembered = { readonly members: readonly Vouched[]; readonly asOf: WallTime };
+
+/** What the next life of this node on this machine is to know of the others. As well as it goes: neither tells of its end. */
+export type Memory = {
+  /** In place of what was kept before. */
+  keep(remembered: Remembered): void;
+  /** This node has said goodbye: whoever starts here next is new. */
+  erase(): void;
 };
 
 export type NetworkEvents = {

@@ -28,7 +28,7 @@ type ReachEars = {
 };
 
 export class Reach {
-  /** Once EC2 has been asked for the first time, whatever it said. */
+  /** Once EC2 has been asked for the first time, whatever it said, or a member is there that was remembered. */
   readonly looked: Promise<void>;
   readonly #ports: ReachPorts;
   readonly #ears: ReachEars;
@@ -73,6 +73,11 @@ export class Reach {
     const asked = await Promise.allSettled([probe(address, ms), probe(address, ms)]);
     const outcomes = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     if (outcomes.length > 0) this.#ears.membership({ type: 'probed', id, round, outcomes });
+  }
+
+  /** Somebody is there before EC2 was asked: nobody need wait for its answer. */
+  meet(): void {
+    this.#firstLook.resolve();
   }
 
   close(): void {

@@ -10,7 +10,7 @@ import type { Listing } from '../discovery/state.ts';
 import type { HeardLoad, Known, Revision } from '../node/cluster-port.ts';
 import type { MemberExplanation } from '../node/explanation.ts';
 import type { Fact } from '../node/facts.ts';
-import type { PeerAddress, Sighting } from '../node/ports.ts';
+import type { PeerAddress, Remembered, Sighting } from '../node/ports.ts';
 import type { MemberLoad } from '../node/serving.ts';
 import type { NodeRecord } from '../registry/record.ts';
 import type { MemberId } from '../std/member-id.ts';
@@ -26,6 +26,10 @@ export type Setup = {
   readonly listing: Listing;
   readonly discoveryMs: number;
   readonly rngSeed: number;
+  /** Of an earlier life on this machine; null: nothing. */
+  readonly remembered: Remembered | null;
+  /** Where it is kept for the next one, and in whose name. */
+  readonly memory: { readonly path: string; readonly of: string };
   /** Where both threads count their instants from; see os/clock.ts. */
   readonly originMs: number;
   /** Partitions may be tried here. */

@@ -62,6 +62,14 @@ export class Subject {
     return this.deliver({ type: 'vouched', by: memberId(by), entries });
   }
 
+  remembered(ageMs: number, ...entries: Entry[]): readonly Effect[] {
+    return this.deliver({ type: 'remembered', entries, ageMs });
+  }
+
+  judged(live: boolean, ...ids: string[]): void {
+    for (const id of ids) this.deliver({ type: 'judged', id: memberId(id), live, left: false });
+  }
+
   bound(): string[] {
     return [...this.state.bindings.members.keys()];
   }

@@ -163,6 +163,58 @@ test('with EC2 out of reach the members that know each other go on, and nobody i
   for (const name of world.hosts.keys()) deepEqual(serving(world, name), ['i-1', 'i-2', 'i-3']);
 });
 
+test('a node that starts again while EC2 is out of reach is back at once among those that it remembers', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  await world.clock.run(60_000);
+  world.ec2 = false;
+  await world.clock.run(3_600_000);
+  const { node } = world.hosts.get('i-2')!;
+  world.kill('i-2');
+  await node.close();
+  await world.clock.run(5_000);
+  await world.start('i-2');
+  await world.clock.run(5_000);
+  for (const name of world.hosts.keys()) deepEqual(serving(world, name), ['i-1', 'i-2', 'i-3']);
+});
+
+test('a node that starts again asks EC2 for nobody, and need not wait for it', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  // Just after the word of the last poller, and well before the next.
+  await world.clock.run(30_000 - (world.clock.wallNow() % 30_000) + 18_000);
+  const { node } = world.hosts.get('i-2')!;
+  world.kill('i-2');
+  await node.close();
+  world.looks.length = 0;
+  const again = await world.start('i-2');
+  let entered = false;
+  void again.node.cluster.looked.then(() => {
+    entered = true;
+  });
+  await world.clock.run(8_000);
+  equal(entered, true);
+  deepEqual(serving(world, 'i-2'), ['i-1', 'i-2', 'i-3']);
+  deepEqual(world.looks, []);
+});
+
+test('who said goodbye remembers nobody: it tags itself before it comes back', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  const { node } = world.hosts.get('i-2')!;
+  node.drain('operator', 5_000);
+  await world.clock.run(20_000);
+  await node.close();
+  world.ec2 = false;
+  world.kill('i-2');
+  await world.start('i-2');
+  await world.clock.run(10_000);
+  deepEqual(serving(world, 'i-1'), ['i-1', 'i-3']);
+  world.ec2 = true;
+  await world.clock.run(120_000);
+  deepEqual(serving(world, 'i-1'), ['i-1', 'i-2', 'i-3']);
+});
+
 test('a burst between two load reports is counted where it was sent', async (t) => {
   const world = await threeNodes();
   t.after(() => world.stop());

@@ -7,7 +7,15 @@ import type { Fact, Report } from '../../src/node/facts.ts';
 import { Cluster } from '../../src/node/cluster.ts';
 import { wireCodec } from '../../src/node/message.ts';
 import { Node } from '../../src/node/node.ts';
-import type { Clock, Cloud, EngineHost, Network, NetworkEvents, Sighting } from '../../src/node/ports.ts';
+import type {
+  Clock,
+  Cloud,
+  EngineHost,
+  Network,
+  NetworkEvents,
+  Remembered,
+  Sighting,
+} from '../../src/node/ports.ts';
 import type { Reading } from '../../src/spot/notices.ts';
 import { noAbility } from '../../src/std/ability.ts';
 import { Failure } from '../../src/std/failure.ts';
@@ -66,6 +74,9 @@ export class World {
   readonly hosts = new Map<string, Host>();
   /** The EC2 API answers. */
   ec2 = true;
+  /** Listings of instances that were asked for, by whom. */
+  readonly looks: string[] = [];
+  readonly #memories = new Map<string, Remembered>();
   readonly #links = new Set<string>();
   readonly #events = new Map<string, NetworkEvents>();
 
@@ -80,7 +91,7 @@ export class World {
       name,
       facts,
       moves: [],
-      tags: {},
+      tags: this.hosts.get(name)?.tags ?? {},
       up: true,
       killed: false,
       notice: null,
@@ -89,7 +100,7 @@ export class World {
     const record = {
       id: memberId(name),
       peerId: `peer-${name}`,
-      incarnation: 1,
+      incarnation: this.clock.wallNow(),
       sequence: 0,
       role: 'worker' as const,
       zone: 'us-east-1a',
@@ -100,11 +111,12 @@ export class World {
     };
     const { clock } = this;
     const rng = { seed: this.hosts.size + 1 };
+    const remembered = this.#memories.get(name) ?? null;
     const cloud = this.#cloud(host, options.tags ?? true);
     const report: Report = (fact) => facts.push(fact);
     const openNetwork = (events: NetworkEvents) => Promise.resolve(this.#network(name, events));
     const cluster = new Cluster(
-      { own: record, listing: 'shared', discoveryMs: 30_000, rng },
+      { own: record, listing: 'shared', discoveryMs: 30_000, rng, remembered },
       {
         clock,
         cloud,
@@ -113,10 +125,20 @@ export class World {
         seal: sealOf(`peer-${name}`),
         codec: wireCodec,
         probe: (to) => this.#probe(to.host),
+        memory: {
+          keep: (kept) => void this.#memories.set(name, kept),
+          erase: () => void this.#memories.delete(name),
+        },
       },
     );
     const node = new Node(
-      { cluster: 'test', address: null, engine: { expectedModels: [model], readyMs: 60_000 }, record },
+      {
+        cluster: 'test',
+        address: null,
+        isTagged: remembered !== null,
+        engine: { expectedModels: [model], readyMs: 60_000 },
+        record,
+      },
       {
         ...{ clock, rng, cloud, cluster, report },
         readNotice: (path) => Promise.resolve(path === 'instance-action' ? host.notice : null),
@@ -171,7 +193,10 @@ export class World {
           ];
     return {
       identify: () => Promise.reject(new Failure('missing', 'not asked here')),
-      sightings: () => answer(() => [...this.hosts.values()].flatMap(sighting)),
+      sightings: () => {
+        this.looks.push(host.name);
+        return answer(() => [...this.hosts.values()].flatMap(sighting));
+      },
       tagSelf: (tags) => answer(() => void (mayTag && Object.assign(host.tags, tags))),
       untagSelf: (keys) => answer(() => keys.forEach((key) => delete host.tags[key])),
     };

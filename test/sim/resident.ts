@@ -3,7 +3,16 @@ import { Cluster } from '../../src/node/cluster.ts';
 import type { ClusterPort } from '../../src/node/cluster-port.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import type { Codec } from '../../src/node/message.ts';
-import type { Clock, Cloud, LeaseStore, Network, NetworkEvents, Probe } from '../../src/node/ports.ts';
+import type {
+  Clock,
+  Cloud,
+  LeaseStore,
+  Memory,
+  Network,
+  NetworkEvents,
+  Probe,
+  Remembered,
+} from '../../src/node/ports.ts';
 import type { Holding } from '../../src/node/holding.ts';
 import { tagSelf, untagSelf } from '../../src/node/tags.ts';
 import type { EngineStatus, NodeRecord } from '../../src/registry/record.ts';
@@ -44,6 +53,9 @@ export type ResidentPorts = {
   readonly openNetwork: (events: NetworkEvents) => Promise<Network>;
   readonly probe: Probe;
   readonly store: LeaseStore;
+  readonly memory: Memory;
+  /** By the life before it on this machine. */
+  readonly remembered: Remembered | null;
   /** Of this process and no other. */
   readonly run: string;
   readonly report: (fact: Fact) => void;
@@ -125,10 +137,10 @@ export const firstRecord = (about: {
 export type Inhabit = (record: NodeRecord, ports: ResidentPorts, onJoined: () => void) => Inhabitant;
 
 export function clusterOf(own: NodeRecord, ports: ResidentPorts, codec: Codec): Cluster {
-  const { clock, cloud, rng, openNetwork, probe, report } = ports;
+  const { clock, cloud, rng, openNetwork, probe, report, memory, remembered } = ports;
   const seal = sealOf(own.peerId);
-  const options = { own, listing: 'shared', discoveryMs, rng } as const;
-  return new Cluster(options, { clock, cloud, openNetwork, probe, seal, codec, report });
+  const options = { own, listing: 'shared', discoveryMs, rng, remembered } as const;
+  return new Cluster(options, { clock, cloud, openNetwork, probe, memory, seal, codec, report });
 }
 
 /** The membership thread alone: what a cluster of a thousand is made of. */
@@ -143,7 +155,9 @@ export const membershipOnly =
       cluster,
       start: async () => {
         await cluster.listen();
-        await tagSelf({ clock, cloud, report, rng, stopping }, { cluster: 'sim', record, address: null });
+        const node = { cluster: 'sim', record, address: null };
+        const tagging = tagSelf({ clock, cloud, report, rng, stopping }, node);
+        if (ports.remembered === null) await tagging;
         cluster.join();
         onJoined();
         cluster.revise({ life: { phase: 'serving' } });

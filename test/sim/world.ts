@@ -3,7 +3,7 @@
  * from one seed. What happens to them is decided in `faults.ts`, what must hold in `checks.ts`.
  */
 import type { Fact } from '../../src/node/facts.ts';
-import type { Cloud, NetworkEvents, Probe } from '../../src/node/ports.ts';
+import type { Cloud, Memory, NetworkEvents, Probe, Remembered } from '../../src/node/ports.ts';
 import { Dice } from './dice.ts';
 import { Digest } from './digest.ts';
 import { SimEc2 } from './ec2.ts';
@@ -70,6 +70,8 @@ export class World {
   readonly #options: WorldOptions;
   readonly #dice: Dice;
   readonly #living = new Map<Host, Resident>();
+  /** On the disks of machines. */
+  readonly #memories = new Map<Host, Remembered>();
   #launched = 0;
 
   constructor(options: WorldOptions) {
@@ -161,6 +163,8 @@ export class World {
         ),
       probe: this.#probe(host, process),
       store: this.#s3For(dice).storeOf(process),
+      memory: this.#memoryOf(host, process),
+      remembered: sabotage === 'shut-out' ? null : (this.#memories.get(host) ?? null),
       run: `${host.id}.${index}`,
       report: (fact) => onFact(resident, fact),
       ...{ host, process, exit: () => this.#exit(resident) },
@@ -238,6 +242,13 @@ export class World {
   /** The last words are on their way. */
   #exit(resident: Resident): void {
     this.at(this.now + 200, () => this.kill(resident));
+  }
+
+  #memoryOf(host: Host, process: SimProcess): Memory {
+    return {
+      keep: (remembered) => void (process.alive && this.#memories.set(host, remembered)),
+      erase: () => void this.#memories.delete(host),
+    };
   }
 
   #s3For(dice: Dice): SimS3 {

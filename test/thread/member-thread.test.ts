@@ -1,7 +1,10 @@
 /** Real threads: two of them that are members of each other, and some that fail. */
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { afterEach, test } from 'node:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../../src/cli/dev/ports.ts';
 import { identityFromSeed } from '../../src/mtls/identity.ts';
@@ -20,6 +23,8 @@ import type { Setup } from '../../src/thread/messages.ts';
 import { recordOf } from './fake-cluster.ts';
 
 const real: ThreadCode = { type: 'file', url: new URL('../../src/member-thread.ts', import.meta.url) };
+const home = await mkdtemp(join(tmpdir(), 'synkti-thread-'));
+after(() => rm(home, { recursive: true }));
 const running: MemberThread[] = [];
 afterEach(async () => {
   await Promise.all(
@@ -40,6 +45,8 @@ async function setupOf(name: string, port: number): Promise<Setup> {
     listing: 'shared',
     discoveryMs: 30_000,
     rngSeed: port,
+    remembered: null,
+    memory: { path: join(home, `${name}.json`), of: name },
     originMs,
     faults: true,
   };

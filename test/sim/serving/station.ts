@@ -47,6 +47,9 @@ export class Station implements Inhabitant {
   readonly #exit: () => void;
   readonly #readsNotices: boolean;
   readonly #viewHash: Inhabitant['viewHash'];
+  readonly #onJoining: () => void;
+  /** It joins before it has written its tags. */
+  readonly #remembers: boolean;
   #duty: Holding | null = null;
   #joined = false;
   /** What the instance metadata says of an interruption. */
@@ -69,21 +72,23 @@ export class Station implements Inhabitant {
     const own = isEdge ? asEdge(record) : asWorker(record);
     const cluster = clusterOf(own, ports, codec);
     this.#viewHash = () => cluster.viewHash();
+    this.#onJoining = () => {
+      if (this.#joined) return;
+      this.#joined = true;
+      onJoined();
+      this.#duty = volunteer(cluster, ports);
+    };
+    this.#remembers = ports.remembered !== null;
     const now = (): number => world.now;
     const dice = site.dice.for(`host ${ports.run}`);
     this.node = new Node(
       {
-        ...{ cluster: 'sim', record: own, address: null },
+        ...{ cluster: 'sim', record: own, address: null, isTagged: ports.remembered !== null },
         engine: isEdge ? null : { expectedModels: [model], readyMs },
       },
       {
         ...{ clock, rng, cluster },
-        cloud: once(ports.cloud, () => {
-          if (this.#joined) return;
-          this.#joined = true;
-          onJoined();
-          this.#duty = volunteer(cluster, ports);
-        }),
+        cloud: once(ports.cloud, () => this.#onJoining()),
         readNotice: this.#readsNotices ? (path) => this.#read(path) : null,
         engineHost: isEdge ? null : engineHostAt(this.place, { engines: site, dice, now }),
         report: (fact) => {
@@ -145,8 +150,9 @@ export class Station implements Inhabitant {
 
   viewHash = () => this.#viewHash();
 
-  start(): Promise<void> {
-    return this.node.start();
+  async start(): Promise<void> {
+    await this.node.start();
+    if (this.#remembers) this.#onJoining();
   }
 
   leave(withinMs: number): Promise<void> {

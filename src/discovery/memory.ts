@@ -1,0 +1,89 @@
+/**
+ * What a node knew, for its next life on the same machine: a daemon that starts again finds the others without EC2, and
+ * so does one that starts while the API is away.
+ *
+ *   noted with each word that is as good as a look ──the process ends──► remembered
+ *      │
+ *      ├─ less than an epoch and a half ago: others still tell all that came about since (telling.ts), as they do to
+ *      │  one who was there; a look is spared once two of them have answered
+ *      └─ longer ago: whom to dial while the first look, which is had at once, is under way; who is neither in its
+ *         answer nor alive by then is forgotten
+ *
+ * It is worth what the node itself would go by had it not ended, and for no longer: whom an answer lacks among many is
+ * kept for six hours, and so is this. Who was on its way out is not noted at all.
+ */
+import { after, type Instant } from '../std/time.ts';
+import { bind, boundEffect, entryOf, isVoter, liveVoters, unbind, type Member } from './bindings.ts';
+import { settle } from './claims.ts';
+import type { Effect, Entry } from './events.ts';
+import { awaitAnswers, spareBoot } from './plan.ts';
+import type { State } from './state.ts';
+
+/** What is new or gone is told for three epochs, and two more words of it come within one and a half. */
+const freshEpochs = 1.5;
+/** As long as whom answers lack. ms */
+export const keptMs = 6 * 3_600_000;
+/** One may be a liar. */
+const answersMost = 2;
+/** Words come three times in an epoch; a thousand members are 180 kB. */
+const notesPerEpoch = 3;
+
+export function recollect(
+  state: State,
+  { entries, ageMs }: { readonly entries: readonly Entry[]; readonly ageMs: number },
+  now: Instant,
+  effects: Effect[],
+): void {
+  const { bindings, plan, listing, selfId } = state;
+  // A clock that was set back says nothing of the age, but that it was not long.
+  if (listing === 'own' || state.hasLooked || Math.abs(ageMs) > keptMs) return;
+  const isFresh = ageMs >= 0 && ageMs <= freshEpochs * plan.discoveryMs;
+  let voters = 0;
+  for (const entry of entries) {
+    if (entry.id === selfId || entry.left === true) continue;
+    const outcome = bind(bindings, entry, now);
+    if (outcome.type !== 'bound') continue;
+    outcome.member.remembered = !isFresh;
+    if (isVoter(entry)) voters++;
+    effects.push(boundEffect(outcome.member));
+  }
+  if (!isFresh || voters === 0) return;
+  state.awaited = Math.min(answersMost, voters);
+  awaitAnswers(plan, now);
+}
+
+/** Membership calls somebody alive. */
+export function countAnswers(state: State, now: Instant): void {
+  if (state.awaited === 0) return;
+  let live = 0;
+  for (const _ of liveVoters(state.bindings)) if (++live >= state.awaited) break;
+  if (live < state.awaited) return;
+  state.awaited = 0;
+  state.hasLooked = true;
+  spareBoot(state.plan, state.bindings.members.size + 1, now);
+}
+
+/** Once there is an answer: who is in it is known again, and who is alive. */
+export function confirm(state: State, seen: ReadonlySet<Member['id']>, effects: Effect[]): void {
+  const { bindings, claims, owners } = state;
+  state.awaited = 0;
+  for (const member of [...bindings.members.values()]) {
+    if (!member.remembered) continue;
+    if (seen.has(member.id) || member.live) member.remembered = false;
+    // An answer without ourselves is none to go by.
+    if (!member.remembered || !seen.has(state.selfId)) continue;
+    effects.push(...unbind(bindings, member));
+    settle(claims, member.id);
+    owners.delete(member.peerId);
+  }
+}
+
+/** There was word of the others, by a look of our own or by two of them. */
+export function note(state: State, now: Instant, effects: Effect[]): void {
+  const { plan, listing, bindings } = state;
+  const gapMs = plan.discoveryMs / notesPerEpoch;
+  if (!state.hasLooked || listing === 'own' || now < after(state.notedAt, gapMs)) return;
+  state.notedAt = now;
+  const staying = [...bindings.members.values()].filter(({ absences, left }) => absences === 0 && !left);
+  effects.push({ type: 'remember', entries: staying.flatMap((member) => entryOf(member)) });
+}
