@@ -3,13 +3,13 @@
  * parsed here, once, into what the generation machine understands.
  */
 import type { Dispatcher } from 'undici';
-import type { Leg, LegEars, LegNews, OpenLeg } from '../node/leg.ts';
+import { faultOf, type Leg, type LegEars, type LegNews, type OpenLeg } from '../node/leg.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { ItemReader } from '../stream/item-reader.ts';
 import { EventReader } from './event-reader.ts';
 import { loadFromHeader, loadHeader, refusedHeader } from './headers.ts';
 import { openAiError } from './reply.ts';
-import type { Way } from './way.ts';
+import { isTurnedAway, type Way } from './way.ts';
 
 /** An answer in one piece, bytes: many choices with their logprobs. */
 const answerBytesMax = 128 * 1_024 ** 2;
@@ -76,7 +76,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
     if (load !== null) this.#ears.load(load);
     const refused = headers[refusedHeader];
     if (status === 503 && refused !== undefined) {
-      this.#finish({ type: 'unreached', why: String(refused), blame: false });
+      this.#finish({ type: 'unreached', why: String(refused), fault: faultOf(String(refused)) });
     } else if (status === 200 && String(headers['content-type']).startsWith('text/event-stream')) {
       this.#isStream = true;
       this.#ears.news({ type: 'answered' });
@@ -99,10 +99,11 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   }
 
   onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+    if (isTurnedAway(error)) return this.#finish({ type: 'unreached', why: error.message, fault: null });
     const why = 'code' in error ? String(error.code) : error.message;
     // Another one than it began by: what it began by gave it back, and the next connection did not come to be.
     const sent = this.#controller !== null && controller === this.#controller;
-    this.#finish(sent ? { type: 'ended', cause: 'reset', why } : { type: 'unreached', why, blame: true });
+    this.#finish(sent ? { type: 'ended', cause: 'reset', why } : { type: 'unreached', why, fault: 'member' });
   }
 
   #hear(data: string): void {

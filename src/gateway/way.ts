@@ -1,4 +1,8 @@
 import type { Dispatcher } from 'undici';
+import { Failure } from '../std/failure.ts';
 
 /** The way to an engine, our own or another node's: undici's own way of asking, and nothing else of it. */
 export type Way = Pick<Dispatcher, 'dispatch'>;
+
+/** Whoever is there has begun nothing, for it is full or on its way out, or so many wait for it that we did not ask. */
+export const isTurnedAway = (error: Error): boolean => error instanceof Failure && error.kind === 'busy';

@@ -7,9 +7,18 @@ import type { Item } from '../stream/chunk.ts';
 import type { LegRequest } from '../stream/continuation.ts';
 import type { MemberLoad } from './serving.ts';
 
+/** Who is in doubt after a request that was not begun: the member itself, only its engine, or nobody, for it said why. */
+type Fault = 'member' | 'engine' | null;
+
+/** In what words a member, or the way to it, says that it takes nothing just now, and will again or is on its way out. */
+const turnsAway: ReadonlySet<string> = new Set(['joining', 'draining', 'full']);
+
+/** Of a member that was there to refuse. */
+export const faultOf = (refusal: string): Fault => (turnsAway.has(refusal) ? null : 'engine');
+
 export type LegNews =
-  /** Never got there. `blame`: the member itself, and not only its engine, is in doubt. */
-  | { readonly type: 'unreached'; readonly why: string; readonly blame: boolean }
+  /** Nothing was begun there. */
+  | { readonly type: 'unreached'; readonly why: string; readonly fault: Fault }
   | { readonly type: 'answered' }
   | { readonly type: 'item'; readonly item: Item }
   | { readonly type: 'answer'; readonly status: number; readonly body: string }

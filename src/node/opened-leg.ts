@@ -5,11 +5,11 @@ import type { Event } from '../stream/events.ts';
 import type { Leg, LegNews } from './leg.ts';
 import type { Serving } from './serving.ts';
 
-/** Of the member or its engine; what the request itself has earned is none. */
+/** Of the member or its engine. What the request itself has earned is none, nor is a word that nothing is taken now. */
 export function isFailure(news: LegNews): boolean {
   switch (news.type) {
     case 'unreached':
-      return true;
+      return news.fault !== null;
     case 'answered':
       return false;
     case 'item':

@@ -253,7 +253,7 @@ export class Running {
     const news = (heard: LegNews): void => this.#onNews(heard, leg, opened);
     const to = { member, headers: this.#about.headers };
     const running = openLeg(to, request, { news, load: (load) => serving.heardLoad(member, load) });
-    if (running === null) return news({ type: 'unreached', why: 'no connection', blame: false });
+    if (running === null) return news({ type: 'unreached', why: 'no connection', fault: 'engine' });
     opened.run(running);
   }
 
@@ -279,8 +279,9 @@ export class Running {
       this.#driven.deliver({ type: 'item', leg, item: news.item });
       return this.#charge(machine.tokensOf(this.#driven.state()));
     }
-    const broken = news.type === 'unreached' ? news.blame : news.type === 'ended' && news.cause === 'reset';
-    if (broken) this.#ports.serving.suspect(opened.member, 'why' in news ? news.why : '');
+    const isReset = news.type === 'ended' && news.cause === 'reset';
+    const isGone = news.type === 'unreached' && news.fault === 'member';
+    if (isReset || isGone) this.#ports.serving.suspect(opened.member, news.why);
     if (isFailure(news)) this.#ports.judge({ member: opened.member, failed: true, begunAt: opened.begunAt });
     if (news.type !== 'item' && news.type !== 'answered') opened.end();
     this.#driven.deliver(eventOf(news, leg));

@@ -53,6 +53,8 @@ export class AskingLine {
   #idleSince = performance.now();
   #sign: NodeJS.Timeout | null = null;
   #takesCalls = true;
+  /** Its other end takes no calls any more, and said so. */
+  #isLeft = false;
   /** It owes a sign of life. */
   #isDoubted = false;
   #lost: Error | null = null;
@@ -67,7 +69,7 @@ export class AskingLine {
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('drain', () => this.#calls.forEach(({ out }) => out.drained()));
     socket.on('error', (error) => this.#lose(error));
-    socket.on('end', () => this.destroy());
+    socket.on('end', () => this.#onEnd());
     socket.on('close', () => this.destroy());
     // Whoever read it before has left it standing.
     socket.resume();
@@ -113,7 +115,7 @@ export class AskingLine {
   }
 
   #hear(kind: number, number: number, body: Buffer): void {
-    if (kind === kinds.leave) return this.#leave();
+    if (kind === kinds.leave) return this.#hearLeave();
     if (kind === kinds.ping) return this.#outbox.frame(kinds.pong, 0, null);
     // What is unknown was reset from here, or is over.
     const call = this.#calls.get(number);
@@ -128,7 +130,7 @@ export class AskingLine {
       case kinds.end:
         return call.isAnswered ? call.in.end() : call.abort(headless);
       case kinds.reset:
-        return call.lose(new Failure('unreachable', `call: unreachable: ${body.toString('utf8')}`));
+        return call.lose(lossBy(body.toString('utf8'), call));
       case kinds.credit:
         if (body.length === 4) call.out.grant(body.readUInt32BE(0));
     }
@@ -138,6 +140,21 @@ export class AskingLine {
     const head = readAnswerHead(body);
     if (head === null) return this.#break('a head that is none');
     call.answer(head.status, head.headers);
+  }
+
+  /**
+   * Who has left ends its connection when the calls that it took are over: what it has not answered it never took, or it
+   * ran out of time, as it had said that it would.
+   */
+  #onEnd(): void {
+    if (this.#isLeft)
+      for (const call of [...this.#calls.values()]) if (!call.isAnswered) call.lose(lossBy('leaving', call));
+    this.destroy();
+  }
+
+  #hearLeave(): void {
+    this.#isLeft = true;
+    this.#leave();
   }
 
   #leave(): void {
@@ -201,6 +218,13 @@ export class AskingLine {
       else if (!call.in.hasEnded) call.lose(error);
     }
   }
+}
+
+/** Before anything of a call was begun its other end may say that it takes none: that is no failure of whoever is there. */
+function lossBy(why: string, { isAnswered }: Asked): Failure {
+  const isTurnedAway = !isAnswered && (why === 'leaving' || why === 'full');
+  const kind = isTurnedAway ? 'busy' : 'unreachable';
+  return new Failure(kind, `call: ${kind}: ${why}`);
 }
 
 /** One call, as its handler steers it. */

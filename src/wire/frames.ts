@@ -7,7 +7,7 @@
  *   head    status and headers, as JSON                  from who answers
  *   data    a part of either's body
  *   end     that body is complete
- *   reset   the call is over, and why
+ *   reset   the call is over, and why: of one that is `leaving` or `full` nothing was begun
  *   credit  so many bytes more may come, 4 bytes
  *   ping    answered by a pong; both belong to no call
  *   leave   no call after this one is answered           from who answers

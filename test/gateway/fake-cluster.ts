@@ -68,7 +68,7 @@ export class FakeNode {
   inlet!: Inlet;
   accounts!: Accounts;
   peerPort = 0;
-  readonly ways = new Map<MemberId, Pool | PeerWay>();
+  readonly ways = new Map<MemberId, Way & { destroy(): Promise<void> }>();
   peerServer!: Server;
   readonly lines = new Set<Duplex>();
 

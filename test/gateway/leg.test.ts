@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici';
 import { legsBy } from '../../src/gateway/leg.ts';
 import type { Way } from '../../src/gateway/way.ts';
 import type { LegNews } from '../../src/node/leg.ts';
+import { Failure } from '../../src/std/failure.ts';
 import { memberId } from '../../src/std/member-id.ts';
 
 const [self, member] = [memberId('self'), memberId('member')];
@@ -37,7 +38,7 @@ test('a leg that its connection loses was lost; one that no connection came to b
     handler.onResponseError?.(connection(), refused);
     return true;
   });
-  deepEqual(unreached, [{ type: 'unreached', why: 'ECONNREFUSED', blame: true }]);
+  deepEqual(unreached, [{ type: 'unreached', why: 'ECONNREFUSED', fault: 'member' }]);
 });
 
 test('a leg that was given back was not reached when no other connection comes to be, and is lost by that one else', () => {
@@ -47,7 +48,7 @@ test('a leg that was given back was not reached when no other connection comes t
     handler.onResponseError?.(connection(), refused);
     return true;
   });
-  deepEqual(unreached, [{ type: 'unreached', why: 'ECONNREFUSED', blame: true }]);
+  deepEqual(unreached, [{ type: 'unreached', why: 'ECONNREFUSED', fault: 'member' }]);
   const lost = newsBy((_, handler) => {
     handler.onRequestStart?.(connection(), null);
     const second = connection();
@@ -56,4 +57,26 @@ test('a leg that was given back was not reached when no other connection comes t
     return true;
   });
   deepEqual(lost, [{ type: 'ended', cause: 'reset', why: 'ECONNRESET' }]);
+});
+
+test('who says that it takes nothing just now is in no doubt, by whatever way; who has no engine to ask has a broken one', () => {
+  const full = newsBy((_, handler) => {
+    const first = connection();
+    handler.onRequestStart?.(first, null);
+    handler.onResponseError?.(first, new Failure('busy', 'call: busy: full'));
+    return true;
+  });
+  deepEqual(full, [{ type: 'unreached', why: 'call: busy: full', fault: null }]);
+  for (const [why, fault] of [
+    ['draining', null],
+    ['full', null],
+    ['engine-unreached', 'engine'],
+    ['of a later version', 'engine'],
+  ] as const) {
+    const refused = newsBy((_, handler) => {
+      handler.onResponseStart?.(connection(), 503, { 'x-synkti-refused': why });
+      return true;
+    });
+    deepEqual(refused, [{ type: 'unreached', why, fault }]);
+  }
 });

@@ -1,8 +1,11 @@
 /** What is passed through over a long time, and much of it at once. */
 import { deepEqual, equal, match } from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Way } from '../../src/gateway/way.ts';
+import { refuse } from '../../src/mtls/peer-way.ts';
 import type { Clock } from '../../src/node/ports.ts';
 import { systemClock } from '../../src/os/clock.ts';
+import { Failure } from '../../src/std/failure.ts';
 import { after } from '../../src/std/time.ts';
 import { FakeCluster, until } from './fake-cluster.ts';
 
@@ -61,6 +64,25 @@ test('members that drain before anybody has heard of it cost a request nothing, 
   const answer = await ask(cluster);
   deepEqual([answer.status, answer.headers.get('x-synkti-served-by')], [200, 'n5']);
   deepEqual(entry!.suspected, []);
+});
+
+test('members whose lines are full or left are in no doubt and cost a request nothing, however many they are', async () => {
+  await using cluster = await FakeCluster.of(6);
+  const [entry, ...others] = cluster.nodes;
+  const full = others.slice(0, 4).map(({ id }) => id);
+  let turnedAway = 0;
+  const dispatch: Way['dispatch'] = (_, handler) => {
+    turnedAway++;
+    queueMicrotask(() => refuse(handler, new Failure('busy', 'call: busy: full')));
+    return true;
+  };
+  for (const { id } of cluster.nodes) {
+    if (full.includes(id)) entry!.ways.set(id, { dispatch, destroy: async () => {} });
+    entry!.heard.set(id, { running: full.includes(id) ? 0 : id === entry!.id ? 400 : 100, waiting: 0 });
+  }
+  const answer = await ask(cluster);
+  deepEqual([answer.status, answer.headers.get('x-synkti-served-by')], [200, 'n5']);
+  deepEqual([turnedAway, entry!.suspected], [4, []]);
 });
 
 test('who asks while nobody begins anything is told to come back', async () => {

@@ -1,4 +1,4 @@
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { Gate } from '../../src/node/gate.ts';
 import type { LegEars } from '../../src/node/leg.ts';
@@ -31,9 +31,11 @@ function rig(send: (data: string) => void = () => {}) {
   const facts: string[] = [];
   const out: string[] = [];
   const engine = { aborted: 0, ears: null as LegEars | null };
+  const held: string[] = [];
   const serving: Partial<Serving> = {
     self: memberId('a'),
     sent: () => () => {},
+    suspect: (one, why) => void held.push(`suspect ${one} ${why}`),
     report: ({ fact, ...fields }) => facts.push([fact, ...Object.values(fields)].join(' ')),
   };
   const client: ClientEnd = {
@@ -48,7 +50,11 @@ function rig(send: (data: string) => void = () => {}) {
   const gate = new Gate({ stream: 's', clock, commits: false, streamed: true, from: null });
   const way = { client, gate, protection: 'exact', begin: null } as const;
   const running = new Running(init(chat(), instant(0)), way, about, {
-    ...{ serving: serving as Serving, clock, judge: () => {} },
+    ...{
+      serving: serving as Serving,
+      clock,
+      judge: ({ failed }) => void held.push(failed ? 'failed' : 'sound'),
+    },
     place: () => ({ type: 'chosen', member }),
     openLeg: (_to, _request, ears) => {
       engine.ears = ears;
@@ -58,7 +64,7 @@ function rig(send: (data: string) => void = () => {}) {
   running.begin();
   engine.ears?.news({ type: 'answered' });
   const say = (item: Item): void => engine.ears?.news({ type: 'item', item });
-  return { clock, facts, out, engine, say };
+  return { clock, facts, out, engine, say, held };
 }
 
 test('[S15] what throws while an engine is heard costs that generation, with a word to its client, and no other', async () => {
@@ -89,4 +95,19 @@ test('[S15] a way to the client that throws ends the generation that goes by it'
     [new Set(facts.map((fact) => fact.split(' ')[0])), out.at(-1), engine.aborted],
     [new Set(['request.stumbled', 'stream.failed']), 'closed', 1],
   );
+});
+
+test('[R13] what was not begun is held against whose fault it is: the member, its engine, or nobody who said why', () => {
+  for (const [fault, expected] of [
+    ['member', ['suspect b why', 'failed']],
+    ['engine', ['failed']],
+    [null, []],
+  ] as const) {
+    const { engine, held, out } = rig();
+    const { ears } = engine;
+    ears?.news({ type: 'unreached', why: 'why', fault });
+    deepEqual(held, expected);
+    ok(engine.ears !== ears, 'it is asked for elsewhere');
+    deepEqual(out, []);
+  }
 });

@@ -3,7 +3,7 @@
  * kept for the next request when an answer is complete. What undici and TLS do in a daemon, without bytes; and as there,
  * what is asked by a connection that turns out to be gone, after it had said nothing for a while, is asked by a new one.
  */
-import type { Leg, LegEars, LegNews, OpenLeg } from '../../../src/node/leg.ts';
+import { faultOf, type Leg, type LegEars, type LegNews, type OpenLeg } from '../../../src/node/leg.ts';
 import type { MemberId } from '../../../src/std/member-id.ts';
 import { readItem } from '../../../src/stream/chunk.ts';
 import type { LegRequest } from '../../../src/stream/continuation.ts';
@@ -40,14 +40,14 @@ export function legsOf(place: Place, self: MemberId, ports: LegPorts): OpenLeg {
 
   function dial(member: MemberId, leg: OneLeg): void {
     const listener = ports.listener(member);
-    const late = (): void => leg.fail({ type: 'unreached', why: 'connect timeout', blame: true });
+    const late = (): void => leg.fail({ type: 'unreached', why: 'connect timeout', fault: 'member' });
     place.process.receive(ports.now() + connectMs, late);
     if (listener === null) return;
     ports.wires.dial(place, listener.place, {
       met: (theirs) => listener.accept(theirs),
       done: (ours) => {
         if (ours !== null) leg.run(ours, null);
-        else leg.fail({ type: 'unreached', why: 'refused', blame: true });
+        else leg.fail({ type: 'unreached', why: 'refused', fault: 'member' });
       },
     });
   }
@@ -83,7 +83,7 @@ export function connectEngine(
 ): void {
   place.process.receive(now(), () => {
     const asked = engine();
-    if (asked?.listens !== true) return leg.fail({ type: 'unreached', why: 'ECONNREFUSED', blame: true });
+    if (asked?.listens !== true) return leg.fail({ type: 'unreached', why: 'ECONNREFUSED', fault: 'member' });
     const ours = wires.join(place, asked.place);
     asked.accept(ours.other);
     leg.run(ours, null);
@@ -149,7 +149,7 @@ class OneLeg implements Leg {
       case 'whole': {
         if (reply.load !== null) this.#ears.load(reply.load);
         const { status, body, refused } = reply;
-        if (refused !== null) return this.#end({ type: 'unreached', why: refused, blame: false });
+        if (refused !== null) return this.#end({ type: 'unreached', why: refused, fault: faultOf(refused) });
         return this.#end({ type: 'answer', status, body });
       }
     }
