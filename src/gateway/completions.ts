@@ -56,12 +56,15 @@ export function openCompletions(options: {
         ? options.entrance.enter(
             {
               ...{ key, ...named, headers: request.headers, generates: true },
-              ...{ bytes: bytes.length, characters: key === null ? 0 : charactersOf(named.body) },
+              ...{
+                bytes: bytes.length + named.heapBytes,
+                characters: key === null ? 0 : charactersOf(named.body),
+              },
             },
             { go: begin, refuse: refuseNow },
           )
         : options.entrance.resume(
-            { key, bytes: bytes.length, from: place.mark.tokens },
+            { key, bytes: bytes.length + named.heapBytes, from: place.mark.tokens },
             { go: begin, refuse: refuseNow },
           );
     response.on('close', ended);

@@ -20,7 +20,10 @@ import { openWaitingRoom } from './waiting-room.ts';
 const nobody = '';
 const priorityMax = 1_000;
 
-/** Bodies of all requests that were let in, bytes: each is kept to the end, for an engine that has to be asked again. */
+/**
+ * Bodies of all requests that were let in, as they came and as they were read, bytes: each is kept to the end, for an
+ * engine that has to be asked again.
+ */
 const heldBytesMax = 512 * 1_024 ** 2;
 
 export type Entrance = {
@@ -40,7 +43,7 @@ export type Entrance = {
 type Asked = Metered & {
   readonly model: string;
   readonly headers: IncomingHttpHeaders;
-  /** Of the body as it came. */
+  /** Of the body, as it came and as it was read. */
   readonly bytes: number;
 };
 

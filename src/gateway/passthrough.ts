@@ -84,7 +84,7 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
     const ended = ports.entrance.enter(
       {
         ...{ ...named, key: about.key, headers: request.headers },
-        ...{ bytes: bytes.length, characters, generates: generates(path) },
+        ...{ bytes: bytes.length + named.heapBytes, characters, generates: generates(path) },
       },
       { go: (spent) => begin({ ...asked, spent }, response), refuse: (why) => reply(response, why) },
     );

@@ -75,6 +75,14 @@ const cases: readonly Case[] = [
       ]);
     }),
   ),
+  ...['{},', '[],', '"",', '"\\\\","\\"{[",'].flatMap((part): Case[] =>
+    [chats, '/v1/embeddings'].map((path) => [
+      `[A6] a body of hundreds of thousands of ${part} at ${path}`,
+      path,
+      posted(`{"model":"tiny","messages":[],"input":[${part.repeat(200_001)}0]}`),
+      ...([400, { code: 'invalid_json' }] as const),
+    ]),
+  ),
   ['no body at all', '/v1/completions', posted(''), 400, { code: 'invalid_json' }],
   ['a body of another type', chats, posted(good, 'text/plain'), 400, { code: null }],
   ['no model', chats, posted(without('model')), 400, { param: 'model', code: 'missing_required_parameter' }],
