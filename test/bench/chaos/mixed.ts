@@ -16,6 +16,8 @@ const forced = JSON.stringify({
   note: 'a text that a grammar forces word by word '.repeat(4),
 });
 
+const three = { n: 3, temperature: 0.8, seed: 7 };
+
 type Kind = { readonly endpoint?: Endpoint; readonly body: Body };
 
 const kinds: Readonly<Record<string, Kind>> = {
@@ -26,7 +28,11 @@ const kinds: Readonly<Record<string, Kind>> = {
   reasoning: { body: { chat_template_kwargs: { enable_thinking: true }, include_reasoning: true } },
   'multi-byte text': { body: { stream_options: { include_usage: true } } },
   logprobs: { body: { logprobs: true, top_logprobs: 2 } },
-  'three choices': { body: { n: 3, temperature: 0.8, seed: 7 } },
+  'three choices': { body: three },
+  'three choices, counted': { body: { ...three, stream_options: { include_usage: true } } },
+  'three choices of calls': { body: { ...three, tools, tool_choice: 'auto' } },
+  'three choices with logprobs': { body: { ...three, logprobs: true } },
+  'three choices of a completion': { endpoint: 'completions', body: three },
   'presence penalty': { body: { presence_penalty: 0.7 } },
   'frequency penalty': { body: { frequency_penalty: 0.5 } },
   'repetition penalty': { body: { repetition_penalty: 1.2 } },

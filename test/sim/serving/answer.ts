@@ -31,6 +31,8 @@ export type Body = {
   readonly stream_options?: { readonly include_usage?: boolean };
   readonly seed?: number;
   readonly temperature?: number;
+  /** More than one: those of a client, each of which engines are asked for by itself. */
+  readonly n?: number;
 };
 
 const plainSampling = {
@@ -151,7 +153,14 @@ export function expected(path: LegRequest['path'], body: Body): Expected {
   };
 }
 
+/** Of each choice, which draws by a seed of its own. */
+export const expectedOf = (path: LegRequest['path'], { n = 1, ...body }: Body): readonly Expected[] =>
+  Array.from({ length: n }, (_, choice) =>
+    expected(path, { ...body, ...(body.seed === undefined ? {} : { seed: body.seed + choice }) }),
+  );
+
 export type ToldChoice = {
+  readonly index?: number;
   readonly text?: string;
   readonly delta?: { readonly content?: string };
   readonly message?: { readonly content: string };

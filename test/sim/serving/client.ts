@@ -9,7 +9,7 @@ import type { LegRequest } from '../../../src/stream/continuation.ts';
 import type { Refusal } from '../../../src/stream/refusal.ts';
 import type { MemberId } from '../../../src/std/member-id.ts';
 import { chunkTokensMax } from './engine.ts';
-import { expected, textOf, type Body, type Expected, type ToldChoice } from './answer.ts';
+import { expectedOf, textOf, type Body, type Expected, type ToldChoice } from './answer.ts';
 import type { Station } from './station.ts';
 
 /** `way`: of the two in which a gateway can carry an answer, the one that this request allows. */
@@ -27,6 +27,8 @@ export type LegTrack = {
   readonly member: MemberId;
   /** Of the client's requests to entry nodes the one that it was opened for; null: for one that it has given up. */
   readonly part: number | null;
+  /** Of its answer's choices the one that it is for. */
+  readonly choice: number;
   readonly at: number;
   /** Something of the answer came by it. */
   fruitful: boolean;
@@ -35,6 +37,9 @@ export type LegTrack = {
   /** What it said, or its end, made the entry node look for another one. */
   lost: boolean;
 };
+
+/** What has come of one choice. */
+type Heard = { readonly answer: Expected; chars: number; ids: number; finish: string | null };
 
 export class SimClient implements ClientEnd {
   readonly id: string;
@@ -50,12 +55,9 @@ export class SimClient implements ClientEnd {
   end: End | null = null;
   /** What the last error that it was told said. */
   complaint = '';
-  readonly #answer: Expected;
+  readonly #choices: readonly Heard[];
   readonly #onBroken: (what: string) => void;
   readonly #onEnd: (client: SimClient) => void;
-  #chars = 0;
-  #ids = 0;
-  #finish: string | null = null;
   #tokensCounted: number | null = null;
   #isOver = false;
   #gone: () => void = () => {};
@@ -68,7 +70,9 @@ export class SimClient implements ClientEnd {
     this.wish = about.wish;
     this.entry = about.entry;
     this.goesOn = about.goesOn;
-    this.#answer = expected(about.wish.path, about.wish.body);
+    this.#choices = expectedOf(about.wish.path, about.wish.body).map((answer) => ({
+      ...{ answer, chars: 0, ids: 0, finish: null },
+    }));
     this.#onBroken = (what) => tell.broken(`${about.id} at ${this.entry.id}: ${what}`);
     this.#onEnd = tell.end;
   }
@@ -92,7 +96,7 @@ export class SimClient implements ClientEnd {
 
   /** Characters of the answer that have come. */
   get heard(): number {
-    return this.#chars;
+    return this.#choices.reduce((sum, { chars }) => sum + chars, 0);
   }
 
   send({ data }: ClientEvent): void {
@@ -148,19 +152,22 @@ export class SimClient implements ClientEnd {
   }
 
   #take(choice: ToldChoice): void {
+    const heard = this.#choices[choice.index ?? 0];
+    if (heard === undefined) return this.#onBroken(`told of choice ${choice.index}`);
+    const { answer } = heard;
     const text = textOf(choice);
-    const due = this.#answer.text.slice(this.#chars, this.#chars + text.length);
-    if (text !== due) this.#onBroken(`at ${this.#chars} told ${say(text)} for ${say(due)}`);
-    this.#chars += text.length;
+    const due = answer.text.slice(heard.chars, heard.chars + text.length);
+    if (text !== due) this.#onBroken(`at ${heard.chars} told ${say(text)} for ${say(due)}`);
+    heard.chars += text.length;
     for (const id of choice.token_ids ?? []) {
-      const dueId = this.#answer.ids[this.#ids];
-      const isPast = this.#ids - this.#answer.ids.length < this.#slack && dueId === undefined;
-      if (id !== dueId && !isPast) this.#onBroken(`token ${this.#ids} is ${id} instead of ${dueId}`);
-      this.#ids++;
+      const dueId = answer.ids[heard.ids];
+      const isPast = heard.ids - answer.ids.length < this.#slack && dueId === undefined;
+      if (id !== dueId && !isPast) this.#onBroken(`token ${heard.ids} is ${id} instead of ${dueId}`);
+      heard.ids++;
     }
     if (choice.finish_reason === null) return;
-    if (this.#finish !== null) this.#onBroken('finished twice');
-    this.#finish = choice.finish_reason;
+    if (heard.finish !== null) this.#onBroken('finished twice');
+    heard.finish = choice.finish_reason;
   }
 
   #complete(): void {
@@ -169,16 +176,21 @@ export class SimClient implements ClientEnd {
   }
 
   #beWhole(): void {
-    const { text, ids, finish } = this.#answer;
     const { body } = this.wish;
-    if (this.#chars !== text.length) this.#onBroken(`${this.#chars} of ${text.length} characters came`);
-    if (this.#finish !== finish) this.#onBroken(`finished by ${this.#finish} instead of ${finish}`);
-    const isRight = (tokens: number): boolean => tokens >= ids.length && tokens <= ids.length + this.#slack;
-    if (body.return_token_ids === true && !isRight(this.#ids))
-      this.#onBroken(`${this.#ids} of ${ids.length} tokens came`);
+    const slack = this.#slack;
+    const isRight = (tokens: number, due: number, more: number): boolean =>
+      tokens >= due && tokens <= due + more;
+    for (const { answer, chars, ids, finish } of this.#choices) {
+      if (chars !== answer.text.length) this.#onBroken(`${chars} of ${answer.text.length} characters came`);
+      if (finish !== answer.finish) this.#onBroken(`finished by ${finish} instead of ${answer.finish}`);
+      if (body.return_token_ids === true && !isRight(ids, answer.ids.length, slack))
+        this.#onBroken(`${ids} of ${answer.ids.length} tokens came`);
+    }
+    const due = this.#choices.reduce((sum, { answer }) => sum + answer.ids.length, 0);
     const wantsUsage = body.stream_options?.include_usage === true;
-    if ((wantsUsage || this.#tokensCounted !== null) && !isRight(this.#tokensCounted ?? -1))
-      this.#onBroken(`${this.#tokensCounted} tokens counted instead of ${ids.length}`);
+    const isCounted = isRight(this.#tokensCounted ?? -1, due, slack * this.#choices.length);
+    if ((wantsUsage || this.#tokensCounted !== null) && !isCounted)
+      this.#onBroken(`${this.#tokensCounted} tokens counted instead of ${due}`);
   }
 
   /**
@@ -186,7 +198,9 @@ export class SimClient implements ClientEnd {
    * behind the string count.
    */
   get #slack(): number {
-    return this.wish.body.stop !== undefined && this.legs.length > 1 ? chunkTokensMax - 1 : 0;
+    return this.wish.body.stop !== undefined && this.legs.length > this.#choices.length
+      ? chunkTokensMax - 1
+      : 0;
   }
 }
 

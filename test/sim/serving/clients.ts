@@ -15,6 +15,8 @@ const leavingMs = 8_000;
 /** Of clients that go on elsewhere by themselves; how many nodes they know, and what they take for silence, ms. */
 const durableShare = 0.4;
 const urlsMost = 5;
+/** Of those that draw and go on from ids. */
+const severalShare = 0.3;
 const silencesMs = [2_000, 5_000, 15_000];
 const words = 'the of and to in is was on at for with as by from that this they we it lamp river stone'.split(
   ' ',
@@ -97,7 +99,10 @@ function drawWish(dice: Dice): Wish {
   const path = isChat ? ('/v1/chat/completions' as const) : ('/v1/completions' as const);
   const usage = body.stream && dice.hits(0.5) ? { stream_options: { include_usage: true } } : {};
   const stop = dice.hits(0.2) ? { stop: drawStop(expected(path, body).text, dice) } : {};
-  return { path, way: isWhole ? 'whole' : 'ids', body: { ...body, ...usage, ...stop } };
+  const several = dice.for('choices');
+  const isSeveral = !isWhole && body.temperature > 0 && several.hits(severalShare);
+  const choices = isSeveral ? { n: 2 + several.below(2) } : {};
+  return { path, way: isWhole ? 'whole' : 'ids', body: { ...body, ...usage, ...stop, ...choices } };
 }
 
 /** Something that the answer is going to say. */

@@ -16,6 +16,7 @@
 import type { Fact } from '../../../src/node/facts.ts';
 import type { LegEars, OpenLeg } from '../../../src/node/leg.ts';
 import type { MemberId } from '../../../src/std/member-id.ts';
+import type { LegRequest } from '../../../src/stream/continuation.ts';
 import type { End, LegTrack, SimClient } from './client.ts';
 import { Custody } from './custody.ts';
 import type { Site } from './site.ts';
@@ -86,9 +87,10 @@ export class Promises {
       const part = station === client.entry ? client.part : null;
       const leg: LegTrack = {
         ...{ member: to.member, part, at: now, fruitful: false, unreached: false, lost: false },
+        choice: choiceOf(client, request),
       };
       client.legs.push(leg);
-      if (part !== null) this.#mayMoveAgain(client);
+      if (part !== null) this.#mayMoveAgain(client, leg.choice);
       return openLeg(to, request, noting(leg, client, ears));
     };
   }
@@ -136,8 +138,9 @@ export class Promises {
   }
 
   /** A leg begins. Those that were left by order, or for their silence, are not counted. */
-  #mayMoveAgain({ id, entry, ownLegs }: SimClient): void {
-    const since = sinceFruit(ownLegs.slice(0, -1)).filter(({ lost }) => lost);
+  #mayMoveAgain({ id, entry, ownLegs }: SimClient, choice: number): void {
+    const own = ownLegs.filter((leg) => leg.choice === choice);
+    const since = sinceFruit(own.slice(0, -1)).filter(({ lost }) => lost);
     if (since.length > fruitlessMax)
       this.#break('R3', `${id} at ${entry.id} moves after ${since.length - 1} fruitless moves`);
   }
@@ -188,7 +191,14 @@ function noting(leg: LegTrack, { legs }: SimClient, ears: LegEars): LegEars {
     }
     ears.news(news);
     // One that only makes again what the client has ends in order, and another follows it.
-    leg.lost &&= legs.at(-1) !== leg && !isDone;
+    const newest = legs.findLast(({ choice }) => choice === leg.choice);
+    leg.lost &&= newest !== leg && !isDone;
   };
   return { load: (load) => ears.load(load), news: note };
+}
+
+/** Each choice draws by a seed of its own. */
+function choiceOf({ wish }: SimClient, request: LegRequest): number {
+  const { n = 1, seed = 0 } = wish.body;
+  return n === 1 ? 0 : (JSON.parse(request.body) as { readonly seed: number }).seed - seed;
 }

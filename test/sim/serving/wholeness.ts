@@ -66,14 +66,19 @@ export class Wholeness {
     if (client.entry !== station) return;
     const { id, ownLegs, wish } = client;
     if (cause === 'no-place' || cause === 'unreached') return this.#mustLackPlace(client, cause);
-    // Passed on as it was cut, and told when no copy took it in time: whoever makes it again may cut it otherwise (S32).
-    if (cause === 'mismatch' && wish.way === 'whole' && this.#ports.custody.isAhead(client)) return;
-    const tried = sinceFruit(ownLegs);
-    const bad = tried.filter(({ member, at }) => !this.wasWell(member, station, at - lateMs));
-    if (bad.length >= (wish.way === 'whole' ? 1 : fruitlessMax + 1)) return;
-    const all = tried.map(({ member }) =>
-      bad.some((leg) => leg.member === member) ? member : `${member}, well`,
+    const { n = 1 } = wish.body;
+    // Passed on as it was cut or as choices spoke in turn, and told when no copy took it in time: whoever makes it again
+    // may do otherwise (S32).
+    const isChance = wish.way === 'whole' || n > 1;
+    if (cause === 'mismatch' && isChance && this.#ports.custody.isAhead(client)) return;
+    const isWell = ({ member, at }: LegTrack): boolean => this.wasWell(member, station, at - lateMs);
+    // Which of its choices ended it, it does not say.
+    const tried = Array.from({ length: n }, (_, i) =>
+      sinceFruit(ownLegs.filter(({ choice }) => choice === i)),
     );
+    const needed = wish.way === 'whole' ? 1 : fruitlessMax + 1;
+    if (tried.some((legs) => legs.filter((leg) => !isWell(leg)).length >= needed)) return;
+    const all = tried.flat().map((leg) => (isWell(leg) ? `${leg.member}, well` : leg.member));
     this.#break(`${id} at ${station.id} failed (${cause}) after ${all.join('; ')}`);
   }
 
