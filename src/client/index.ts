@@ -36,7 +36,10 @@ export type DurableOptions = {
   readonly lookMs?: number;
   /** How long one node may take to begin a streamed answer: its queue and the prompt, ms. Default: 150,000. */
   readonly headMs?: number;
-  /** How long one node may take over a whole answer that is not streamed, ms. Default: 600,000. */
+  /**
+   * How long one node may take over a whole answer that is not streamed, or to make again what has arrived of a stream
+   * before it goes on with it, ms. Default: 600,000.
+   */
   readonly wholeMs?: number;
   /**
    * Silence in the middle of a stream after which another node is asked to go on, ms; twice as long after each time

@@ -11,7 +11,7 @@ const unknown = new Set([404, 410]);
 
 /** Rejects with AnswerLost, or with the caller's reason. */
 export async function resumeAnswer(asked: Asked, lastEventId: string, settings: Settings): Promise<Attempt> {
-  const { entries, headMs, seekMs } = settings;
+  const { entries, wholeMs, seekMs } = settings;
   const until = performance.now() + seekMs;
   const ignorant = new Map<string, number>();
   let error: unknown = null;
@@ -20,7 +20,8 @@ export async function resumeAnswer(asked: Asked, lastEventId: string, settings: 
     for (const entry of entries.inTurn()) {
       if (ignorant.has(entry)) continue;
       try {
-        const made = await attempt(asked, { entry, lastEventId, withinMs: headMs }, settings);
+        // It may have to make all again that has arrived, and says nothing before that is done; as long as it lives, it does.
+        const made = await attempt(asked, { entry, lastEventId, withinMs: wholeMs }, settings);
         const { status } = made.response;
         if (status === 200) return made;
         const isPassing = passing.has(status) && (await codeOf(made.response)) !== 'answer_lost';

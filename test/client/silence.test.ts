@@ -36,3 +36,15 @@ for (const [what, { path, ...init }] of Object.entries(asks)) {
     equal(nodes.heard.length, 1);
   });
 }
+
+test('a node that makes again what has arrived may take longer than one that begins', bounded, async () => {
+  nodes = await openNodes(3, [
+    { type: 'break', after: 3 },
+    { type: 'queue', looks: 2 },
+  ]);
+  const durable = durableFetch(nodes.urls, { ...options, headMs: 1_500 });
+  const body = '{"stream":true}';
+  const response = await durable(`${nodes.urls[0]}/chat/completions`, { method: 'POST', body });
+  ok((await response.text()).endsWith('data: [DONE]\n\n'));
+  equal(nodes.heard.length, 2);
+});
