@@ -195,7 +195,8 @@ type Offer = {
 const noneFound = (): Found => ({ ready: [], starting: 0, contextTokens: null, abilities: [] });
 
 function enter(model: Found, { phase, contextTokens, ability, member }: Offer): void {
-  model.contextTokens ??= contextTokens;
+  // The longest: what an engine of a shorter one cannot go on with it refuses, and nobody takes that for the end.
+  if (contextTokens !== null) model.contextTokens = Math.max(model.contextTokens ?? 0, contextTokens);
   if (phase === 'ready') {
     model.ready.push(member());
     model.abilities.push(ability);

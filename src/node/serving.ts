@@ -33,7 +33,7 @@ export type ServedModel = {
   readonly id: string;
   readonly ready: readonly ServingMember[];
   readonly starting: number;
-  /** Context length in tokens, prompt and answer together; null while no engine has said. */
+  /** Context length in tokens, prompt and answer together, where members differ the longest; null: none has said. */
   readonly contextTokens: number | null;
   /** What all of the ready engines can do. */
   readonly ability: Ability;

@@ -299,6 +299,15 @@ test('a node that cannot tag itself for minutes tries on, a few times a minute',
   equal(world.hosts.get('i-1')!.tags['SynktiNodeId'], 'i-1');
 });
 
+test('where members differ in context the longest counts, whoever asks: an answer that needs it has not ended before', async (t) => {
+  const world = new World();
+  t.after(() => world.stop());
+  await world.start('i-1', { contextTokens: 4_096 });
+  await world.start('i-2', { contextTokens: 8_192 });
+  await world.clock.run(5_000);
+  for (const { node } of world.hosts.values()) equal(node.serving.model('m')?.contextTokens, 8_192);
+});
+
 test('a model whose only member is dead is unknown; while that member is merely suspect it is busy', async (t) => {
   const world = new World();
   t.after(() => world.stop());

@@ -82,9 +82,14 @@ export class World {
 
   async start(
     name: string,
-    options: { readonly tags?: boolean; readonly engineStops?: boolean; readonly model?: string } = {},
+    options: {
+      readonly tags?: boolean;
+      readonly engineStops?: boolean;
+      readonly model?: string;
+      readonly contextTokens?: number;
+    } = {},
   ): Promise<Host> {
-    const { model = 'm' } = options;
+    const { model = 'm', contextTokens = 4_096 } = options;
     const facts: Fact[] = [];
     const engine = { running: 0, waiting: 0, generationTokens: 0, frozen: false };
     const host = {
@@ -142,7 +147,7 @@ export class World {
       {
         ...{ clock, rng, cloud, cluster, report },
         readNotice: (path) => Promise.resolve(path === 'instance-action' ? host.notice : null),
-        engineHost: engineThat({ stops: options.engineStops ?? true, engine, model }),
+        engineHost: engineThat({ stops: options.engineStops ?? true, engine, model, contextTokens }),
       },
     );
     Object.assign(host, { node });
@@ -253,7 +258,12 @@ const engineThat = ({
   stops,
   engine,
   model,
-}: Pick<Host, 'engine'> & { readonly stops: boolean; readonly model: string }): EngineHost => ({
+  contextTokens,
+}: Pick<Host, 'engine'> & {
+  readonly stops: boolean;
+  readonly model: string;
+  readonly contextTokens: number;
+}): EngineHost => ({
   perform: (order: Order, answer: (event: EngineEvent) => void) => {
     const { life } = order;
     switch (order.type) {
@@ -262,7 +272,12 @@ const engineThat = ({
       case 'spawn':
         return answer({ type: 'spawned', life, pid: 1 });
       case 'probe':
-        return answer({ type: 'probed', life, healthy: true, models: [{ id: model, maxModelLen: 4_096 }] });
+        return answer({
+          type: 'probed',
+          life,
+          healthy: true,
+          models: [{ id: model, maxModelLen: contextTokens }],
+        });
       case 'warm':
         return answer({ type: 'warmed', life, ability: noAbility });
       case 'sample':
