@@ -34,10 +34,13 @@ const obstacles = {
     !absent(b['top_logprobs']) ||
     !absent(b['prompt_logprobs']),
   echo: (b) => !(absent(b['echo']) || b['echo'] === false) || !(absent(b['suffix']) || b['suffix'] === ''),
-  /** Both count output tokens only; frequency can be made up for by logit_bias, but not next to repetition. */
+  /**
+   * Both count output tokens only; frequency can be made up for by logit_bias, but not next to repetition. A request
+   * that does not say 1 gets what the model's generation_config.json says (Qwen2.5: 1.05), and that nobody tells.
+   */
   penalty: (b) =>
     !zeroOrAbsent(b['presence_penalty']) ||
-    (!zeroOrAbsent(b['frequency_penalty']) && !oneOrAbsent(b['repetition_penalty'])),
+    (!zeroOrAbsent(b['frequency_penalty']) && b['repetition_penalty'] !== 1),
   /** What the engine remembers of its own output, or of an input that ids do not carry. */
   memory: (b) =>
     ['bad_words', 'logits_processors', 'thinking_token_budget', 'repetition_detection'].some(

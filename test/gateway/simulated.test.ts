@@ -61,7 +61,7 @@ const tools = [{ type: 'function', function: { name: 'weather', parameters: { ty
 const asks: readonly Ask[] = [
   ...Array.from({ length: 8 }, (_, i) => chat(`topic ${i}`)),
   chat('seeds', { temperature: 0.8, seed: 7 }),
-  chat('penalties', { frequency_penalty: 0.6, logit_bias: { 40: 3 } }),
+  chat('penalties', { frequency_penalty: 0.6, repetition_penalty: 1, logit_bias: { 40: 3 } }),
   chat('minimums', { ignore_eos: false, min_tokens: 90 }),
   chat('no stream', { stream: false, stream_options: undefined }),
   chat('no ids', { return_token_ids: false, stream_options: undefined }),
