@@ -45,7 +45,7 @@ export function openCompletions(options: {
     const headers = engineHeaders(request.headers, id);
     const client = clientAt(outlet);
     const told = { ...client, refuse: (refusal: Refusal) => client.refuse(withModels(refusal, models)) };
-    const { isLost, ...theirs } = aboutOf(request, raw, asked.body);
+    const { isLost, ...theirs } = aboutOf(request, asked, key);
     if (isLost) return client.refuse(streamGone);
     const begin = (spent: Spent, found?: () => void) =>
       generations.begin(asked, told, { id, headers, spent, found, ...theirs });

@@ -1,6 +1,7 @@
 /** The headers that nodes say to one another, and those of a client that an engine gets to see. */
 import { hash, randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { ApiKey } from '../node/api-key.ts';
 import type { About, AnswerHead } from '../node/running.ts';
 import type { MemberLoad } from '../node/serving.ts';
 import { placeFrom } from '../stream/mark.ts';
@@ -70,9 +71,14 @@ export const answerHeaders = ({ by, protection, stream }: AnswerHead): Record<st
 const idempotencyKey = /^[\x20-\x7e]{1,255}$/;
 
 /** Who asks, and for what: only hashes of either are kept. */
-export function aboutOf(request: IncomingMessage, raw: string, body: { readonly stream?: unknown }) {
+export function aboutOf(
+  request: IncomingMessage,
+  asked: { readonly raw: string; readonly body: { readonly stream?: unknown } },
+  holder: ApiKey | null,
+) {
+  const { raw, body } = asked;
   const { headers, method = '', url = '' } = request;
-  const owner = digest(shownBy(headers));
+  const owner = digest(holder?.sha256 ?? shownBy(headers));
   const claim = { owner, digest: digest(`${method} ${url}\n${raw}`) };
   const key = headers['idempotency-key'];
   const once = typeof key === 'string' && idempotencyKey.test(key) && body.stream !== true;
@@ -87,7 +93,7 @@ export function aboutOf(request: IncomingMessage, raw: string, body: { readonly 
   } satisfies Partial<About> & { readonly isLost: boolean };
 }
 
-/** What a client proves itself by, in either header that a key may come in: two keys are never one owner. */
+/** What a client of an open API proves itself by, to nobody here: in either header that a key may come in: two keys are never one owner. */
 function shownBy({ authorization = '', 'x-api-key': key }: IncomingHttpHeaders): string {
   return key === undefined ? authorization : `${authorization}\n${String(key)}`;
 }

@@ -3,7 +3,9 @@
  * goes on from there. Over real HTTP between nodes of one process; `losses.test.ts` kills daemons.
  */
 import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { afterEach, beforeEach, test } from 'node:test';
+import { keyTable } from '../../src/gateway/keys.ts';
 import { counting, countedText } from './fake-engine.ts';
 import { FakeCluster, until, type FakeNode } from './fake-cluster.ts';
 
@@ -165,6 +167,32 @@ test(
     equal(asked() - before, 2);
   },
 );
+
+test('a key is one owner, however it is shown and whatever else is', bounded, async () => {
+  const keys = keyTable(
+    ['one', 'two'].map((name) => ({
+      ...{ name, sha256: hash('sha256', name, 'hex') },
+      limits: { requestsPerMinute: null, tokensPerMinute: null },
+    })),
+  );
+  await using closed = await FakeCluster.of(2, { keys });
+  const first = read(await ask(closed.get(0), { authorization: 'Bearer one' }));
+  await first.done;
+  const from = { 'last-event-id': first.events[4]!.id! };
+  const statuses: number[] = [];
+  for (const shown of [
+    { authorization: 'bearer  one' },
+    { 'x-api-key': 'one' },
+    { 'x-api-key': 'one', authorization: 'Basic bWU6bWU=' },
+    { authorization: 'Bearer one', 'x-api-key': 'two' },
+    { authorization: 'Bearer two' },
+  ]) {
+    const again = await ask(closed.get(1), { ...from, ...shown });
+    statuses.push(again.status);
+    await again.text();
+  }
+  deepEqual(statuses, [200, 200, 200, 200, 404]);
+});
 
 test('of what is passed on as it is and drawn freely no node tells a second beginning', bounded, async () => {
   const free = { ...body, temperature: 1, logprobs: true };
