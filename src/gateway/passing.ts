@@ -254,7 +254,8 @@ export class Passing {
   }
 
   #breakOff(): void {
-    this.#response.end(`event: error\ndata: ${complaintJson(brokenOff('reset').complaint)}\n\n`);
+    // What came last may be half a line.
+    this.#response.end(`\n\nevent: error\ndata: ${complaintJson(brokenOff('reset').complaint)}\n\n`);
   }
 
   #deliver({ status, type, body, by }: Answer): void {

@@ -1,5 +1,9 @@
 /** What is passed through over a long time, and much of it at once. */
 import { deepEqual, equal, match } from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Way } from '../../src/gateway/way.ts';
 import { refuse } from '../../src/mtls/peer-way.ts';
@@ -134,4 +138,28 @@ test('what was held of an answer that broke off is free again, and the next one 
   engine.lastWord = Promise.resolve();
   await engine.listen();
   equal((await answer).status, 200);
+});
+
+test('a stream that breaks off within a line says so in an event of its own', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'synkti-half-'));
+  const begun: ServerResponse[] = [];
+  const engine = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write('event: half\ndata: {"a":');
+    begun.push(response);
+  });
+  const socket = join(folder, 'engine.sock');
+  await new Promise<void>((resolve) => engine.listen(socket, resolve));
+  t.after(async () => {
+    engine.closeAllConnections();
+    engine.close();
+    await rm(folder, { recursive: true });
+  });
+  await using cluster = await FakeCluster.of(1, { sockets: [socket] });
+  const response = await fetch(`${cluster.get(0).url}/v1/responses`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'tiny', input: 'a', stream: true }),
+  });
+  begun[0]!.destroy();
+  match(await response.text(), /^event: half\ndata: \{"a":\n\nevent: error\ndata: \{"error"/);
 });
