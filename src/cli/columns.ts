@@ -24,7 +24,7 @@ export function columns(head: readonly string[], rows: readonly (readonly string
   const table = new Table({
     chars: blank,
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
-    head: [...head],
+    head: head.map(printable),
   });
   table.push(...rows.map((row) => row.map(printable)));
   return table

@@ -128,6 +128,8 @@ function named(body: Json, heapBytes: number): Named | Reply {
     return badRequest('The parameter `model` is missing.', 'model', 'missing_required_parameter');
   if (typeof model !== 'string' || model === '')
     return badRequest('The parameter `model` must be a name.', 'model', 'invalid_type');
+  if (/\p{Cc}/u.test(model))
+    return badRequest('The parameter `model` has control characters.', 'model', 'invalid_value');
   if (model.length > modelCharactersMax) {
     const message = `The parameter \`model\` is longer than ${modelCharactersMax} characters.`;
     return badRequest(message, 'model', 'string_above_max_length');

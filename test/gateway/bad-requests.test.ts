@@ -101,6 +101,13 @@ const cases: readonly Case[] = [
     { param: 'model', code: 'string_above_max_length' },
   ],
   [
+    'a model that would move a cursor',
+    chats,
+    posted({ ...good, model: 'a\u001b[2Jb' }),
+    400,
+    { param: 'model', code: 'invalid_value' },
+  ],
+  [
     'a model that nobody serves',
     chats,
     posted({ ...good, model: 'nope' }),
