@@ -41,7 +41,7 @@ function newKey(name: string, { json }: Options, io: Io): number {
     printJson(io, { name, key, sha256 });
     return exit.done;
   }
-  print(io, `- name: ${name}\n  sha256: ${sha256}`);
+  print(io, `- name: ${JSON.stringify(name)}\n  sha256: ${sha256}`);
   io.err.write(`the key of ${name}, shown this once: ${key}\n`);
   return exit.done;
 }

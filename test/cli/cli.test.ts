@@ -388,4 +388,10 @@ test('a new key is shown to a person once, and its digest is an entry of the lis
   const told = JSON.parse((await synkti(['key', 'new', 'ci', '--json'])).out) as Record<string, string>;
   deepEqual([told['name'], told['sha256']], ['ci', hash('sha256', told['key']!, 'hex')]);
   equal((await synkti(['key', 'new', 'a b'])).code, 2);
+  const names = ['1234', '007', '1e5', 'true', 'null', '@ci', '-', 'no'];
+  const entries = await Promise.all(names.map(async (name) => (await synkti(['key', 'new', name])).out));
+  deepEqual(
+    apiKeysFrom(entries.join(''), 'stdout').map(({ name }) => name),
+    names,
+  );
 });
