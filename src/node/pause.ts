@@ -6,7 +6,7 @@ export async function pause(
   { clock, stopping }: { readonly clock: Clock; readonly stopping: AbortSignal },
   ms: number,
 ): Promise<void> {
-  if (stopping.aborted) return;
+  if (ms <= 0 || stopping.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const end = (): void => resolve();
   const disarm = clock.wakeAt(after(clock.now(), ms), end);

@@ -8,9 +8,9 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pause } from '../../node/pause.ts';
 import type { Clock } from '../../node/ports.ts';
 import type { Faults } from '../wire/fault-port.ts';
-import { pause } from '../wire/pause.ts';
 import { openTokens, parseTtl, type Tokens } from './tokens.ts';
 import { read, type Tree } from './tree.ts';
 
@@ -73,7 +73,7 @@ async function serve(
   const fault = options.faults.before('imds', path.replace(/^\/latest\//, ''), options.instanceId);
   const gone = new AbortController();
   res.once('close', () => gone.abort());
-  if (fault !== null) await pause(options.clock, fault.delayMs, gone.signal);
+  if (fault !== null) await pause({ clock: options.clock, stopping: gone.signal }, fault.delayMs);
   if (res.destroyed) return;
   if (fault?.fail === 'drop') {
     res.destroy();

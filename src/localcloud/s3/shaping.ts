@@ -2,12 +2,12 @@
  * What slows a caller of S3 down: the bandwidth of its own instance, and the request rate of a key prefix, above which
  * S3 answers SlowDown while it splits the partition (S3 User Guide, "Optimizing Amazon S3 performance").
  */
+import { pause } from '../../node/pause.ts';
 import type { Clock } from '../../node/ports.ts';
 import { putNewest } from '../../std/bounded.ts';
 import { fullBucket, spend, take, type Rate, type TokenBucket } from '../../std/token-bucket.ts';
 import { AwsError } from '../wire/aws-error.ts';
 import type { Call } from '../wire/call.ts';
-import { pause } from '../wire/pause.ts';
 
 export type Bandwidth = { readonly upBytesPerSecond: number; readonly downBytesPerSecond: number };
 
@@ -60,7 +60,7 @@ export function openShaping(options: {
         const perSecond = bandwidth[`${direction}BytesPerSecond`];
         const rate = { burst: perSecond * burstSeconds, perSecond };
         const waitMs = spend(bucket(`${direction} ${caller.instanceId}`, rate), piece.length, clock.now());
-        await pause(clock, waitMs, signal);
+        await pause({ clock, stopping: signal }, waitMs);
       }
       yield piece;
     }

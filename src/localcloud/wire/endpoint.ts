@@ -12,6 +12,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { pause } from '../../node/pause.ts';
 import type { Clock } from '../../node/ports.ts';
 import { authError, faultError } from './auth-error.ts';
 import { AwsError, refusal } from './aws-error.ts';
@@ -19,7 +20,6 @@ import { readWhole } from './body.ts';
 import type { Answer, Api, Call, Dialect } from './call.ts';
 import type { Credentials } from './credentials.ts';
 import type { Faults } from './fault-port.ts';
-import { pause } from './pause.ts';
 import { parseAuthorization, sha256Hex, verify, type SignedHead } from './sigv4.ts';
 
 export type Endpoint = { readonly url: string; readonly port: number; close(): Promise<void> };
@@ -148,7 +148,7 @@ async function answered(
   };
   const fault = options.faults.before(api.name, api.operation(call), caller.instanceId);
   if (fault !== null) {
-    await pause(options.clock, fault.delayMs, signal);
+    await pause({ clock: options.clock, stopping: signal }, fault.delayMs);
     if (fault.fail === 'drop') return 'drop';
     if (fault.fail !== null) throw faultError(fault.fail, api.dialect);
   }
