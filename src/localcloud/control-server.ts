@@ -4,12 +4,13 @@
  */
 import { once } from 'node:events';
 import { chmod, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { Failure, messageOf, type FailureKind } from '../std/failure.ts';
 import { isOperationName, type Operate } from './control-operations.ts';
 import { AwsError } from './wire/aws-error.ts';
 import { readWhole } from './wire/body.ts';
+import { closeServer } from './wire/close-server.ts';
 
 type ControlServer = { readonly socket: string; close(): Promise<void> };
 
@@ -51,15 +52,7 @@ export async function openControlServer(options: {
   await once(server, 'listening');
   // Before this line the directory, which is closed to others, is the protection.
   await chmod(socket, 0o600);
-  return { socket, close: () => closed(server) };
-}
-
-async function closed(server: Server): Promise<void> {
-  if (!server.listening) return;
-  const done = once(server, 'close');
-  server.close();
-  server.closeAllConnections();
-  await done;
+  return { socket, close: () => closeServer(server) };
 }
 
 /** A socket file on which nobody listens was left by a crash; one that answers belongs to another cloud. */

@@ -10,6 +10,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { pause } from '../../node/pause.ts';
 import type { Clock } from '../../node/ports.ts';
+import { closeServer } from '../wire/close-server.ts';
 import type { Faults } from '../wire/fault-port.ts';
 import { openTokens, parseTtl, type Tokens } from './tokens.ts';
 import { read, type Tree } from './tree.ts';
@@ -53,13 +54,7 @@ export async function openMetadataListener(options: Options): Promise<MetadataLi
   const { port } = server.address() as AddressInfo;
   return {
     endpoint: `http://${options.host}:${port}`,
-    async close() {
-      if (!server.listening) return;
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
+    close: () => closeServer(server),
   };
 }
 

@@ -8,7 +8,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -18,6 +18,7 @@ import { authError, faultError } from './auth-error.ts';
 import { AwsError, refusal } from './aws-error.ts';
 import { readWhole } from './body.ts';
 import type { Answer, Api, Call, Dialect } from './call.ts';
+import { closeServer } from './close-server.ts';
 import type { Credentials } from './credentials.ts';
 import type { Faults } from './fault-port.ts';
 import { parseAuthorization, sha256Hex, verify, type SignedHead } from './sigv4.ts';
@@ -57,13 +58,6 @@ export async function openEndpoint(options: Options): Promise<Endpoint> {
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return { url: `http://${options.host}:${port}`, port, close: () => closeServer(server) };
-}
-
-async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  server.closeAllConnections();
-  await closed;
 }
 
 async function serve(

@@ -14,5 +14,3 @@ export type Faults = {
   /** Asked once per call, after its signature was proven. `instanceId` is null for the operator. */
   before(service: string, operation: string, instanceId: string | null): Fault | null;
 };
-
-export const noFaults: Faults = { before: () => null };

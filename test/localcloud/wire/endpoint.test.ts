@@ -11,7 +11,6 @@ import { openSts } from '../../../src/localcloud/sts.ts';
 import type { Api, Call } from '../../../src/localcloud/wire/call.ts';
 import { openCredentialTable, type CredentialTable } from '../../../src/localcloud/wire/credentials.ts';
 import { openEndpoint, type Endpoint } from '../../../src/localcloud/wire/endpoint.ts';
-import { noFaults } from '../../../src/localcloud/wire/fault-port.ts';
 import { listed, queryApi, records } from '../../../src/localcloud/wire/query-api.ts';
 import { wallTime } from '../../../src/std/time.ts';
 import { systemClock } from '../../../src/os/clock.ts';
@@ -50,7 +49,7 @@ async function openRig(more: readonly Api[] = []): Promise<Rig> {
     apis,
     credentials,
     clock: systemClock,
-    faults: noFaults,
+    faults: { before: () => null },
     host: '127.0.0.1',
     port: 0,
     report,
