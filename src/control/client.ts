@@ -5,7 +5,15 @@ import type { MemberStatus, NodeStatus } from '../node/operations.ts';
 import { streamExplanation, type StreamExplanation } from '../node/stream-explanation.ts';
 import type { DrainReason } from '../registry/record.ts';
 import { Failure, type FailureKind } from '../std/failure.ts';
-import { complaint, memberExplanation, memberList, nodeStatus, withinMsMax } from './protocol.ts';
+import {
+  complaint,
+  memberExplanation,
+  memberList,
+  nodeStatus,
+  parsed,
+  withinMsMax,
+  type Parser,
+} from './protocol.ts';
 import { controlSocket } from './socket-file.ts';
 
 /** A healthy node answers within a millisecond; a starved or stopped one is told apart by this. */
@@ -36,9 +44,7 @@ export function connectControl(dataDir: string): ControlClient {
   const ask = async <T>(schema: Parser<T>, asked: string, order?: Order): Promise<T> => {
     const { status, body } = await exchange(path, asked, order ?? { body: null, withinMs: 0 });
     if (status !== 200) throw refusal(body, `${asked}: status ${status}`);
-    const { success, data } = schema.safeParse(body);
-    if (!success) throw new Failure('invalid', `${path}: ${asked}: answered in a form of another version`);
-    return data as T;
+    return parsed(schema, body, `${path}: ${asked}: answered in a form of another version`);
   };
   const order = (body: object, withinMs = 0): Order => ({ body, withinMs });
   return {
@@ -54,7 +60,6 @@ export function connectControl(dataDir: string): ControlClient {
 
 /** `withinMs`: what the order itself may take before it is answered. */
 type Order = { readonly body: object | null; readonly withinMs: number };
-type Parser<T> = { safeParse(value: unknown): { readonly success: boolean; readonly data?: T } };
 type Answer = { readonly status: number; readonly body: unknown };
 
 function refusal(body: unknown, fallback: string): Failure {

@@ -6,6 +6,16 @@ import { z } from 'zod';
 import type { MemberExplanation } from '../node/explanation.ts';
 import type { MemberStatus, NodeStatus } from '../node/operations.ts';
 import type { DrainReason } from '../registry/record.ts';
+import { Failure } from '../std/failure.ts';
+
+export type Parser<T> = { safeParse(value: unknown): { readonly success: boolean; readonly data?: T } };
+
+/** Failure `invalid`, with `otherwise` for its words: it is not what this schema says. */
+export function parsed<T>(schema: Parser<T>, value: unknown, otherwise: string): T {
+  const { success, data } = schema.safeParse(value);
+  if (!success) throw new Failure('invalid', otherwise);
+  return data as T;
+}
 
 /** A drain ends with the instance, and no notice is longer than AWS's two minutes; an hour leaves room to plan. */
 export const withinMsMax = 3_600_000;

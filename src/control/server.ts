@@ -6,7 +6,7 @@ import { chmod } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Failure, type FailureKind } from '../std/failure.ts';
 import type { Operations } from '../node/operations.ts';
-import { drainOrder, explainOrder, isolateOrder, leaveOrder } from './protocol.ts';
+import { drainOrder, explainOrder, isolateOrder, leaveOrder, parsed, type Parser } from './protocol.ts';
 import { claimSocket, directoryFailure } from './socket-file.ts';
 
 /** The largest order is some fifty bytes. */
@@ -99,16 +99,11 @@ function reply(response: ServerResponse, status: number, body: unknown): void {
   response.end(text);
 }
 
-type Parser<T> = { safeParse(value: unknown): { readonly success: boolean; readonly data?: T } };
-
 async function perform(options: ControlOptions, request: IncomingMessage): Promise<unknown> {
   const { operations, isolate, drainMs } = options;
   const asked = `${request.method} ${request.url}`;
-  const order = async <T>(schema: Parser<T>): Promise<T> => {
-    const { success, data } = schema.safeParse(await readJson(request));
-    if (!success) throw new Failure('invalid', `${asked}: not such an order`);
-    return data as T;
-  };
+  const order = async <T>(schema: Parser<T>): Promise<T> =>
+    parsed(schema, await readJson(request), `${asked}: not such an order`);
   switch (asked) {
     case 'GET /status':
       return operations.status();
