@@ -9,7 +9,7 @@ import { ItemReader } from '../stream/item-reader.ts';
 import { EventReader } from './event-reader.ts';
 import { loadFromHeader, loadHeader, refusedHeader } from './headers.ts';
 import { openAiError } from './reply.ts';
-import { isTurnedAway, type Way } from './way.ts';
+import { isTurnedAway, whyBroken, type Way } from './way.ts';
 
 /** An answer in one piece, bytes: many choices with their logprobs. */
 const answerBytesMax = 128 * 1_024 ** 2;
@@ -100,7 +100,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
 
   onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
     if (isTurnedAway(error)) return this.#finish({ type: 'unreached', why: error.message, fault: null });
-    const why = 'code' in error ? String(error.code) : error.message;
+    const why = whyBroken(error);
     // Another one than it began by: what it began by gave it back, and the next connection did not come to be.
     const sent = this.#controller !== null && controller === this.#controller;
     this.#finish(sent ? { type: 'ended', cause: 'reset', why } : { type: 'unreached', why, fault: 'member' });

@@ -15,7 +15,7 @@ import { withModels } from './models.ts';
 import { busy, openAiError, refused, reply } from './reply.ts';
 import type { Room } from './room.ts';
 import { answerTokensAt, eventsIn, tailOf } from './usage.ts';
-import { isTurnedAway, type Way } from './way.ts';
+import { isTurnedAway, whyBroken, type Way } from './way.ts';
 
 /**
  * Members that may fail one request: what a third engine cannot do either is the request's fault. Who never began it,
@@ -362,7 +362,7 @@ class Attempt implements Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.isOver) return;
     if (isTurnedAway(error)) return this.turnedAway();
-    this.#break('code' in error ? String(error.code) : error.message, this.#status === 0);
+    this.#break(whyBroken(error), this.#status === 0);
   }
 
   #break(why: string, blame: boolean): void {

@@ -25,7 +25,7 @@ import { journalPath, storiesPath } from './journal.ts';
 import { watchOutlets } from './outlet.ts';
 import { badRequest, notFound, wrongMethod, type Reply } from './reply.ts';
 import { passedPaths } from './surface.ts';
-import type { Way } from './way.ts';
+import { whyBroken, type Way } from './way.ts';
 
 /** A client's body, and the ids of a long answer that is continued with it; a log with the largest body. */
 const bodyBytesMax = 64 * 1_024 ** 2;
@@ -222,7 +222,7 @@ class EnginePassage implements Dispatcher.DispatchHandler, Passage {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#over) return;
-    this.#lose('code' in error ? String(error.code) : error.message);
+    this.#lose(whyBroken(error));
   }
 
   breakOff(why: string): void {
