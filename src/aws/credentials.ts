@@ -52,7 +52,7 @@ export function roleCredentials(imds: Imds): () => Promise<RoleCredentials> {
 
 /**
  * For the start, which is in vain without a role: an instance that may not tag itself is let in by nobody. Failure
- * `denied` when it has none when `signal` aborts. Any other failure passes or is met again by whoever calls AWS.
+ * `denied`: it still has none when `signal` aborts. Any other failure passes or is met again by whoever calls AWS.
  */
 export async function awaitCredentials(
   credentials: () => Promise<RoleCredentials>,
