@@ -36,14 +36,38 @@ const drawing = z.object({
   choices: z.array(z.object({ index: z.int(), token_ids: z.array(z.int()) })).min(1),
 });
 
-type Found = Pick<Ability, 'scaleOut' | 'keyedByPosition'>;
+/** What a request becomes; vLLM leaves out some of what is neutral. A list, with one for each prompt. */
+const rendering = z
+  .array(
+    z.object({
+      sampling_params: z.object({
+        repetition_penalty: z.number().default(1),
+        presence_penalty: z.number().default(0),
+        frequency_penalty: z.number().default(0),
+      }),
+    }),
+  )
+  .min(1);
+
+type Found = Pick<Ability, 'scaleOut' | 'keyedByPosition' | 'neutralPenalties'>;
 
 /** An engine that answers none of this can do none of it; Failure only where the connection ended. */
 export async function examine(engine: Exchange, model: string, signal: AbortSignal): Promise<Found> {
   return {
     scaleOut: await hasScaleOut(engine, signal),
     keyedByPosition: await isKeyedByPosition(engine, model, signal),
+    neutralPenalties: await hasNeutralPenalties(engine, model, signal),
   };
+}
+
+/** Where it does not render, it is not known. */
+async function hasNeutralPenalties(engine: Exchange, model: string, signal: AbortSignal): Promise<boolean> {
+  const body = JSON.stringify({ model, prompt, max_tokens: 1 });
+  const question = { method: 'POST', path: '/v1/completions/render', body } as const;
+  const answer = await ask(engine, question, drawMs, signal);
+  const rendered = answer.status === 200 ? rendering.safeParse(parseJson(answer.body)).data : undefined;
+  const params = rendered?.[0]?.sampling_params;
+  return params?.repetition_penalty === 1 && params.presence_penalty === 0 && params.frequency_penalty === 0;
 }
 
 /** 400 for a body that is no request; where it is switched off 403, where it never was 404. */

@@ -32,6 +32,8 @@ const ability = z.object({
   scaleOut: z.boolean(),
   keyedByPosition: z.boolean(),
   repeatable: z.boolean(),
+  /** Not told by earlier versions. */
+  neutralPenalties: z.boolean().default(false),
 });
 
 /** `none`: an edge, no engine on purpose. `down`: there should be one, and it is not usable just now. */

@@ -9,13 +9,21 @@ export type Ability = {
   readonly keyedByPosition: boolean;
   /** Computing again gives the same tokens, whatever else runs: float32, or invariant to the batch. */
   readonly repeatable: boolean;
+  /** A request that leaves penalties out gets none: neither the model's own defaults nor the operator's have any. */
+  readonly neutralPenalties: boolean;
 };
 
-export const noAbility: Ability = { scaleOut: false, keyedByPosition: false, repeatable: false };
+export const noAbility: Ability = {
+  scaleOut: false,
+  keyedByPosition: false,
+  repeatable: false,
+  neutralPenalties: false,
+};
 
 /** What every one of them can do: an answer may be continued at any. Of nobody nothing is expected. */
 export const commonAbility = (abilities: readonly Ability[]): Ability => ({
   scaleOut: abilities.length > 0 && abilities.every(({ scaleOut }) => scaleOut),
   keyedByPosition: abilities.length > 0 && abilities.every(({ keyedByPosition }) => keyedByPosition),
   repeatable: abilities.length > 0 && abilities.every(({ repeatable }) => repeatable),
+  neutralPenalties: abilities.length > 0 && abilities.every(({ neutralPenalties }) => neutralPenalties),
 });

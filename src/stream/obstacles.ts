@@ -2,6 +2,7 @@
  * Why the answer to a request cannot be continued from its token ids as plain text. One table; the first that stands
  * is the reason told. What becomes of such a request is not decided here.
  */
+import type { Ability } from '../std/ability.ts';
 import { isObject, type Json } from '../std/json.ts';
 import type { Endpoint } from './chunk.ts';
 
@@ -36,11 +37,12 @@ const obstacles = {
   echo: (b) => !(absent(b['echo']) || b['echo'] === false) || !(absent(b['suffix']) || b['suffix'] === ''),
   /**
    * Both count output tokens only; frequency can be made up for by logit_bias, but not next to repetition. A request
-   * that does not say 1 gets what the model's generation_config.json says (Qwen2.5: 1.05), and that nobody tells.
+   * that does not speak of that gets what the model's generation_config.json says (Qwen2.5: 1.05).
    */
-  penalty: (b) =>
+  penalty: (b, _, { neutralPenalties }) =>
     !zeroOrAbsent(b['presence_penalty']) ||
-    (!zeroOrAbsent(b['frequency_penalty']) && b['repetition_penalty'] !== 1),
+    (!zeroOrAbsent(b['frequency_penalty']) &&
+      (b['repetition_penalty'] ?? (neutralPenalties ? 1 : null)) !== 1),
   /** What the engine remembers of its own output, or of an input that ids do not carry. */
   memory: (b) =>
     ['bad_words', 'logits_processors', 'thinking_token_budget', 'repetition_detection'].some(
@@ -50,13 +52,14 @@ const obstacles = {
   /** JSON numbers beyond 2^53 do not survive being read and written again. */
   seed: (b) => !absent(b['seed']) && !isInt(b['seed']),
   malformed: (b) => !isWellFormed(b),
-} as const satisfies Record<string, (body: Json, endpoint: Endpoint) => boolean>;
+} as const satisfies Record<string, Stands>;
 
-const inOrder = Object.entries(obstacles) as [Obstacle, (body: Json, endpoint: Endpoint) => boolean][];
+type Stands = (body: Json, endpoint: Endpoint, ability: Ability) => boolean;
+const inOrder = Object.entries(obstacles) as [Obstacle, Stands][];
 
 /** null: none stands. */
-export const obstacleIn = (endpoint: Endpoint, body: Json): Obstacle | null =>
-  inOrder.find(([, stands]) => stands(body, endpoint))?.[0] ?? null;
+export const obstacleIn = (endpoint: Endpoint, body: Json, ability: Ability): Obstacle | null =>
+  inOrder.find(([, stands]) => stands(body, endpoint, ability))?.[0] ?? null;
 
 export const stopsOf = (stop: unknown): readonly string[] =>
   isString(stop) ? [stop] : Array.isArray(stop) ? stop.filter(isString) : [];

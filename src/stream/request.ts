@@ -123,9 +123,9 @@ export function readRequest(
   const { body } = seeded;
   const draws = drawsOf(sent.body);
   const drawsOn = draws !== 'seeded' || ability.keyedByPosition;
-  const parsed = drawsOn && ability.scaleOut ? parsedRequest(endpoint, seeded, draws) : null;
+  const parsed = drawsOn && ability.scaleOut ? parsedRequest(endpoint, seeded, { draws, ability }) : null;
   if (parsed !== null && hasAutoTools(body)) return parsed;
-  const because = obstacleIn(endpoint, body);
+  const because = obstacleIn(endpoint, body, ability);
   if (because !== null) return untouched(endpoint, seeded, because);
   if (maxTokensOf(endpoint, body) === null && maxModelLen === null)
     return untouched(endpoint, seeded, 'context');
@@ -151,10 +151,14 @@ export function readRequest(
 }
 
 /** null: something besides tools stands in the way, or stop strings, which an engine finds only in what it said itself. */
-function parsedRequest(endpoint: Endpoint, { body, raw }: Sent, draws: Draws): ParsedRequest | null {
+function parsedRequest(
+  endpoint: Endpoint,
+  { body, raw }: Sent,
+  { draws, ability }: { readonly draws: Draws; readonly ability: Ability },
+): ParsedRequest | null {
   if (endpoint !== 'chat' || body['stream'] !== true) return null;
   const stops = stopsOf(body['stop']).length > 0 || body['include_stop_str_in_output'] === true;
-  if (stops || obstacleIn(endpoint, { ...body, tools: null }) !== null) return null;
+  if (stops || obstacleIn(endpoint, { ...body, tools: null }, ability) !== null) return null;
   return {
     ...{ way: 'derender', endpoint, model: String(body['model']), body, raw, streamed: true },
     minTokens: isInt(body['min_tokens']) ? body['min_tokens'] : 0,

@@ -47,6 +47,36 @@ async function passes(next: (drawing: Drawing) => number): Promise<boolean> {
   }
 }
 
+/** Whether an engine that renders a request to these parameters passes for one without penalties of its own. */
+async function isNeutral(status: number, body: unknown): Promise<boolean> {
+  const server = createServer((request, response) => {
+    const isAsked = request.url === '/v1/completions/render';
+    response.writeHead(isAsked ? status : 404).end(isAsked ? JSON.stringify(body) : '{}');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const { questions, close } = connectionTo(`http://127.0.0.1:${port}`, null);
+  try {
+    return (await examine(questions, 'any', AbortSignal.timeout(30_000))).neutralPenalties;
+  } finally {
+    await close();
+    server.close();
+  }
+}
+
+test('a model, or an operator, that adds a penalty where a request says nothing of it is known by what becomes of one', async () => {
+  const rendered = (params: object): unknown => [{ token_ids: [1], sampling_params: params }];
+  equal(await isNeutral(200, rendered({})), true);
+  const none = { repetition_penalty: 1, presence_penalty: 0, frequency_penalty: 0 };
+  equal(await isNeutral(200, rendered(none)), true);
+  equal(await isNeutral(200, rendered({ ...none, repetition_penalty: 1.05 })), false);
+  equal(await isNeutral(200, rendered({ ...none, presence_penalty: 1.5 })), false);
+  equal(await isNeutral(200, rendered({ ...none, frequency_penalty: 0.1 })), false);
+  equal(await isNeutral(403, rendered(none)), false);
+  equal(await isNeutral(200, []), false);
+  equal(await isNeutral(200, { sampling_params: none }), false);
+});
+
 const drawnAt = (place: number, seed: number): number => scramble(scramble(seed) ^ place) % 50_000;
 const byPosition = ({ ids, seed }: Drawing): number => drawnAt(ids.length, seed);
 

@@ -12,7 +12,7 @@ import { FakeCluster, until } from './fake-cluster.ts';
 
 const tokenMs = 12;
 const parsing = ['--enable-scale-out', '--enable-auto-tool-choice', '--tool-call-parser=hermes', '--markup'];
-const ability = { scaleOut: true, keyedByPosition: true, repeatable: true };
+const ability = { scaleOut: true, keyedByPosition: true, repeatable: true, neutralPenalties: true };
 let engines: readonly EngineProcess[] = [];
 let cluster: FakeCluster;
 
@@ -61,7 +61,7 @@ const tools = [{ type: 'function', function: { name: 'weather', parameters: { ty
 const asks: readonly Ask[] = [
   ...Array.from({ length: 8 }, (_, i) => chat(`topic ${i}`)),
   chat('seeds', { temperature: 0.8, seed: 7 }),
-  chat('penalties', { frequency_penalty: 0.6, repetition_penalty: 1, logit_bias: { 40: 3 } }),
+  chat('penalties', { frequency_penalty: 0.6, logit_bias: { 40: 3 } }),
   chat('minimums', { ignore_eos: false, min_tokens: 90 }),
   chat('no stream', { stream: false, stream_options: undefined }),
   chat('no ids', { return_token_ids: false, stream_options: undefined }),

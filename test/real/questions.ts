@@ -32,7 +32,7 @@ const told = { stream_options: { include_usage: true } };
 const ofRandom: Readonly<Record<string, Kind>> = {
   chat: { body: told },
   completion: { endpoint: 'completions', body: told },
-  'frequency penalty': { body: { frequency_penalty: 0.5, repetition_penalty: 1 } },
+  'frequency penalty': { body: { frequency_penalty: 0.5 } },
   'repetition penalty': { endpoint: 'completions', body: { repetition_penalty: 1.2 } },
   'presence penalty': { body: { presence_penalty: 0.8 } },
   'two choices': { body: { n: 2, temperature: 0.8, seed: 5, ...told } },

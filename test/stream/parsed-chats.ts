@@ -2,7 +2,12 @@
 import type { Ability } from '../../src/std/ability.ts';
 import { gathered } from './conversation.ts';
 
-export const ability: Ability = { scaleOut: true, keyedByPosition: false, repeatable: true };
+export const ability: Ability = {
+  scaleOut: true,
+  keyedByPosition: false,
+  repeatable: true,
+  neutralPenalties: true,
+};
 const tools = [{ type: 'function', function: { name: 'weather', parameters: {} } }];
 const body = { model: 'tiny', messages: [{ role: 'user', content: 'weather?' }], stream: true };
 const usage = { stream_options: { include_usage: true } };

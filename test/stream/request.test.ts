@@ -47,6 +47,7 @@ const others: readonly (readonly [string, Record<string, unknown>])[] = [
   ['echo', { ...completion, suffix: 'end' }],
   ['penalty', { presence_penalty: 0.1 }],
   ['penalty', { frequency_penalty: 0.1 }],
+  ['penalty', { frequency_penalty: 0.1, repetition_penalty: null }],
   ['penalty', { frequency_penalty: 0.1, repetition_penalty: 1.1 }],
   ['memory', { bad_words: ['no'] }],
   ['memory', { ...completion, prompt_embeds: 'AAAA' }],
@@ -60,6 +61,17 @@ const others: readonly (readonly [string, Record<string, unknown>])[] = [
   ['malformed', { stream_options: { include_usage: true } }],
   ['malformed', { logit_bias: { 5: 'x' } }],
 ];
+
+test('[S12] a frequency penalty is made up for where an engine is known to add no other', () => {
+  const neutral: Partial<Engines> = {
+    ability: { ...noAbility, keyedByPosition: true, neutralPenalties: true },
+  };
+  const wayOf = (body: object): string => ask('chat', { ...chat, stream: true, ...body }, neutral).way;
+  equal(wayOf({ frequency_penalty: 0.1 }), 'ids');
+  equal(wayOf({ frequency_penalty: 0.1, repetition_penalty: null }), 'ids');
+  equal(wayOf({ frequency_penalty: 0.1, repetition_penalty: 1.1 }), 'replay');
+  equal(wayOf({ presence_penalty: 0.1 }), 'replay');
+});
 
 test('[S12] plain text is continued from ids', () => {
   for (const body of plainChats)

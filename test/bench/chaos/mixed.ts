@@ -34,7 +34,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   'three choices with logprobs': { body: { ...three, logprobs: true } },
   'three choices of a completion': { endpoint: 'completions', body: three },
   'presence penalty': { body: { presence_penalty: 0.7 } },
-  'frequency penalty': { body: { frequency_penalty: 0.5, repetition_penalty: 1 } },
+  'frequency penalty': { body: { frequency_penalty: 0.5 } },
   'repetition penalty': { body: { repetition_penalty: 1.2 } },
   'all penalties': { body: { presence_penalty: 0.4, frequency_penalty: 0.3, repetition_penalty: 1.1 } },
   seed: { body: { temperature: 0.8, seed: 42 } },

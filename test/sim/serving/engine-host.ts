@@ -11,7 +11,7 @@ import type { Place } from './wires.ts';
 const answerMs = { least: 1, most: 20 };
 const askMs = 5_000;
 
-const ability = { scaleOut: false, keyedByPosition: true, repeatable: true };
+const ability = { scaleOut: false, keyedByPosition: true, repeatable: true, neutralPenalties: true };
 
 /** The engine on each machine, whoever started it. */
 export type Engines = {
