@@ -9,17 +9,25 @@ import { ItemReader } from '../stream/item-reader.ts';
 import { EventReader } from './event-reader.ts';
 import { loadFromHeader, loadHeader, refusedHeader } from './headers.ts';
 import { openAiError } from './reply.ts';
+import type { Room } from './room.ts';
 import { isTurnedAway, whyBroken, type Way } from './way.ts';
 
 /** An answer in one piece, bytes: many choices with their logprobs. */
 const answerBytesMax = 128 * 1_024 ** 2;
 
-/** `dispatcherTo`: connections to a member's engine; null: there is no way to it just now. */
-export function legsBy(dispatcherTo: (member: MemberId) => Way | null, self: MemberId): OpenLeg {
+type LegPorts = {
+  readonly self: MemberId;
+  /** Connections to a member's engine; null: there is no way to it just now. */
+  readonly dispatcherTo: (member: MemberId) => Way | null;
+  /** For the answers in one piece of all requests. */
+  readonly room: Room;
+};
+
+export function legsBy({ self, dispatcherTo, room }: LegPorts): OpenLeg {
   return ({ member, headers }, request, ears) => {
     const dispatcher = dispatcherTo(member);
     if (dispatcher === null) return null;
-    const response = new LegResponse(ears);
+    const response = new LegResponse(ears, room);
     dispatcher.dispatch(
       {
         method: 'POST',
@@ -40,6 +48,7 @@ export function legsBy(dispatcherTo: (member: MemberId) => Way | null, self: Mem
 /** A class because undici calls methods on it, and because it owns a connection from one call to the next. */
 class LegResponse implements Dispatcher.DispatchHandler, Leg {
   readonly #ears: LegEars;
+  readonly #room: Room;
   #controller: Dispatcher.DispatchController | null = null;
   #over = false;
   #status = 0;
@@ -47,16 +56,18 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   readonly #events = new EventReader((data) => this.#hear(data));
   readonly #items = new ItemReader();
   #parts: Buffer[] = [];
+  /** What it has of the room. */
   #bytes = 0;
 
-  constructor(ears: LegEars) {
+  constructor(ears: LegEars, room: Room) {
     this.#ears = ears;
+    this.#room = room;
   }
 
   abort(): void {
     // An error gathers its stack, and most answers are over by then.
     if (this.#over) return;
-    this.#over = true;
+    this.#end();
     this.#controller?.abort(new Error('no longer wanted'));
   }
 
@@ -87,7 +98,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
     if (this.#over) return;
     if (!this.#isStream) return this.#gather(part);
     const why = this.#events.read(part);
-    if (why !== null) this.#giveUp(why);
+    if (why !== null) this.#giveUp('nonsense', why);
   }
 
   onResponseEnd(): void {
@@ -111,19 +122,26 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   }
 
   #gather(part: Buffer): void {
+    if (this.#bytes + part.length > answerBytesMax) return this.#giveUp('nonsense', 'answer too large');
+    if (!this.#room.take(part.length)) return this.#giveUp('crowded', 'too many large answers at once');
     this.#bytes += part.length;
-    if (this.#bytes > answerBytesMax) return this.#giveUp('answer too large');
     this.#parts.push(part);
   }
 
-  #giveUp(why: string): void {
-    this.#finish({ type: 'ended', cause: 'nonsense', why });
+  #giveUp(cause: 'nonsense' | 'crowded', why: string): void {
+    this.#finish({ type: 'ended', cause, why });
     this.#controller?.abort(new Error(why));
   }
 
   #finish(news: LegNews): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#end();
     this.#ears.news(news);
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#room.giveBack(this.#bytes);
+    this.#parts = [];
   }
 }

@@ -9,6 +9,7 @@
 import type { ServerResponse } from 'node:http';
 import type { ClientEvent } from '../node/gate.ts';
 import type { AnswerHead, ClientEnd } from '../node/running.ts';
+import { crowded } from '../stream/refusal.ts';
 import { openFlow, portionBytes } from './flow.ts';
 import { answerHeaders } from './headers.ts';
 import { refused, reply, replyJson } from './reply.ts';
@@ -28,6 +29,8 @@ export type Outlet = {
   /** One event of a stream; the first one sends the head. */
   send(event: ClientEvent, head: () => AnswerHead): void;
   end(): void;
+  /** A whole answer, where there is room for it until it is out. */
+  answer: ClientEnd['answer'];
   /** Notes progress, and cuts when there has been none for too long. */
   look(nowMs: number): void;
 };
@@ -92,6 +95,12 @@ export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: 
       release();
       flow.end();
     },
+    answer: ({ status, body }, head) => {
+      const bytes = Buffer.byteLength(body);
+      if (bytes > unsentBytesMax) allow(bytes);
+      if (bytes > unsentBytesMax + burstBytes) return reply(response, refused(crowded));
+      replyJson(response, status, body, answerHeaders(head));
+    },
     look: (nowMs) => {
       const unsent = flow.unsent();
       if (burstBytes > unsent) allow(unsent);
@@ -108,7 +117,7 @@ export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: 
 export const clientAt = (outlet: Outlet): ClientEnd => ({
   send: outlet.send,
   close: outlet.end,
-  answer: ({ status, body }, head) => replyJson(outlet.response, status, body, answerHeaders(head)),
+  answer: outlet.answer,
   refuse: (refusal) => reply(outlet.response, refused(refusal)),
 });
 

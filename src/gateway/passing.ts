@@ -9,10 +9,10 @@ import type { Blocks } from '../routing/blocks.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 import { complaintJson } from '../stream/answer.ts';
-import { brokenOff, notPlaced, type Refusal } from '../stream/refusal.ts';
+import { brokenOff, crowded, notPlaced, type Refusal } from '../stream/refusal.ts';
 import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
-import { busy, openAiError, refused, reply } from './reply.ts';
+import { openAiError, refused, reply } from './reply.ts';
 import type { Room } from './room.ts';
 import { answerTokensAt, eventsIn, tailOf } from './usage.ts';
 import { isTurnedAway, whyBroken, type Way } from './way.ts';
@@ -30,7 +30,6 @@ const headMs = 600_000;
 const pieceMs = 120_000;
 /** Of an answer in one piece: a thousand embeddings of 4,096 numbers are 90 MB. */
 const answerBytesMax = 128 * 1_024 ** 2;
-const heldEnough = busy('Too many large answers at once.', 'overloaded', 1_000);
 /** Refusals that another engine may not give. */
 const passingStatuses = new Set([429, 500, 502, 503, 504]);
 
@@ -149,7 +148,7 @@ export class Passing {
   /** Our own want of room, which another member would not mend. */
   crowded(): void {
     this.#asked.spent(0);
-    reply(this.#response, heldEnough);
+    reply(this.#response, refused(crowded));
   }
 
   heardLoad(member: MemberId, header: unknown): void {

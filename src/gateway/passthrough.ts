@@ -16,7 +16,7 @@ import { openIntake, refuse } from './intake.ts';
 import { Passing } from './passing.ts';
 import { charactersOf } from './prompt.ts';
 import { notAdmitted, reply, type Reply } from './reply.ts';
-import { roomFor } from './room.ts';
+import type { Room } from './room.ts';
 import type { About } from './routes.ts';
 import { generates, needsMemory } from './surface.ts';
 import type { Way } from './way.ts';
@@ -30,7 +30,6 @@ export const answersBytesMax = 512 * 1_024 ** 2;
 type PassthroughLimits = {
   readonly bodyBytesMax: number;
   readonly formBytesMax: number;
-  readonly answersBytesMax: number;
 };
 
 type PassthroughPorts = {
@@ -39,12 +38,13 @@ type PassthroughPorts = {
   readonly dispatcherTo: (member: MemberId) => Way | null;
   readonly clock: Clock;
   readonly entrance: Entrance;
+  /** For the answers in one piece of all requests. */
+  readonly room: Room;
 };
 
 export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPorts) {
   const { serving, generations } = ports;
   const intakes = { json: openIntake(limits.bodyBytesMax), form: openIntake(limits.formBytesMax) };
-  const room = roomFor(limits.answersBytesMax);
   const open = new Set<Passing>();
   const each = (act: (passing: Passing) => void): void => {
     for (const passing of [...open]) act(passing);
@@ -93,7 +93,7 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
 
   function begin(asked: ConstructorParameters<typeof Passing>[0], response: ServerResponse): () => void {
     const left = serving.entered();
-    const passing = new Passing(asked, response, { ...ports, room });
+    const passing = new Passing(asked, response, ports);
     open.add(passing);
     passing.begin();
     return () => {

@@ -30,6 +30,7 @@ import { legsBy } from './leg.ts';
 import { watchOutlets } from './outlet.ts';
 import { openPassthrough } from './passthrough.ts';
 import { complainOnSocket } from './protocol-errors.ts';
+import { roomFor } from './room.ts';
 import { openRoutes } from './routes.ts';
 import type { Way } from './way.ts';
 
@@ -43,7 +44,7 @@ type Limits = {
   readonly bodyBytesMax: number;
   /** Of a form, which carries a file. */
   readonly formBytesMax: number;
-  /** Of answers that are passed through in one piece, all together. */
+  /** Of answers in one piece, all together. */
   readonly answersBytesMax: number;
   /** Origins of pages that may use the API; `*`: all. */
   readonly corsOrigins: readonly string[];
@@ -99,12 +100,13 @@ const lastWordMs = 200;
 /** Failure `busy` when the port is taken, `denied` when it may not be had. */
 export async function openGateway(options: Address & Limits, ports: GatewayPorts): Promise<Gateway> {
   const { serving, journals, stories, dispatcherTo, clock, rng, metrics, keys } = ports;
-  const openLeg = legsBy(dispatcherTo, serving.self);
+  const room = roomFor(options.answersBytesMax);
+  const openLeg = legsBy({ self: serving.self, dispatcherTo, room });
   const generations = openGenerations({ serving, journals, stories, openLeg, clock, rng });
   const outlets = watchOutlets();
   const { bodyBytesMax, formBytesMax } = options;
   const entrance = openEntrance({ accounts: ports.accounts, serving, clock });
-  const passthrough = openPassthrough(options, { serving, generations, dispatcherTo, clock, entrance });
+  const passthrough = openPassthrough(options, { serving, generations, dispatcherTo, clock, entrance, room });
   const startedAt = clock.wallNow();
   const routes = openRoutes({
     serving,

@@ -22,7 +22,12 @@ export type LegNews =
   | { readonly type: 'answered' }
   | { readonly type: 'item'; readonly item: Item }
   | { readonly type: 'answer'; readonly status: number; readonly body: string }
-  | { readonly type: 'ended'; readonly cause: 'eof' | 'reset' | 'nonsense'; readonly why: string };
+  /** `crowded`: there is no room here for so large an answer, and another member would not make any. */
+  | {
+      readonly type: 'ended';
+      readonly cause: 'eof' | 'reset' | 'nonsense' | 'crowded';
+      readonly why: string;
+    };
 
 export type LegEars = {
   news(news: LegNews): void;

@@ -17,7 +17,7 @@ export function isFailure(news: LegNews): boolean {
     case 'answer':
       return news.status >= 500;
     case 'ended':
-      return news.cause !== 'eof';
+      return news.cause === 'reset' || news.cause === 'nonsense';
   }
 }
 

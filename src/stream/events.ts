@@ -30,7 +30,7 @@ export type Event =
   | { readonly type: 'answer'; readonly leg: number; readonly status: number; readonly body: string }
   /** The answer to `ask`; status 0: there is none. */
   | { readonly type: 'told'; readonly leg: number; readonly status: number; readonly body: string }
-  | { readonly type: 'ended'; readonly leg: number; readonly cause: 'eof' | 'reset' | 'nonsense' }
+  | { readonly type: 'ended'; readonly leg: number; readonly cause: 'eof' | 'reset' | 'nonsense' | 'crowded' }
   /** Everything on this member has to move. `elsewhere`: whether another member could take it now. */
   | {
       readonly type: 'move';

@@ -42,7 +42,7 @@ import { isInVain, noteFruit, weighLeg } from './fruit.ts';
 import type { LossCause } from './loss.ts';
 import type { Said } from './plain.ts';
 import type { LogRecord } from './record.ts';
-import { brokenOff, entryLeaves, notPlaced, takenOver, type Refusal } from './refusal.ts';
+import { entryLeaves, notPlaced, refusalFor, takenOver, type Refusal } from './refusal.ts';
 import { renderPath } from './rendering.ts';
 import * as rhythm from './rhythm.ts';
 import { account, memberOf, type Phase, type State } from './state.ts';
@@ -221,7 +221,8 @@ function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer
 function onLost(state: State, cause: LossCause, now: Instant): Step {
   weighLeg(state);
   shun(state);
-  if (isInVain(state) || cause === 'mismatch' || !isMovable(state.carrier)) return fail(state, cause);
+  if (cause === 'mismatch' || cause === 'crowded' || isInVain(state) || !isMovable(state.carrier))
+    return fail(state, cause);
   return moveOn(state, cause, now);
 }
 
@@ -345,13 +346,8 @@ function complete(state: State, now: Instant, before: readonly Effect[]): Step {
 }
 
 function fail(state: State, cause: LossCause | 'no-place'): Step {
-  const { lastAnswer, broken } = state;
-  const isUnplaced = cause === 'no-place' || cause === 'unreached';
-  // Nobody failed at it: another entry node may reach a member that takes it.
-  const refusal =
-    isUnplaced && !isOut(state.carrier)
-      ? notPlaced(state.model, 'unavailable')
-      : brokenOff(cause === 'no-place' ? (broken?.cause ?? 'unreached') : cause);
+  const { lastAnswer, model, broken } = state;
+  const refusal = refusalFor(cause, { model, isOut: isOut(state.carrier), before: broken?.cause ?? null });
   const told: readonly Effect[] =
     lastAnswer !== null && !isOut(state.carrier)
       ? [{ type: 'answer', ...lastAnswer }]

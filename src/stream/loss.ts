@@ -22,6 +22,8 @@ export type LossCause =
   | 'mismatch'
   /** Not what an engine says. */
   | 'nonsense'
+  /** Too large for what is left of this node's room for answers in one piece. */
+  | 'crowded'
   /** Ours, whatever the engine said: it is lost with all that is known of it. */
   | 'defect'
   /** Refused before anything began. */

@@ -56,6 +56,25 @@ export const brokenOff = (cause: LossCause): Refusal => ({
   retryAfterMs: null,
 });
 
+/** This node keeps as much as it can of answers in one piece. */
+export const crowded: Refusal = {
+  status: 503,
+  complaint: serverError('Too many large answers at once.', 'overloaded'),
+  retryAfterMs: 1_000,
+};
+
+/** `isOut`: some of the answer is. `before`: what it was lost by before no member was found for it. */
+export function refusalFor(
+  cause: LossCause | 'no-place',
+  about: { readonly model: string; readonly isOut: boolean; readonly before: LossCause | null },
+): Refusal {
+  const isUnplaced = cause === 'no-place' || cause === 'unreached';
+  // Nobody failed at it: another entry node may reach a member that takes it.
+  if (isUnplaced && !about.isOut) return notPlaced(about.model, 'unavailable');
+  if (cause === 'crowded' && !about.isOut) return crowded;
+  return brokenOff(cause === 'no-place' ? (about.before ?? 'unreached') : cause);
+}
+
 const asked = (status: Refusal['status'], message: string, code: string): Refusal => ({
   status,
   complaint: { message, type: 'invalid_request_error', param: null, code },

@@ -2,6 +2,7 @@ import { deepEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Dispatcher } from 'undici';
 import { legsBy } from '../../src/gateway/leg.ts';
+import { roomFor } from '../../src/gateway/room.ts';
 import type { Way } from '../../src/gateway/way.ts';
 import type { LegNews } from '../../src/node/leg.ts';
 import { Failure } from '../../src/std/failure.ts';
@@ -16,10 +17,10 @@ const connection = (): Dispatcher.DispatchController => ({
 });
 
 /** What is heard of a leg that goes by this way. */
-function newsBy(dispatch: Way['dispatch']): readonly LegNews[] {
+function newsBy(dispatch: Way['dispatch'], room = roomFor(1_024)): readonly LegNews[] {
   const heard: LegNews[] = [];
   const ears = { news: (news: LegNews) => void heard.push(news), load: () => {} };
-  legsBy(() => ({ dispatch }), self)({ member, headers: {} }, request, ears);
+  legsBy({ dispatcherTo: () => ({ dispatch }), self, room })({ member, headers: {} }, request, ears);
   return heard;
 }
 
@@ -79,4 +80,39 @@ test('who says that it takes nothing just now is in no doubt, by whatever way; w
     });
     deepEqual(refused, [{ type: 'unreached', why, fault }]);
   }
+});
+
+test('answers in one piece have one room together, and what was held is free again however a leg ends', () => {
+  const room = roomFor(1_024);
+  const taken: Dispatcher.DispatchHandler[] = [];
+  let aborted = 0;
+  const dispatch: Way['dispatch'] = (_, handler) => {
+    const one = { ...connection(), abort: () => aborted++ };
+    handler.onRequestStart?.(one, null);
+    handler.onResponseStart?.(one, 200, { 'content-type': 'application/json' });
+    handler.onResponseData?.(one, Buffer.alloc(600));
+    taken.push(handler);
+    return true;
+  };
+  const tooMuch = [{ type: 'ended', cause: 'crowded', why: 'too many large answers at once' }];
+  const whole = newsBy(dispatch, room);
+  deepEqual([newsBy(dispatch, room), aborted], [tooMuch, 1]);
+  taken[0]!.onResponseEnd?.(connection(), {});
+  deepEqual(
+    whole.map(({ type }) => type),
+    ['answer'],
+  );
+  const lost = newsBy(dispatch, room);
+  deepEqual(newsBy(dispatch, room), tooMuch);
+  taken[2]!.onResponseError?.(connection(), reset);
+  deepEqual(lost.length, 1);
+  const ears = { news: () => {}, load: () => {} };
+  const left = legsBy({ dispatcherTo: () => ({ dispatch }), self, room })(
+    { member, headers: {} },
+    request,
+    ears,
+  );
+  deepEqual(newsBy(dispatch, room), tooMuch);
+  left?.abort();
+  deepEqual(newsBy(dispatch, room), [], 'there is room for it');
 });

@@ -186,3 +186,18 @@ test('bursts beyond the room for them all are what any client has left lying', a
   deepEqual(cuts, ['unread']);
   ok(response.writableLength <= burstBytesMax);
 });
+
+test('whole answers that nobody reads have one room together, and whose answer does not fit is told to come back', async (t) => {
+  const room = roomFor(3 * 1_024 ** 2);
+  const whole = { status: 200, body: ' '.repeat(2 * 1_024 ** 2) };
+  const [one, other, third] = [await unread(t), await unread(t), await unread(t)];
+  const answer = ({ response }: typeof one): void =>
+    openOutlet(response, room, () => {}).answer(whole, head());
+  answer(one);
+  answer(other);
+  deepEqual([one.response.statusCode, other.response.statusCode], [200, 503]);
+  one.client.destroy();
+  await until(() => one.response.destroyed, 'it is gone');
+  answer(third);
+  equal(third.response.statusCode, 200);
+});

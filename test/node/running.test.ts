@@ -111,3 +111,16 @@ test('[R13] what was not begun is held against whose fault it is: the member, it
     deepEqual(out, []);
   }
 });
+
+test('[R13] an answer that broke off is held against its member, unless it was ours to have no room for it', () => {
+  for (const [cause, expected] of [
+    ['reset', ['suspect b why', 'failed']],
+    ['nonsense', ['failed']],
+    ['eof', []],
+    ['crowded', []],
+  ] as const) {
+    const { engine, held } = rig();
+    engine.ears?.news({ type: 'ended', cause, why: 'why' });
+    deepEqual(held, expected);
+  }
+});

@@ -258,6 +258,16 @@ test('[S10] who has nothing yet and finds no member in 20 seconds is told to com
   deepEqual([refusal?.status, refusal?.complaint.code], [503, 'model_unavailable']);
 });
 
+test('[S8] an answer for which this node has no room is asked of nobody else, and its client is told to come back', () => {
+  const led = lead(chat());
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberOfLeg(1) });
+  const told = led.at(10, { type: 'ended', leg: 1, cause: 'crowded' });
+  deepEqual(types(told), ['abort', 'refuse', 'fact']);
+  const refusal = told.flatMap((effect) => (effect.type === 'refuse' ? [effect.refusal] : []))[0];
+  deepEqual([refusal?.status, refusal?.complaint.code, refusal?.retryAfterMs], [503, 'overloaded', 1_000]);
+});
+
 test('[S10] who took the request was found, though it never said a word: the search begins anew', () => {
   const led = flowing();
   led.at(1_000, { type: 'ended', leg: 1, cause: 'reset' });

@@ -5,7 +5,7 @@ import { Failure } from '../../src/std/failure.ts';
 import { AnsweringLine } from '../../src/wire/answering.ts';
 import { AskingLine } from '../../src/wire/asking.ts';
 
-export type Ends = {
+type Ends = {
   readonly asking: AskingLine;
   readonly answering: AnsweringLine;
   readonly calls: Call[];
