@@ -10,6 +10,7 @@
  *   I4 I2 holds without pubsub
  *   I5 epochs of a lease rise, each has one holder, and no effect is committed under a lower one than before; no two
  *      that run hold it at a time, and when faults have ceased, one does
+ *   I8 what a node sends is bounded, in peace and whatever happens (`spending.ts`)
  *   I9 no record is kept whose signer no instance of the cluster has named
  */
 import type { Fact } from '../../src/node/facts.ts';
@@ -20,6 +21,7 @@ import { strangerPrefix } from './hostile.ts';
 import { Deaths } from './deaths.ts';
 import { isCutOff, observersAmong, observersMost, type Reach } from './observers.ts';
 import type { Resident, Verdict } from './resident.ts';
+import { Spending } from './spending.ts';
 import type { World } from './world.ts';
 
 export type Violation = { readonly invariant: string; readonly at: number; readonly what: string };
@@ -53,6 +55,7 @@ export class Checks {
   readonly duty = new DutyLedger((what) => this.break('I5', what));
   /** Of larger clusters what all know is compared by its hash. */
   readonly isLarge: boolean;
+  readonly #spending: Spending;
   readonly #world: () => World;
   readonly #deaths: Deaths;
   /** The newest life of every instance. */
@@ -66,6 +69,7 @@ export class Checks {
       isExcused: (judge, truth) => this.#isExcused(judge, truth),
       onBroken: (what) => this.break('I1', what),
     });
+    this.#spending = new Spending(world, (what) => this.break('I8', what));
     this.isLarge = nodes > smallMax;
   }
 
@@ -109,6 +113,8 @@ export class Checks {
   /** Everything that a node knows, at a part of them, and the next time at the next. */
   sweep(): void {
     this.#deaths.look(this.world.now);
+    // Messages of a large cluster are not encoded, and have no length of their own.
+    if (!this.isLarge) this.#spending.look(this.#changes);
     const holders = this.#holders();
     if (holders.length > 1) this.break('I5', `${holders.join(' and ')} hold the lease at a time`);
     const share = this.isLarge ? sweepShare.large : sweepShare.small;

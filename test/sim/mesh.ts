@@ -5,7 +5,7 @@
  * overtake each other, may come twice, and get lost.
  */
 import type { Dice } from './dice.ts';
-import type { End, Station } from './network.ts';
+import { frameBytes, type End, type Station } from './network.ts';
 import { Bag } from './overlaps.ts';
 import { kinds } from './process.ts';
 import type { EventQueue } from './queue.ts';
@@ -70,6 +70,7 @@ export class GossipMesh {
       const hearer = end.other.station;
       if (hearer.heard.message === this.published || !(teller.gossips || hearer.gossips)) continue;
       if (++told > degree) break;
+      teller.sentBytes += said.body.byteLength + frameBytes;
       const at = this.#arrival(end, since);
       if (at === null) continue;
       hearer.heard.message = this.published;

@@ -15,7 +15,8 @@ import type { EventQueue } from './queue.ts';
 
 /** What a node's libp2p lets wait for one slow peer, bytes, framing included. */
 const waitingBytesMax = 262_144;
-const frameBytes = 16;
+/** Of Noise and Yamux, and some of TCP. */
+export const frameBytes = 16;
 /** Noise, multistream, yamux, the direct stream: round trips, and CPU of both ends together. */
 const handshake = { trips: 4, cpuMs: 10 };
 const synAgainMs = 1_000;
@@ -34,6 +35,8 @@ export type Station = {
   readonly heard: { message: number; at: number };
   /** It opens gossip streams to its peers, who open theirs in return. */
   gossips: boolean;
+  /** Handed to its kernel so far, framing included. */
+  sentBytes: number;
 };
 
 /** One end of a connection, and what comes out of it. */
@@ -96,6 +99,7 @@ export class SimNetwork {
       ends: new Map(),
       heard: { message: 0, at: 0 },
       gossips: false,
+      sentBytes: 0,
     };
     process.events = events;
     place.host.process = process;
@@ -115,7 +119,9 @@ export class SimNetwork {
       gossip: (body) => this.mesh.publish(station, body),
       send: (other, body) => {
         const end = station.ends.get(other);
-        return end !== undefined && this.#send(end, body);
+        if (end === undefined) return false;
+        station.sentBytes += body.byteLength + frameBytes;
+        return this.#send(end, body);
       },
       close: () => {
         this.vanish(process);

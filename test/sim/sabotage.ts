@@ -12,6 +12,8 @@ export type Sabotage =
   | 'dice'
   /** Nobody hears gossip, and nodes do not compare what they know. */
   | 'mute'
+  /** All that is said to a peer is said to it ten times. */
+  | 'chatty'
   /** Who starts once the cluster is whole never gets its tags, and is no member. */
   | 'shut-out'
   /** A process dies when the cluster has been at rest for long. */

@@ -72,6 +72,11 @@ for (const sabotage of ['private-stores', 'storeless'] as const)
     equal(violations[0]?.invariant, 'I5');
   });
 
+test('nodes that say everything ten times break I8', async () => {
+  const { violations } = await run({ ...plain, kinds: [], sabotage: 'chatty' });
+  equal(violations[0]?.invariant, 'I8');
+});
+
 const restless: readonly (readonly [sabotage: Sabotage, says: RegExp])[] = [
   ['shut-out', /is no member yet/],
   ['relapse', /views were unequal until 3\d{4} ms/],

@@ -3,7 +3,7 @@
  * from one seed. What happens to them is decided in `faults.ts`, what must hold in `checks.ts`.
  */
 import type { Fact } from '../../src/node/facts.ts';
-import type { Cloud, Memory, NetworkEvents, Probe, Remembered } from '../../src/node/ports.ts';
+import type { Cloud, Memory, Network, NetworkEvents, Probe, Remembered } from '../../src/node/ports.ts';
 import { Dice } from './dice.ts';
 import { Digest } from './digest.ts';
 import { SimEc2 } from './ec2.ts';
@@ -159,7 +159,9 @@ export class World {
       cloud: this.#cloudOf(host, process),
       openNetwork: (events) =>
         this.turn.promise(
-          Promise.resolve(this.network.open(peerId, { host, process }, heard(events, sabotage))),
+          Promise.resolve(
+            said(this.network.open(peerId, { host, process }, heard(events, sabotage)), sabotage),
+          ),
         ),
       probe: this.#probe(host, process),
       store: this.#s3For(dice).storeOf(process),
@@ -286,3 +288,8 @@ const heard = (events: NetworkEvents, sabotage: Sabotage | null): NetworkEvents 
   sabotage === 'mute'
     ? { ...events, message: (author, body, via) => body[0] === 1 && events.message(author, body, via) }
     : events;
+
+const said = (network: Network, sabotage: Sabotage | null): Network =>
+  sabotage === 'chatty'
+    ? { ...network, send: (to, body) => Array.from({ length: 10 }, () => network.send(to, body)).at(-1)! }
+    : network;

@@ -1,0 +1,46 @@
+/** What a node may send: at once, for long, and in peace. */
+import { deepEqual, match } from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Resident } from './resident.ts';
+import { Spending } from './spending.ts';
+import type { World } from './world.ts';
+
+/** A cluster of which the first node sends so much in each second; `learns`: somebody learns something each time. */
+function told(members: number, perSecond: readonly number[], learns: boolean): readonly string[] {
+  const living = Array.from({ length: members }, (_, i) => ({ id: `i-${i}` }) as Resident);
+  const station = { sentBytes: 0 };
+  const world = {
+    living: () => living,
+    stationOf: (resident: Resident) => (resident === living[0] ? station : { sentBytes: 0 }),
+  } as unknown as World;
+  const complaints: string[] = [];
+  const spending = new Spending(
+    () => world,
+    (what) => complaints.push(what),
+  );
+  for (const [second, bytes] of perSecond.entries()) {
+    station.sentBytes += bytes;
+    spending.look(learns ? second : 0);
+  }
+  return complaints;
+}
+
+const seconds = (count: number, bytes: number): readonly number[] =>
+  Array.from({ length: count }, () => bytes);
+
+test('twenty seconds in which nobody learns anything may have 4 kB each, and no more', () => {
+  deepEqual(told(20, seconds(20, 4_000), false), []);
+  match(told(20, seconds(20, 4_001), false)[0] ?? '', /^i-0 sends 4001 bytes a second in peace/);
+});
+
+test('ten seconds of anything may have two kilobytes for each member, and four', () => {
+  deepEqual(told(20, seconds(10, 44_000), true), []);
+  match(told(20, seconds(10, 44_001), true)[0] ?? '', /for long, of 20 members/);
+});
+
+test('one second may have what all members at once cost, which grows with their number', () => {
+  const [few, many] = [5 * 5_000, 50 * 14_000];
+  deepEqual([told(5, [few], true), told(50, [many], true)], [[], []]);
+  match(told(5, [few + 1], true)[0] ?? '', /at once, of 5 members/);
+  match(told(50, [many + 1], true)[0] ?? '', /at once, of 50 members/);
+});

@@ -1,0 +1,75 @@
+/**
+ * I8: what a node hands to its kernel, bytes a second, is bounded whatever happens: a storm of gossip, votes or
+ * comparisons feeds itself, and nothing else would say so.
+ *
+ *   in peace   ten seconds in which nobody learns anything: beats to seven observers, a comparison in five seconds, votes
+ *              of none. The promise of the README, 4 kB/s.
+ *   for long   ten seconds of anything. A connection that is made costs each end some 6 kB at fifty members: the hello,
+ *              two records, 64 hashes, the entries of the buckets that differ, and now and then a record that the other
+ *              lacked. That a node makes one with every other member each three seconds, for ten seconds, is more than
+ *              its dials, their pauses and the damping of votes (M12) let any fault bring about.
+ *   at once    one second. Every member at once, after a partition or an own start, and everything that it lacks: what
+ *              one connection costs grows with the members, for their entries stand in it and their records follow.
+ */
+import type { Resident } from './resident.ts';
+import type { World } from './world.ts';
+
+const peaceBytesPerSecond = 4_000;
+const perMember = { forLong: 2_000, atOnce: 4_000, atOncePerOther: 200 };
+/** Seconds. */
+const longSeconds = 10;
+
+type Account = { sent: number; readonly seconds: number[] };
+
+export class Spending {
+  readonly #world: () => World;
+  readonly #onBroken: (what: string) => void;
+  #accounts = new Map<Resident, Account>();
+  /** Members, of late: who has just gone is still told of. */
+  readonly #members: number[] = [];
+  #changes = -1;
+  #quietSeconds = 0;
+
+  constructor(world: () => World, onBroken: (what: string) => void) {
+    this.#world = world;
+    this.#onBroken = onBroken;
+  }
+
+  /** Each second. `changes`: of whatever any node knows, so far. */
+  look(changes: number): void {
+    const living = this.#world().living();
+    this.#quietSeconds = changes === this.#changes ? this.#quietSeconds + 1 : 0;
+    this.#changes = changes;
+    keepLast(this.#members, living.length);
+    const members = Math.max(...this.#members);
+    const accounts = new Map<Resident, Account>();
+    for (const resident of living) {
+      const account = this.#accounts.get(resident) ?? { sent: 0, seconds: [] };
+      accounts.set(resident, account);
+      this.#judge(resident, account, members);
+    }
+    this.#accounts = accounts;
+  }
+
+  #judge(resident: Resident, account: Account, members: number): void {
+    const sent = this.#world().stationOf(resident)?.sentBytes ?? account.sent;
+    const last = sent - account.sent;
+    account.sent = sent;
+    keepLast(account.seconds, last);
+    const mean = account.seconds.reduce((sum, one) => sum + one, 0) / longSeconds;
+    const atOnce = members * (perMember.atOnce + perMember.atOncePerOther * members);
+    const forLong = peaceBytesPerSecond + perMember.forLong * members;
+    const say = (bytes: number, how: string): void =>
+      this.#onBroken(
+        `${resident.id} sends ${Math.round(bytes)} bytes a second ${how}, of ${members} members`,
+      );
+    if (last > atOnce) say(last, 'at once');
+    else if (mean > forLong) say(mean, 'for long');
+    else if (this.#quietSeconds >= longSeconds && mean > peaceBytesPerSecond) say(mean, 'in peace');
+  }
+}
+
+function keepLast(all: number[], one: number): void {
+  all.push(one);
+  if (all.length > longSeconds) all.shift();
+}
