@@ -22,6 +22,8 @@ export const askBy =
       {
         ...{ method: 'POST', path, body: message },
         headers: { 'content-type': 'application/octet-stream' },
+        // What comes twice changes nothing (J1), and a connection that its peer forgot must not pass for a log that it lost.
+        idempotent: true,
       },
       new Answer(withinMs, later),
     );

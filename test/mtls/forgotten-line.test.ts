@@ -6,11 +6,13 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { askBy as openJournalWay } from '../../src/gateway/journal.ts';
 import { issueCertificate } from '../../src/mtls/certificate.ts';
 import { loadIdentity } from '../../src/mtls/identity.ts';
 import { listenPeers } from '../../src/mtls/peer-listener.ts';
 import { openPeerPools } from '../../src/mtls/peer-pools.ts';
 import type { Way } from '../../src/mtls/peer-way.ts';
+import { memberId } from '../../src/std/member-id.ts';
 import { AnsweringLine } from '../../src/wire/answering.ts';
 import { AskingLine, quietMs } from '../../src/wire/asking.ts';
 import { protocol } from '../../src/wire/frames.ts';
@@ -57,7 +59,14 @@ const askBy = (way: Way, idempotent: boolean): Promise<string> =>
     );
   });
 
-test('a call by a line that its peer has forgotten goes by a new one, where it may be asked twice', async (t) => {
+/** null: no answer. */
+const askOfLogs = (way: Way): Promise<string | null> =>
+  new Promise((resolve) => {
+    const told = (answer: Uint8Array | null): void => resolve(answer && Buffer.from(answer).toString('utf8'));
+    openJournalWay(() => way)(memberId('i-1'), Buffer.from('a question'), 5_000, told);
+  });
+
+test('a call by a line that its peer has forgotten goes by a new one, where it may be asked twice, as of logs', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'synkti-forgotten-'));
   t.after(() => rm(folder, { recursive: true }));
   const { peerId } = await loadIdentity(join(folder, 'key'));
@@ -98,6 +107,8 @@ test('a call by a line that its peer has forgotten goes by a new one, where it m
   };
   await forgotten();
   equal(await askBy(way, true), 'a question');
+  await forgotten();
+  equal(await askOfLogs(way), 'a question');
   await forgotten();
   await rejects(askBy(way, false), { code: 'ECONNRESET' });
 });

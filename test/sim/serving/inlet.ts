@@ -12,8 +12,14 @@ import type { Place, Wire, Wires } from './wires.ts';
 
 /** As the listener of a daemon has it: of what a dark host has asked nobody else would ever hear the end. */
 const aliveMs = 30_000;
+/**
+ * How long a connection may be idle. Nodes of ours outlast who asks, so that closing one is never a race; something
+ * between two nodes may have less patience, and then who asks meets a connection that is there for it alone.
+ */
+export const idleMs = { usual: 70_000, hasty: 2_000 };
 
 type InletPorts = {
+  readonly idleMs: number;
   readonly wires: Wires;
   readonly now: () => number;
   readonly engine: () => SimEngine | null;
@@ -28,9 +34,18 @@ export function openInlet(place: Place, ports: InletPorts): Inlet {
   return {
     accept: (wire) => {
       let running: SimPassage | null = null;
+      let heardAt = ports.now();
+      const closeWhenIdle = (): void =>
+        place.process.receive(ports.now() + ports.idleMs, () => {
+          const isBusy = running?.isOver === false || ports.now() - heardAt < ports.idleMs;
+          if (wire.open && isBusy) closeWhenIdle();
+          else wire.abort();
+        });
       wire.keepAlive(aliveMs);
+      closeWhenIdle();
       wire.ears = {
         heard: (message) => {
+          heardAt = ports.now();
           const said = message as Ask | JournalAsk;
           if (said.type === 'journal') answerJournal(said, wire);
           else running = take(said, wire);
@@ -82,6 +97,10 @@ class SimPassage implements Passage {
     this.#wire = wire;
     this.#isStream = isStream;
     this.#serving = serving;
+  }
+
+  get isOver(): boolean {
+    return this.#over;
   }
 
   begin(passages: Passages): void {

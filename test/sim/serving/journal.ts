@@ -1,6 +1,8 @@
-/** How a node asks another about logs: over a connection to its listener, kept for the next question. */
+/** How a node asks another about logs: over a connection to its listener, kept for the next question.
+ * As in a daemon, what is asked by a connection that turns out to be gone, after a silence, is asked by a new one. */
 import type { AskMember } from '../../../src/node/finding.ts';
 import type { MemberId } from '../../../src/std/member-id.ts';
+import { quietMs } from '../../../src/wire/asking.ts';
 import type { Listener } from './legs.ts';
 import type { Place, Wire, Wires } from './wires.ts';
 
@@ -15,7 +17,7 @@ type Ports = {
 };
 
 export function askOver(place: Place, { self, wires, now, listener }: Ports): AskMember {
-  const idle = new Map<MemberId, Wire>();
+  const idle = new Map<MemberId, { readonly wire: Wire; readonly since: number }>();
 
   return (member, message, withinMs, tell) => {
     const sent: JournalAsk = { type: 'journal', from: self, bytes: message };
@@ -27,32 +29,35 @@ export function askOver(place: Place, { self, wires, now, listener }: Ports): As
       if (answer === null) used?.abort();
       tell(answer);
     };
-    const run = (wire: Wire): void => {
+    const run = (wire: Wire, again: (() => void) | null): void => {
       if (isOver) return wire.abort();
       used = wire;
       wire.ears = {
         heard: (message) => {
-          idle.get(member)?.abort();
-          idle.set(member, wire);
+          idle.get(member)?.wire.abort();
+          idle.set(member, { wire, since: now() });
           wire.ears = { heard: () => wire.abort(), lost: () => {} };
           end((message as JournalReply).bytes);
         },
-        lost: () => end(null),
+        lost: () => (again === null ? end(null) : again()),
       };
       wire.send(sent);
     };
     place.process.receive(now() + withinMs, () => end(null));
+    const dial = (): void => {
+      const to = listener(member);
+      if (to === null || isOver) return;
+      wires.dial(place, to.place, {
+        met: (theirs) => to.accept(theirs),
+        done: (ours) => {
+          if (ours === null) end(null);
+          else run(ours, null);
+        },
+      });
+    };
     const kept = idle.get(member);
     idle.delete(member);
-    if (kept?.open === true) return run(kept);
-    const to = listener(member);
-    if (to === null) return;
-    wires.dial(place, to.place, {
-      met: (theirs) => to.accept(theirs),
-      done: (ours) => {
-        if (ours === null) end(null);
-        else run(ours);
-      },
-    });
+    if (kept?.wire.open !== true) return dial();
+    run(kept.wire, now() - kept.since >= quietMs ? dial : null);
   };
 }

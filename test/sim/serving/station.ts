@@ -19,7 +19,7 @@ import { contextTokens, model } from './answer.ts';
 import type { SimEngine } from './engine.ts';
 import { engineHostAt } from './engine-host.ts';
 import { openFront, type Front } from './front.ts';
-import { openInlet } from './inlet.ts';
+import { idleMs, openInlet } from './inlet.ts';
 import { askOver } from './journal.ts';
 import { legsOf, type Listener } from './legs.ts';
 import type { Promises } from './promises.ts';
@@ -32,6 +32,8 @@ const edgeShare = 0.1;
 /** Spot instances, where there are any: the others spare the simulator three reads of their metadata a second. */
 const spotShare = 0.4;
 const readyMs = 60_000;
+/** Nodes that are reached by something that closes idle connections. */
+const hastyShare = 0.3;
 
 export class Station implements Inhabitant {
   readonly id: string;
@@ -115,7 +117,9 @@ export class Station implements Inhabitant {
     const stories = openStories(own.id, clock);
     this.generations = openGenerations({ serving, journals, stories, clock, rng, openLeg });
     this.front = openFront(this.place, { generations: this.generations, now, sabotage: site.sabotage });
-    const inlet = openInlet(this.place, { wires, now, engine, serving, journals });
+    const isHasty = site.dice.for(`patience ${host.id}`).hits(hastyShare);
+    const patience = { idleMs: isHasty ? idleMs.hasty : idleMs.usual };
+    const inlet = openInlet(this.place, { wires, now, engine, serving, journals, ...patience });
     this.listener = { place: this.place, accept: (wire) => inlet.accept(wire) };
     void this.node.leaving.left.then(() => this.#end());
     site.enter(this);
