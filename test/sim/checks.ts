@@ -11,10 +11,11 @@
  *   I5 epochs of a lease rise, each has one holder, and no effect is committed under a lower one than before; no two
  *      that run hold it at a time, and when faults have ceased, one does
  *   I8 what a node sends is bounded, in peace and whatever happens (`spending.ts`)
- *   I9 no record is kept whose signer no instance of the cluster has named
+ *   I9 no record is kept whose signer no instance of the cluster has named, or that its owner has not said
  */
 import type { Fact } from '../../src/node/facts.ts';
 import type { Known } from '../../src/node/cluster-port.ts';
+import { outranks } from '../../src/registry/record.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { DutyLedger } from './duty.ts';
 import { strangerPrefix } from './hostile.ts';
@@ -229,6 +230,9 @@ export class Checks {
       );
     const isStrange = peerId.startsWith(strangerPrefix) || !this.world.ec2.vouchesFor(id, peerId);
     if (isStrange) this.break('I9', `${resident.id} keeps a record of ${id} signed by ${peerId}`);
+    const truth = this.#newest.get(id);
+    if (truth?.peerId === peerId && outranks(record, truth.inside.cluster.own()))
+      this.break('I9', `${resident.id} has (${incarnation}, ${sequence}) of ${id}, which never said it`);
   }
 
   /** Everyone whom this node takes for living, and itself. */

@@ -1,15 +1,13 @@
 /**
  * Two who mean harm. The stranger holds a key that no tag of an instance names: it dials everybody and must not be let
- * in. The liar is an instance of the cluster whose daemon was replaced: it is let in, says garbage, repeats what
- * others said, and swears that members are gone.
+ * in. The liar is an instance of the cluster whose daemon was replaced: it is let in, repeats what
+ * others said, and says whatever serves it (`lies.ts`).
  */
 import type { Network, NetworkEvents } from '../../src/node/ports.ts';
-import { sealVote } from '../../src/node/sealed-vote.ts';
-import { memberId } from '../../src/std/member-id.ts';
 import type { Dice } from './dice.ts';
-import { SimProcess, trueWall } from './process.ts';
+import { lies, type Liar } from './lies.ts';
+import { SimProcess } from './process.ts';
 import type { Fault } from './schedule.ts';
-import { sealOf } from './seal.ts';
 import type { Host } from './terrain.ts';
 import type { World } from './world.ts';
 
@@ -18,6 +16,9 @@ const everyMs = 40;
 const votesMs = 10_000;
 const overheardMax = 200;
 const dialMs = 2_000;
+/** Of what it says. */
+const repeatsShare = 0.25;
+const nothing = new Uint8Array();
 
 /** Peer ids of strangers say so, and a record of one is a broken promise. */
 export const strangerPrefix = 'stranger-';
@@ -68,7 +69,7 @@ function haunt(
     admit: () => Promise.resolve(who.admits),
   };
   const network = world.network.open(peerId, { host, process }, events);
-  const say = { network, dice, overheard, met, world, peerId };
+  const say = { network, dice, overheard, met, world, liar: { host, peerId } };
   const act = (): void => {
     if (!process.alive) return;
     approach(world, dice, network);
@@ -100,34 +101,13 @@ function molest(say: {
   readonly overheard: readonly Uint8Array[];
   readonly met: ReadonlySet<string>;
   readonly world: World;
-  readonly peerId: string;
+  readonly liar: Liar;
 }): void {
-  const { network, dice, overheard, met, world, peerId } = say;
-  const lies = [garbage(dice), vote(world, dice, peerId)];
-  if (overheard.length > 0) lies.push(dice.pick(overheard));
-  for (const other of met) network.send(other, dice.pick(lies));
-  if (dice.hits(0.2)) network.gossip(dice.pick(lies));
-}
-
-function garbage(dice: Dice): Uint8Array {
-  const body = Uint8Array.from({ length: dice.below(300) }, () => dice.below(256));
-  const first = dice.pick([0x7b, 0x01, 0x00]);
-  if (body.length > 0) body[0] = first;
-  return body;
-}
-
-function vote(world: World, dice: Dice, by: string): Uint8Array {
-  const { id } = dice.pick(world.living());
-  const record = world
-    .living()
-    .find((resident) => resident.id === id)
-    ?.inside.cluster.own();
-  const { incarnation = 0 } = record ?? {};
-  const sequence = trueWall(world.now) + dice.below(1_000);
-  const evidence = dice.pick(['refused', 'timeout', 'slow', 'alive'] as const);
-  const sealed = sealVote(
-    { by, vote: { subject: memberId(id), incarnation, evidence, life: 1, sequence } },
-    sealOf(by),
-  );
-  return new TextEncoder().encode(JSON.stringify(sealed));
+  const { network, dice, overheard, met, world, liar } = say;
+  const lie = (): Uint8Array => {
+    const repeats = overheard.length > 0 && dice.hits(repeatsShare);
+    return (repeats ? null : dice.pick(lies)(world, dice, liar)) ?? dice.pick([...overheard, nothing]);
+  };
+  for (const other of met) network.send(other, lie());
+  if (dice.hits(0.2)) network.gossip(lie());
 }

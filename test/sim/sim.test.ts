@@ -72,6 +72,11 @@ for (const sabotage of ['private-stores', 'storeless'] as const)
     equal(violations[0]?.invariant, 'I5');
   });
 
+test('[I8] thirty nodes at peace for minutes send 4 kB a second each at most', async () => {
+  const { violations } = await run({ ...plain, nodes: 30, minutes: 2.5, kinds: [] });
+  deepEqual(violations, []);
+});
+
 test('nodes that say everything ten times break I8', async () => {
   const { violations } = await run({ ...plain, kinds: [], sabotage: 'chatty' });
   equal(violations[0]?.invariant, 'I8');

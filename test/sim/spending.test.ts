@@ -28,9 +28,9 @@ function told(members: number, perSecond: readonly number[], learns: boolean): r
 const seconds = (count: number, bytes: number): readonly number[] =>
   Array.from({ length: count }, () => bytes);
 
-test('twenty seconds in which nobody learns anything may have 4 kB each, and no more', () => {
-  deepEqual(told(20, seconds(20, 4_000), false), []);
-  match(told(20, seconds(20, 4_001), false)[0] ?? '', /^i-0 sends 4001 bytes a second in peace/);
+test('once nobody has learned anything for 100 s a node may send 4 kB a second, and no more', () => {
+  deepEqual(told(20, [...seconds(90, 40_000), ...seconds(20, 4_000)], false), []);
+  match(told(20, seconds(102, 4_001), false)[0] ?? '', /^i-0 sends 4001 bytes a second in peace/);
 });
 
 test('ten seconds of anything may have two kilobytes for each member, and four', () => {

@@ -2,8 +2,8 @@
  * I8: what a node hands to its kernel, bytes a second, is bounded whatever happens: a storm of gossip, votes or
  * comparisons feeds itself, and nothing else would say so.
  *
- *   in peace   ten seconds in which nobody learns anything: beats to seven observers, a comparison in five seconds, votes
- *              of none. The promise of the README, 4 kB/s.
+ *   in peace   once nobody has learned anything for as long as anything is told again: beats to those who observe, a
+ *              comparison in five seconds. The promise of the README, 4 kB/s.
  *   for long   ten seconds of anything. A connection that is made costs each end some 6 kB at fifty members: the hello,
  *              two records, 64 hashes, the entries of the buckets that differ, and now and then a record that the other
  *              lacked. That a node makes one with every other member each three seconds, for ten seconds, is more than
@@ -18,6 +18,8 @@ const peaceBytesPerSecond = 4_000;
 const perMember = { forLong: 2_000, atOnce: 4_000, atOncePerOther: 200 };
 /** Seconds. */
 const longSeconds = 10;
+/** What is new or gone is told to everybody for three epochs of 30 s (Y3). */
+const peaceSeconds = 100;
 
 type Account = { sent: number; readonly seconds: number[] };
 
@@ -65,7 +67,7 @@ export class Spending {
       );
     if (last > atOnce) say(last, 'at once');
     else if (mean > forLong) say(mean, 'for long');
-    else if (this.#quietSeconds >= longSeconds && mean > peaceBytesPerSecond) say(mean, 'in peace');
+    else if (this.#quietSeconds >= peaceSeconds && mean > peaceBytesPerSecond) say(mean, 'in peace');
   }
 }
 
