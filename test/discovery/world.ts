@@ -146,6 +146,7 @@ export class World {
       case 'unbound':
       case 'barred':
       case 'settled':
+      case 'remember':
         return;
     }
   }
