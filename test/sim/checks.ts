@@ -15,7 +15,7 @@
  */
 import type { Fact } from '../../src/node/facts.ts';
 import type { Known } from '../../src/node/cluster-port.ts';
-import { outranks } from '../../src/registry/record.ts';
+import { outranks, type NodeRecord } from '../../src/registry/record.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { DutyLedger } from './duty.ts';
 import { strangerPrefix } from './hostile.ts';
@@ -61,6 +61,8 @@ export class Checks {
   readonly #deaths: Deaths;
   /** The newest life of every instance. */
   readonly #newest = new Map<string, Resident>();
+  /** The highest record of all lives before it: one whose clock was set back begins below that. */
+  readonly #lastWords = new Map<string, NodeRecord>();
 
   /** `nodes`: at the start. Few of them live many lives, which makes the cluster no larger. */
   constructor(world: () => World, nodes: number) {
@@ -100,8 +102,16 @@ export class Checks {
 
   onStart(resident: Resident): void {
     if (resident.id === this.#watched) this.#tellOf(resident, { fact: 'node.started' });
+    this.#noteLastWord(resident.id);
     this.#newest.set(resident.id, resident);
     this.#changes++;
+  }
+
+  #noteLastWord(id: string): void {
+    const before = this.#newest.get(id)?.inside.cluster.own();
+    const last = this.#lastWords.get(id);
+    if (before !== undefined && (last === undefined || outranks(before, last)))
+      this.#lastWords.set(id, before);
   }
 
   /** A record or a health changed. */
@@ -231,7 +241,9 @@ export class Checks {
     const isStrange = peerId.startsWith(strangerPrefix) || !this.world.ec2.vouchesFor(id, peerId);
     if (isStrange) this.break('I9', `${resident.id} keeps a record of ${id} signed by ${peerId}`);
     const truth = this.#newest.get(id);
-    if (truth?.peerId === peerId && outranks(record, truth.inside.cluster.own()))
+    const lastWord = this.#lastWords.get(id);
+    const isFormer = lastWord !== undefined && !outranks(record, lastWord);
+    if (truth?.peerId === peerId && !isFormer && outranks(record, truth.inside.cluster.own()))
       this.break('I9', `${resident.id} has (${incarnation}, ${sequence}) of ${id}, which never said it`);
   }
 

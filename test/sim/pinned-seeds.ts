@@ -54,4 +54,11 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     found:
       'a host whose accept queue was filled twice at a time kept the short one, and looked dark when it froze',
   },
+  {
+    seed: 157,
+    nodes: null,
+    only: [1, 2, 3, 8, 9, 12, 13],
+    found:
+      'a life whose clock was set back was taken for one that never said what the life before it had said',
+  },
 ];

@@ -15,7 +15,7 @@ import type { Resident } from './resident.ts';
 import type { World } from './world.ts';
 
 const peaceBytesPerSecond = 4_000;
-const perMember = { forLong: 2_000, atOnce: 4_000, atOncePerOther: 200 };
+const perMember = { forLong: 2_000, atOnce: 6_000, atOncePerOther: 200 };
 /** Seconds. */
 const longSeconds = 10;
 /** What is new or gone is told to everybody for three epochs of 30 s (Y3). */

@@ -37,8 +37,8 @@ export function openInlet(place: Place, ports: InletPorts): Inlet {
       let heardAt = ports.now();
       const closeWhenIdle = (): void =>
         place.process.receive(ports.now() + ports.idleMs, () => {
-          const isBusy = running?.isOver === false || ports.now() - heardAt < ports.idleMs;
-          if (wire.open && isBusy) closeWhenIdle();
+          const busyAt = Math.max(heardAt, running?.busyAt ?? heardAt);
+          if (wire.open && ports.now() - busyAt < ports.idleMs) closeWhenIdle();
           else wire.abort();
         });
       wire.keepAlive(aliveMs);
@@ -66,7 +66,7 @@ export function openInlet(place: Place, ports: InletPorts): Inlet {
       wire.send(refusal(refused));
       return null;
     }
-    const passage = new SimPassage(wire, request.streamed, ports.serving);
+    const passage = new SimPassage(wire, request.streamed, ports);
     passage.begin(passages);
     connectEngine(place, ports, {
       run: (engine) => passage.run(engine, { type: 'request', request }),
@@ -88,19 +88,23 @@ class SimPassage implements Passage {
   readonly #wire: Wire;
   readonly #isStream: boolean;
   readonly #serving: Serving;
+  readonly #now: () => number;
+  #endedAt: number | null = null;
   #ended: () => void = () => {};
   #engine: Wire | null = null;
   #headSent = false;
   #over = false;
 
-  constructor(wire: Wire, isStream: boolean, serving: Serving) {
+  constructor(wire: Wire, isStream: boolean, { serving, now }: Pick<InletPorts, 'serving' | 'now'>) {
     this.#wire = wire;
     this.#isStream = isStream;
     this.#serving = serving;
+    this.#now = now;
   }
 
-  get isOver(): boolean {
-    return this.#over;
+  /** Until when its connection was not idle. */
+  get busyAt(): number {
+    return this.#endedAt ?? this.#now();
   }
 
   begin(passages: Passages): void {
@@ -148,6 +152,7 @@ class SimPassage implements Passage {
 
   #finish(): void {
     this.#over = true;
+    this.#endedAt = this.#now();
     this.#ended();
   }
 }
