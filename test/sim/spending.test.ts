@@ -39,7 +39,7 @@ test('ten seconds of anything may have two kilobytes for each member, and four',
 });
 
 test('one second may have what all members at once cost, which grows with their number', () => {
-  const [few, many] = [5 * 5_000, 50 * 14_000];
+  const [few, many] = [5 * 7_000, 50 * 16_000];
   deepEqual([told(5, [few], true), told(50, [many], true)], [[], []]);
   match(told(5, [few + 1], true)[0] ?? '', /at once, of 5 members/);
   match(told(50, [many + 1], true)[0] ?? '', /at once, of 50 members/);
