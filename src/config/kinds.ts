@@ -94,13 +94,16 @@ export const host: Kind<string> = scalar({
   show: (value) => value,
 });
 
+/** A list as it is written in a flag or a variable, or as the file has it. */
+export const itemsOf = (written: Written): readonly string[] =>
+  typeof written === 'string' ? written.split(/[\s,]+/).filter((item) => item !== '') : written;
+
 /** Names exactly as they stand in URLs: a host below one of them is another host. */
 export const hosts: Kind<readonly string[]> = {
   expects: 'a list of host names',
   placeholder: 'list',
   parse: (written) => {
-    const items =
-      typeof written === 'string' ? written.split(/[\s,]+/).filter((item) => item !== '') : written;
+    const items = itemsOf(written);
     const parsed = items.map((item) => host.parse(item.toLowerCase()));
     const isList = items.length >= 1 && items.length <= 100 && parsed.every((item) => item !== undefined);
     return isList ? parsed : undefined;
@@ -157,8 +160,7 @@ export const origins: Kind<readonly string[]> = {
   expects: 'a list of origins such as https://app.example, or *',
   placeholder: 'list',
   parse: (written) => {
-    const items =
-      typeof written === 'string' ? written.split(/[\s,]+/).filter((item) => item !== '') : written;
+    const items = itemsOf(written);
     const isOrigin = (item: string): boolean =>
       item === '*' || (URL.canParse(item) && new URL(item).origin === item.toLowerCase());
     return items.length >= 1 && items.length <= 100 && items.every(isOrigin) ? items : undefined;

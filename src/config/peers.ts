@@ -1,6 +1,6 @@
 /** Kinds of value that name peers: who belongs to a cluster without EC2, and who may look into one. */
 import type { ListedPeer } from '../roster/roster.ts';
-import { host, name, port, type Kind, type Written } from './kinds.ts';
+import { host, itemsOf, name, port, type Kind } from './kinds.ts';
 
 /** As many as a cluster may have members, and far more people than operate one. */
 const peersMax = 1_000;
@@ -32,9 +32,6 @@ export const peerIds: Kind<readonly string[]> = {
   },
   show: (value) => value.join(' '),
 };
-
-const itemsOf = (written: Written): readonly string[] =>
-  typeof written === 'string' ? written.split(/[\s,]+/).filter((item) => item !== '') : written;
 
 const isSet = (values: readonly string[]): boolean => new Set(values).size === values.length;
 

@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { instant, type Instant } from '../../src/std/time.ts';
-import { noAbility } from '../../src/std/ability.ts';
 import { readAnswer } from '../../src/stream/apart.ts';
 import { readItem } from '../../src/stream/chunk.ts';
 import type { LegRequest } from '../../src/stream/continuation.ts';
@@ -15,7 +14,7 @@ import type { Written } from '../../src/stream/record.ts';
 import type { Refusal } from '../../src/stream/refusal.ts';
 import type { ApartRequest, Engines } from '../../src/stream/request.ts';
 import { draw, type Rng } from '../../src/std/random.ts';
-import { memberOfLeg } from './conversation.ts';
+import { memberOfLeg, sentTo } from './conversation.ts';
 
 /** What an engine says to the request of one choice. */
 export type Singer = (request: LegRequest, choice: number) => readonly string[];
@@ -41,13 +40,7 @@ export const reading = (
   endpoint: 'chat' | 'completions',
   body: Record<string, unknown>,
   engines: Partial<Engines> = {},
-) =>
-  readAnswer(
-    endpoint,
-    { body, raw: JSON.stringify(body) },
-    { maxModelLen: 4_096, ability: noAbility, seed: 1, ...engines },
-    null,
-  );
+) => readAnswer(endpoint, ...sentTo(body, engines));
 
 export function sing(
   request: ApartRequest,

@@ -39,17 +39,19 @@ export type Told = {
   readonly aborted: readonly number[];
 };
 
+/** A body as it comes, with what is known of the engines, for whoever reads a request. */
+export const sentTo = (body: Record<string, unknown>, engines: Partial<Engines>) =>
+  [
+    { body, raw: JSON.stringify(body) },
+    { maxModelLen: 4_096, ability: noAbility, seed: 1, ...engines },
+    null,
+  ] as const;
+
 export const ask = (
   endpoint: 'chat' | 'completions',
   body: Record<string, unknown>,
   engines: Partial<Engines> = {},
-): GenerationRequest =>
-  readRequest(
-    endpoint,
-    { body, raw: JSON.stringify(body) },
-    { maxModelLen: 4_096, ability: noAbility, seed: 1, ...engines },
-    null,
-  );
+): GenerationRequest => readRequest(endpoint, ...sentTo(body, engines));
 
 export const errorEvent =
   '{"error":{"message":"EngineCore encountered an issue.","type":"InternalServerError","param":null,"code":500}}';
