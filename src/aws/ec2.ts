@@ -42,7 +42,8 @@ const pageSize = 1_000;
 const pagesMax = 20;
 const attemptsMax = 2;
 const connectMs = 1_000;
-const requestMs = 5_000;
+/** Both attempts fit into the ten seconds of a look: one that EC2 never answers is not the last. */
+const requestMs = 4_000;
 /** A booting instance may be unknown to parts of EC2 for seconds, rarely minutes; the caller's signal is the bound. */
 const tagRetries = { retries: 20, minTimeout: 500, maxTimeout: 10_000, factor: 2, randomize: true };
 
@@ -106,7 +107,9 @@ class Ec2Cloud implements Cloud {
     );
     for await (const page of listing) {
       if (++pages > pagesMax) throw new Failure('invalid', `list instances: invalid: over ${pagesMax} pages`);
-      const instances = page.Reservations?.flatMap(({ Instances = [] }) => Instances) ?? [];
+      // EC2 says that there is nobody by an empty list. Without one it was somebody else, or half an answer.
+      if (page.Reservations === undefined) throw new Failure('invalid', 'list instances: invalid: no list');
+      const instances = page.Reservations.flatMap(({ Instances = [] }) => Instances);
       found.push(...instances.flatMap((instance) => sightingFrom(instance, this.#options.p2pPort)));
     }
     return found;
@@ -141,7 +144,12 @@ class Ec2Cloud implements Cloud {
       credentials,
       maxAttempts: attemptsMax,
       retryMode: 'standard',
-      requestHandler: { connectionTimeout: connectMs, requestTimeout: requestMs },
+      requestHandler: {
+        connectionTimeout: connectMs,
+        requestTimeout: requestMs,
+        // Without it the SDK prints a warning instead, and waits on.
+        throwOnRequestTimeout: true,
+      },
     });
   }
 }

@@ -42,7 +42,8 @@ class S3LeaseStore implements LeaseStore {
     try {
       const client = this.#open();
       const command = new GetObjectCommand({ Bucket: this.#options.bucket, Key });
-      const { Body, ETag, ContentLength = 0 } = await client.send(command, { abortSignal: signal });
+      // S3 always tells the length; what does not tell it may have no end.
+      const { Body, ETag, ContentLength = Infinity } = await client.send(command, { abortSignal: signal });
       if (ETag === undefined || ContentLength > bytesMax) {
         (Body as { destroy?(): void } | undefined)?.destroy?.();
         throw new Failure('invalid', `${trail}: invalid: ${ContentLength} bytes, ETag ${ETag}`);

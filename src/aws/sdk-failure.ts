@@ -14,8 +14,11 @@ export function unanswered(trail: string, error: unknown, signal: AbortSignal): 
   return signal.aborted ? new Failure('late', `${trail}: late: no answer in time`, error) : null;
 }
 
-/** What the SDK threw: the service's code is its name. Without a status there was no answer. */
+/**
+ * What the SDK threw: the service's code is its name. Without a status there was no answer. Below the first line of a
+ * message are hints for whoever debugs the SDK.
+ */
 export function refusalIn(error: unknown) {
   const { name, message, $metadata } = error as SdkError;
-  return { name, message, status: $metadata?.httpStatusCode };
+  return { name, message: message.split('\n')[0]!, status: $metadata?.httpStatusCode };
 }

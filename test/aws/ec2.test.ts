@@ -2,7 +2,7 @@ import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { openCloud } from '../../src/aws/ec2.ts';
 import type { InstanceIdentity } from '../../src/node/ports.ts';
-import { FakeEc2, throttled, unauthorized, unknownInstance, well } from './fake-ec2.ts';
+import { FakeEc2, mute, throttled, unauthorized, unknownInstance, well } from './fake-ec2.ts';
 
 const soon = (): AbortSignal => AbortSignal.timeout(10_000);
 const self: InstanceIdentity = {
@@ -112,6 +112,26 @@ test('a listing that runs in circles is a failure, and not a complete answer', (
       kind: 'invalid',
       message: 'list instances: invalid: over 20 pages',
     });
+  }));
+
+test('what is no list of EC2 is a failure, and no empty cluster', () =>
+  met(async (cloud, ec2) => {
+    const begun = '<DescribeInstancesResponse><reservationSet><item><instancesSet>';
+    const none = '<DescribeInstancesResponse></DescribeInstancesResponse>';
+    for (const answer of ['', '<html><body>sign in</body></html>', 'sign in', none, begun]) {
+      ec2.answer = answer;
+      await rejects(cloud.sightings(soon()), { kind: 'invalid', message: /^list instances: invalid: .+$/ });
+    }
+    ec2.answer = '<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>';
+    deepEqual(await cloud.sightings(soon()), []);
+  }));
+
+test('a call that EC2 never answers is made once more before the time is up', () =>
+  met(async (cloud, ec2) => {
+    ec2.add('i-1', { SynktiCluster: 'demo' });
+    ec2.refusals.set('DescribeInstances', [mute]);
+    equal((await cloud.sightings(soon())).length, 1);
+    equal(ec2.calls.length, 2);
   }));
 
 test('throttling is tried again once, and then it is busy: many are throttled together', () =>

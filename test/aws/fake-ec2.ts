@@ -18,6 +18,8 @@ type Refusal = { readonly status: number; readonly code: string };
 export const well: Refusal = { status: 200, code: '' };
 export const throttled: Refusal = { status: 503, code: 'RequestLimitExceeded' };
 export const unknownInstance: Refusal = { status: 400, code: 'InvalidInstanceID.NotFound' };
+/** Never answered. */
+export const mute: Refusal = { status: 0, code: '' };
 export const unauthorized: Refusal = { status: 403, code: 'UnauthorizedOperation' };
 
 export class FakeEc2 implements AsyncDisposable {
@@ -31,6 +33,8 @@ export class FakeEc2 implements AsyncDisposable {
   pageSize = 1_000;
   /** Each page names the same one as the next. */
   circles = false;
+  /** What a listing is answered with instead of the truth. */
+  answer: string | null = null;
   readonly #server: Server = createServer((request, response) => void this.#answer(request, response));
 
   static async start(): Promise<FakeEc2> {
@@ -72,6 +76,7 @@ export class FakeEc2 implements AsyncDisposable {
     this.calls.push(call);
     this.accessKeys.add(/Credential=([^/]+)\//.exec(request.headers.authorization ?? '')?.[1] ?? '');
     const refusal = this.refusals.get(action)?.shift();
+    if (refusal === mute) return;
     response.setHeader('content-type', 'text/xml');
     if (refusal !== undefined && refusal !== well) {
       const { status, code } = refusal;
@@ -90,7 +95,7 @@ export class FakeEc2 implements AsyncDisposable {
       else target?.tags.delete(key);
     }
     return action === 'DescribeInstances'
-      ? this.#describe(call)
+      ? (this.answer ?? this.#describe(call))
       : `<${action}Response><return>true</return></${action}Response>`;
   }
 

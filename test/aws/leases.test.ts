@@ -1,5 +1,8 @@
 /** The port of leases against S3 as the local cloud speaks it: real sockets, the real SDK. */
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { openLeaseStore } from '../../src/aws/leases.ts';
 import { Holding } from '../../src/node/holding.ts';
@@ -66,6 +69,20 @@ test('[L6] a conflict is told from a refusal, and every failure has its kind; no
   await using nowhere = open(rig, rig.url, 'nowhere');
   await rejects(nowhere.read(key, soon()), { kind: 'missing' });
   await rejects(nowhere.create(key, 'x', soon()), { kind: 'missing' });
+});
+
+test('a document that is too long, or does not say how long it is, is none of ours and is not read', async (t) => {
+  await using rig = await openS3Rig();
+  const lengths: Readonly<Record<string, string>>[] = [{ 'content-length': '2000000' }, {}];
+  const server = createServer((_, response) => {
+    response.writeHead(200, { etag: '"1"', ...lengths.shift() });
+    response.write('it never ends');
+  }).listen(0, '127.0.0.1');
+  t.after(() => server.close().closeAllConnections());
+  await once(server, 'listening');
+  await using store = open(rig, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  await rejects(store.read(key, soon()), { kind: 'invalid', message: /2000000 bytes/ });
+  await rejects(store.read(key, soon()), { kind: 'invalid', message: /Infinity bytes/ });
 });
 
 test('[L5] an answer that is lost leaves the write behind, and says nothing of it', async () => {
