@@ -28,13 +28,16 @@ export function runCommand({ program, io, ends, runNode }: Cli): void {
 }
 
 async function run(command: Command, io: Io, runNode: RunNode): Promise<number> {
-  const { config, ...flags } = command.opts<Record<string, string | true>>();
+  const { config, ...flags } = command.opts<Record<string, string | true> & { readonly config?: string }>();
   const written = settingNames.flatMap((name) => {
     const value = flags[keyOf(name)];
     return value === undefined ? [] : [[name, String(value)] as const];
   });
   const { configVariable, readSettings } = await import('../config/read.ts');
-  const file = await fileOf(config === true ? undefined : (config ?? io.env[configVariable]));
+  const file =
+    config === undefined
+      ? await fileOf(configVariable, io.env[configVariable] || null)
+      : await fileOf('--config', config);
   const reading = readSettings({ flags: Object.fromEntries(written), env: io.env, file });
   const strange = strangers(command);
   if (reading.type === 'settings' && strange.length === 0) return runNode(reading.settings, io);
@@ -53,18 +56,23 @@ function settingOption(name: SettingName): Option {
 function strangers(command: Command): readonly string[] {
   const known = command.options.map((option) => option.long ?? '');
   return command.args.flatMap((word, at) => {
-    if (word.startsWith('-'))
-      return `${word.split('=')[0]}: no such flag${didYouMean(word.split('=')[0]!, known)}`;
+    const [flag = ''] = word.split('=');
+    // One with a value would have been taken with it.
+    if (word.includes('=') && known.includes(flag))
+      return `${flag}: takes no value, it is set by being there`;
+    if (word.startsWith('-')) return `${flag}: no such flag${didYouMean(flag, known)}`;
     return command.args[at - 1]?.startsWith('--') === true ? [] : `${word}: not expected here`;
   });
 }
 
-async function fileOf(path: string | undefined): Promise<{ path: string; text: string } | null> {
-  if (path === undefined || path === '') return null;
+async function fileOf(place: string, path: string | null): Promise<{ path: string; text: string } | null> {
+  if (path === null) return null;
   try {
     return { path, text: await readFile(path, 'utf8') };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new Misuse(`--config ${path}: ${code === 'ENOENT' ? 'no such file' : `not readable (${code})`}`);
+    throw new Misuse(
+      `${place} ${path || '""'}: ${code === 'ENOENT' ? 'no such file' : `not readable (${code})`}`,
+    );
   }
 }

@@ -160,9 +160,9 @@ export const origins: Kind<readonly string[]> = {
   expects: 'a list of origins such as https://app.example, or *',
   placeholder: 'list',
   parse: (written) => {
-    const items = itemsOf(written);
+    const items = itemsOf(written).map((item) => item.toLowerCase());
     const isOrigin = (item: string): boolean =>
-      item === '*' || (URL.canParse(item) && new URL(item).origin === item.toLowerCase());
+      item === '*' || (URL.canParse(item) && new URL(item).origin === item);
     return items.length >= 1 && items.length <= 100 && items.every(isOrigin) ? items : undefined;
   },
   show: (value) => value.join(' '),
@@ -223,8 +223,11 @@ function quantity({ perUnit, min, max, expects, placeholder }: Quantity): Kind<n
 export const words: Kind<readonly string[]> = {
   expects: 'words, quoted as for a shell',
   placeholder: 'words',
-  parse: (written) => (typeof written === 'string' ? split(written) : written),
-  show: (value) => value.map((word, at) => quote(maskWord(word, value[at - 1]))).join(' '),
+  parse: (written) => {
+    const found = typeof written === 'string' ? split(written) : written;
+    return found?.some((word) => word.includes('\0')) === true ? undefined : found;
+  },
+  show: (value) => masked(value).map(quote).join(' '),
 };
 
 function split(given: string): readonly string[] | undefined {
@@ -247,15 +250,26 @@ const unquote = (_: string, escaped?: string, double?: string, single?: string):
 const quote = (word: string): string =>
   /^[\w@%+=:,./*-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 
-const secretWord = /(^|[-_])(key|token|secret|password|passwd|credential)s?$/i;
+/** Names of what nobody else may read; `tokens` in the plural are counted, as by `--max-num-batched-tokens`. */
+const secret = '(?:keys?|token|secrets?|passwords?|passwd|credentials?)';
+const secretFlag = new RegExp(`(?:^|[-_.])${secret}$`, 'i');
+const secretField = new RegExp(`("[^"]*${secret}"\\s*:\\s*)"(?:[^"\\\\]|\\\\.)*"`, 'gi');
+const secretStart = new RegExp(`(${secret}["']?[=:\\s]+)(?:(?!\\s-)[^])+`, 'gi');
 
-/** `--api-key VALUE` and `--api-key=VALUE` both. */
-function maskWord(word: string, before: string | undefined): string {
-  const [flag, ...value] = word.split('=');
-  if (value.length > 0 && secretWord.test(flag!)) return `${flag}=***`;
-  const isValue = before?.startsWith('-') === true && !before.includes('=') && !word.startsWith('-');
-  return isValue && secretWord.test(before) ? '***' : maskUrl(word);
+/** `--api-key=VALUE`, `--api-key VALUE VALUE`, a password in a URL, and `{"token": "VALUE"}`. */
+function masked(words: readonly string[]): readonly string[] {
+  let isValue = false;
+  return words.map((word) => {
+    if (!word.startsWith('-')) return isValue ? '***' : maskUrl(word).replace(secretField, '$1"***"');
+    const [flag = '', ...value] = word.split('=');
+    isValue = secretFlag.test(flag);
+    return isValue && value.length > 0 ? `${flag}=***` : maskUrl(word).replace(secretField, '$1"***"');
+  });
 }
+
+/** The same of a text that could not be taken apart: rather too much than too little. */
+export const maskText = (given: string): string =>
+  given.replace(/(:\/\/)\S*@/g, '$1***@').replace(secretStart, '$1***');
 
 function parseUrl(given: string): string | undefined {
   if (!URL.canParse(given)) return undefined;
@@ -263,7 +277,7 @@ function parseUrl(given: string): string | undefined {
   return /^https?:$/.test(protocol) && hostname !== '' ? given.replace(/\/+$/, '') : undefined;
 }
 
-/** Replaces `user:password@` wherever it stands in a text. */
-export function maskUrl(given: string): string {
-  return given.replace(/(:\/\/)[^/@\s]*@/g, '$1***@');
+/** Replaces `user:password@`, in which an `@` may stand too, of every URL in a text. */
+function maskUrl(given: string): string {
+  return given.replace(/(:\/\/)[^/?#\s]*@/g, '$1***@');
 }

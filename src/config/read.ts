@@ -3,8 +3,8 @@
  * the default. Every problem is reported, not the first one only, each as one line that says where it stands, what
  * it says and what was expected. Nothing unknown is passed over in silence: a misspelt setting must not look set.
  */
-import { LineCounter, parseDocument } from 'yaml';
-import { maskUrl, type Shown, type Written } from './kinds.ts';
+import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document, type YAMLMap } from 'yaml';
+import { maskText, type Shown, type Written } from './kinds.ts';
 import { didYouMean } from './nearest.ts';
 import {
   flagOf,
@@ -34,8 +34,10 @@ export const configVariable = 'SYNKTI_CONFIG';
 /** Variables with our prefix that are not settings: the last two mark the processes of `synkti dev`. */
 const otherVariables: readonly string[] = [configVariable, 'SYNKTI_INSTANCE_ID', 'SYNKTI_DEV_DIR'];
 
-/** A value and the place it was found in, as a person would name that place; null: a nested one, which none may be. */
-type Found = { readonly written: Written | null; readonly place: string };
+/** What stands where a value should and cannot be one, in words. */
+type Strange = { readonly strange: string };
+/** A value and the place it was found in, as a person would name that place. */
+type Found = { readonly written: Written | Strange; readonly place: string };
 /** Where each setting that somebody set was found. */
 type Places = Readonly<Partial<Record<SettingName, string>>>;
 
@@ -50,7 +52,7 @@ export function readSettings(given: Given): Reading {
     const found = fromFlag(name, given) ?? fromVariable(name, given.env) ?? file.found.get(name);
     if (found !== undefined) places[name] = found.place;
     const value =
-      found === undefined ? fallback : found.written === null ? undefined : kind.parse(found.written);
+      found === undefined ? fallback : isStrange(found.written) ? undefined : kind.parse(found.written);
     values[name] = value ?? fallback;
     if (value !== undefined) continue;
     broken.add(name);
@@ -93,26 +95,44 @@ function readFile(file: Given['file']): FileReading {
     return `${file.path}:${line}: not YAML: ${error.message.split('\n')[0]!.toLowerCase()}`;
   });
   if (problems.length > 0) return { found, problems };
-  const content: unknown = document.toJS() || {};
-  if (typeof content !== 'object' || content === null || Array.isArray(content))
-    return { found, problems: [`${file.path}: not a list of \`setting: value\` lines`] };
-  for (const [key, written] of Object.entries(content)) {
-    const name = settingNames.find((name) => keyOf(name) === key);
-    const place = `${file.path}: ${key}`;
+  const { contents } = document;
+  if (contents === null || (isScalar(contents) && !contents.value)) return { found, problems: [] };
+  if (!isMap(contents)) return { found, problems: [`${file.path}: not a list of \`setting: value\` lines`] };
+  for (const { key, value } of contents.items as YAMLMap<unknown, unknown>['items']) {
+    const written = String(isScalar(key) ? key.value : key);
+    const name = settingNames.find((name) => keyOf(name) === written);
+    const place = `${file.path}: ${written}`;
     if (name === undefined)
-      problems.push(`${place}: no such setting${didYouMean(key, settingNames.map(keyOf))}`);
-    else found.set(name, { written: isWritten(written) ? written : null, place });
+      problems.push(`${place}: no such setting${didYouMean(written, settingNames.map(keyOf))}`);
+    else found.set(name, { written: writtenBy(value, document), place });
   }
   return { found, problems };
+}
+
+const nested: Strange = { strange: 'a nested value' };
+/** YAML takes an unquoted `*.example` for one. */
+const noAlias: Strange = { strange: 'an alias that means nothing (a value that begins with * needs quotes)' };
+
+function writtenBy(node: unknown, document: Document): Written | Strange {
+  try {
+    const value: unknown = isNode(node) ? node.toJS(document) : node;
+    return isWritten(value) ? value : nested;
+  } catch (error) {
+    if (error instanceof ReferenceError) return noAlias;
+    throw error;
+  }
 }
 
 const isWritten = (value: unknown): value is Written =>
   typeof value === 'string' || (Array.isArray(value) && value.every((item) => typeof item === 'string'));
 
+const isStrange = (written: Written | Strange): written is Strange =>
+  typeof written === 'object' && 'strange' in written;
+
 /** Enough to recognise what was written, on one line, without what may be a password in it. */
-function shown(written: Written | null): Shown {
-  if (written === null) return 'a nested value';
-  const text = maskUrl(typeof written === 'string' ? written : written.join(' '));
+function shown(written: Written | Strange): Shown {
+  if (isStrange(written)) return written.strange;
+  const text = maskText(typeof written === 'string' ? written : written.join(' '));
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
 }
 
@@ -164,6 +184,20 @@ const relations: readonly Relation[] = [
       (tlsCert === null) === (tlsKey === null)
         ? null
         : `${flagOf(tlsCert === null ? 'tlsCert' : 'tlsKey')}: missing, certificate and key go together`,
+  },
+  {
+    between: ['peers', 'nodeId'],
+    problem: ({ peers, nodeId }, places) =>
+      peers === null && nodeId !== null
+        ? `${places.nodeId}: on EC2 a node has the name of its instance, expected nothing without ${flagOf('peers')}`
+        : null,
+  },
+  {
+    between: ['host'],
+    problem: ({ host }, places) =>
+      host !== null && /^(0\.0\.0\.0|[0:]+)$/.test(host)
+        ? `${places.host}: ${host} is no address that other nodes could be told, expected one of this machine`
+        : null,
   },
   needed('nodeId', 'the name of this node in the list'),
   needed('host', 'where the others reach this node'),

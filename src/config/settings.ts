@@ -39,7 +39,7 @@ export const table = {
     kind: kinds.name,
     fallback: null,
     derived: 'the EC2 instance id',
-    help: 'name of this node in the cluster',
+    help: 'name of this node in the list of --peers',
   }),
   host: setting<string | null>({
     kind: kinds.host,

@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { runCli } from '../../src/cli/cli.ts';
 import { writeDevState } from '../../src/cli/dev/state.ts';
 import { apiKeysFrom } from '../../src/config/api-keys.ts';
 import { settingNames, type Settings } from '../../src/config/settings.ts';
@@ -14,21 +13,7 @@ import { openControl } from '../../src/control/server.ts';
 import { processes } from '../../src/os/processes.ts';
 import { Failure } from '../../src/std/failure.ts';
 import { fakeNode, type FakeNode } from '../control/operations.ts';
-import { memoryIo, type MemoryIo } from './io.ts';
-
-const noNode = (): Promise<number> => Promise.reject(new Error('no node is to be run here'));
-
-async function synkti(
-  args: readonly string[],
-  options: {
-    readonly env?: MemoryIo['env'];
-    readonly runNode?: (settings: Settings) => Promise<number>;
-  } = {},
-): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  const io = memoryIo(options.env ?? { HOME: '/nonexistent' });
-  const code = await runCli(args, io, options.runNode ?? noNode);
-  return { code, out: io.stdout(), err: io.stderr() };
-}
+import { synkti, type MemoryIo } from './io.ts';
 
 async function tempDir(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'synkti-cli-'));
@@ -93,59 +78,6 @@ test('every command has a help that ends in examples', async () => {
     equal(code, 0);
     match(out, /\nExamples:\n( {2}\S.* {2}\S.*\n)+$/, command);
   }
-});
-
-test('what is misused ends with 2 and one line on stderr, nothing on stdout', async () => {
-  const misuses: readonly (readonly [args: readonly string[], line: RegExp])[] = [
-    [['stauts'], /^synkti: unknown command 'stauts' \(Did you mean status\?\)\n$/],
-    [['status', '--jsno'], /^synkti: unknown option '--jsno' \(Did you mean --json\?\)\n$/],
-    [
-      ['drain', '--within', '5'],
-      /^synkti: --within: "5" is not a duration from 0ms to 1h, such as 500ms or 30s\n$/,
-    ],
-    [['chaos', 'interrupt'], /^synkti: missing required argument 'node'\n$/],
-    [
-      ['chaos', 'melt', '1'],
-      /^synkti: .*'melt' is invalid.* interrupt, kill, freeze, thaw, partition, heal\.\n$/,
-    ],
-    [['chaos', 'kill', '1', '--notice', '2s'], /^synkti: --notice: has no meaning for kill\n$/],
-    [['dev', '--nodes', 'three'], /^synkti: --nodes: "three" is not a number from 1 to 16\n$/],
-    [['members', '--node', '1', '--data-dir', '/x'], /^synkti: --data-dir: names a node already, .*\n$/],
-    [['run', '--config', '/nonexistent.yaml'], /^synkti: --config \/nonexistent.yaml: no such file\n$/],
-  ];
-  for (const [args, line] of misuses) {
-    const { code, out, err } = await synkti(args);
-    deepEqual([code, out], [2, ''], args.join(' '));
-    match(err, line);
-  }
-  const { code, out, err } = await synkti([]);
-  deepEqual([code, out, /^Usage: synkti/.test(err)], [2, '', true]);
-});
-
-test('run tells all problems of its flags, variables and file at once', async (t) => {
-  const file = join(await tempDir(t), 'synkti.yaml');
-  await writeFile(file, 'drian: 3s\n');
-  const args = [
-    'run',
-    '--config',
-    file,
-    '--api-prot',
-    '80',
-    '--role',
-    'boss',
-    'extra',
-    '--engine',
-    'simulated',
-  ];
-  const { code, out, err } = await synkti(args, { env: { SYNKTI_API_PORT: 'x' } });
-  deepEqual([code, out], [2, '']);
-  deepEqual(err.trimEnd().split('\n'), [
-    'synkti: --api-prot: no such flag, did you mean --api-port?',
-    'synkti: extra: not expected here',
-    `synkti: ${file}: drian: no such setting, did you mean drain?`,
-    'synkti: --role: "boss" is not worker or edge',
-    'synkti: SYNKTI_API_PORT: "x" is not a port from 1 to 65535',
-  ]);
 });
 
 test('run hands the resolved settings to the node, and its exit code back', async (t) => {

@@ -1,5 +1,7 @@
 /** A process as a command sees it, in memory. */
+import { runCli } from '../../src/cli/cli.ts';
 import type { Io, Signal } from '../../src/cli/io.ts';
+import type { Settings } from '../../src/config/settings.ts';
 
 export type MemoryIo = Io & {
   /** What was written so far. */
@@ -25,4 +27,19 @@ export function memoryIo(env: Io['env'] = {}, size?: { columns: number; rows: nu
       for (const listener of listeners) listener(signal);
     },
   };
+}
+
+const noNode = (): Promise<number> => Promise.reject(new Error('no node is to be run here'));
+
+/** One command from its words to its exit code and all that it said. */
+export async function synkti(
+  args: readonly string[],
+  options: {
+    readonly env?: MemoryIo['env'];
+    readonly runNode?: (settings: Settings) => Promise<number>;
+  } = {},
+): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  const io = memoryIo(options.env ?? { HOME: '/nonexistent' });
+  const code = await runCli(args, io, options.runNode ?? noNode);
+  return { code, out: io.stdout(), err: io.stderr() };
 }

@@ -92,11 +92,13 @@ for (const name of settingNames) {
     const beside: Given['flags'] =
       name === 'peers'
         ? { nodeId: 'a', host: '10.0.0.7' }
-        : name === 'tlsCert'
-          ? { tlsKey: '/a' }
-          : name === 'tlsKey'
-            ? { tlsCert: '/a' }
-            : {};
+        : name === 'nodeId'
+          ? { peers: `a=${peerId('A')}`, host: '10.0.0.7' }
+          : name === 'tlsCert'
+            ? { tlsKey: '/a' }
+            : name === 'tlsKey'
+              ? { tlsCert: '/a' }
+              : {};
     const rest = { flags: { ...flags, ...beside } };
     deepEqual(settingsOf({ ...rest, flags: { ...rest.flags, [name]: text } })[name], value);
     deepEqual(settingsOf({ ...rest, env: { [variableOf(name)]: text } })[name], value);
@@ -155,7 +157,26 @@ test('a file that is not YAML, or no mapping, is one clear line', () => {
   deepEqual(problemsOf(modelled({ file: yaml('- a') })), [
     '/etc/synkti.yaml: not a list of `setting: value` lines',
   ]);
-  for (const empty of ['', '# nothing\n']) deepEqual(problemsOf(modelled({ file: yaml(empty) })), []);
+  for (const empty of ['', '# nothing\n', '---\n'])
+    deepEqual(problemsOf(modelled({ file: yaml(empty) })), []);
+});
+
+test('an alias may stand for what is written above it, and one of nothing is a problem as any other', () => {
+  const { model, servedModelName } = settingsOf({ file: yaml('model: &it m\nservedModelName: *it\n') });
+  deepEqual([model, servedModelName], ['m', 'm']);
+  const why = 'an alias that means nothing (a value that begins with * needs quotes)';
+  deepEqual(problemsOf(modelled({ file: yaml('mediaHosts: *.example\n? [a]\n: b\n') })), [
+    '/etc/synkti.yaml: ["a"]: no such setting',
+    `/etc/synkti.yaml: mediaHosts: ${why} is not a list of host names`,
+  ]);
+  const tenfold = 'a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]\n';
+  const bomb = `${tenfold}c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]\nengineArgs: [*c, *c, *c, *c, *c]\n`;
+  equal(
+    problemsOf(modelled({ file: yaml(bomb) }))
+      .at(-1)!
+      .startsWith('/etc/synkti.yaml: engineArgs: an alias'),
+    true,
+  );
 });
 
 test('an edge runs no engine, and a worker does', () => {
@@ -190,6 +211,16 @@ test('a node that lists its peers says its own name and address, and a broken li
     equal(problemsOf(modelled({ flags: { operators } })).length, 1, operators);
 });
 
+test('a node of EC2 has the name of its instance, and nobody is told an address that is none', () => {
+  deepEqual(problemsOf(modelled({ flags: { nodeId: 'a' } })), [
+    '--node-id: on EC2 a node has the name of its instance, expected nothing without --peers',
+  ]);
+  for (const host of ['0.0.0.0', '::', '0:0:0:0:0:0:0:0'])
+    deepEqual(problemsOf(modelled({ env: { SYNKTI_HOST: host } })), [
+      `SYNKTI_HOST: ${host} is no address that other nodes could be told, expected one of this machine`,
+    ]);
+});
+
 test('no two listeners share a port', () => {
   deepEqual(problemsOf(modelled({ env: { SYNKTI_API_PORT: '4001' } })), [
     'SYNKTI_API_PORT: 4001 is the port of p2pPort already',
@@ -207,10 +238,29 @@ test('no credential of any source reaches the first log line or a problem', () =
   equal(JSON.stringify(described).includes(secret), false);
   equal(described['engineArgs'], '--api-key *** --hf-token=*** --enforce-eager http://***@h/');
   const broken = problemsOf({
-    flags: { awsEndpoint: `ftp://u:${secret}@h`, imdsEndpoint: `u://${secret}@` },
+    flags: {
+      ...{ awsEndpoint: `ftp://u:${secret}@h`, imdsEndpoint: `http://u:a/${secret}@h` },
+      engineArgs: `--x --api-key "${secret} ${secret} --y`,
+    },
   });
-  equal(broken.length, 3);
+  equal(broken.length, 4);
   equal(broken.join().includes(secret), false);
+});
+
+test('of several keys, of a password with an @ and of a field of JSON nothing is shown, of a count everything', () => {
+  const shown = (engineArgs: string): unknown =>
+    describeSettings(settingsOf(modelled({ flags: { engineArgs } })))['engineArgs'];
+  equal(shown('--api-key one two --x http://u:p@ss@h/a@b'), '--api-key *** *** --x http://***@h/a@b');
+  equal(shown(`--kv '{"secret_key": "one", "n": 1}'`), `--kv '{"secret_key": "***", "n": 1}'`);
+  equal(shown('--a.hf_token=one'), '--a.hf_token=***');
+  equal(shown('--max-num-batched-tokens 8192'), '--max-num-batched-tokens 8192');
+});
+
+test('origins are kept as browsers send them, and a word that no program could be given is refused', () => {
+  deepEqual(settingsOf(modelled({ flags: { corsOrigins: 'HTTPS://App.Example' } })).corsOrigins, [
+    'https://app.example',
+  ]);
+  equal(problemsOf(modelled({ file: yaml('engineArgs: ["a\\0b"]\n') })).length, 1);
 });
 
 test('words that no shell could split are refused', () => {
