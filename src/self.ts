@@ -6,13 +6,12 @@ import { openImds } from './aws/imds.ts';
 import { identify, noticesFrom } from './aws/metadata.ts';
 import { parametersIn, type ReadParameter } from './aws/parameters.ts';
 import type { Settings } from './config/settings.ts';
-import { directoryFailure } from './control/socket-file.ts';
 import type { Listing } from './discovery/state.ts';
 import { openFinder } from './libp2p/mdns.ts';
 import { loadIdentity, type Identity } from './mtls/identity.ts';
 import type { Report } from './node/facts.ts';
 import type { Cloud, InstanceIdentity, PeerAddress, ReadNotice, Remembered } from './node/ports.ts';
-import { makeDirectory } from './os/directory.ts';
+import { takeDataDir } from './os/data-dir.ts';
 import { recall, type MemoryPlace } from './os/memory.ts';
 import { identityOf, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
 import { assert } from './std/assert.ts';
@@ -52,7 +51,7 @@ export async function identifySelf(
   settings: Settings,
   { opened, report }: { readonly opened: AsyncDisposableStack; readonly report: Report },
 ): Promise<Self> {
-  await prepareDirectory(settings.dataDir);
+  await takeDataDir(settings.dataDir);
   const identity = await loadIdentity(settings.dataDir);
   const { peers, operators } = settings;
   const self =
@@ -121,12 +120,4 @@ async function identifyInstance(
   const region = settings.region ?? instance.region;
   const readParameter = parametersIn({ credentials, endpoint: settings.awsEndpoint, region });
   return { id, cluster, host, identity, instance, readNotice, cloud, listing: 'shared', readParameter };
-}
-
-async function prepareDirectory(dataDir: string): Promise<void> {
-  try {
-    await makeDirectory(dataDir);
-  } catch (error) {
-    throw directoryFailure(dataDir, error);
-  }
 }

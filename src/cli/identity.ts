@@ -1,6 +1,6 @@
 /** `synkti identity`: who the node of a data directory is, before it has ever run: other machines list its peer id. */
 import { variableOf, table } from '../config/settings.ts';
-import { directoryFailure } from '../control/socket-file.ts';
+import { takeDataDir } from '../os/data-dir.ts';
 import type { Cli } from './cli.ts';
 import { exit, print, printJson, type Io } from './io.ts';
 import { jsonOption, optionOf, withExamples } from './option.ts';
@@ -28,12 +28,7 @@ async function identity({ dataDir, json }: Options, io: Io): Promise<number> {
   const directory = dataDir ?? (io.env[variableOf('dataDir')] || table.dataDir.fallback);
   // Keys bring a part of libp2p along, which no other command needs.
   const { loadIdentity } = await import('../mtls/identity.ts');
-  const { makeDirectory } = await import('../os/directory.ts');
-  try {
-    await makeDirectory(directory);
-  } catch (error) {
-    throw directoryFailure(directory, error);
-  }
+  await takeDataDir(directory);
   const { peerId } = await loadIdentity(directory);
   if (json === true) printJson(io, { peerId });
   else print(io, peerId);

@@ -5,9 +5,10 @@
 import { chmod } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Failure, type FailureKind } from '../std/failure.ts';
+import { directoryFailure } from '../node/directory-failure.ts';
 import type { Operations } from '../node/operations.ts';
 import { drainOrder, explainOrder, isolateOrder, leaveOrder, parsed, type Parser } from './protocol.ts';
-import { claimSocket, directoryFailure } from './socket-file.ts';
+import { claimSocket } from './socket-file.ts';
 
 /** The largest order is some fifty bytes. */
 const bodyBytesMax = 4_096;
@@ -29,7 +30,7 @@ type ControlOptions = {
 
 export type ControlServer = { readonly path: string; close(): Promise<void> };
 
-/** Failure `busy`: a node runs in this data directory already; `denied`, `invalid`: see claimSocket. */
+/** Failure `busy`: a node runs in this data directory already; `denied`, `invalid`: its socket cannot be made. */
 export async function openControl(options: ControlOptions): Promise<ControlServer> {
   const path = await claimSocket(options.dataDir);
   const server = createServer(

@@ -1,8 +1,9 @@
 /** The control socket's place in the data directory, and who may take it. */
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { Failure, type FailureKind } from '../std/failure.ts';
+import { directoryFailure } from '../node/directory-failure.ts';
+import { Failure } from '../std/failure.ts';
 
 /** sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, with the final zero. */
 const pathBytesMax = process.platform === 'darwin' ? 103 : 107;
@@ -18,40 +19,15 @@ export function controlSocket(dataDir: string): string {
   throw new Failure('invalid', `data directory ${dataDir}: ${limit}: choose a shorter one`);
 }
 
-/**
- * Makes the data directory, for its owner alone, and clears away the socket of a node that died. Failure `busy`: a
- * node runs here; `denied`: the directory is not ours to write.
- */
+/** Clears away the socket of a node that died. Failure `busy`: a node runs here; `denied`: it is not ours to clear. */
 export async function claimSocket(dataDir: string): Promise<string> {
   const path = controlSocket(dataDir);
-  try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    await chmod(dataDir, 0o700);
-  } catch (error) {
-    throw directoryFailure(dataDir, error);
-  }
   if (await isAnswered(path))
     throw new Failure('busy', `data directory ${dataDir}: a node already runs here`);
   await rm(path, { force: true }).catch((error: unknown) => {
     throw directoryFailure(dataDir, error);
   });
   return path;
-}
-
-const reasons: Readonly<Record<string, readonly [FailureKind, string]>> = {
-  EACCES: ['denied', 'not writable for this user'],
-  EPERM: ['denied', 'belongs to another user'],
-  ENOENT: ['denied', 'cannot be made there'],
-  EROFS: ['denied', 'is on a read-only file system'],
-  ENOTDIR: ['invalid', 'a file stands in the way'],
-  EEXIST: ['invalid', 'a file stands in the way'],
-  ENOSPC: ['busy', 'no room left on the device'],
-};
-
-export function directoryFailure(dataDir: string, error: unknown): Failure {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  const [kind, why] = reasons[code] ?? ['invalid', code];
-  return new Failure(kind, `data directory ${dataDir}: ${why}`, error);
 }
 
 /** A stopped process answers too, and rightly: its node is still there. */

@@ -23,6 +23,7 @@ async function tempDir(t: TestContext): Promise<string> {
 
 async function nodeIn(t: TestContext, dataDir: string, id = 'i-1'): Promise<FakeNode> {
   const node = fakeNode({ id });
+  await mkdir(dataDir, { recursive: true });
   const server = await openControl({ dataDir, operations: node, drainMs: 70_000, isolate: null });
   t.after(() => server.close());
   return node;
