@@ -80,6 +80,8 @@ type Living = {
   readonly release: () => void;
   /** Where in the output the cause of an end is looked for: behind its start, once it has started well. */
   causeFrom: number;
+  /** Whether the ledger tells of it. */
+  isRecorded: boolean;
 };
 
 export function openEngineHost(options: HostOptions): EngineHost {
@@ -157,7 +159,7 @@ class OwnEngine implements EngineHost {
     const found = await processes.marked(this.#mark);
     const process = found.find(({ pid, start }) => pid === entry?.pid && start === entry.start);
     if (process === undefined || entry?.digest !== digestOf(spec)) return { type: 'adopt.none', life };
-    const living = this.#begin(life, process, () => {}, await sizeOf(this.#output));
+    const living = this.#begin(life, process, { causeFrom: await sizeOf(this.#output), isRecorded: true });
     this.#watch(living, deliver);
     return { type: 'adopted', life, pid: process.pid };
   }
@@ -175,15 +177,29 @@ class OwnEngine implements EngineHost {
     const env = { ...inherited, ...spec.env, ...this.#mark.environment };
     const launched = await processes.launch({ ...spec, env, output: this.#output });
     const { pid, start } = launched;
-    const living = this.#begin(life, { pid, start }, () => launched.release(), 0);
+    const living = this.#begin(life, { pid, start }, { release: () => launched.release() });
     void launched.exited.then((exit) => this.#ended(living, exit, deliver));
-    await this.#hindered('ledger', writeLedger(this.#ledger, { pid, start, digest: digestOf(spec) }));
+    await this.#record(living);
     return { type: 'spawned', life, pid };
   }
 
-  #begin(life: number, process: Process, release: () => void, causeFrom: number): Living {
-    this.#living = { life, process, release, causeFrom, gone: new AbortController() };
+  #begin(life: number, process: Process, known: Partial<Living>): Living {
+    const unknown = { release: () => {}, causeFrom: 0, isRecorded: false };
+    this.#living = { ...unknown, ...known, life, process, gone: new AbortController() };
     return this.#living;
+  }
+
+  async #record(living: Living): Promise<void> {
+    const entry = { ...living.process, digest: digestOf(this.#options.spec) };
+    const written = writeLedger(this.#ledger, entry).then(() => void (living.isRecorded = true));
+    await this.#hindered('ledger', written);
+  }
+
+  /** What is to be seen to while it runs, and what did not work before. */
+  async #tend(life: number): Promise<void> {
+    await this.#hindered('output', keepBounded(this.#output));
+    const living = this.#living;
+    if (living?.life === life && !living.isRecorded) await this.#record(living);
   }
 
   #watch(living: Living, deliver: (event: Event) => void): void {
@@ -213,7 +229,7 @@ class OwnEngine implements EngineHost {
   }
 
   async #probe(life: number): Promise<Event> {
-    await this.#hindered('output', keepBounded(this.#output));
+    await this.#tend(life);
     return { type: 'probed', life, ...(await probe(this.#connection.questions, this.#signal(life))) };
   }
 
@@ -227,7 +243,7 @@ class OwnEngine implements EngineHost {
   }
 
   async #sample(life: number): Promise<Event> {
-    await this.#hindered('output', keepBounded(this.#output));
+    await this.#tend(life);
     return { type: 'sampled', life, metrics: await sample(this.#connection.questions, this.#signal(life)) };
   }
 

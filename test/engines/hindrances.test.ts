@@ -1,12 +1,14 @@
 /** What goes wrong around an engine, and says nothing of it. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { openHindrances } from '../../src/engines/hindrances.ts';
 import type { Fact } from '../../src/node/facts.ts';
-import { Bench } from './bench.ts';
+import { Bench, until } from './bench.ts';
 
 const program = fileURLToPath(new URL('out-of-descriptors.ts', import.meta.url));
 /** More than Node.js itself needs, and soon used up. */
@@ -27,6 +29,24 @@ test('what fails again and again is told when it begins and when it works again,
     { fact: 'engine.unhindered', what: 'watch', times: 3 },
     { fact: 'engine.hindered', what: 'watch', cause: 'again' },
   ]);
+});
+
+test('a ledger that could not be written is written once it can be: the engine is adopted after all', async (t) => {
+  const bench = new Bench();
+  t.after(() => bench.clear());
+  const obstacle = join(bench.dataDir, 'engine.json.new');
+  mkdirSync(obstacle);
+  const first = await bench.daemon(bench.spec()).ready();
+  const ledger = join(bench.dataDir, 'engine.json');
+  equal(existsSync(ledger), false);
+  rmdirSync(obstacle);
+  await until(
+    () => existsSync(ledger),
+    () => 'written',
+  );
+  await first.crash();
+  const second = await bench.daemon(bench.spec()).ready();
+  equal(second.facts('engine.adopted').length, 1);
 });
 
 test(
