@@ -17,18 +17,17 @@ export type Credentials = { readonly key: string; readonly cert: string };
 
 const identityExtension = '1.3.6.1.4.1.53594.1.1';
 const ecdsaWithSha256 = '1.2.840.10045.4.3.2';
-const dayMs = 86_400_000;
 
 /**
- * A certificate lives as long as its process, and its revocation is the tag's business, so the dates only have to
- * survive clocks that disagree: a day back, and longer than any instance runs.
+ * A certificate lives as long as its process, and its revocation is the tag's business, so it is in force whatever a
+ * clock says, ours when it is issued or that of whom it is shown to: until the last second that a UTCTime tells.
  */
-const validity = { backMs: dayMs, aheadMs: 3_650 * dayMs };
+const always = { from: 0, to: Date.UTC(2049, 11, 31, 23, 59, 59) };
 
 /** Real ones are about 450 bytes; a longer one is refused before anything in it is parsed. */
 const certificateBytesMax = 4_096;
 
-export async function issueCertificate(identity: Identity, wallNowMs = Date.now()): Promise<Credentials> {
+export async function issueCertificate(identity: Identity, { from, to } = always): Promise<Credentials> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const spki = publicKey.export({ type: 'spki', format: 'der' });
   const extension = sequence(
@@ -42,7 +41,7 @@ export async function issueCertificate(identity: Identity, wallNowMs = Date.now(
     asn1.Integer.fromBigInt(BigInt(`0x7f${randomBytes(15).toString('hex')}`)),
     algorithm,
     nobody,
-    sequence(time(wallNowMs - validity.backMs), time(wallNowMs + validity.aheadMs)),
+    sequence(time(from), time(to)),
     nobody,
     parsed(spki),
     explicit(
