@@ -79,7 +79,7 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   samples = () => [...gaugesOf(node), ...journalGauges(journals), ...thread.samples()];
 
   await node.start();
-  report({ fact: 'node.started', member: self.id, peerId: self.identity.peerId, zone: self.instance.zone });
+  report({ fact: 'node.started', member: self.id, peerId: self.identity.peerId, zone: self.zone });
   opened.defer(
     io.onSignal((signal) => {
       if (signal === 'SIGHUP' && settings.apiKeys !== null) void keys.reload();
@@ -103,7 +103,7 @@ async function openKeys({ apiKeys }: Settings, self: Self, report: Report): Prom
 }
 
 /** What this node says of itself before anything has happened to it. */
-function recordOf(settings: Settings, { id, host, identity, instance }: Self, engine: EngineHost | null) {
+function recordOf(settings: Settings, { id, host, identity, zone }: Self, engine: EngineHost | null) {
   const record: NodeRecord = {
     id: memberId(id),
     peerId: identity.peerId,
@@ -111,7 +111,7 @@ function recordOf(settings: Settings, { id, host, identity, instance }: Self, en
     incarnation: clock.wallNow(),
     sequence: 0,
     role: settings.role,
-    zone: instance.zone,
+    zone,
     version: release().version,
     addresses: {
       peer: `${host}:${settings.peerPort}`,
@@ -204,7 +204,7 @@ const accountsOf = ({ node }: Parts, dispatcherTo: DispatcherTo) =>
 
 const journalsOf = ({ node, self }: Parts, dispatcherTo: DispatcherTo) =>
   openJournals({
-    ...{ self: node.serving.self, zone: self.instance.zone, clock, session: clock.wallNow() },
+    ...{ self: node.serving.self, zone: self.zone, clock, session: clock.wallNow() },
     ...{ ask: askBy(dispatcherTo), ...holdersAmong(node.cluster) },
   });
 

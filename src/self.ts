@@ -3,17 +3,17 @@ import { join } from 'node:path';
 import { awaitCredentials, roleCredentials } from './aws/credentials.ts';
 import { openCloud } from './aws/ec2.ts';
 import { openImds } from './aws/imds.ts';
-import { identify, noticesFrom } from './aws/metadata.ts';
+import { clusterTag, identify, noticesFrom } from './aws/metadata.ts';
 import { parametersIn, type ReadParameter } from './aws/parameters.ts';
 import type { Settings } from './config/settings.ts';
 import type { Listing } from './discovery/state.ts';
 import { openFinder } from './libp2p/mdns.ts';
 import { loadIdentity, type Identity } from './mtls/identity.ts';
 import type { Report } from './node/facts.ts';
-import type { Cloud, InstanceIdentity, PeerAddress, ReadNotice, Remembered } from './node/ports.ts';
+import type { Cloud, PeerAddress, ReadNotice, Remembered } from './node/ports.ts';
 import { takeDataDir } from './os/data-dir.ts';
 import { recall, type MemoryPlace } from './os/memory.ts';
-import { identityOf, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
+import { listedZone, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
 import { assert } from './std/assert.ts';
 
 const imdsOfAws = 'http://169.254.169.254';
@@ -31,7 +31,7 @@ export type Self = {
   /** Where other nodes reach it. */
   readonly host: string;
   readonly identity: Identity;
-  readonly instance: InstanceIdentity;
+  readonly zone: string;
   readonly readNotice: ReadNotice;
   readonly cloud: Cloud;
   /** EC2's is one for all, that of the settings our own. */
@@ -45,7 +45,10 @@ export type Self = {
   readonly remembered: Remembered | null;
 };
 
-type Found = Omit<Self, 'address' | 'memory' | 'remembered'>;
+type Found = Omit<Self, 'address' | 'memory' | 'remembered'> & {
+  /** By which others find it who know of no other address. */
+  readonly privateIp: string;
+};
 
 export async function identifySelf(
   settings: Settings,
@@ -54,11 +57,11 @@ export async function identifySelf(
   await takeDataDir(settings.dataDir);
   const identity = await loadIdentity(settings.dataDir);
   const { peers, operators } = settings;
-  const self =
+  const { privateIp, ...self } =
     peers === null
       ? await identifyInstance(settings, identity, opened)
       : await identifyListed({ ...settings, peers }, identity, { opened, report });
-  const isDerivable = self.host === self.instance.privateIp && settings.p2pPort === p2pPortOfAll;
+  const isDerivable = self.host === privateIp && settings.p2pPort === p2pPortOfAll;
   const address = isDerivable ? null : `${self.host}:${settings.p2pPort}`;
   const of = JSON.stringify([self.cluster, self.id, identity.peerId, settings.role, address]);
   const memory = { path: join(settings.dataDir, 'members.json'), of };
@@ -86,7 +89,7 @@ async function identifyListed(
   }
   return {
     ...{ id: nodeId, cluster: cluster ?? 'synkti', host, identity, cloud },
-    instance: identityOf(self),
+    ...{ zone: listedZone, privateIp: host },
     readNotice: () => Promise.resolve(null),
     listing: 'own',
     readParameter: null,
@@ -100,24 +103,20 @@ async function identifyInstance(
 ): Promise<Found> {
   const imds = openImds(settings.imdsEndpoint ?? imdsOfAws);
   opened.defer(() => imds.close());
-  const instance = await identify(imds, AbortSignal.timeout(identifyMs));
+  const identifying = AbortSignal.timeout(identifyMs);
+  const { instanceId, zone, privateIp, ...instance } = await identify(imds, identifying);
   // A launch template can name the cluster in the instance's tags, which costs no call and no permission to read.
-  const cluster = settings.cluster ?? instance.tags['SynktiCluster'] ?? 'synkti';
+  const cluster = settings.cluster ?? (await clusterTag(imds, identifying)) ?? 'synkti';
   const credentials = roleCredentials(imds);
   await awaitCredentials(credentials, AbortSignal.timeout(credentialsMs));
-  const cloud = openCloud({
-    cluster,
-    identify: () => Promise.resolve(instance),
-    credentials,
-    endpoint: settings.awsEndpoint,
-    region: settings.region,
-    p2pPort: p2pPortOfAll,
-  });
-  opened.defer(() => cloud.close());
-  const host = settings.host ?? instance.privateIp;
-  const id = settings.nodeId ?? instance.instanceId;
-  const readNotice = noticesFrom(imds);
   const region = settings.region ?? instance.region;
-  const readParameter = parametersIn({ credentials, endpoint: settings.awsEndpoint, region });
-  return { id, cluster, host, identity, instance, readNotice, cloud, listing: 'shared', readParameter };
+  const endpoint = settings.awsEndpoint;
+  const cloud = openCloud({ cluster, instanceId, credentials, endpoint, region, p2pPort: p2pPortOfAll });
+  opened.defer(() => cloud.close());
+  const host = settings.host ?? privateIp;
+  const id = settings.nodeId ?? instanceId;
+  const readNotice = noticesFrom(imds);
+  const readParameter = parametersIn({ credentials, endpoint, region });
+  const found = { id, cluster, host, privateIp, zone, identity, readNotice, cloud, readParameter };
+  return { ...found, listing: 'shared' };
 }

@@ -18,7 +18,7 @@ import {
   type Instance,
 } from '@aws-sdk/client-ec2';
 import pRetry from 'p-retry';
-import type { Cloud, InstanceIdentity, PeerAddress, Sighting } from '../node/ports.ts';
+import type { Cloud, PeerAddress, Sighting } from '../node/ports.ts';
 import { assert } from '../std/assert.ts';
 import { Failure } from '../std/failure.ts';
 import type { RoleCredentials } from './credentials.ts';
@@ -26,12 +26,12 @@ import { ec2Failure } from './ec2-failure.ts';
 
 type Ec2Options = {
   readonly cluster: string;
-  readonly identify: (signal: AbortSignal) => Promise<InstanceIdentity>;
+  /** The own instance. */
+  readonly instanceId: string;
   readonly credentials: () => Promise<RoleCredentials>;
-  /** null: the one of AWS in the instance's region. */
+  /** null: the one of AWS in the region. */
   readonly endpoint: string | null;
-  /** null: the instance's. */
-  readonly region: string | null;
+  readonly region: string;
   /** Where peers listen for gossip unless their tag SynktiAddress says otherwise. */
   readonly p2pPort: number;
 };
@@ -51,20 +51,10 @@ export const openCloud = (options: Ec2Options): Ec2Cloud => new Ec2Cloud(options
 
 class Ec2Cloud implements Cloud {
   readonly #options: Ec2Options;
-  #identity: Promise<InstanceIdentity> | null = null;
-  #client: Promise<EC2Client> | null = null;
+  #client: EC2Client | null = null;
 
   constructor(options: Ec2Options) {
     this.#options = options;
-  }
-
-  /** Asked once and kept; a failure is not kept. */
-  identify(signal: AbortSignal): Promise<InstanceIdentity> {
-    this.#identity ??= this.#options.identify(signal).catch((error: unknown) => {
-      this.#identity = null;
-      throw error;
-    });
-    return this.#identity;
   }
 
   sightings(signal: AbortSignal): Promise<readonly Sighting[]> {
@@ -86,17 +76,14 @@ class Ec2Cloud implements Cloud {
   }
 
   close(): void {
-    void this.#client?.then(
-      (client) => client.destroy(),
-      () => undefined,
-    );
+    this.#client?.destroy();
   }
 
   async #list(signal: AbortSignal): Promise<Sighting[]> {
     const found: Sighting[] = [];
     let pages = 0;
     const listing = paginateDescribeInstances(
-      { client: await this.#open(signal), pageSize },
+      { client: this.#open(), pageSize },
       {
         Filters: [
           { Name: 'tag:SynktiCluster', Values: [this.#options.cluster] },
@@ -116,30 +103,25 @@ class Ec2Cloud implements Cloud {
   }
 
   async #tag(tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
-    const { instanceId } = await this.identify(signal);
     const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
-    const command = new CreateTagsCommand({ Resources: [instanceId], Tags });
-    await (await this.#open(signal)).send(command, { abortSignal: signal });
+    const command = new CreateTagsCommand({ Resources: [this.#options.instanceId], Tags });
+    await this.#open().send(command, { abortSignal: signal });
   }
 
   async #untag(keys: readonly string[], signal: AbortSignal): Promise<void> {
-    const { instanceId } = await this.identify(signal);
-    const command = new DeleteTagsCommand({ Resources: [instanceId], Tags: keys.map((Key) => ({ Key })) });
-    await (await this.#open(signal)).send(command, { abortSignal: signal });
+    const Tags = keys.map((Key) => ({ Key }));
+    const command = new DeleteTagsCommand({ Resources: [this.#options.instanceId], Tags });
+    await this.#open().send(command, { abortSignal: signal });
   }
 
-  #open(signal: AbortSignal): Promise<EC2Client> {
-    this.#client ??= this.#connect(signal).catch((error: unknown) => {
-      this.#client = null;
-      throw error;
-    });
-    return this.#client;
+  #open(): EC2Client {
+    return (this.#client ??= this.#connect());
   }
 
-  async #connect(signal: AbortSignal): Promise<EC2Client> {
+  #connect(): EC2Client {
     const { region, endpoint, credentials } = this.#options;
     return new EC2Client({
-      region: region ?? (await this.identify(signal)).region,
+      region,
       ...(endpoint === null ? {} : { endpoint }),
       credentials,
       maxAttempts: attemptsMax,

@@ -3,7 +3,7 @@
  * differ (white space, missing parts), but an answer that makes no sense is a Failure, never "nothing there".
  */
 import { z } from 'zod';
-import type { InstanceIdentity, ReadNotice } from '../node/ports.ts';
+import type { ReadNotice } from '../node/ports.ts';
 import type { Maintenance, Path, Reading } from '../spot/notices.ts';
 import { Failure } from '../std/failure.ts';
 import { wallTime, type WallTime } from '../std/time.ts';
@@ -13,35 +13,29 @@ const documentSchema = z.object({
   instanceId: z.string().min(1),
   region: z.string().min(1),
   availabilityZone: z.string().min(1),
-  instanceType: z.string().min(1),
   privateIp: z.string().min(1),
 });
 
+type Instance = {
+  readonly instanceId: string;
+  readonly zone: string;
+  readonly region: string;
+  readonly privateIp: string;
+};
+
 /** Failure `missing` where there is no instance identity: this is not an EC2 instance, or not one of ours. */
-export async function identify(imds: Imds, signal: AbortSignal): Promise<InstanceIdentity> {
+export async function identify(imds: Imds, signal: AbortSignal): Promise<Instance> {
   const path = 'dynamic/instance-identity/document';
   const text = await imds.read(path, 'rest', signal);
   if (text === null) throw new Failure('missing', 'imds: missing: no instance identity document');
-  const { availabilityZone, ...document } = fromJson(path, text, documentSchema);
-  const lifecycle = await imds.read('meta-data/instance-life-cycle', 'rest', signal);
-  return {
-    ...document,
-    zone: availabilityZone,
-    lifecycle: lifecycle?.trim() ?? 'on-demand',
-    tags: await readTags(imds, signal),
-  };
+  const { availabilityZone: zone, ...document } = fromJson(path, text, documentSchema);
+  return { ...document, zone };
 }
 
-/** Empty where the instance does not show its tags (InstanceMetadataTags is off). */
-async function readTags(imds: Imds, signal: AbortSignal): Promise<Record<string, string>> {
-  const listed = (await imds.read('meta-data/tags/instance', 'rest', signal)) ?? '';
-  const tags: Record<string, string> = {};
-  for (const key of listed.split('\n').map((line) => line.trim())) {
-    if (key === '') continue;
-    const value = await imds.read(`meta-data/tags/instance/${encodeURIComponent(key)}`, 'rest', signal);
-    if (value !== null) tags[key] = value;
-  }
-  return tags;
+/** null: it has no such tag, or shows none (InstanceMetadataTags is off). */
+export async function clusterTag(imds: Imds, signal: AbortSignal): Promise<string | null> {
+  const text = await imds.read('meta-data/tags/instance/SynktiCluster', 'rest', signal);
+  return text?.trim() || null;
 }
 
 const where: Readonly<Record<Path, string>> = {

@@ -30,21 +30,8 @@ export type Sighting = {
   readonly left: boolean;
 };
 
-export type InstanceIdentity = {
-  readonly instanceId: string;
-  readonly zone: string;
-  readonly region: string;
-  readonly instanceType: string;
-  readonly privateIp: string;
-  /** `spot` or `on-demand`. */
-  readonly lifecycle: string;
-  /** The instance's own tags as IMDS shows them; empty where InstanceMetadataTags is off. */
-  readonly tags: Readonly<Record<string, string>>;
-};
-
 /** The cloud's API. Every call may throw a Failure; none shrinks anything by failing. */
 export type Cloud = {
-  identify(signal: AbortSignal): Promise<InstanceIdentity>;
   /** Every pending or running instance with the cluster's tag, all pages. A partial answer is a Failure. */
   sightings(signal: AbortSignal): Promise<readonly Sighting[]>;
   /** Writes tags on the own instance; retries while EC2 does not know the instance yet. */

@@ -4,7 +4,7 @@
  *
  * Every node brings a list of its own, so the word of other members adds nobody to it. There is nothing to tag.
  */
-import type { Cloud, InstanceIdentity, PeerAddress, Sighting } from '../node/ports.ts';
+import type { Cloud, PeerAddress, Sighting } from '../node/ports.ts';
 import { Failure } from '../std/failure.ts';
 
 export type ListedPeer = {
@@ -16,8 +16,8 @@ export type ListedPeer = {
 
 type Self = { readonly nodeId: string; readonly peerId: string; readonly address: PeerAddress };
 
-/** All machines are taken to stand side by side. */
-const zone = 'local';
+/** Of all machines: they are taken to stand side by side. */
+export const listedZone = 'local';
 
 /** Failure `invalid` when the list holds us under another name or key: the others then turn us away for ever. */
 export function openRoster(
@@ -28,7 +28,6 @@ export function openRoster(
   for (const { name, peerId } of peers) contradict(self, name, peerId);
   const others = peers.filter(({ name }) => name !== self.nodeId);
   return {
-    identify: () => Promise.resolve(identityOf(self)),
     sightings: () =>
       Promise.resolve([
         sightingOf({ name: self.nodeId, peerId: self.peerId, address: self.address }),
@@ -50,22 +49,11 @@ export function withOperators(cloud: Cloud, operators: readonly string[]): Cloud
     left: false,
   }));
   return {
-    identify: (signal) => cloud.identify(signal),
     sightings: async (signal) => [...(await cloud.sightings(signal)), ...listed],
     tagSelf: (tags, signal) => cloud.tagSelf(tags, signal),
     untagSelf: (keys, signal) => cloud.untagSelf(keys, signal),
   };
 }
-
-export const identityOf = ({ nodeId, address }: Omit<Self, 'peerId'>): InstanceIdentity => ({
-  instanceId: nodeId,
-  zone,
-  region: '',
-  instanceType: '',
-  privateIp: address.host,
-  lifecycle: 'on-demand',
-  tags: {},
-});
 
 function contradict(self: Self, name: string, peerId: string): void {
   if ((name === self.nodeId) === (peerId === self.peerId)) return;
@@ -79,7 +67,7 @@ const sightingOf = ({ name, peerId, address }: ListedPeer): Sighting => ({
   instanceId: name,
   peerId,
   address,
-  zone,
+  zone: listedZone,
   role: '',
   left: false,
 });

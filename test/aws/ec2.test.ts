@@ -1,30 +1,20 @@
 import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { openCloud } from '../../src/aws/ec2.ts';
-import type { InstanceIdentity } from '../../src/node/ports.ts';
 import { FakeEc2, mute, throttled, unauthorized, unknownInstance, well } from './fake-ec2.ts';
 
 const soon = (): AbortSignal => AbortSignal.timeout(10_000);
-const self: InstanceIdentity = {
-  instanceId: 'i-self',
-  zone: 'us-east-1a',
-  region: 'us-east-1',
-  instanceType: 'g5.xlarge',
-  privateIp: '10.0.0.9',
-  lifecycle: 'spot',
-  tags: {},
-};
 
 async function met(run: (cloud: ReturnType<typeof openCloud>, ec2: FakeEc2) => Promise<void>): Promise<void> {
   await using ec2 = await FakeEc2.start();
   const expiration = new Date(Date.now() + 3_600_000);
   const cloud = openCloud({
     cluster: 'demo',
-    identify: () => Promise.resolve(self),
+    instanceId: 'i-self',
     credentials: () =>
       Promise.resolve({ accessKeyId: 'AKIDROLE', secretAccessKey: 's', sessionToken: 't', expiration }),
     endpoint: ec2.endpoint,
-    region: null,
+    region: 'us-east-1',
     p2pPort: 4001,
   });
   try {

@@ -2,7 +2,7 @@ import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { awaitCredentials, roleCredentials } from '../../src/aws/credentials.ts';
 import { openImds, type Imds } from '../../src/aws/imds.ts';
-import { identify, noticesFrom } from '../../src/aws/metadata.ts';
+import { clusterTag, identify, noticesFrom } from '../../src/aws/metadata.ts';
 import type { Path } from '../../src/spot/notices.ts';
 import { FakeImds } from './fake-imds.ts';
 
@@ -27,32 +27,29 @@ async function met(run: (imds: Imds, fake: FakeImds) => Promise<void>): Promise<
   }
 }
 
-test('an instance knows itself from its document, its life cycle and its tags', () =>
+test('an instance knows itself from its document, and one without it is none', () =>
   met(async (imds, fake) => {
-    fake.tree
-      .set('dynamic/instance-identity/document', document)
-      .set('meta-data/instance-life-cycle', 'spot\n')
-      .set('meta-data/tags/instance', 'SynktiCluster\nSynktiRole')
-      .set('meta-data/tags/instance/SynktiCluster', 'demo')
-      .set('meta-data/tags/instance/SynktiRole', 'worker');
+    await rejects(identify(imds, soon()), { kind: 'missing' });
+    fake.tree.set('dynamic/instance-identity/document', document);
     deepEqual(await identify(imds, soon()), {
       instanceId: 'i-1',
       zone: 'us-east-1b',
       region: 'us-east-1',
-      instanceType: 'g5.xlarge',
       privateIp: '10.0.0.1',
-      lifecycle: 'spot',
-      tags: { SynktiCluster: 'demo', SynktiRole: 'worker' },
     });
-  }));
-
-test('an instance that does not show its tags still knows itself; one without a document is none', () =>
-  met(async (imds, fake) => {
-    await rejects(identify(imds, soon()), { kind: 'missing' });
-    fake.tree.set('dynamic/instance-identity/document', document);
-    deepEqual((await identify(imds, soon())).tags, {});
     fake.tree.set('dynamic/instance-identity/document', '{}');
     await rejects(identify(imds, soon()), { kind: 'invalid' });
+  }));
+
+test('an instance knows its cluster by its tag, where it has one and shows it, and looks at no other', () =>
+  met(async (imds, fake) => {
+    equal(await clusterTag(imds, soon()), null);
+    fake.tree
+      .set('meta-data/tags/instance', 'Name\nSynktiCluster')
+      .set('meta-data/tags/instance/SynktiCluster', 'demo\n');
+    fake.reads.length = 0;
+    equal(await clusterTag(imds, soon()), 'demo');
+    deepEqual(fake.reads, ['meta-data/tags/instance/SynktiCluster']);
   }));
 
 const at = Date.UTC(2026, 10, 21, 8, 22);

@@ -197,7 +197,6 @@ export class World {
             },
           ];
     return {
-      identify: () => Promise.reject(new Failure('missing', 'not asked here')),
       sightings: () => {
         this.looks.push(host.name);
         return answer(() => [...this.hosts.values()].flatMap(sighting));

@@ -36,20 +36,11 @@ async function tagged(run: (tagged: Tagged) => Promise<void>): Promise<void> {
   const expiration = new Date(Date.now() + 3_600_000);
   const cloud = openCloud({
     cluster: 'demo',
-    identify: () =>
-      Promise.resolve({
-        instanceId: 'i-self',
-        zone: 'us-east-1a',
-        region: 'us-east-1',
-        instanceType: 'g5.xlarge',
-        privateIp: '10.0.0.1',
-        lifecycle: 'spot',
-        tags: {},
-      }),
+    instanceId: 'i-self',
     credentials: () =>
       Promise.resolve({ accessKeyId: 'id', secretAccessKey: 'secret', sessionToken: 't', expiration }),
     endpoint: ec2.endpoint,
-    region: null,
+    region: 'us-east-1',
     p2pPort: 4001,
   });
   const facts: Fact[] = [];

@@ -1,4 +1,4 @@
-import { deepEqual, equal, throws } from 'node:assert/strict';
+import { deepEqual, throws } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PeerAddress } from '../../src/node/ports.ts';
 import { openRoster, withOperators } from '../../src/roster/roster.ts';
@@ -26,7 +26,6 @@ test('the cluster is this node and whoever is listed, each where the list says o
       ['d', 'key-d', null],
     ],
   );
-  equal((await roster.identify(signal)).instanceId, 'a');
 });
 
 test('a list that gives this name another key, or this key another name, is refused', () => {

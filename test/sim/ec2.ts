@@ -96,7 +96,6 @@ export class SimEc2 {
       this.#turn.promise(this.#call(process, signal, answer));
     const current = (): Readonly<Record<string, string>> => this.instances.get(id)!.versions.at(-1)!.tags;
     return {
-      identify: () => Promise.reject(new Failure('missing', 'identify: missing: not asked here')),
       sightings: (signal) => call(signal, () => this.#describe()),
       tagSelf: (tags, signal) => call(signal, () => this.#tag(id, { ...current(), ...tags })),
       untagSelf: (keys, signal) =>
