@@ -13,7 +13,7 @@ import type { AnswerState } from '../stream/machine.ts';
 import type { Mark, Place } from '../stream/mark.ts';
 import type { Said } from '../stream/plain.ts';
 import type { Protection } from '../stream/protection.ts';
-import { brokenOff, type Refusal } from '../stream/refusal.ts';
+import { brokenOff, entryLeaves, type Refusal } from '../stream/refusal.ts';
 import { answerBytes } from '../stream/record.ts';
 import { drive, type Driven } from './drive.ts';
 import type { ClientEvent, Gate } from './gate.ts';
@@ -117,6 +117,8 @@ export class Running {
   /** Who said what its client is told first, and whether that is out. */
   #by: MemberId | null = null;
   #isOut = false;
+  /** This node relays no longer. */
+  #isCut = false;
   readonly #charge: (tokens: number) => void;
   readonly #headNow = (): AnswerHead => this.#headBy(this.#by);
   readonly #tell = (event: ClientEvent): void => {
@@ -160,6 +162,7 @@ export class Running {
   }
 
   cut(): void {
+    this.#isCut = true;
     this.#driven.deliver({ type: 'cut', resumes: this.#about.resumes && this.#way.gate.log !== null });
   }
 
@@ -306,13 +309,13 @@ export class Running {
     this.#way.gate.say(said, this.#tell);
   }
 
-  /** An end that comes before the place where the client is belongs to another answer. */
+  /** An end that comes before the place where the client is belongs to another answer, unless we made it. */
   #close(): void {
     const { gate, client } = this.#way;
     const log = gate.log;
     gate.finish(() => {
       // Where an error was told already, that was the last word.
-      if (gate.isSwallowing && !this.#isOut) client.refuse(brokenOff('mismatch'));
+      if (gate.isSwallowing && !this.#isOut) client.refuse(this.#isCut ? entryLeaves : brokenOff('mismatch'));
       else client.close();
       log?.end(lingerMs);
     });

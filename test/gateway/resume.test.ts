@@ -257,6 +257,33 @@ test(
   },
 );
 
+test(
+  'while what a client has is asked for again it hears that its node leaves, and goes on at another',
+  bounded,
+  async () => {
+    const graded = { ...body, logprobs: true };
+    const other = read(await ask(cluster.get(1), {}, graded));
+    const broken = read(await ask(cluster.get(0), {}, graded));
+    await until(() => broken.events.length > 3, 'some events');
+    await cluster.kill(cluster.get(0));
+    await Promise.all([broken.done, other.done]);
+    const [stream] = broken.events[3]!.id!.split('.');
+    const [, tokens, hash] = other.events[24]!.id!.split('.');
+    const from = { 'last-event-id': `${stream}.${tokens}.${hash}`, 'x-synkti-client': '1' };
+    for (const { engine } of cluster.nodes) engine.mode = 'silent';
+    const asked = (): number => cluster.nodes.reduce((sum, { engine }) => sum + engine.asked.length, 0);
+    const before = asked();
+    const leaving = ask(cluster.get(2), from, graded);
+    await until(() => asked() > before, 'it is asked for again');
+    cluster.get(2).relayEnd.tell(0 as never);
+    deepEqual(await refusalOf(await leaving), [503, 'node_leaving', null]);
+    for (const { engine } of cluster.nodes) engine.mode = 'well';
+    const rest = read(await ask(cluster.get(3), from, graded));
+    await rest.done;
+    equal(textOf(rest.events), textOf(other.events.slice(25)));
+  },
+);
+
 test('[S31] of two connections that go on with one answer the last one has it', bounded, async () => {
   const first = read(await ask(cluster.get(0)));
   await until(() => first.events.length > 6, 'some events');
