@@ -91,11 +91,13 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
     return events.length > 0 ? 'passed' : 'nothing';
   }
 
-  #pass({ id, text }: StreamEvent, controller: Controller): void {
+  /** A comment is passed on for whoever keeps a connection open by it, and brings the answer no further. */
+  #pass({ id, text, isComment }: StreamEvent, controller: Controller): void {
+    controller.enqueue(this.#encoder.encode(text));
+    if (isComment) return;
     this.#lastId = id ?? this.#lastId;
     this.#hasPassed = true;
     this.#fruitless = 0;
-    controller.enqueue(this.#encoder.encode(text));
   }
 
   #close(controller: Controller): 'passed' {

@@ -3,11 +3,13 @@
 export type StreamEvent = {
   /** As it came, with the blank line that ends it. */
   readonly text: string;
+  /** Nothing is said in it: its node lives, and works at the answer. */
+  readonly isComment: boolean;
   /** null: it has none. */
   readonly id: string | null;
   /** Nothing of the answer follows it. */
   readonly isLast: boolean;
-  /** The node says that it goes, and can relay no longer. */
+  /** The node says that it goes and can relay no longer, or that it finds nobody who goes on with the answer. */
   readonly isFarewell: boolean;
 };
 
@@ -15,6 +17,10 @@ const blankLine = /\r\n\r\n|\n\n|\r\r/g;
 /** Characters at the end of what was searched with which a blank line may begin. */
 const beginsMax = 3;
 /** What ends a chat or completion, a message and a response. */
+/** Words for what another node may do better. */
+const farewells: ReadonlySet<unknown> = new Set([
+  ...['node_leaving', 'overloaded', 'model_starting', 'model_unavailable'],
+]);
 const lastNames = new Set(['message_stop', 'response.completed', 'response.failed', 'response.incomplete']);
 
 export class EventSplitter {
@@ -56,16 +62,17 @@ function read(text: string): StreamEvent {
   const data = field('data');
   return {
     text,
+    isComment: lines.every((line) => line === '' || line.startsWith(':')),
     id: field('id'),
     isLast: data === '[DONE]' || lastNames.has(field('event') ?? ''),
-    isFarewell: data !== null && data.startsWith('{"error"') && isLeaving(data),
+    isFarewell: data !== null && data.startsWith('{"error"') && saysFarewell(data),
   };
 }
 
-function isLeaving(data: string): boolean {
+function saysFarewell(data: string): boolean {
   try {
     const { error } = JSON.parse(data) as { readonly error?: { readonly code?: unknown } | null };
-    return error?.code === 'node_leaving';
+    return farewells.has(error?.code);
   } catch {
     return false; // Whatever it is, it is the caller's.
   }

@@ -43,7 +43,7 @@ export type DurableOptions = {
   readonly wholeMs?: number;
   /**
    * Silence in the middle of a stream after which another node is asked to go on, ms; twice as long after each time
-   * that nothing came of it. The cluster itself moves an answer off an engine that fell silent, so this is for a node
+   * that nothing came of it. A comment is no silence: its node works at the answer. The cluster itself moves an answer off an engine that fell silent, so this is for a node
    * that hangs with our connection. Default: 15,000.
    */
   readonly silenceMs?: number;

@@ -9,10 +9,11 @@
 import type { ServerResponse } from 'node:http';
 import type { ClientEvent } from '../node/gate.ts';
 import type { AnswerHead, ClientEnd } from '../node/running.ts';
+import { complaintJson, done } from '../stream/answer.ts';
 import { crowded } from '../stream/refusal.ts';
 import { openFlow, portionBytes } from './flow.ts';
 import { answerHeaders } from './headers.ts';
-import { refused, reply, replyJson } from './reply.ts';
+import { openAiError, refused, reply, replyJson, type Reply } from './reply.ts';
 import { roomFor, type Room } from './room.ts';
 
 const unsentBytesMax = 1_024 ** 2;
@@ -28,12 +29,19 @@ export type Outlet = {
   readonly response: ServerResponse;
   /** One event of a stream; the first one sends the head. */
   send(event: ClientEvent, head: () => AnswerHead): void;
+  /** Keeps the connection of a stream open that has nothing to say: the head, where none is out, and a comment. */
+  comment(head: () => AnswerHead): void;
   end(): void;
   /** A whole answer, where there is room for it until it is out. */
   answer: ClientEnd['answer'];
+  /** No answer, or no rest of one: by a status, or by an error event where the head is out. */
+  refuse(told: Reply): void;
   /** Notes progress, and cuts when there has been none for too long. */
   look(nowMs: number): void;
 };
+
+/** A line that begins with a colon is passed over by whoever reads events (WHATWG HTML, 9.2.6). */
+const comment = ':\n\n';
 
 const streamHeaders = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -43,19 +51,62 @@ const streamHeaders = {
 };
 
 export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: CutReason) => void): Outlet {
-  const flow = openFlow(response);
+  const stream = openStream(response, bursts, () => cut('unread'));
+  const { flow } = stream;
   let moved = 0;
   let movedAtMs: number | null = null;
-  let gathered = '';
-  /** What may lie unsent besides, bytes: of bursts, as far as they are not out. */
-  let burstBytes = 0;
-  let hadBurst = false;
 
   function cut(why: CutReason): void {
     if (response.destroyed) return;
     onCut(why);
     response.destroy();
   }
+
+  /** What has no place in a stream that has begun ends it. */
+  function breakOff(complaint: string): void {
+    if (response.destroyed || response.writableEnded) return;
+    stream.gather(`data: ${complaint}\n\ndata: ${done}\n\n`);
+    stream.end();
+  }
+
+  return {
+    response,
+    send: ({ data, id }, head) => {
+      if (stream.begin(head))
+        stream.gather(id === null ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`);
+    },
+    // Where something lies unread, the connection is open for that.
+    comment: (head) => {
+      if (stream.begin(head) && flow.unsent() === 0) stream.gather(comment);
+    },
+    end: stream.end,
+    refuse: (told) => {
+      if (response.headersSent) breakOff(complaintJson(told.complaint));
+      else reply(response, told);
+    },
+    answer: ({ status, body }, head) => {
+      if (response.headersSent) return breakOff(JSON.stringify(JSON.parse(openAiError(status, body))));
+      if (!stream.hasRoomFor(Buffer.byteLength(body))) return reply(response, refused(crowded));
+      replyJson(response, status, body, answerHeaders(head));
+    },
+    look: (nowMs) => {
+      stream.settle();
+      const gone = flow.gone();
+      // What was written by others than `send` shows only as what is left of it.
+      if (flow.unsent() === 0 || gone !== moved || movedAtMs === null) movedAtMs = nowMs;
+      else if (nowMs - movedAtMs > stuckMs) cut('stuck');
+      moved = gone;
+    },
+  };
+}
+
+/** What is to go out, and how much of it may lie unsent. */
+function openStream(response: ServerResponse, bursts: Room, onUnread: () => void) {
+  const flow = openFlow(response);
+  let gathered = '';
+  /** What may lie unsent besides, bytes: of bursts, as far as they are not out. */
+  let burstBytes = 0;
+  let hadBurst = false;
 
   /** Events that came in one read leave in one write, and not a moment later. */
   function gather(event: string): void {
@@ -67,12 +118,18 @@ export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: 
     const events = gathered;
     gathered = '';
     if (events === '' || response.destroyed || response.writableEnded) return;
+    settle();
     const unsent = flow.unsent();
-    if (burstBytes > unsent) allow(unsent);
     const bytes = events.length > portionBytes ? Buffer.byteLength(events) : events.length;
     if (bytes > unsentBytesMax) allow(burstBytes + bytes);
-    if (unsent + bytes > unsentBytesMax + burstBytes) return cut('unread');
+    if (unsent + bytes > unsentBytesMax + burstBytes) return onUnread();
     flow.write(events);
+  }
+
+  /** Gives back the room of what is out. */
+  function settle(): void {
+    const unsent = flow.unsent();
+    if (burstBytes > unsent) allow(unsent);
   }
 
   function allow(bytes: number): void {
@@ -84,31 +141,21 @@ export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: 
   }
 
   return {
-    response,
-    send: ({ data, id }, head) => {
-      if (response.destroyed || response.writableEnded) return;
+    ...{ flow, gather, settle },
+    /** False: nobody hears anything any more. */
+    begin: (head: () => AnswerHead): boolean => {
+      if (response.destroyed || response.writableEnded) return false;
       if (!response.headersSent) flow.begin({ ...streamHeaders, ...answerHeaders(head()) });
-      const event = id === null ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
-      gather(event);
+      return true;
     },
-    end: () => {
+    end: (): void => {
       release();
       flow.end();
     },
-    answer: ({ status, body }, head) => {
-      const bytes = Buffer.byteLength(body);
+    /** For all of an answer at once. */
+    hasRoomFor: (bytes: number): boolean => {
       if (bytes > unsentBytesMax) allow(bytes);
-      if (bytes > unsentBytesMax + burstBytes) return reply(response, refused(crowded));
-      replyJson(response, status, body, answerHeaders(head));
-    },
-    look: (nowMs) => {
-      const unsent = flow.unsent();
-      if (burstBytes > unsent) allow(unsent);
-      const gone = flow.gone();
-      // What was written by others than `send` shows only as what is left of it.
-      if (unsent === 0 || gone !== moved || movedAtMs === null) movedAtMs = nowMs;
-      else if (nowMs - movedAtMs > stuckMs) cut('stuck');
-      moved = gone;
+      return bytes <= unsentBytesMax + burstBytes;
     },
   };
 }
@@ -116,9 +163,10 @@ export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: 
 /** As a generation sees it. */
 export const clientAt = (outlet: Outlet): ClientEnd => ({
   send: outlet.send,
+  comment: outlet.comment,
   close: outlet.end,
   answer: outlet.answer,
-  refuse: (refusal) => reply(outlet.response, refused(refusal)),
+  refuse: (refusal) => outlet.refuse(refused(refusal)),
 });
 
 type Outlets = {

@@ -8,6 +8,7 @@ import { openingBytes, type LogRecord } from '../stream/record.ts';
 import { protectionOf } from '../stream/protection.ts';
 import { brokenOff, entryLeaves, type Refusal } from '../stream/refusal.ts';
 import { readAnswer } from '../stream/apart.ts';
+import { after, never, type Instant } from '../std/time.ts';
 import { accountOf, begun, type AnswerState } from '../stream/machine.ts';
 import { readRequest, type AnswerRequest, type Engines } from '../stream/request.ts';
 import type { Mark } from '../stream/mark.ts';
@@ -15,7 +16,7 @@ import { Gate } from './gate.ts';
 import type { Asked } from './generations.ts';
 import type { Journals } from './journals.ts';
 import type { Clock } from './ports.ts';
-import { join, resume, type Made, type ResumptionPorts, type Taken } from './resumption.ts';
+import { join, resume, type Made, type ResumptionPorts, type Start, type Taken } from './resumption.ts';
 import type { About, ClientEnd, Running, WayOut } from './running.ts';
 import type { Serving } from './serving.ts';
 import type { Spent } from './spent.ts';
@@ -47,6 +48,13 @@ export function enter(asked: Asked, client: ClientEnd, about: About, ports: Ente
   };
 }
 
+/**
+ * When the head goes out of an answer that is made again up to where its client is, or asked for again, ms since it was
+ * asked to go on. Until then what keeps it from being done is told by a status; the shortest patience of a load balancer
+ * is 30 s.
+ */
+const headMs = 15_000;
+
 const leavesJson = complaintJson(entryLeaves.complaint);
 
 /** Owns whatever stands for the request just now: a search for its log, or a generation. */
@@ -55,6 +63,7 @@ class Entering {
   readonly #client: ClientEnd;
   readonly #about: About;
   readonly #ports: EnteringPorts;
+  readonly #headBy: Instant;
   #leave = (): void => {};
   #isGone = false;
 
@@ -63,6 +72,8 @@ class Entering {
     this.#client = about.once ? this.#patient(client) : client;
     this.#about = about;
     this.#ports = ports;
+    // Who is new may be told to ask elsewhere, and who does not stream is told all at once.
+    this.#headBy = about.place === null ? never : after(ports.clock.now(), headMs);
   }
 
   come(): void {
@@ -81,6 +92,7 @@ class Entering {
   #patient(client: ClientEnd): ClientEnd {
     return {
       send: (...said) => client.send(...said),
+      comment: (head) => client.comment(head),
       close: () => client.close(),
       answer: (...said) => client.answer(...said),
       refuse: (refusal) => this.#refuse(client, refusal),
@@ -167,7 +179,7 @@ class Entering {
     const { model } = this.#asked;
     const about = { stream: gate.stream, request, model, protection, resumed: place !== null };
     const begin: WayOut['begin'] = (look) => this.#ports.stories.begin(about, look);
-    const way = { client: this.#client, gate, protection, begin };
+    const way = { client: this.#client, gate, protection, begin, headBy: this.#headBy };
     const { running, leave } = this.#ports.run(state, way, this.#about, this.#asked);
     this.#leave = leave;
     return running;
@@ -180,14 +192,14 @@ class Entering {
       // As the node did that began it, which may have been of an earlier version.
       read: ({ opening: { apart, engines, named } }) =>
         (apart ? readAnswer : readRequest)(this.#asked.endpoint, this.#asked, engines, named),
-      catchUp: (state, done) => this.#catchUp(state, done),
+      catchUp: (start, done) => this.#catchUp(start, done),
     };
   }
 
   /** A generation for nobody, whose records are all that is wanted of it. */
-  #catchUp(state: AnswerState, done: (made: Made) => void): () => void {
+  #catchUp({ state, protection }: Start, done: (made: Made) => void): () => void {
     const records: LogRecord[] = [];
-    const { stream } = this.#about;
+    const stream = this.#about.place?.stream ?? this.#about.stream;
     const gate = new Gate({ stream, clock: this.#ports.clock, commits: false, streamed: false, from: null });
     gate.onWritten = (more) => records.push(...more.filter((one) => one.type !== 'choice'));
     const end = (made: Made): void => {
@@ -196,6 +208,9 @@ class Entering {
     };
     let refusal: Refusal | null = null;
     const nobody: ClientEnd = {
+      // Of what this node is to write of it nobody has a copy yet.
+      comment: (head) =>
+        this.#client.comment(() => ({ ...head(), protection, stream: { id: stream, copies: 0 } })),
       send: ({ id, data }) => {
         if (id === null) refusal ??= data === leavesJson ? entryLeaves : brokenOff('mismatch');
       },
@@ -203,7 +218,7 @@ class Entering {
       answer: () => end({ refusal: brokenOff('mismatch') }),
       refuse: (refusal) => end({ refusal }),
     };
-    const way = { client: nobody, gate, protection: 'none', begin: null } as const;
+    const way = { client: nobody, gate, protection, begin: null, headBy: this.#headBy };
     // That its client has them already is its word only, so they are charged as they are made.
     const known = accountOf(state).tokens;
     const spent: Spent = (tokens, more) => this.#about.spent?.(tokens, { ...more, known });

@@ -5,7 +5,7 @@
 import { noAbility } from '../std/ability.ts';
 import type { Json } from '../std/json.ts';
 import { draw, type Rng } from '../std/random.ts';
-import type { Instant } from '../std/time.ts';
+import { after, type Instant } from '../std/time.ts';
 import { choicesApart } from '../stream/apart.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import type { Engines } from '../stream/request.ts';
@@ -17,12 +17,17 @@ import { promptOf } from './prompt.ts';
 import { enter, type EnteringPorts } from './entering.ts';
 import type { Journals } from './journals.ts';
 import { Running, type About, type ClientEnd, type RunningPorts } from './running.ts';
-import type { Admission, Serving } from './serving.ts';
+import type { Admission, ServedModel, Serving } from './serving.ts';
 import type { Stories } from './stories.ts';
 
 /** Each costs some 50 kB at both ends together. */
 const generationsMax = 4_000;
 const overloadedMs = 1_000;
+/**
+ * How often streams are seen to that have nothing to tell, ms: a silent one is heard of after twice as long at most, below
+ * the patience of `synkti/client` (15 s) and of any load balancer.
+ */
+const keepOpenMs = 5_000;
 /** Seeds that every engine takes. */
 const seedMax = 2 ** 31;
 
@@ -68,10 +73,8 @@ export function openGenerations(ports: GenerationsPorts): Generations {
   const placing = openPlacing({ serving, clock, rng });
   const { judge } = placing;
 
-  function enginesOf(model: string): Engines {
-    const { contextTokens: maxModelLen = null, ability = noAbility } = serving.model(model) ?? {};
-    return { maxModelLen, ability, seed: nextSeed() };
-  }
+  const keeper = openKeeper(all, clock);
+  const enginesOf = (model: string): Engines => enginesFrom(serving.model(model), nextSeed());
 
   const each = (act: (running: Running) => void): void => [...all].forEach(act);
 
@@ -80,6 +83,7 @@ export function openGenerations(ports: GenerationsPorts): Generations {
     const place: RunningPorts['place'] = (model, wish) => placing.place({ model, prompt }, wish);
     const running = new Running(state, way, about, { serving, openLeg, clock, place, judge });
     all.add(running);
+    keeper.arm();
     const leave = once(() => {
       running.clientLeft();
       all.delete(running);
@@ -100,6 +104,7 @@ export function openGenerations(ports: GenerationsPorts): Generations {
     serving.onMove((member, cause) => each((running) => running.move(member, cause))),
     serving.onCut(() => each((running) => running.breakOff(serving.self))),
     serving.onRelayEnd(onRelayEnd),
+    keeper.stop,
   ];
 
   return {
@@ -125,6 +130,24 @@ export function openGenerations(ports: GenerationsPorts): Generations {
       for (const stop of unsubscribe) stop();
     },
   };
+}
+
+/** Sees to the streams that have nothing to tell, as long as there are any. */
+function openKeeper(all: ReadonlySet<Running>, clock: Clock) {
+  let disarm: (() => void) | null = null;
+  function arm(): void {
+    disarm ??= clock.wakeAt(after(clock.now(), keepOpenMs), () => {
+      disarm = null;
+      for (const running of [...all]) running.keepOpen();
+      if (all.size > 0) arm();
+    });
+  }
+  return { arm, stop: () => disarm?.() };
+}
+
+function enginesFrom(model: ServedModel | null, seed: number): Engines {
+  const { contextTokens: maxModelLen = null, ability = noAbility } = model ?? {};
+  return { maxModelLen, ability, seed };
 }
 
 /** Its own stream of chance: where requests go must not depend on how many drew a seed. */

@@ -17,6 +17,7 @@ import { meet, restore } from '../stream/carrier.ts';
 import { restoredAnswer, type AnswerState } from '../stream/machine.ts';
 import type { Mark, Place } from '../stream/mark.ts';
 import type { Said } from '../stream/plain.ts';
+import { protectionOf, type Protection } from '../stream/protection.ts';
 import {
   cutAt,
   readLog,
@@ -63,8 +64,11 @@ export type ResumptionPorts = {
   readonly clock: Clock;
   readonly read: (log: Log) => AnswerRequest;
   /** Makes an answer up to where its client is, for nobody to read. */
-  readonly catchUp: (state: State, done: (made: Made) => void) => () => void;
+  readonly catchUp: (start: Start, done: (made: Made) => void) => () => void;
 };
+
+/** An answer as it was written down, to be made up to where its client is. `protection`: of the whole of it. */
+export type Start = { readonly state: State; readonly protection: Protection };
 
 /** What was written down of it meanwhile, or why there is no such thing. */
 export type Made = readonly LogRecord[] | { readonly refusal: Refusal };
@@ -108,7 +112,9 @@ export function resume(
     const limited = upTo(request, mark.tokens);
     const start = restore(limited, records);
     if (start === null) return client.refuse(streamGone);
-    stopMaking = ports.catchUp(resumed(limited, start.carrier, clock.now()), (made) => {
+    const state = resumed(limited, start.carrier, clock.now());
+    const protection = protectionOf(request, log.opening.engines.ability);
+    stopMaking = ports.catchUp({ state, protection }, (made) => {
       if ('refusal' in made) return client.refuse(made.refusal);
       // That it ends here is our own limit, and no end of the answer.
       const more = made.filter(({ type }) => type !== 'closed').map(withoutOurEnd);

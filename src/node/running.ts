@@ -40,10 +40,13 @@ export type AnswerHead = {
 export type ClientEnd = {
   /** `head`: what stands before the first one. */
   send(event: ClientEvent, head: () => AnswerHead): void;
+  /** There is nothing to tell yet, and its connection is to stay open: a comment, before which the head goes out too. */
+  comment(head: () => AnswerHead): void;
   /** The stream is complete. */
   close(): void;
   /** The whole answer. */
   answer(whole: WholeAnswer, head: AnswerHead): void;
+  /** By its status where no head is out, else in the stream. */
   refuse(refusal: Refusal): void;
 };
 
@@ -96,6 +99,8 @@ export type WayOut = {
   readonly protection: Protection;
   /** Begins what is told of it to people, who is called to see how it stands; null: nobody is to hear of it. */
   readonly begin: ((look: () => Live) => Story) | null;
+  /** When its head goes out without an event; never: with the first one. */
+  readonly headBy: Instant;
 };
 
 /** How long what has ended may still be asked for, ms: its last event may have been lost. */
@@ -119,10 +124,13 @@ export class Running {
   #isOut = false;
   /** This node relays no longer. */
   #isCut = false;
+  /** Since it was last seen to. */
+  #hasSpoken = false;
   readonly #charge: (tokens: number) => void;
   readonly #headNow = (): AnswerHead => this.#headBy(this.#by);
   readonly #tell = (event: ClientEvent): void => {
     this.#isOut = true;
+    this.#hasSpoken = true;
     this.#way.client.send(event, this.#headNow);
   };
 
@@ -143,6 +151,19 @@ export class Running {
 
   begin(): void {
     this.#driven.deliver({ type: 'begin' });
+  }
+
+  /**
+   * To be called now and then: what waits between us and the client cuts a connection on which nothing moves. Said only
+   * while an engine is at it, because who hears nothing may do better at another node.
+   */
+  keepOpen(): void {
+    const { client, headBy } = this.#way;
+    const wasSilent = !this.#hasSpoken;
+    this.#hasSpoken = false;
+    const mayBegin = this.#isOut || this.#ports.clock.now() >= headBy;
+    if (!wasSilent || !mayBegin || !machine.isServed(this.#driven.state())) return;
+    client.comment(() => this.#headBy(this.#heard?.member ?? null));
   }
 
   move(member: MemberId, cause: MoveCause): void {

@@ -38,6 +38,10 @@ export const accountOf = (state: AnswerState): Account =>
 export const tokensOf = (state: AnswerState): number =>
   'parts' in state ? choices.account(state).tokens : tokensHeard(state.carrier);
 
+/** Of several choices one at least. */
+export const isServed = (state: AnswerState): boolean =>
+  'parts' in state ? state.parts.some(single.isServed) : single.isServed(state);
+
 /** Of several choices the first one's. */
 export const answerWayOf = (state: AnswerState): Way =>
   wayOf('parts' in state ? state.parts[0]!.carrier : state.carrier);

@@ -100,6 +100,10 @@ export const resumed = (request: GenerationRequest, carrier: Carrier, now: Insta
 
 export const memberOf = ({ phase }: State): MemberId | null => ('member' in phase ? phase.member : null);
 
+/** An engine has taken it and not been given up: whoever waits for the next word has somebody to wait for. */
+export const isServed = ({ phase }: State): boolean =>
+  phase.phase === 'flowing' || phase.phase === 'closing' || (phase.phase === 'reaching' && phase.answered);
+
 export const account = ({ model, carrier, moves }: State): Account => ({
   model,
   tokens: tokensHeard(carrier),

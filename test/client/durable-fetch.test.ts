@@ -46,6 +46,8 @@ const breaks: Readonly<Record<string, Mood>> = {
   'a connection that breaks in the middle of an event': { type: 'break', after: 5 },
   'an end without [DONE]': { type: 'end', after: 5 },
   'an error event by which the node says that it leaves': { type: 'farewell', after: 5 },
+  'a word that no member goes on with it': { type: 'unplaced', after: 5 },
+  'a comment and its end': { type: 'comment', after: 5 },
   'a silence': { type: 'hang', after: 5 },
 };
 for (const [what, mood] of Object.entries(breaks))
@@ -76,6 +78,21 @@ test('a stream that breaks again and again goes on as long as something comes of
   const { response, nodes } = await ask(words.map((): Mood => ({ type: 'break', after: 1 })));
   equal(textOf(await response.text()), wholeText);
   equal(nodes.heard.length, words.length + 1);
+});
+
+test('a comment is no event: an answer of which only that has come may begin again', bounded, async () => {
+  const { response, nodes } = await ask([{ type: 'comment', after: 0 }]);
+  equal(textOf(await response.text()), wholeText);
+  deepEqual([nodes.heard.length, nodes.heard[1]?.headers['last-event-id']], [2, undefined]);
+});
+
+test('nodes that say nothing but comments are not asked without end', bounded, async () => {
+  const { response, nodes } = await ask([
+    { type: 'break', after: 2 },
+    ...Array.from({ length: 20 }, (): Mood => ({ type: 'comment', after: 0 })),
+  ]);
+  await rejects(response.text(), AnswerLost);
+  equal(nodes.heard.length, 6);
 });
 
 test('a stream of which nothing more ever comes ends in an error', bounded, async () => {

@@ -28,6 +28,10 @@ test('events are cut out alike, wherever the pieces of their stream end', () => 
       heard.map(({ isLast }) => isLast),
       [false, false, false, true],
     );
+    deepEqual(
+      heard.map(({ isComment }) => isComment),
+      [false, false, true, false],
+    );
     equal(splitter.rest(), 'data: be');
   }
 });

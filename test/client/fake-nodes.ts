@@ -13,6 +13,10 @@ export type Mood =
   | { readonly type: 'end'; readonly after: number }
   | { readonly type: 'farewell'; readonly after: number }
   | { readonly type: 'hang'; readonly after: number }
+  /** It says that it works at the answer, and breaks. */
+  | { readonly type: 'comment'; readonly after: number }
+  /** It finds nobody who goes on with the answer. */
+  | { readonly type: 'unplaced'; readonly after: number }
   /** The whole node says nothing any more, to anybody. */
   | { readonly type: 'freeze' }
   /** It waits in the node's queue until that was asked so often whether it is alive. */
@@ -52,7 +56,12 @@ const events: readonly string[] = [
   }),
   `id: s1.${words.length}.end\ndata: [DONE]\n\n`,
 ];
-const farewell = `data: ${JSON.stringify({ error: { message: 'gone', type: 'server_error', code: 'node_leaving' } })}\n\n`;
+const lastWord = (code: string): string =>
+  `data: ${JSON.stringify({ error: { message: 'gone', type: 'server_error', code } })}\n\ndata: [DONE]\n\n`;
+const lastWords: Partial<Record<Mood['type'], string>> = {
+  farewell: lastWord('node_leaving'),
+  unplaced: lastWord('model_unavailable'),
+};
 
 /** `moods`: what the first, second, … request meets, whatever node it goes to; after these all is well. */
 export async function openNodes(count: number, moods: readonly Mood[] = [], ids = true): Promise<FakeNodes> {
@@ -109,7 +118,8 @@ export async function openNodes(count: number, moods: readonly Mood[] = [], ids 
       setImmediate(() => response.destroy());
       return;
     }
-    response.end(mood.type === 'farewell' ? `${farewell}data: [DONE]\n\n` : '');
+    if (mood.type === 'comment') response.write(':\n\n');
+    response.end(lastWords[mood.type] ?? '');
   }
 
   return {

@@ -48,3 +48,34 @@ test('a node that makes again what has arrived may take longer than one that beg
   ok((await response.text()).endsWith('data: [DONE]\n\n'));
   equal(nodes.heard.length, 2);
 });
+
+test('a node that has nothing to say but comments is alive, and is not left', bounded, async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let asked = 0;
+  let tell!: ReadableStreamDefaultController<Uint8Array>;
+  const say = (text: string): void => tell.enqueue(new TextEncoder().encode(text));
+  const durable = durableFetch(['http://one.test/v1', 'http://two.test/v1'], {
+    fetch: () => {
+      asked += 1;
+      const body = new ReadableStream<Uint8Array>({ start: (controller) => void (tell = controller) });
+      return Promise.resolve(new Response(body, { headers: { 'content-type': 'text/event-stream' } }));
+    },
+  });
+  const init = { method: 'POST', body: '{"stream":true}' };
+  const response = await durable('http://one.test/v1/chat/completions', init);
+  const reader = response.body!.getReader();
+  const next = async (said: string): Promise<void> => {
+    const heard = reader.read();
+    say(said);
+    equal(new TextDecoder().decode((await heard).value), said);
+  };
+  await next('id: s.1.a\ndata: {}\n\n');
+  for (let i = 0; i < 6; i++) {
+    const heard = reader.read();
+    t.mock.timers.tick(10_000);
+    say(':\n\n');
+    equal(new TextDecoder().decode((await heard).value), ':\n\n');
+  }
+  await next('id: s.1.b\ndata: [DONE]\n\n');
+  equal(asked, 1);
+});

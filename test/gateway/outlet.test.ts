@@ -201,3 +201,33 @@ test('whole answers that nobody reads have one room together, and whose answer d
   answer(third);
   equal(third.response.statusCode, 200);
 });
+
+test("[S34] an engine's refusal behind a head is an error event, in one line, and ends the stream", async (t) => {
+  const { response, client } = await unread(t);
+  let heard = '';
+  client.on('data', (bytes: Buffer) => (heard += bytes.toString()));
+  client.resume();
+  const outlet = openOutlet(response, roomFor(burstBytesMax), () => {});
+  outlet.comment(head);
+  const error = { message: 'no', type: 'BadRequestError', param: null, code: 400 };
+  outlet.answer({ status: 400, body: JSON.stringify({ error }, null, 2) }, head());
+  outlet.comment(head);
+  await until(() => heard.endsWith('0\r\n\r\n'), 'all of it');
+  const events = heard.split('\r\n').filter((line) => line.startsWith(':') || line.startsWith('data'));
+  deepEqual(events.join(''), `:\n\ndata: ${JSON.stringify({ error })}\n\ndata: [DONE]\n\n`);
+});
+
+test('[S34] where something lies unread no comment is added', async (t) => {
+  const { response } = await unread(t);
+  const outlet = openOutlet(response, roomFor(burstBytesMax), () => {});
+  while (response.writableLength === 0) {
+    outlet.send({ data: 'x'.repeat(64 * 1_024), id: null }, head);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const before = response.writableLength;
+  for (let i = 0; i < 3; i++) {
+    outlet.comment(head);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  equal(response.writableLength, before);
+});

@@ -7,11 +7,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Way } from '../../src/gateway/way.ts';
 import { refuse } from '../../src/mtls/peer-way.ts';
-import type { Clock } from '../../src/node/ports.ts';
-import { systemClock } from '../../src/os/clock.ts';
 import { Failure } from '../../src/std/failure.ts';
-import { after } from '../../src/std/time.ts';
 import { FakeCluster, until } from './fake-cluster.ts';
+import { fastClock } from './fast-clock.ts';
 
 /** Longer than any of these takes on a busy machine. */
 const patienceMs = 30_000;
@@ -22,17 +20,6 @@ const ask = (cluster: FakeCluster): Promise<Response> =>
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ model: 'tiny', input: 'a' }),
   });
-
-/** Real time, and more of it when a test says so. */
-function fastClock(): { readonly clock: Clock; readonly skip: (ms: number) => void } {
-  let skippedMs = 0;
-  const clock: Clock = {
-    ...systemClock,
-    now: () => after(systemClock.now(), skippedMs),
-    wakeAt: (at, wake) => systemClock.wakeAt(after(at, -skippedMs), wake),
-  };
-  return { clock, skip: (ms) => (skippedMs += ms) };
-}
 
 test('each loss of a member leaves the whole time to find another, however long ago the last one was', async () => {
   const { clock, skip } = fastClock();

@@ -30,6 +30,7 @@ function rig(zones: Readonly<Record<string, string>>) {
   const told: string[] = [];
   const client: ClientEnd = {
     send: () => {},
+    comment: () => {},
     close: () => told.push('closed'),
     answer: ({ body }) => told.push(body),
     refuse: ({ status }) => told.push(`refused ${status}`),

@@ -5,7 +5,7 @@ import type { LegEars } from '../../src/node/leg.ts';
 import { Running, type About, type ClientEnd } from '../../src/node/running.ts';
 import type { Serving } from '../../src/node/serving.ts';
 import { memberId } from '../../src/std/member-id.ts';
-import { instant } from '../../src/std/time.ts';
+import { instant, never } from '../../src/std/time.ts';
 import { readItem, type Item } from '../../src/stream/chunk.ts';
 import { init } from '../../src/stream/state.ts';
 import { chat, chunk } from '../stream/counting.ts';
@@ -43,12 +43,13 @@ function rig(send: (data: string) => void = () => {}) {
       send(data);
       out.push(data);
     },
+    comment: () => out.push('comment'),
     close: () => out.push('closed'),
     answer: () => out.push('answer'),
     refuse: ({ complaint }) => out.push(`refused ${complaint.code}`),
   };
   const gate = new Gate({ stream: 's', clock, commits: false, streamed: true, from: null });
-  const way = { client, gate, protection: 'exact', begin: null } as const;
+  const way = { client, gate, protection: 'exact', begin: null, headBy: never } as const;
   const running = new Running(init(chat(), instant(0)), way, about, {
     ...{
       serving: serving as Serving,

@@ -113,6 +113,9 @@ export class SimClient implements ClientEnd {
       this.#tokensCounted = event.usage.completion_tokens;
   }
 
+  /** No connection here is cut for its silence. */
+  comment(): void {}
+
   close(): void {
     if (!this.#isOver) this.#onBroken('its stream was closed without an end');
     this.finish(this.complaint === '' ? 'answered' : 'failed');

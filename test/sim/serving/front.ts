@@ -51,6 +51,8 @@ export function openFront(place: Place, { generations, now, sabotage }: FrontPor
     };
     const client: ClientEnd = {
       send: (event) => wire.send({ type: 'event', event } satisfies Told),
+      // No connection here is cut for its silence.
+      comment: () => {},
       close: () => last({ type: 'end' }),
       answer: (whole) => last({ type: 'whole', whole }),
       refuse: (refusal) => last({ type: 'refused', refusal }),
