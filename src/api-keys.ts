@@ -51,30 +51,47 @@ export async function openApiKeys(
   const keys = apiKeysFrom(text, place.name);
   let table = keyTable(keys);
   report({ fact: 'keys.loaded', from: place.name, keys: keys.length });
+  let refused: string | null = null;
 
-  async function reload(): Promise<void> {
+  /** Resolves with why nothing has changed; null: it is the list now. */
+  async function take(): Promise<string | null> {
     try {
       const now = await readStill(place);
       // One that could not be read is read again, though nothing else of it changes.
       mark = now.mark;
-      if (now.text === text) return;
+      if (now.text === text) return null;
+      const keys = apiKeysFrom(now.text, place.name);
       text = now.text;
-      const keys = apiKeysFrom(text, place.name);
       table = keyTable(keys);
       report({ fact: 'keys.loaded', from: place.name, keys: keys.length });
+      return null;
     } catch (error) {
-      report({ fact: 'keys.refused', why: messageOf(error) });
+      return messageOf(error);
     }
   }
 
-  async function look(): Promise<void> {
-    const now = await place.mark().catch(() => 'unreadable');
-    if (now === null || now !== mark) await reload();
+  async function reload(): Promise<void> {
+    refused = await take();
+    if (refused !== null) report({ fact: 'keys.refused', why: refused });
   }
 
-  const looking = setInterval(() => void look(), place.everyMs);
-  looking.unref();
-  return { table: () => table, reload, close: () => clearInterval(looking) };
+  /** Unasked, the same complaint is said once: a file that is gone stays gone for many a second. */
+  async function look(): Promise<void> {
+    const now = await place.mark().catch(() => 'unreadable');
+    if (now !== null && now === mark) return;
+    const why = await take();
+    if (why !== null && why !== refused) report({ fact: 'keys.refused', why });
+    refused = why;
+  }
+
+  let isLooking = false;
+  const timer = setInterval(() => {
+    if (isLooking) return;
+    isLooking = true;
+    void look().finally(() => (isLooking = false));
+  }, place.everyMs);
+  timer.unref();
+  return { table: () => table, reload, close: () => clearInterval(timer) };
 }
 
 /** What is written while it is read may be half of a list, which would shut out the other half. */

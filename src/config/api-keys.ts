@@ -15,6 +15,8 @@ import type { ApiKey } from '../node/api-key.ts';
 import { Failure } from '../std/failure.ts';
 
 const keysMax = 10_000;
+/** Told of one list: in another kind of file every entry is wrong. */
+const problemsMax = 10;
 const limit = z.int().min(1).max(1_000_000_000).nullable().default(null);
 
 const list = z
@@ -34,7 +36,7 @@ const list = z
   .refine((keys) => isSet(keys.map(({ name }) => name)), 'two keys have the same name')
   .refine((keys) => isSet(keys.map(({ sha256 }) => sha256)), 'two keys have the same sha256');
 
-/** Failure `invalid`, which tells every problem and no digest. `place`: where the text is from. */
+/** Failure `invalid`, which tells the first problems, and no digest. `place`: where the text is from. */
 export function apiKeysFrom(text: string, place: string): readonly ApiKey[] {
   let content: unknown;
   try {
@@ -54,7 +56,9 @@ export function apiKeysFrom(text: string, place: string): readonly ApiKey[] {
   const problems = read.error.issues.map(
     ({ path, message }) => `${path.join('.') || 'list'}: ${message.toLowerCase()}`,
   );
-  throw new Failure('invalid', `API keys of ${place}: invalid: ${problems.join('; ')}`);
+  const more = problems.length > problemsMax ? `; and ${problems.length - problemsMax} more` : '';
+  const shown = problems.slice(0, problemsMax).join('; ');
+  throw new Failure('invalid', `API keys of ${place}: invalid: ${shown}${more}`);
 }
 
 const isSet = (values: readonly string[]): boolean => new Set(values).size === values.length;

@@ -57,6 +57,7 @@ test('a list that makes no sense is refused with what is wrong where, and withou
     [entry('a', 'x') + entry('b', 'x'), /two keys have the same sha256/],
     [`- name: [\n  sha256: ${digest('x')}\n`, /not YAML/],
     ['keys: 3\n', /list/],
+    ['- {}\n'.repeat(500), /^.{0,800}; and 990 more$/],
     ['', /nothing in it; a list of none is written \[\]/],
     ['# nobody yet\n', /nothing in it/],
   ];
@@ -106,6 +107,35 @@ test('a bad edit and a vanished file change nothing, and are said', async (t) =>
   await keys.reload();
   match(String(refused().at(-1)?.['why']), /missing: ENOENT/);
   equal(holder(keys, 'a'), 'alice');
+});
+
+test('a list that stays away is said once, and again to who asks', async (t) => {
+  const path = await fileIn(t, entry('alice', 'a'));
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const facts: Fact[] = [];
+  const keys = await openApiKeys({ from: 'file', path }, { ...unused, report: (fact) => facts.push(fact) });
+  t.after(() => keys.close());
+  const told = (wanted: string): number => facts.filter(({ fact }) => fact === wanted).length;
+  const lookedUntil = (holds: () => boolean, what: string): Promise<void> =>
+    until(() => {
+      t.mock.timers.tick(1_000);
+      return holds();
+    }, what);
+  const putInPlace = async (text: string): Promise<void> => {
+    await writeFile(`${path}.new`, text);
+    await rename(`${path}.new`, path);
+  };
+  await rm(path);
+  await lookedUntil(() => told('keys.refused') === 1, 'it is missed');
+  let looks = 0;
+  await lookedUntil(() => ++looks === 5, 'five looks');
+  await putInPlace(entry('bob', 'b'));
+  await lookedUntil(() => told('keys.loaded') === 2, 'it is back');
+  equal(told('keys.refused'), 1);
+  await putInPlace('- name: bob\n');
+  await lookedUntil(() => told('keys.refused') === 2, 'it is wrong');
+  for (let asked = 0; asked < 2; asked++) await keys.reload();
+  equal(told('keys.refused'), 4);
 });
 
 test('a file that is emptied before it is written anew shuts nobody out, and a list of none does', async (t) => {
