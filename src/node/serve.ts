@@ -61,24 +61,26 @@ export class NodeServing implements Serving {
       for (const id of offer.models) {
         const model = found.get(id) ?? noneFound();
         found.set(id, model);
-        enter(model, offer);
+        this.#enter(model, offer);
       }
     return [...found].map(([id, model]) => served(id, model));
   }
 
   model(id: string): ServedModel | null {
     let found: Found | null = null;
-    for (const offer of this.#offers()) if (offer.models.includes(id)) enter((found ??= noneFound()), offer);
+    for (const offer of this.#offers())
+      if (offer.models.includes(id)) this.#enter((found ??= noneFound()), offer);
     return found === null ? null : served(id, found);
   }
 
-  /** What each node serves, ourselves first. */
-  *#offers(): Generator<Offer> {
+  /** What each node serves, ourselves first. A list, because each request looks through it several times. */
+  #offers(): readonly Offer[] {
     const { engine, leaving, cluster } = this.#parts;
+    const offers: Offer[] = [];
     if (engine !== null) {
       const { models, phase, maxModelLen: contextTokens, ability } = engine.status();
       const ours = leaving.phase() === 'open' ? phase : 'away';
-      yield { ...{ models, phase: ours, contextTokens, ability }, member: () => this.#ours() };
+      offers.push({ models, phase: ours, contextTokens, ability, known: null });
     }
     for (const known of cluster.members()) {
       const { record, health } = known;
@@ -86,9 +88,18 @@ export class NodeServing implements Serving {
       if (record === null || (health !== 'alive' && health !== 'suspect')) continue;
       if (record.engine.phase === 'none') continue;
       const { models, contextTokens, ability = noAbility } = record.engine;
-      const phase = phaseOf(known, record);
-      yield { ...{ models, phase, contextTokens, ability }, member: () => this.#theirs(known) };
+      offers.push({ models, phase: phaseOf(known, record), contextTokens, ability, known });
     }
+    return offers;
+  }
+
+  #enter(model: Found, { phase, contextTokens, ability, known }: Offer): void {
+    // The longest: what an engine of a shorter one cannot go on with it refuses, and nobody takes that for the end.
+    if (contextTokens !== null) model.contextTokens = Math.max(model.contextTokens ?? 0, contextTokens);
+    if (phase === 'ready') {
+      model.ready.push(known === null ? this.#ours() : this.#theirs(known));
+      model.abilities.push(ability);
+    } else if (phase !== 'away') model.starting++;
   }
 
   admission(): Admission {
@@ -99,8 +110,7 @@ export class NodeServing implements Serving {
   }
 
   #isAnyReady(): boolean {
-    for (const { models, phase } of this.#offers()) if (phase === 'ready' && models.length > 0) return true;
-    return false;
+    return this.#offers().some(({ models, phase }) => phase === 'ready' && models.length > 0);
   }
 
   engineAdmission(): Admission {
@@ -189,19 +199,11 @@ type Offer = {
   readonly phase: Phase;
   readonly contextTokens: number | null;
   readonly ability: Ability;
-  readonly member: () => ServingMember;
+  /** Whose it is; null: ours. */
+  readonly known: Known | null;
 };
 
 const noneFound = (): Found => ({ ready: [], starting: 0, contextTokens: null, abilities: [] });
-
-function enter(model: Found, { phase, contextTokens, ability, member }: Offer): void {
-  // The longest: what an engine of a shorter one cannot go on with it refuses, and nobody takes that for the end.
-  if (contextTokens !== null) model.contextTokens = Math.max(model.contextTokens ?? 0, contextTokens);
-  if (phase === 'ready') {
-    model.ready.push(member());
-    model.abilities.push(ability);
-  } else if (phase !== 'away') model.starting++;
-}
 
 const served = (id: string, { abilities, ...model }: Found): ServedModel => ({
   id,
