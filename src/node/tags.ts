@@ -6,7 +6,7 @@
 import type { NodeRecord } from '../registry/record.ts';
 import { backoffMs } from '../std/backoff.ts';
 import { Failure } from '../std/failure.ts';
-import type { Rng } from '../std/random.ts';
+import { draw, type Rng } from '../std/random.ts';
 import type { Report } from './facts.ts';
 import { pause } from './pause.ts';
 import type { Clock, Cloud } from './ports.ts';
@@ -28,14 +28,19 @@ const tryMs = 30_000;
  */
 const retry = { baseMs: 4_000, capMs: 24_000 };
 const pauseMsMin = 500;
+/** A policy that was just attached, or mended, holds everywhere after seconds or minutes: a denial is not for ever. */
+const deniedMs = 300_000;
 /** Gone from the instance after a goodbye; SynktiState and SynktiNodeId stay and say what happened. */
 const membershipTags = ['SynktiCluster', 'SynktiRole', 'SynktiPeerId', 'SynktiAddress'];
 
-/** Tries until it is done or the node stops: an untagged node is no member. A denial is final. */
-export async function tagSelf(
-  { clock, cloud, report, rng, stopping }: Means,
-  node: { readonly cluster: string; readonly record: NodeRecord; readonly address: string | null },
-): Promise<void> {
+type Tagged = { readonly cluster: string; readonly record: NodeRecord; readonly address: string | null };
+
+/**
+ * Tries until it is done or the node stops: an untagged node is no member. A denial ends the wait, for the tags may be
+ * there from before; it is tried again by itself, now and then.
+ */
+export async function tagSelf(means: Means, node: Tagged): Promise<void> {
+  const { clock, cloud, report, rng, stopping } = means;
   const { id, role, peerId } = node.record;
   const tags = {
     SynktiCluster: node.cluster,
@@ -51,12 +56,19 @@ export async function tagSelf(
       return await within({ clock, ms: tryMs, stopping }, (signal) => cloud.tagSelf(tags, signal));
     } catch (error) {
       report({ fact: 'node.untagged', why: String(error) });
-      if (error instanceof Failure && error.kind === 'denied') return;
+      if (error instanceof Failure && error.kind === 'denied')
+        return void tagLater({ ...means, rng: dice }, node);
       const [ms, next] = backoffMs({ attempt, ...retry }, dice);
       dice = next;
       await pause({ clock, stopping }, pauseMsMin + ms);
     }
   }
+}
+
+async function tagLater(means: Means, node: Tagged): Promise<void> {
+  const [jitterMs, rng] = draw(means.rng, deniedMs);
+  await pause(means, deniedMs + jitterMs);
+  await tagSelf({ ...means, rng }, node);
 }
 
 /** The state first: it works where the policy forbids deleting tags, and peers filter on it. */

@@ -299,6 +299,27 @@ test('a node that cannot tag itself for minutes tries on, a few times a minute',
   equal(world.hosts.get('i-1')!.tags['SynktiNodeId'], 'i-1');
 });
 
+test('a node that may not tag itself goes on, and is a member some minutes after it may', async (t) => {
+  const world = new World();
+  t.after(() => world.stop());
+  await world.start('i-1');
+  world.mayTag = false;
+  const { facts, tags } = await world.start('i-2');
+  await world.clock.run(280_000);
+  const denials = (): number => facts.filter(({ fact }) => fact === 'node.untagged').length;
+  equal(denials(), 1);
+  ok(
+    facts.some(({ fact }) => fact === 'node.serving'),
+    'it did not wait',
+  );
+  await world.clock.run(600_000);
+  ok(denials() >= 2 && denials() <= 4, String(denials()));
+  world.mayTag = true;
+  await world.clock.run(660_000);
+  equal(tags['SynktiNodeId'], 'i-2');
+  equal(world.hosts.get('i-1')!.node.cluster.member(memberId('i-2'))?.health, 'alive');
+});
+
 test('where members differ in context the longest counts, whoever asks: an answer that needs it has not ended before', async (t) => {
   const world = new World();
   t.after(() => world.stop());

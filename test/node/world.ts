@@ -74,6 +74,8 @@ export class World {
   readonly hosts = new Map<string, Host>();
   /** The EC2 API answers. */
   ec2 = true;
+  /** Instances may tag themselves. */
+  mayTag = true;
   /** Listings of instances that were asked for, by whom. */
   readonly looks: string[] = [];
   readonly #memories = new Map<string, Remembered>();
@@ -201,7 +203,10 @@ export class World {
         this.looks.push(host.name);
         return answer(() => [...this.hosts.values()].flatMap(sighting));
       },
-      tagSelf: (tags) => answer(() => void (mayTag && Object.assign(host.tags, tags))),
+      tagSelf: async (tags) => {
+        if (!this.mayTag) throw new Failure('denied', 'tag own instance: denied: UnauthorizedOperation');
+        return answer(() => void (mayTag && Object.assign(host.tags, tags)));
+      },
       untagSelf: (keys) => answer(() => keys.forEach((key) => delete host.tags[key])),
     };
   }
