@@ -20,7 +20,7 @@ export function omission(
   { members }: Bindings,
   { seen, self }: { readonly seen: ReadonlySet<MemberId>; readonly self: MemberId },
 ): Absentees {
-  const absent = [...members.values()].filter(({ id }) => !seen.has(id));
+  const absent = [...members.values()].filter((member) => !seen.has(member.seen.id));
   if (absent.length > 0 && !seen.has(self)) return { absent: [], why: 'an answer without this node itself' };
   const unexpected = absent.filter(({ left }) => !left);
   if (unexpected.length > Math.max(absentMax, members.size * absentShare))
@@ -37,9 +37,12 @@ function lostZone(
 ): string | null {
   if (unexpected.length < 2) return null;
   const listed = new Set<string>();
-  for (const { id, zone } of members) if (seen.has(id)) listed.add(zone);
+  for (const { seen: one } of members) if (seen.has(one.id)) listed.add(one.zone);
   const counts = new Map<string, number>();
-  for (const { zone } of unexpected) counts.set(zone, (counts.get(zone) ?? 0) + 1);
+  for (const {
+    seen: { zone },
+  } of unexpected)
+    counts.set(zone, (counts.get(zone) ?? 0) + 1);
   for (const [zone, count] of counts) if (count >= 2 && !listed.has(zone)) return zone;
   return null;
 }

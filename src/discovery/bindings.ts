@@ -6,14 +6,11 @@
  */
 import type { MemberId } from '../std/member-id.ts';
 import { after, never, type Instant } from '../std/time.ts';
-import type { Binding, Effect, Endpoint, Entry, Listed } from './events.ts';
+import type { Binding, Effect, Endpoint, Entry } from './events.ts';
 
 export type Member = {
-  readonly id: MemberId;
-  peerId: string;
-  address: Endpoint | null;
-  zone: string;
-  role: string;
+  /** As it was shown last. Others are told of it again and again: by this very object, until something of it changes. */
+  seen: Seen;
   readonly boundAt: Instant;
   /** The key before this one: an answer that still shows it is stale until `settledAt`. */
   formerPeerId: string | null;
@@ -53,7 +50,7 @@ export function holderOf({ members, idByPeerId }: Bindings, peerId: string): Mem
 
 export const isVoter = ({ role }: { readonly role: string }): boolean => role !== 'operator';
 
-export type Seen = Pick<Listed, 'id' | 'address' | 'zone' | 'role'> & { readonly peerId: string };
+export type Seen = Omit<Entry, 'address'> & { readonly address: Endpoint | null };
 /** `former`: the key that it had until now; null: it has none but this. */
 export type Bound = { readonly type: 'bound'; readonly member: Member; readonly former: string | null };
 type Outcome =
@@ -71,13 +68,8 @@ export function bind(bindings: Bindings, seen: Seen, now: Instant): Outcome {
   if (known !== undefined) return rebind(bindings, known, seen, now);
   if (seen.address === null && isVoter(seen)) return { type: 'same' };
   if (bindings.members.size >= membersMax) return { type: 'full' };
-  const { id, peerId, address, zone, role } = seen;
   const member: Member = {
-    id,
-    peerId,
-    address,
-    zone,
-    role,
+    seen,
     boundAt: now,
     formerPeerId: null,
     settledAt: now,
@@ -88,37 +80,36 @@ export function bind(bindings: Bindings, seen: Seen, now: Instant): Outcome {
     absentEpoch: -1,
     absentSince: never,
   };
-  bindings.members.set(id, member);
-  bindings.idByPeerId.set(peerId, id);
+  bindings.members.set(seen.id, member);
+  bindings.idByPeerId.set(seen.peerId, seen.id);
   return { type: 'bound', member, former: null };
 }
 
-function rebind(bindings: Bindings, member: Member, seen: Seen, now: Instant): Outcome {
-  const address = seen.address ?? member.address;
-  if (isSame(member, { ...seen, address })) return { type: 'same' };
+function rebind(bindings: Bindings, member: Member, shown: Seen, now: Instant): Outcome {
+  const { seen: before } = member;
+  const seen = shown.address === null ? { ...shown, address: before.address } : shown;
+  if (isSame(before, seen)) return { type: 'same' };
   if (seen.peerId === member.formerPeerId && now < member.settledAt) return { type: 'same' };
-  const former = seen.peerId === member.peerId ? null : member.peerId;
+  const former = seen.peerId === before.peerId ? null : before.peerId;
   if (former !== null) {
     bindings.idByPeerId.delete(former);
-    bindings.idByPeerId.set(seen.peerId, member.id);
-    Object.assign(member, {
-      formerPeerId: former,
-      peerId: seen.peerId,
-      settledAt: after(now, tagsSettleMs),
-    });
+    bindings.idByPeerId.set(seen.peerId, seen.id);
+    Object.assign(member, { formerPeerId: former, settledAt: after(now, tagsSettleMs) });
   }
-  Object.assign(member, { address, zone: seen.zone, role: seen.role });
+  member.seen = seen;
   return { type: 'bound', member, former };
 }
 
-const isSame = (member: Member, seen: Seen): boolean =>
-  member.peerId === seen.peerId &&
-  member.address?.host === seen.address?.host &&
-  member.address?.port === seen.address?.port &&
-  member.zone === seen.zone &&
-  member.role === seen.role;
+/** Of one and the same instance. */
+export const isSame = (a: Seen, b: Seen): boolean =>
+  a === b ||
+  (a.peerId === b.peerId && isSamePlace(a.address, b.address) && a.zone === b.zone && a.role === b.role);
 
-export function unbind({ members, idByPeerId }: Bindings, { id, peerId }: Member): readonly Effect[] {
+const isSamePlace = (a: Endpoint | null, b: Endpoint | null): boolean =>
+  a === b || (a?.host === b?.host && a?.port === b?.port);
+
+export function unbind({ members, idByPeerId }: Bindings, { seen }: Member): readonly Effect[] {
+  const { id, peerId } = seen;
   members.delete(id);
   idByPeerId.delete(peerId);
   return [{ type: 'unbound', id }, barred(peerId)];
@@ -131,26 +122,23 @@ export const doubled = (id: MemberId, holder: MemberId): Effect => ({
 
 export const barred = (peerId: string): Effect => ({ type: 'barred', peerId });
 
-export function boundEffect({ id, peerId, address, zone, role }: Member): Effect {
+export function boundEffect({ seen: { id, peerId, address, zone, role } }: Member): Effect {
   const binding: Binding = { id, peerId, address, zone, role, voter: isVoter({ role }) };
   return { type: 'bound', binding };
 }
 
 /** None of a member without an address: whoever lists such a one needs no voucher. */
-export function entryOf({ id, peerId, address, zone, role }: Member, left = false): Entry[] {
-  if (address === null) return [];
-  return [{ id, peerId, address, zone, role, ...(left ? { left } : {}) }];
-}
+export const isTold = (seen: Seen): seen is Entry => seen.address !== null;
 
 export function* liveVoters({ members }: Bindings): Iterable<MemberId> {
-  for (const member of members.values()) if (member.live && isVoter(member)) yield member.id;
+  for (const { live, seen } of members.values()) if (live && isVoter(seen)) yield seen.id;
 }
 
 /** Whether somebody else's word says anything that we do not know. */
 export function isNews({ members }: Bindings, entry: Entry): boolean {
   const member = members.get(entry.id);
   if (entry.left === true) return member !== undefined && !member.live;
-  return member === undefined || !isSame(member, entry);
+  return member === undefined || !isSame(member.seen, entry);
 }
 
 /** Membership's word of a member. */

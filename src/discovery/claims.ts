@@ -6,6 +6,7 @@
  */
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
+import { isSame } from './bindings.ts';
 import type { Entry } from './events.ts';
 
 type Claim = { readonly by: MemberId; readonly says: Entry; readonly at: Instant };
@@ -31,7 +32,7 @@ export function isAgreed(
   { now, windowMs }: { readonly now: Instant; readonly windowMs: number },
 ): boolean {
   const about = claims.bySubject.get(entry.id) ?? [];
-  if (about.some((claim) => claim.by !== by && isSame(claim.says, entry) && now - claim.at <= windowMs)) {
+  if (about.some((claim) => claim.by !== by && agree(claim.says, entry) && now - claim.at <= windowMs)) {
     settle(claims, entry.id);
     return true;
   }
@@ -73,11 +74,5 @@ function release(claims: Claims, by: MemberId): void {
 }
 
 /** Of one that is gone, nothing else need agree. */
-const isSame = (a: Entry, b: Entry): boolean =>
-  a.left === true || b.left === true
-    ? a.left === b.left
-    : a.peerId === b.peerId &&
-      a.address.host === b.address.host &&
-      a.address.port === b.address.port &&
-      a.zone === b.zone &&
-      a.role === b.role;
+const agree = (a: Entry, b: Entry): boolean =>
+  a.left === true || b.left === true ? a.left === b.left : isSame(a, b);

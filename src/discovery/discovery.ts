@@ -18,9 +18,9 @@ import {
   bind,
   boundEffect,
   doubled,
-  entryOf,
   holderOf,
   isNews,
+  isTold,
   isVoter,
   judge,
   liveVoters,
@@ -31,6 +31,7 @@ import {
 import { expire, isAgreed, settle } from './claims.ts';
 import type { Effect, Entry, Event, Listed } from './events.ts';
 import { confirm, countAnswers, keptMs, note, recollect } from './memory.ts';
+import type { Kinds } from './plan.ts';
 import * as plans from './plan.ts';
 import type { State } from './state.ts';
 import { enqueue, expiryOf, kindsOf, takeExpired, takeUntil, type Stranger } from './strangers.ts';
@@ -131,22 +132,23 @@ function bindListed(
     if (member !== undefined && !member.live) release(state, member, now, effects);
   }
   for (const one of listed) {
-    if (one.id === selfId || one.left) continue;
-    const known = bindings.members.get(one.id);
+    const { id, peerId, address, zone, role } = one;
+    if (id === selfId || one.left) continue;
+    const known = bindings.members.get(id);
     if (known !== undefined) Object.assign(known, { absences: 0, absentSince: never });
-    if (one.peerId === null) continue;
-    freeKey(state, one.peerId, { claimant: one.id, seen }, now, effects);
-    const claim = { ...one, peerId: one.peerId };
+    if (peerId === null) continue;
+    freeKey(state, peerId, { claimant: id, seen }, now, effects);
+    const claim = { id, peerId, address, zone, role };
     const outcome = bind(bindings, claim, now);
     if (outcome.type === 'full') dropped++;
     if (outcome.type === 'doubled') {
-      state.rivals.set(one.id, claim);
-      effects.push(doubled(one.id, outcome.holder));
-      redress(state, one.peerId, now, effects);
+      state.rivals.set(id, claim);
+      effects.push(doubled(id, outcome.holder));
+      redress(state, peerId, now, effects);
     }
     if (outcome.type !== 'bound') continue;
     admit(state, outcome, effects);
-    news.push(...entryOf(outcome.member));
+    if (isTold(outcome.member.seen)) news.push(outcome.member.seen);
   }
   if (dropped > 0) effects.push({ type: 'fact', fact: { fact: 'discovery.overfull', dropped } });
   return news;
@@ -161,7 +163,7 @@ function freeKey(
   effects: Effect[],
 ): void {
   const holder = holderOf(state.bindings, peerId);
-  if (holder === undefined || holder.id === claimant || seen.has(holder.id)) return;
+  if (holder === undefined || holder.seen.id === claimant || seen.has(holder.seen.id)) return;
   if (!holder.live) release(state, holder, now, effects);
 }
 
@@ -173,7 +175,7 @@ function onSigned(
   effects: Effect[],
 ): void {
   const holder = holderOf(state.bindings, peerId);
-  if (holder === undefined || holder.id === id) return;
+  if (holder === undefined || holder.seen.id === id) return;
   state.owners.set(peerId, id);
   redress(state, peerId, now, effects);
 }
@@ -189,7 +191,7 @@ function redress(state: State, peerId: string, now: Instant, effects: Effect[]):
 }
 
 function admit(state: State, { member, former }: Bound, effects: Effect[]): void {
-  const { peerId, id } = member;
+  const { peerId, id } = member.seen;
   if (former !== null) effects.push(barred(former));
   if (state.hasLooked) state.newcomers.push(member);
   if (state.newcomers.length > newcomersMax) state.newcomers.shift();
@@ -200,12 +202,12 @@ function admit(state: State, { member, former }: Bound, effects: Effect[]): void
 }
 
 function release(state: State, member: Member, now: Instant, effects: Effect[]): void {
+  const { seen } = member;
   effects.push(...unbind(state.bindings, member));
-  settle(state.claims, member.id);
-  state.owners.delete(member.peerId);
-  const [entry] = entryOf(member, true);
-  if (entry === undefined) return;
-  state.gone.set(member.id, { entry, at: now });
+  settle(state.claims, seen.id);
+  state.owners.delete(seen.peerId);
+  if (!isTold(seen)) return;
+  state.gone.set(seen.id, { entry: { ...seen, left: true }, at: now });
   dropOldest(state.gone, entriesMax);
 }
 
@@ -217,7 +219,7 @@ function retire(state: State, { why, absent }: Absentees, now: Instant, effects:
     if (member.absentSince === never) member.absentSince = now;
     const longGone = now - member.absentSince > keptMs;
     if (why !== null && !longGone) continue;
-    told.push(...entryOf(member, true));
+    if (isTold(member.seen)) told.push({ ...member.seen, left: true });
     if (longGone) release(state, member, now, effects);
     else countAbsence(state, member, now, effects);
   }
@@ -238,18 +240,15 @@ function settleStrangers(state: State, now: Instant, effects: Effect[]): void {
   const met = effects.some(({ type }) => type === 'settled');
   const denied = deny(takeUntil(strangers, plan.begunAt), effects);
   if (met) plans.meetStrangers(plan);
-  else for (const isHere of denied) plans.missStrangers(plan, isHere);
+  else plans.missStrangers(plan, denied);
   awaitStrangers(state, now);
 }
 
-/** Of which kinds they were: at the door or not. */
-function deny(strangers: Iterable<[string, Stranger]>, effects: Effect[]): ReadonlySet<boolean> {
-  const kinds = new Set<boolean>();
-  for (const [peerId, { isHere }] of strangers) {
-    kinds.add(isHere);
-    effects.push({ type: 'settled', peerId, admitted: false });
-  }
-  return kinds;
+/** Of which kinds they were. */
+function deny(strangers: Iterable<[string, Stranger]>, effects: Effect[]): Kinds {
+  const denied = [...strangers];
+  for (const [peerId] of denied) effects.push({ type: 'settled', peerId, admitted: false });
+  return kindsOf(denied.map(([, stranger]) => stranger));
 }
 
 function awaitStrangers(state: State, now: Instant): void {
@@ -291,14 +290,14 @@ function onVouched(
   effects: Effect[],
 ): void {
   const voucher = state.bindings.members.get(by);
-  if (state.listing === 'own' || voucher === undefined || !isVoter(voucher)) return;
+  if (state.listing === 'own' || voucher === undefined || !isVoter(voucher.seen)) return;
   const isWord = hear(state, by, now);
   for (const entry of entries.slice(0, entriesMax)) {
     if (entry.id === by || entry.id === state.selfId || !isNews(state.bindings, entry)) continue;
     const agreed = isAgreed(state.claims, { by, entry }, { now, windowMs: windowOf(state) });
     if (agreed) accept(state, entry, now, effects);
   }
-  plans.forgetStrangers(state.plan, kindsOf(state.strangers));
+  plans.forgetStrangers(state.plan, kindsOf(state.strangers.values()));
   if (isWord) note(state, now, effects);
 }
 
@@ -307,7 +306,7 @@ function onMet(state: State, peerId: string, now: Instant, effects: Effect[]): v
   const { newcomers, listing } = state;
   const fresh = newcomers.findIndex(({ boundAt }) => now < after(boundAt, startMs));
   newcomers.splice(0, fresh < 0 ? newcomers.length : fresh);
-  const entries = newcomers.flatMap((member) => entryOf(member));
+  const entries = newcomers.map(({ seen }) => seen).filter(isTold);
   if (listing === 'shared') vouch(entries, peerId, effects);
 }
 
@@ -331,7 +330,7 @@ function accept(state: State, entry: Entry, now: Instant, effects: Effect[]): vo
 function onTick(state: State, now: Instant, effects: Effect[]): void {
   if (state.plan.epochAt <= now) onEpoch(state, now);
   deny(takeExpired(state.strangers, now), effects);
-  plans.forgetStrangers(state.plan, kindsOf(state.strangers));
+  plans.forgetStrangers(state.plan, kindsOf(state.strangers.values()));
 }
 
 /** A turn that a failure put off beyond its epoch has passed to others. */

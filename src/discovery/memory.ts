@@ -12,8 +12,9 @@
  * It is worth what the node itself would go by had it not ended, and for no longer: whom an answer lacks among many is
  * kept for six hours, and so is this. Who was on its way out is not noted at all.
  */
+import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
-import { bind, boundEffect, entryOf, isVoter, liveVoters, unbind, type Member } from './bindings.ts';
+import { bind, boundEffect, isTold, isVoter, liveVoters, unbind } from './bindings.ts';
 import { settle } from './claims.ts';
 import type { Effect, Entry } from './events.ts';
 import { awaitAnswers, spareBoot } from './plan.ts';
@@ -64,17 +65,18 @@ export function countAnswers(state: State, now: Instant): void {
 }
 
 /** Once there is an answer: who is in it is known again, and who is alive. */
-export function confirm(state: State, seen: ReadonlySet<Member['id']>, effects: Effect[]): void {
+export function confirm(state: State, seen: ReadonlySet<MemberId>, effects: Effect[]): void {
   const { bindings, claims, owners } = state;
   state.awaited = 0;
   for (const member of [...bindings.members.values()]) {
     if (!member.remembered) continue;
-    if (seen.has(member.id) || member.live) member.remembered = false;
+    const { id } = member.seen;
+    if (seen.has(id) || member.live) member.remembered = false;
     // An answer without ourselves is none to go by.
     if (!member.remembered || !seen.has(state.selfId)) continue;
     effects.push(...unbind(bindings, member));
-    settle(claims, member.id);
-    owners.delete(member.peerId);
+    settle(claims, id);
+    owners.delete(member.seen.peerId);
   }
 }
 
@@ -84,6 +86,8 @@ export function note(state: State, now: Instant, effects: Effect[]): void {
   const gapMs = plan.discoveryMs / notesPerEpoch;
   if (!state.hasLooked || listing === 'own' || now < after(state.notedAt, gapMs)) return;
   state.notedAt = now;
-  const staying = [...bindings.members.values()].filter(({ absences, left }) => absences === 0 && !left);
-  effects.push({ type: 'remember', entries: staying.flatMap((member) => entryOf(member)) });
+  const entries: Entry[] = [];
+  for (const { seen, absences, left } of bindings.members.values())
+    if (absences === 0 && !left && isTold(seen)) entries.push(seen);
+  effects.push({ type: 'remember', entries });
 }

@@ -22,6 +22,9 @@ type Turn = {
   misses: number;
 };
 
+/** Of strangers: at the door, or only heard of. */
+export type Kinds = { readonly here: boolean; readonly heardOf: boolean };
+
 export type Plan = {
   readonly discoveryMs: number;
   /** Wall time less our instants, when we began; being wrong shifts turns and no more. */
@@ -184,13 +187,13 @@ export function awaitStranger(plan: Plan, nodes: number, isHere: boolean, now: I
   turn.at = instant(Math.max(wait, after(plan.begunAt, pauseMs)));
 }
 
-/** `waiting`: the kinds, at the door or not, of which there are some. For the others no look is needed any more. */
-export function forgetStrangers({ strangers }: Plan, waiting: ReadonlySet<boolean>): void {
-  for (const isHere of [true, false])
-    if (!waiting.has(isHere)) (isHere ? strangers.here : strangers.heardOf).at = never;
+/** `waiting`: the kinds of which there are some. For the others no look is needed any more. */
+export function forgetStrangers({ strangers }: Plan, waiting: Kinds): void {
+  if (!waiting.here) strangers.here.at = never;
+  if (!waiting.heardOf) strangers.heardOf.at = never;
 }
 
-const noStrangers: ReadonlySet<boolean> = new Set();
+const noStrangers: Kinds = { here: false, heardOf: false };
 
 const turnOf = ({ strangers }: Plan, isHere: boolean): Turn => (isHere ? strangers.here : strangers.heardOf);
 
@@ -201,9 +204,13 @@ export function awaitIsolated(plan: Plan, nodes: number, now: Instant): void {
   plan.isolatedAt = instant(Math.max(wait, after(plan.begunAt, gap)));
 }
 
-/** The look that was just had held none of the strangers of this kind that waited for it. */
-export function missStrangers(plan: Plan, isHere: boolean): void {
-  const turn = turnOf(plan, isHere);
+/** The look that was just had held none of those of these kinds that waited for it. */
+export function missStrangers({ strangers }: Plan, kinds: Kinds): void {
+  if (kinds.here) miss(strangers.here);
+  if (kinds.heardOf) miss(strangers.heardOf);
+}
+
+function miss(turn: Turn): void {
   turn.misses = Math.min(turn.misses + 1, missesMax);
 }
 

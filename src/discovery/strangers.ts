@@ -4,6 +4,7 @@
  * it likes: such ones have a quarter of the places, and make room for those at the door.
  */
 import { after, never, type Instant } from '../std/time.ts';
+import type { Kinds } from './plan.ts';
 
 /** `isHere`: it stands at the door. */
 export type Stranger = { readonly at: Instant; readonly isHere: boolean };
@@ -23,10 +24,10 @@ export function enqueue(strangers: Strangers, peerId: string, comer: Stranger): 
   if (known !== undefined && (known.isHere || !comer.isHere)) return null;
   // Heard of before it came: it stands at the door from now on.
   strangers.delete(peerId);
-  const heardOf = [...strangers].filter(([, { isHere }]) => !isHere).map(([id]) => id);
+  const heardOf = heardOfAmong(strangers);
   const isFull = strangers.size >= strangersMax;
-  const isCrowded = !comer.isHere && heardOf.length >= heardOfMax;
-  const victim = isFull && comer.isHere ? heardOf[0] : undefined;
+  const isCrowded = !comer.isHere && heardOf.count >= heardOfMax;
+  const victim = isFull && comer.isHere ? heardOf.oldest : undefined;
   if (isCrowded || (isFull && victim === undefined)) return peerId;
   if (victim !== undefined) strangers.delete(victim);
   strangers.set(peerId, comer);
@@ -41,9 +42,24 @@ export const takeUntil = (strangers: Strangers, by: Instant): Iterable<[string, 
 export const takeExpired = (strangers: Strangers, now: Instant): Iterable<[string, Stranger]> =>
   takeWhile(strangers, (at) => after(at, strangerMs) <= now);
 
+/** In one pass without a list: in a cold start every node hears of every other so. */
+function heardOfAmong(strangers: Strangers): { readonly count: number; readonly oldest: string | undefined } {
+  let count = 0;
+  let oldest: string | undefined;
+  for (const [peerId, { isHere }] of strangers) {
+    if (isHere) continue;
+    count++;
+    oldest ??= peerId;
+  }
+  return { count, oldest };
+}
+
 /** Whether any stand at the door, and whether any were only heard of. */
-export const kindsOf = (strangers: Strangers): ReadonlySet<boolean> =>
-  new Set(Array.from(strangers.values(), ({ isHere }) => isHere));
+export function kindsOf(strangers: Iterable<Stranger>): Kinds {
+  const kinds = { here: false, heardOf: false };
+  for (const { isHere } of strangers) kinds[isHere ? 'here' : 'heardOf'] = true;
+  return kinds;
+}
 
 /** When the oldest has waited for too long. */
 export function expiryOf(strangers: Strangers): Instant {

@@ -1,7 +1,7 @@
 /** What a node tells the others of what it found in EC2. */
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
-import { entryOf, type Bindings } from './bindings.ts';
+import { isTold, type Bindings } from './bindings.ts';
 import type { Effect, Entry } from './events.ts';
 import type { Plan } from './plan.ts';
 
@@ -29,8 +29,9 @@ export function vouch(entries: readonly Entry[], to: string | null, effects: Eff
 /** What a look on duty tells again. */
 export function recent({ bindings, gone, plan }: Known, seen: ReadonlySet<MemberId>, now: Instant): Entry[] {
   const since = now - toldEpochs * plan.discoveryMs;
-  const members = [...bindings.members.values()];
-  const came = members.filter(({ id, boundAt }) => boundAt >= since && seen.has(id));
-  const went = [...gone.values()].filter(({ at, entry }) => at >= since && !seen.has(entry.id));
-  return [...went.map(({ entry }) => entry), ...came.flatMap((member) => entryOf(member))];
+  const told: Entry[] = [];
+  for (const { at, entry } of gone.values()) if (at >= since && !seen.has(entry.id)) told.push(entry);
+  for (const { boundAt, seen: one } of bindings.members.values())
+    if (boundAt >= since && seen.has(one.id) && isTold(one)) told.push(one);
+  return told;
 }

@@ -38,7 +38,8 @@ export function explained(id: MemberId, views: Views, now: Instant): MemberExpla
 function bindingOf(id: MemberId, discovery: Discovery | null, now: Instant): MemberExplanation['binding'] {
   const bound = discovery?.bindings.members.get(id);
   if (discovery === null || bound === undefined) return null;
-  const { peerId, address, zone, role, boundAt, absences } = bound;
+  const { boundAt, absences } = bound;
+  const { peerId, address, zone, role } = bound.seen;
   const claims = discovery.claims.bySubject.get(id) ?? [];
   return {
     ...{ peerId, zone, role, absences },
