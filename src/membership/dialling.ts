@@ -11,6 +11,7 @@ import { draw } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
 import { take } from '../std/token-bucket.ts';
 import type { DialFailure, Effect } from './events.ts';
+import { seatsOf } from './rings.ts';
 import { isMesh, meshMax, rouse, type State } from './state.ts';
 import { isLiving, type Member } from './member.ts';
 import { part } from './verdict.ts';
@@ -89,7 +90,7 @@ function wantedBy(state: State, charges: readonly Member[]): Set<Member> {
 
 /** Those that cannot be had are drawn anew. */
 function drawExtras(state: State): void {
-  const ring = state.rings[0]?.seats ?? [];
+  const ring = seatsOf(state.rings);
   for (const extra of state.extras) {
     if (!isLiving(extra) || (extra.link?.failures ?? 0) >= 3) state.extras.delete(extra);
   }

@@ -21,35 +21,72 @@ export type Seat = { readonly id: MemberId; readonly seatA: number; readonly sea
 /** Seats in the order of their hashes, and those hashes beside them, so that a search touches no seat. */
 type Ring<T extends Seat> = { readonly seats: T[]; hashes: Int32Array };
 
-export type Rings<T extends Seat> = readonly Ring<T>[];
+export type Rings<T extends Seat> = {
+  readonly each: readonly Ring<T>[];
+  /** Inserted and not seated yet: a cold start brings many between two looks, and one pass seats all of them. */
+  newcomers: T[];
+};
 
-export const emptyRings = <T extends Seat>(): Rings<T> =>
-  Array.from({ length: ringsCount }, () => ({ seats: [], hashes: new Int32Array(8) }));
+export const emptyRings = <T extends Seat>(): Rings<T> => ({
+  each: Array.from({ length: ringsCount }, () => ({ seats: [], hashes: new Int32Array(8) })),
+  newcomers: [],
+});
 
 export const seatOf = (id: MemberId): { readonly seatA: number; readonly seatB: number } => ({
   seatA: fnv1a(id),
   seatB: fnv1a(id, 0x2f0b4a27) | 1,
 });
 
-export function insert<T extends Seat>(rings: Rings<T>, seat: T): void {
-  rings.forEach((ring, number) => {
-    const hash = ringHash(seat, number);
-    const at = position(ring, hash, seat.id);
-    const count = ring.seats.length;
-    if (count === ring.hashes.length) ring.hashes = doubled(ring.hashes);
-    ring.hashes.copyWithin(at + 1, at, count);
-    ring.hashes[at] = hash;
-    ring.seats.splice(at, 0, seat);
-  });
-}
+export const insert = <T extends Seat>(rings: Rings<T>, seat: T): void => void rings.newcomers.push(seat);
 
 export function remove<T extends Seat>(rings: Rings<T>, seat: T): void {
-  rings.forEach((ring, number) => {
+  seated(rings).forEach((ring, number) => {
     const at = position(ring, ringHash(seat, number), seat.id);
     if (ring.seats[at]?.id !== seat.id) return;
     ring.hashes.copyWithin(at, at + 1, ring.seats.length);
     ring.seats.splice(at, 1);
   });
+}
+
+/** All members, in an order that says nothing. */
+export const seatsOf = <T extends Seat>(rings: Rings<T>): readonly T[] => seated(rings)[0]?.seats ?? [];
+
+function seated<T extends Seat>(rings: Rings<T>): readonly Ring<T>[] {
+  const { each, newcomers } = rings;
+  if (newcomers.length === 0) return each;
+  rings.newcomers = [];
+  each.forEach((ring, number) => {
+    const comers = newcomers.map((seat) => ({ seat, hash: ringHash(seat, number) }));
+    merge(
+      ring,
+      comers.sort((a, b) => a.hash - b.hash || (a.seat.id < b.seat.id ? -1 : 1)),
+    );
+  });
+  return each;
+}
+
+/** From the end, so that each seat moves once. */
+function merge<T extends Seat>(
+  ring: Ring<T>,
+  comers: readonly { readonly seat: T; readonly hash: number }[],
+): void {
+  const { seats } = ring;
+  let from = seats.length - 1;
+  for (const { seat } of comers) seats.push(seat);
+  while (ring.hashes.length < seats.length) ring.hashes = doubled(ring.hashes);
+  const { hashes } = ring;
+  let to = seats.length - 1;
+  for (let next = comers.length - 1; next >= 0; to--) {
+    const { seat, hash } = comers[next]!;
+    if (from >= 0 && (hashes[from]! > hash || (hashes[from] === hash && seats[from]!.id > seat.id))) {
+      seats[to] = seats[from]!;
+      hashes[to] = hashes[from--]!;
+    } else {
+      seats[to] = seat;
+      hashes[to] = hash;
+      next--;
+    }
+  }
 }
 
 /** The first two are the designated ones, who alone tell that it is slow. */
@@ -66,8 +103,9 @@ function observersIn<T extends Seat>(
   { seat, isLiving }: { readonly seat: Seat; readonly isLiving: (one: T) => boolean },
 ): T[] {
   const observers: T[] = [];
+  const each = seated(rings);
   for (let number = 0; number < count; number++) {
-    const ring = rings[number]!;
+    const ring = each[number]!;
     const { seats } = ring;
     const start = position(ring, ringHash(seat, number), seat.id);
     for (let back = 1; back <= seats.length; back++) {
@@ -88,7 +126,7 @@ export function subjectsOf<T extends Seat>(
   isLiving: (one: T) => boolean,
 ): { readonly subjects: readonly T[]; readonly charges: readonly T[] } {
   const observed = new Map<T, boolean>();
-  rings.forEach((ring, number) => {
+  seated(rings).forEach((ring, number) => {
     const from = position(ring, ringHash(seat, number), seat.id);
     const own = ring.seats[from];
     if (own?.id !== seat.id || !isLiving(own)) return;

@@ -24,7 +24,8 @@ function ringsOf(count: number) {
   return { rings, seats };
 }
 
-const seatsOf = (rings: Rings<Seat>): Seat[][] => rings.map(({ seats }) => seats);
+/** Of equal hashes in every ring. */
+const twins = ['i-0a', 'i-0b', 'i-0c'].map((id): Seat => ({ id: memberId(id), seatA: 5, seatB: 7 }));
 const all = (): boolean => true;
 
 test('[M2] everybody has as many observers as there are others, up to seven, distinct, and never itself', () => {
@@ -63,13 +64,21 @@ test('[M2] every dead member is the charge of those who would observe it', () =>
   }
 });
 
-test('[M2] the order in which members came makes no difference, nor do those who went', () => {
+test('[M2] it makes no difference in which order members came, how many at a time, or who went', () => {
   const { rings, seats } = ringsOf(100);
-  const other = emptyRings<Seat>();
-  for (const one of [...seats].reverse()) insert(other, one);
-  for (let number = 100; number < 130; number++) insert(other, seat(number));
-  for (let number = 129; number >= 100; number--) remove(other, seat(number));
-  deepEqual(seatsOf(other), seatsOf(rings));
+  const [early, late] = [emptyRings<Seat>(), emptyRings<Seat>()];
+  for (const one of twins) insert(rings, one);
+  const members = [...seats, ...twins];
+  const observers = (those: Rings<Seat>): Seat[][] => members.map((one) => observersOf(those, one, all));
+  for (const one of members.toReversed()) insert(early, one);
+  members.toReversed().forEach((one, number) => {
+    insert(late, one);
+    if (number % 7 === 0 || twins.includes(one)) observersOf(late, one, all); // seats those who came so far
+  });
+  for (let number = 100; number < 130; number++) insert(late, seat(number));
+  for (let number = 129; number >= 100; number--) remove(late, seat(number));
+  deepEqual(observers(early), observers(rings));
+  deepEqual(observers(late), observers(rings));
 });
 
 test('[M2] duties are spread: nobody observes four times as many as it should', () => {
