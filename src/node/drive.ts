@@ -21,8 +21,9 @@ export function drive<S, E, F>(
   clock: Clock,
   perform: (effect: F) => void,
 ): Driven<S, E> {
+  const idle = (): void => {};
   let state = initial;
-  let disarm = (): void => {};
+  let disarm = idle;
   let armedFor = Infinity;
   let busy = false;
   let stopped = false;
@@ -45,19 +46,18 @@ export function drive<S, E, F>(
     if (!stopped) rearm();
   }
 
+  function wake(): void {
+    armedFor = Infinity;
+    deliver(machine.wake);
+  }
+
   /** Token streams step thousands of times a second: the timer is touched only when the deadline moved. */
   function rearm(): void {
     const at = machine.deadline(state);
     if (at === armedFor) return;
     disarm();
     armedFor = at;
-    disarm =
-      at === Infinity
-        ? () => {}
-        : clock.wakeAt(at, () => {
-            armedFor = Infinity;
-            deliver(machine.wake);
-          });
+    disarm = at === Infinity ? idle : clock.wakeAt(at, wake);
   }
 
   rearm();

@@ -115,11 +115,16 @@ function wait(state: State, brought: Pending, now: Instant): readonly Effect[] {
   return [{ type: 'stranger', peerId, id: record.id }];
 }
 
+/** The bringer's own first, if it brought too many; else, if there is no place, the first of all. */
 function makeRoom({ pending }: State, author: string | null): void {
-  const brought = [...pending].filter(([, each]) => each.author === author);
-  const crowded = brought.length >= pendingEachMax ? brought[0]?.[0] : undefined;
-  const [oldest] = pending.keys();
-  const victim = crowded ?? (pending.size >= pendingMax ? oldest : undefined);
+  let brought = 0;
+  let victim: string | undefined;
+  for (const [peerId, each] of pending) {
+    if (each.author !== author) continue;
+    brought++;
+    victim ??= peerId;
+  }
+  if (brought < pendingEachMax) [victim] = pending.size >= pendingMax ? pending.keys() : [];
   if (victim !== undefined) pending.delete(victim);
 }
 
