@@ -158,16 +158,17 @@ export class Checks {
     if (outsider !== undefined) return `${outsider.id} is no member yet`;
     const byId = new Map(living.map((resident) => [resident.id, resident]));
     for (const resident of living) {
-      const knowns = resident.inside.cluster.members();
-      const alive = new Set<string>();
-      for (const known of knowns) {
-        const truth = byId.get(known.id);
-        const wrong = truth === undefined ? this.#overrated(known) : differenceOf(known, truth);
+      const known = resident.inside.cluster.members();
+      let present = 0;
+      for (const one of known) {
+        const truth = byId.get(one.id);
+        const wrong = truth === undefined ? this.#overrated(one) : differenceOf(one, truth);
         if (wrong !== null) return `${resident.id} holds ${wrong}`;
-        if (byId.has(known.id)) alive.add(known.id);
+        if (truth !== undefined) present++;
       }
-      const missing = living.find(({ id }) => id !== resident.id && !alive.has(id));
-      if (missing !== undefined) return `${resident.id} does not know ${missing.id}`;
+      if (present === byId.size - 1) continue;
+      const ids = new Set<string>([resident.id, ...known.map(({ id }) => id)]);
+      return `${resident.id} does not know ${[...byId.keys()].find((id) => !ids.has(id))}`;
     }
     return null;
   }

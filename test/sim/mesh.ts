@@ -42,8 +42,8 @@ export class GossipMesh {
 
   publish(author: Station, body: Uint8Array): void {
     this.published++;
-    author.heard.message = this.published;
-    author.heard.at = this.#queue.now;
+    author.heardMessage = this.published;
+    author.heardAt = this.#queue.now;
     const inOrder = [author];
     const everybody = this.#everybody();
     for (const teller of inOrder) {
@@ -64,17 +64,17 @@ export class GossipMesh {
     },
   ): void {
     const { inOrder } = said;
-    const since = teller.heard.at;
+    const since = teller.heardAt;
     let told = 0;
     for (const end of teller.ends.values()) {
-      const hearer = end.other.station;
-      if (hearer.heard.message === this.published || !(teller.gossips || hearer.gossips)) continue;
+      const hearer = end.peer;
+      if (hearer.heardMessage === this.published || !(teller.gossips || hearer.gossips)) continue;
       if (++told > degree) break;
       teller.sentBytes += said.body.byteLength + frameBytes;
       const at = this.#arrival(end, since);
       if (at === null) continue;
-      hearer.heard.message = this.published;
-      hearer.heard.at = at;
+      hearer.heardMessage = this.published;
+      hearer.heardAt = at;
       inOrder.push(hearer);
       this.#queue.push(at, hearer.process, kinds.gossip, said.author.peerId, said.body);
       if (!this.#dice.hits(this.echoes)) continue;

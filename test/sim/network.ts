@@ -32,7 +32,10 @@ export type Station = {
   readonly events: NetworkEvents;
   readonly ends: Map<string, End>;
   /** The last gossip that came to it: which, of all that was published, and when. */
-  readonly heard: { message: number; at: number };
+  heardMessage: number;
+  heardAt: number;
+  /** It is or was connected with somebody: until then no gossip comes to it. */
+  linked: boolean;
   /** It opens gossip streams to its peers, who open theirs in return. */
   gossips: boolean;
   /** Handed to its kernel so far, framing included. */
@@ -43,9 +46,10 @@ export type Station = {
 export class End {
   readonly station: Station;
   open = true;
-  /** Set once, when the pair is made. */
+  /** Set once, when the pair is made, as are the next two. */
   other!: End;
   /** At the other end. */
+  peer!: Station;
   peerId = '';
   /** Nothing that this end sent arrives before this. */
   arrivesAt = 0;
@@ -81,13 +85,15 @@ export class SimNetwork {
   /** Ends with something that could not be sent. */
   readonly #holding = new Set<End>();
   readonly #isMail: IsMail;
+  /** So many stations are `linked`. */
+  #linked = 0;
 
   constructor(parts: { queue: EventQueue; terrain: Terrain; dice: Dice; turn: Turn; isMail: IsMail }) {
     this.#isMail = parts.isMail;
     this.#queue = parts.queue;
     this.#terrain = parts.terrain;
     this.#turn = parts.turn;
-    this.mesh = new GossipMesh(parts, () => this.stations.size);
+    this.mesh = new GossipMesh(parts, () => this.#linked);
   }
 
   open(peerId: string, place: { host: Host; process: SimProcess }, events: NetworkEvents): Network {
@@ -97,7 +103,9 @@ export class SimNetwork {
       peerId,
       events,
       ends: new Map(),
-      heard: { message: 0, at: 0 },
+      heardMessage: 0,
+      heardAt: 0,
+      linked: false,
       gossips: false,
       sentBytes: 0,
     };
@@ -135,6 +143,7 @@ export class SimNetwork {
     const station = this.stations.get(process);
     if (station === undefined) return;
     this.stations.delete(process);
+    if (station.linked) this.#linked--;
     if (station.host.process === process) station.host.process = null;
     for (const end of station.ends.values()) {
       end.open = false;
@@ -315,16 +324,21 @@ export class SimNetwork {
     }
     if (!this.#terrain.passesBothWays(met.host, station.host)) return;
     const [theirs, ours] = [new End(met, this), new End(station, this)];
-    theirs.other = ours;
-    ours.other = theirs;
-    theirs.peerId = station.peerId;
-    ours.peerId = met.peerId;
+    this.#join(theirs, ours);
+    this.#join(ours, theirs);
     met.ends.set(station.peerId, theirs);
     const at = this.#queue.now + this.#terrain.way(met.host, station.host);
     station.process.receive(at, () => this.#connect(attempt, ours));
     // What it sends from now on comes after the news of the connection.
     theirs.arrivesAt = at;
     met.events.connected(station.peerId);
+  }
+
+  #join(end: End, other: End): void {
+    const { station: peer } = other;
+    Object.assign(end, { other, peer, peerId: peer.peerId });
+    if (!peer.linked) this.#linked++;
+    peer.linked = true;
   }
 
   /** The dialling end hears of the connection, unless it has another one by now. */

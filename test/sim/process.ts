@@ -41,9 +41,8 @@ export class SimProcess implements Target, Clock {
   #busyUntil = 0;
   /** Those that stopped it and have not let it go on. */
   #stops = 0;
-  /** What came and has not been read yet: when, and where it comes out. */
-  #mailedAt: number[] = [];
-  #mailed: (readonly [to: Inbound, body: Uint8Array])[] = [];
+  /** What came and has not been read yet. */
+  #mailed: Mail[] = [];
   /** While mail is read: when it came. */
   #readingAt: number | null = null;
   #timers: unknown[][] = [];
@@ -90,8 +89,7 @@ export class SimProcess implements Target, Clock {
    * woken as seldom as their own timers want.
    */
   mail(at: number, to: Inbound, body: Uint8Array): void {
-    this.#mailedAt.push(at);
-    this.#mailed.push([to, body]);
+    this.#mailed.push({ at, to, body });
   }
 
   fire(kind: number, x: unknown, y: unknown): void {
@@ -133,15 +131,14 @@ export class SimProcess implements Target, Clock {
 
   #readMail(): void {
     const { now } = this.#queue;
-    const [times, mailed] = [this.#mailedAt, this.#mailed];
+    const mailed = this.#mailed;
     let count = 0;
-    while (count < times.length && times[count]! <= now) count++;
-    this.#mailedAt = times.slice(count);
-    this.#mailed = mailed.slice(count);
+    while (count < mailed.length && mailed[count]!.at <= now) count++;
+    this.#mailed = count === mailed.length ? [] : mailed.slice(count);
     for (let i = 0; i < count; i++) {
-      const [to, body] = mailed[i]!;
-      this.#readingAt = times[i]!;
-      this.#digest.step(this.#readingAt, this.index, kinds.direct);
+      const { at, to, body } = mailed[i]!;
+      this.#readingAt = at;
+      this.#digest.step(at, this.index, kinds.direct);
       to.hear(body);
     }
     this.#readingAt = null;
@@ -170,6 +167,8 @@ export class SimProcess implements Target, Clock {
 
 /** Where what was sent on a direct stream comes out. */
 export type Inbound = { hear(body: Uint8Array): void };
+
+type Mail = { readonly at: number; readonly to: Inbound; readonly body: Uint8Array };
 
 /** The run begins at a time that looks like one. */
 export const trueWall = (nowMs: number): number => 1_795_000_000_000 + nowMs;
