@@ -22,6 +22,7 @@ import type { Way } from './gateway/way.ts';
 import { issueCertificate } from './mtls/certificate.ts';
 import { listenPeers, type Lines } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
+import { authorityOf } from './node/authority.ts';
 import type { Call } from './node/call.ts';
 import type { ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
@@ -114,8 +115,8 @@ function recordOf(settings: Settings, { id, host, identity, zone }: Self, engine
     zone,
     version: release().version,
     addresses: {
-      peer: `${host}:${settings.peerPort}`,
-      api: `${schemeOf(settings)}://${host}:${settings.apiPort}`,
+      peer: authorityOf({ host, port: settings.peerPort }),
+      api: apiUrl(settings, host),
     },
     life: { phase: 'joining' },
     engine:
@@ -245,9 +246,9 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
     await listener.close(AbortSignal.timeout(closeMs));
   });
   const addresses = {
-    api: `${schemeOf(settings)}://${settings.apiHost}:${settings.apiPort}`,
-    peer: `${self.host}:${settings.peerPort}`,
-    p2p: `${self.host}:${settings.p2pPort}`,
+    api: apiUrl(settings, settings.apiHost),
+    peer: authorityOf({ host: self.host, port: settings.peerPort }),
+    p2p: authorityOf({ host: self.host, port: settings.p2pPort }),
   };
   const control = await openControl({
     dataDir: settings.dataDir,
@@ -326,7 +327,8 @@ async function certificateOf({ tlsCert, tlsKey }: Settings): Promise<{ cert: Buf
   return { cert: await pem(tlsCert), key: await pem(tlsKey) };
 }
 
-const schemeOf = ({ tlsCert }: Settings): string => (tlsCert === null ? 'http' : 'https');
+const apiUrl = ({ tlsCert, apiPort }: Settings, host: string): string =>
+  `${tlsCert === null ? 'http' : 'https'}://${authorityOf({ host, port: apiPort })}`;
 
 /** Our own engine on its Unix socket; a peer's through the mutual TLS of both nodes. */
 function wayTo(

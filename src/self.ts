@@ -9,6 +9,7 @@ import type { Settings } from './config/settings.ts';
 import type { Listing } from './discovery/state.ts';
 import { openFinder } from './libp2p/mdns.ts';
 import { loadIdentity, type Identity } from './mtls/identity.ts';
+import { authorityOf } from './node/authority.ts';
 import type { Report } from './node/facts.ts';
 import type { Cloud, PeerAddress, ReadNotice, Remembered } from './node/ports.ts';
 import { takeDataDir } from './os/data-dir.ts';
@@ -62,7 +63,7 @@ export async function identifySelf(
       ? await identifyInstance(settings, identity, opened)
       : await identifyListed({ ...settings, peers }, identity, { opened, report });
   const isDerivable = self.host === privateIp && settings.p2pPort === p2pPortOfAll;
-  const address = isDerivable ? null : `${self.host}:${settings.p2pPort}`;
+  const address = isDerivable ? null : authorityOf({ host: self.host, port: settings.p2pPort });
   const of = JSON.stringify([self.cluster, self.id, identity.peerId, settings.role, address]);
   const memory = { path: join(settings.dataDir, 'members.json'), of };
   const remembered = self.listing === 'shared' ? await recall(memory) : null;

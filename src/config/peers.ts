@@ -1,4 +1,5 @@
 /** Kinds of value that name peers: who belongs to a cluster without EC2, and who may look into one. */
+import { authorityOf } from '../node/authority.ts';
 import type { ListedPeer } from '../roster/roster.ts';
 import { host, itemsOf, name, port, type Kind } from './kinds.ts';
 
@@ -46,7 +47,5 @@ function peerFrom(text: string): ListedPeer | null {
 }
 
 function shown({ name, peerId, address }: ListedPeer): string {
-  if (address === null) return `${name}=${peerId}`;
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `${name}=${peerId}@${host}:${address.port}`;
+  return address === null ? `${name}=${peerId}` : `${name}=${peerId}@${authorityOf(address)}`;
 }

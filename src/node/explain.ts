@@ -6,6 +6,7 @@ import { recordOf, toldOf } from '../registry/records.ts';
 import type { State as Registry } from '../registry/state.ts';
 import type { MemberId } from '../std/member-id.ts';
 import type { Instant } from '../std/time.ts';
+import { authorityOf } from './authority.ts';
 import type { MemberExplanation } from './explanation.ts';
 
 type Views = {
@@ -43,7 +44,7 @@ function bindingOf(id: MemberId, discovery: Discovery | null, now: Instant): Mem
   const claims = discovery.claims.bySubject.get(id) ?? [];
   return {
     ...{ peerId, zone, role, absences },
-    address: address === null ? null : `${address.host}:${address.port}`,
+    address: address === null ? null : authorityOf(address),
     ageMs: Math.round(now - boundAt),
     claims: claims.map(({ by, at }) => ({ by, ageMs: Math.round(now - at) })),
   };

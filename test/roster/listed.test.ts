@@ -2,7 +2,9 @@ import { equal, ok, rejects } from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
+import { freePort } from '../../src/cli/dev/ports.ts';
 import { makeMachine, RunningNode, type Machine } from './processes.ts';
 
 const entry = ({ name, peerId, p2pPort }: Machine): string => `${name}=${peerId}@127.0.0.1:${p2pPort}`;
@@ -33,6 +35,43 @@ test('three nodes that list each other meet without any cloud, and a fourth that
   for (const node of nodes) ok(!node.facts.some(({ member }) => member === 'stranger'));
   for (const node of nodes) equal(await node.stop(), 0);
 });
+
+const isVersion6 = async (): Promise<boolean> => {
+  const server = createServer().listen(0, '::1');
+  return once(server, 'listening').then(
+    () => (server.close(), true),
+    () => false,
+  );
+};
+
+test(
+  'nodes that have addresses of IPv6 ask one another as any others do',
+  { skip: !(await isVersion6()) },
+  async () => {
+    const machines = await Promise.all(['worker', 'edge'].map(makeMachine));
+    const [worker, edge] = machines as [Machine, Machine];
+    const listed = listing(machines, ({ name, peerId, p2pPort }) => `${name}=${peerId}@[::1]:${p2pPort}`);
+    const apiPort = await freePort();
+    const args = [...listed, '--host', '::1'];
+    await using running = new AsyncDisposableStack();
+    const serving = await RunningNode.start(worker, [...args, '--role', 'worker', '--engine', 'simulated']);
+    running.defer(async () => void (await serving.stop()));
+    const entry = await RunningNode.start(edge, [...args, '--api-port', `${apiPort}`]);
+    running.defer(async () => void (await entry.stop()));
+    await serving.fact(({ fact }) => fact === 'engine.ready');
+    await entry.fact(({ fact, member }) => isThere(fact) && member === 'worker');
+    const body = JSON.stringify({ model: 'simulated', prompt: 'hello', max_tokens: 2 });
+    // Until the worker's word that it serves has come; a request waits for that no longer than for room.
+    const ask = (): Promise<Response> =>
+      fetch(`http://127.0.0.1:${apiPort}/v1/completions`, {
+        ...{ method: 'POST', body, headers: { 'content-type': 'application/json' } },
+      });
+    const end = performance.now() + 30_000;
+    let answer = await ask();
+    while (!answer.ok && performance.now() < end) answer = await ask();
+    equal(answer.status, 200, await answer.text());
+  },
+);
 
 test('where the list has no addresses, mDNS finds them', { skip: !(await isMulticast()) }, async () => {
   const machines = await Promise.all(['left', 'right'].map(makeMachine));
