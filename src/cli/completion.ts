@@ -1,5 +1,5 @@
 /**
- * Shell completion. The scripts are three lines each and ask the program itself, so that they never grow stale:
+ * Shell completion. The scripts are a few lines each and ask the program itself, so that they never grow stale:
  * `synkti complete WORD... PREFIX` prints what may stand in the place of the last word, one a line with a tab and
  * its meaning. Nothing printed means a file name, or nothing, may stand there.
  */
@@ -13,8 +13,10 @@ import { connectTo } from './target.ts';
 
 const scripts = {
   bash: `_synkti() {
-  local IFS=$'\\n'
-  COMPREPLY=($(compgen -W "$(synkti complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f1)" -- "\${COMP_WORDS[COMP_CWORD]}"))
+  local word
+  COMPREPLY=()
+  while IFS= read -r word; do COMPREPLY+=("$word"); done \\
+    < <(synkti complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f1)
 }
 complete -o default -F _synkti synkti`,
   zsh: `#compdef synkti

@@ -32,7 +32,7 @@ function rounded(fact: Fact): Fact {
   const fields: Record<string, Fact[string]> = {};
   for (const name in fact) {
     const value = fact[name]!;
-    fields[name] = typeof value === 'number' && name.endsWith('Ms') ? Math.round(value) : value;
+    fields[name] = typeof value === 'number' && /(^m|M)s$/.test(name) ? Math.round(value) : value;
   }
   return fields as Fact;
 }

@@ -297,6 +297,17 @@ test('the bash script completes through the program itself', async (t) => {
   equal(stdout, 'fish\n');
 });
 
+test('what bash is offered it does not run', async (t) => {
+  const bin = await tempDir(t);
+  await writeFile(join(bin, 'synkti'), `#!/bin/sh\necho '$(echo ran)'\necho '*'\n`, { mode: 0o755 });
+  const { out } = await synkti(['completion', 'bash']);
+  const script = `${out}\nCOMP_WORDS=(synkti ''); COMP_CWORD=1; _synkti; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout } = await promisify(execFile)('bash', ['-c', script], {
+    env: { PATH: `${bin}:/usr/bin:/bin` },
+  });
+  equal(stdout, '$(echo ran)\n*\n');
+});
+
 test('identity prints the peer id that a first start would have, and the same ever after', async (t) => {
   const dir = join(await tempDir(t), 'new');
   const first = await synkti(['identity', '--data-dir', dir]);

@@ -36,9 +36,9 @@ function open(options: Partial<Parameters<typeof openTelemetry>[0]> = {}) {
 
 test('times are told in whole milliseconds', () => {
   const { report, lines } = open();
-  report({ fact: 'drain.empty', afterMs: 60.60010499999953, share: 0.25 });
-  const { afterMs, share } = JSON.parse(lines[0]!) as Record<string, unknown>;
-  deepEqual([afterMs, share], [61, 0.25]);
+  report({ fact: 'drain.empty', afterMs: 60.60010499999953, ms: 765.667, share: 0.25 });
+  const { afterMs, ms, share } = JSON.parse(lines[0]!) as Record<string, unknown>;
+  deepEqual([afterMs, ms, share], [61, 766, 0.25]);
 });
 
 test('every fact is one JSON line with its level, its time, its name and its fields', () => {
