@@ -3,7 +3,7 @@
  * a stack trace means a bug and nothing else. Commands load what they need when they run, so that `--version`,
  * completion and help stay as quick as a shell expects.
  */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, type Argument } from 'commander';
 import type { Settings } from '../config/settings.ts';
 import { Failure } from '../std/failure.ts';
 import { chaosCommand } from './chaos.ts';
@@ -54,6 +54,11 @@ export async function runCli(args: readonly string[], io: Io, runNode: RunNode):
   }
 }
 
+const termOf = (argument: Argument): string => {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
+};
+
 function programOf(io: Io, ends: Cli['ends'], runNode: RunNode): Command {
   const program = new Command('synkti')
     .description('Serves LLMs on spot GPUs from a cluster of equal nodes, without a control plane.')
@@ -63,8 +68,7 @@ function programOf(io: Io, ends: Cli['ends'], runNode: RunNode): Command {
     .enablePositionalOptions()
     .exitOverride()
     .configureHelp({
-      subcommandTerm: (command) =>
-        [command.name(), ...command.registeredArguments.map((a) => `<${a.name()}>`)].join(' '),
+      subcommandTerm: (command) => [command.name(), ...command.registeredArguments.map(termOf)].join(' '),
     })
     .configureOutput({
       writeOut: (text) => void io.out.write(text),

@@ -42,4 +42,11 @@ function textLine(fact: Fact, at: Date): string {
 }
 
 const valueText = (value: string | number | boolean | null): string =>
-  typeof value === 'string' && !/^[\w.:/@*+-]+$/.test(value) ? JSON.stringify(value) : String(value);
+  typeof value === 'string' && !/^[\w.:/@*+-]+$/.test(value) ? quoted(value) : String(value);
+
+/** Some values come from others: JSON alone lets through what a terminal obeys, of C1 and of the marks of direction. */
+const quoted = (text: string): string =>
+  JSON.stringify(text).replace(
+    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
+    (sign) => `\\u${sign.codePointAt(0)!.toString(16).padStart(4, '0')}`,
+  );

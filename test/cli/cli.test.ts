@@ -55,6 +55,7 @@ async function devCluster(
 
 test('every command has a help that ends in examples', async () => {
   const { out } = await synkti(['--help']);
+  match(out, /^ {2}dev \[flags\.\.\.\] .*\n {2}chaos <act> <node> /m);
   const commands = [...out.matchAll(/^ {2}([a-z]+)(?= .* {2})/gm)].map(([, name]) => name!);
   deepEqual(
     commands.filter((name) => name !== 'synkti'),

@@ -74,6 +74,8 @@ test('a terminal gets text by itself, a pipe JSON', () => {
     onTerminal[0]!,
     /^\d\d:\d\d:\d\d\.\d{3} info {2}node\.started version=1\.2\.3 model="a b" port=8000\n$/,
   );
+  open({ format: 'auto', out }).report({ fact: 'node.started', why: '\u009b2J\u202e\n\u007f' });
+  match(onTerminal[1]!, /why="\\u009b2J\\u202e\\n\\u007f"\n$/);
   const { report, lines } = open({ format: 'auto' });
   report({ fact: 'node.started' });
   equal((JSON.parse(lines[0]!) as { fact: string }).fact, 'node.started');
