@@ -83,11 +83,14 @@ export class Gate implements LogEars {
   }
 
   write(records: readonly Written[]): void {
-    const own = records.map(recordIn);
-    const isLast = own.some((one) => one.type === 'closed' || ('finish' in one && one.finish !== null));
     this.onWritten(records);
     if (this.#log === null) return;
-    this.#turned ||= own.some(({ type }) => type === 'unfit' || (type === 'spoken' && !this.#begun));
+    let isLast = false;
+    for (const record of records) {
+      const one = recordIn(record);
+      isLast ||= one.type === 'closed' || ('finish' in one && one.finish !== null);
+      this.#turned ||= one.type === 'unfit' || (one.type === 'spoken' && !this.#begun);
+    }
     for (const record of records) this.append(recordBytes(record), isLast);
   }
 

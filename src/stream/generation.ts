@@ -154,11 +154,17 @@ function onItem(state: State, { item }: { readonly item: Item }, now: Instant): 
     const [opened, effects] = open(state, now);
     return [opened, [cut, ...effects]];
   }
-  const effects = [...noteRhythm(state, now), ...logs(records), ...says(events)];
+  // One list and not four: this runs for every chunk.
+  const effects: Effect[] = [...noteRhythm(state, now)];
+  if (records.length > 0) effects.push({ type: 'log', records });
+  for (const { data, mark } of events) effects.push({ type: 'send', data, mark });
   if (verdict.type === 'closing') state.phase = { phase: 'closing', judgeAt: after(now, rhythm.closingMs) };
-  if (verdict.type !== 'complete') return [state, [...effects, ...asking(state, now)]];
-  const engineGoesOn = item.type !== 'done';
-  return complete(state, now, engineGoesOn ? [...effects, abort(state)] : effects);
+  if (verdict.type === 'complete') {
+    if (item.type !== 'done') effects.push(abort(state));
+    return complete(state, now, effects);
+  }
+  effects.push(...asking(state, now));
+  return [state, effects];
 }
 
 function onTold(state: State, told: Extract<Event, { type: 'told' }>, now: Instant): Step {

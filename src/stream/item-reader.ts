@@ -79,7 +79,10 @@ function readKnown(data: string, { before, between, behind, chunk, choice }: Sha
   const text = data.slice(before.length, textEnd);
   if (notPlain.test(text)) return null;
   const ids = idsBetween(data, textEnd + between.length, data.length - behind.length);
-  return ids && { type: 'chunk', raw: data, chunk: new KnownChunk(chunk, { ...choice, text, ids }, data) };
+  if (ids === null) return null;
+  const { promptIds, finish, stopReason, foreign } = choice;
+  const read: Choice = { text, ids, promptIds, finish, stopReason, foreign };
+  return { type: 'chunk', raw: data, chunk: new KnownChunk(chunk, read, data) };
 }
 
 function idsBetween(data: string, from: number, to: number): number[] | null {

@@ -45,8 +45,14 @@ export const beside = (
 
 export const isSame = (a: Mark, b: Mark): boolean => a.tokens === b.tokens && a.hash === b.hash;
 
-export const eventId = (stream: string, { tokens, hash }: Mark): string =>
-  `${stream}.${tokens}.${hash.toString(16)}`;
+export const eventId = (stream: string, { tokens, hash }: Mark): string => `${stream}.${tokens}.${hex(hash)}`;
+
+/** As `toString(16)` has it, which is slow with numbers of more than 31 bits. */
+function hex(hash: number): string {
+  const high = hash >>> 16;
+  const low = (hash & 0xffff).toString(16);
+  return high === 0 ? low : high.toString(16) + low.padStart(4, '0');
+}
 
 /** null: no id of ours. */
 export function placeFrom(eventId: string): Place | null {

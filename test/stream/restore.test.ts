@@ -193,6 +193,8 @@ test('[S30] an event id says where a client is, by tokens however they were cut 
   const mark = pass(start, [1, 2, 3]);
   deepEqual(pass(pass(start, [1]), [2, 3]), mark);
   deepEqual(placeFrom(eventId(stream, mark)), { stream, mark });
+  for (const hash of [0, 0xf, 0xffff, 0x1_0000, 0xa_0005, 0x7fff_ffff, 0x8000_0001, 0xffff_ffff])
+    equal(eventId('s', { tokens: 7, hash }), `s.7.${hash.toString(16)}`);
   for (const ids of [
     [1, 2],
     [1, 3, 2],
