@@ -43,11 +43,23 @@ const ways: Readonly<Record<string, string>> = {
   whole: 'asked again from its beginning, while nothing is out',
 };
 
-function rowsOf({ request, way, serving, replicas, copies, steps, ...story }: StreamStory): readonly Row[] {
+/** Where all go on alike, none of them is named. */
+function choicesByWay(story: Pick<StreamStory, 'way' | 'ways'>): ReadonlyMap<string, string> {
+  const told = Map.groupBy(story.ways.keys(), (choice) => story.ways[choice]!);
+  if (told.size < 2) return new Map([[story.way, '']]);
+  const named = (choices: readonly number[]): string =>
+    `choice${choices.length === 1 ? '' : 's'} ${choices.join(', ')} by `;
+  return new Map([...told].map(([way, choices]) => [way, named(choices)]));
+}
+
+function rowsOf({ request, serving, replicas, copies, steps, ...story }: StreamStory): readonly Row[] {
   const kept = replicas.length === 0 ? 'none' : `${replicas.join(', ')}; ${copies} have a copy`;
   return [
     ['request', request],
-    ['protected', `${story.protected}: ${way}, ${ways[way] ?? 'by a way of a later version'}`],
+    ...[...choicesByWay(story)].map(([way, choices], at): Row => [
+      at === 0 ? 'protected' : '',
+      `${story.protected}: ${choices}${way}, ${ways[way] ?? 'by a way of a later version'}`,
+    ]),
     [story.endedMs === null ? 'served by' : 'served last by', serving ?? 'nobody'],
     ['replicas', kept],
     ...steps.map((step, at): Row => [at === 0 ? 'steps' : '', stepText(step)]),
@@ -56,10 +68,11 @@ function rowsOf({ request, way, serving, replicas, copies, steps, ...story }: St
 
 function stepText(step: Step): string {
   const when = ago(step.ageMs);
+  const who = step.choice === null ? '' : `choice ${step.choice}: `;
   if (step.type === 'unanswered')
-    return `${step.member} did not answer: ${step.cause} after ${span(step.waitedMs)}, ${when}`;
+    return `${who}${step.member} did not answer: ${step.cause} after ${span(step.waitedMs)}, ${when}`;
   const from = step.tokens === 0 ? 'from the beginning' : `after ${step.tokens} tokens`;
-  return `${step.from} -> ${step.to}: ${step.cause}, ${from}, by ${step.way}, stall ${span(step.stallMs)}, ${when}`;
+  return `${who}${step.from} -> ${step.to}: ${step.cause}, ${from}, by ${step.way}, stall ${span(step.stallMs)}, ${when}`;
 }
 
 const ago = (ms: number): string => `${span(ms)} ago`;

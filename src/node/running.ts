@@ -361,7 +361,7 @@ export class Running {
     const { gate } = this.#way;
     const state = this.#driven.state();
     return {
-      ...{ way: machine.answerWayOf(state), tokens: machine.tokensOf(state) },
+      ...{ ways: machine.waysOf(state), tokens: machine.tokensOf(state) },
       serving: this.#heard?.member ?? null,
       ...{ replicas: gate.log?.holders() ?? [], copies: gate.copies },
     };

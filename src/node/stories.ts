@@ -24,7 +24,8 @@ type About = {
 
 /** What changes all the time, and is looked at only when somebody asks. */
 export type Live = {
-  readonly way: Way;
+  /** Of each choice that goes on by itself; one at least. */
+  readonly ways: readonly Way[];
   readonly tokens: number;
   readonly serving: MemberId | null;
   readonly replicas: readonly MemberId[];
@@ -92,12 +93,12 @@ export class Story {
   hear(fact: StreamFact): void {
     switch (fact.fact) {
       case 'stream.moved': {
-        const { from, to, way, cause, tokens, stallMs } = fact;
-        return this.#add({ type: 'moved', from, to, way, cause, tokens, stallMs, ageMs: 0 });
+        const { from, to, way, cause, tokens, stallMs, choice = null } = fact;
+        return this.#add({ type: 'moved', choice, from, to, way, cause, tokens, stallMs, ageMs: 0 });
       }
       case 'stream.unanswered': {
-        const { member, cause, waitedMs } = fact;
-        return this.#add({ type: 'unanswered', member, cause, waitedMs, ageMs: 0 });
+        const { member, cause, waitedMs, choice = null } = fact;
+        return this.#add({ type: 'unanswered', choice, member, cause, waitedMs, ageMs: 0 });
       }
       case 'stream.failed':
         return this.end('failed', fact.cause);
@@ -125,12 +126,12 @@ export class Story {
 
   told(): StreamStory {
     const { protection, ...about } = this.#about;
-    const { replicas, ...live } = this.#look();
+    const { replicas, ways, ...live } = this.#look();
     const now = this.#clock.now();
     const age = (at: Instant): number => Math.round(now - at);
     return {
       ...{ entry: this.#self, ...about, state: this.#state, why: this.#why, protected: protection },
-      ...{ ...live, replicas: [...replicas], begunMs: age(this.#begunAt) },
+      ...{ ...live, way: ways[0]!, ways: [...ways], replicas: [...replicas], begunMs: age(this.#begunAt) },
       endedMs: this.#endedAt === null ? null : age(this.#endedAt),
       steps: this.#steps.map(({ at, step }) => ({ ...step, ageMs: age(at) })),
     };

@@ -9,11 +9,14 @@
 import { z } from 'zod';
 
 const ms = z.number();
+/** Of several that go on by themselves the one that moved; null: the answer, or a node that does not say which. */
+const choice = z.number().nullable().default(null);
 
 /** `tokens`: carried over from the engine before. */
 const step = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('moved'),
+    choice,
     from: z.string(),
     to: z.string(),
     way: z.string(),
@@ -26,6 +29,7 @@ const step = z.discriminatedUnion('type', [
   /** Somebody was asked who said nothing. */
   z.object({
     type: z.literal('unanswered'),
+    choice,
     member: z.string(),
     cause: z.string(),
     waitedMs: ms,
@@ -47,6 +51,8 @@ const story = z.object({
   resumed: z.boolean(),
   /** How it goes on when its engine is lost, and what its client was promised. */
   way: z.string(),
+  /** The same of each choice that goes on by itself; none: of a node that tells the first one's only. */
+  ways: z.array(z.string()).default([]),
   protected: z.string(),
   /** 0 where nobody counts them, because chunks are passed on. */
   tokens: z.number(),

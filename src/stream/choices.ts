@@ -150,12 +150,23 @@ function together(
     case 'close':
       return isDone(state.together) ? [effect] : [];
     case 'fact':
-      return effect.fact.fact === 'stream.finished' ? finished(state, now) : [effect];
+      return toldOf(state, { choice, fact: effect.fact }, now);
     case 'doubt':
     case 'ask-again':
     case 'refuse':
       return [effect];
   }
+}
+
+/** The end of one is none of the answer's. */
+function toldOf(
+  state: Choices,
+  { choice, fact }: { readonly choice: number; readonly fact: StreamFact },
+  now: Instant,
+): readonly Effect[] {
+  if (fact.fact === 'stream.finished') return finished(state, now);
+  const isOfOne = fact.fact === 'stream.moved' || fact.fact === 'stream.unanswered';
+  return [{ type: 'fact', fact: isOfOne ? { ...fact, choice } : fact }];
 }
 
 const ofChoice = (choice: number, written: Written): Written => ({

@@ -77,6 +77,7 @@ export type Effect =
   | { readonly type: 'refuse'; readonly refusal: Refusal }
   | { readonly type: 'fact'; readonly fact: StreamFact };
 
+/** `choice`: of several that go on by themselves the one that this is about; absent: it is about the answer. */
 export type StreamFact =
   | {
       readonly fact: 'stream.moved';
@@ -88,6 +89,7 @@ export type StreamFact =
       /** From the last word of the old engine, or from the request where it said none, to the first of the new one. */
       readonly stallMs: number;
       readonly cause: LossCause;
+      readonly choice?: number;
     }
   /** A leg was left that had not said a word. `tokens`: what it was to go on from. */
   | {
@@ -96,6 +98,7 @@ export type StreamFact =
       readonly cause: LossCause;
       readonly waitedMs: number;
       readonly tokens: number;
+      readonly choice?: number;
     }
   | ({ readonly fact: 'stream.finished'; readonly durationMs: number } & Account)
   | ({ readonly fact: 'stream.failed'; readonly cause: LossCause | 'no-place' } & Account)

@@ -42,9 +42,9 @@ export const tokensOf = (state: AnswerState): number =>
 export const isServed = (state: AnswerState): boolean =>
   'parts' in state ? state.parts.some(single.isServed) : single.isServed(state);
 
-/** Of several choices the first one's. */
-export const answerWayOf = (state: AnswerState): Way =>
-  wayOf('parts' in state ? state.parts[0]!.carrier : state.carrier);
+/** Of each choice that goes on by itself. */
+export const waysOf = (state: AnswerState): readonly Way[] =>
+  ('parts' in state ? state.parts : [state]).map(({ carrier }) => wayOf(carrier));
 
 /**
  * As another entry node left it, with all that its client was told or will be; null: nobody can go on with it, because

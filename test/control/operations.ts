@@ -81,20 +81,20 @@ const streamStory: StreamExplanation = {
   stories: [
     {
       ...{ entry: 'i-2', stream: 'k3TtX', request: 'req-7', model: 'simulated', state: 'running', why: null },
-      ...{ resumed: true, way: 'ids', protected: 'exact', tokens: 96, serving: 'i-3' },
+      ...{ resumed: true, way: 'ids', ways: ['ids'], protected: 'exact', tokens: 96, serving: 'i-3' },
       ...{ replicas: ['i-1', 'i-3'], copies: 2, begunMs: 4_200, endedMs: null },
       steps: [
-        { type: 'unanswered', member: 'i-4', cause: 'suspect', waitedMs: 540, ageMs: 3_000 },
+        { type: 'unanswered', choice: null, member: 'i-4', cause: 'suspect', waitedMs: 540, ageMs: 3_000 },
         {
           ...{ type: 'moved', from: 'i-4', to: 'i-3', way: 'ids', cause: 'suspect', tokens: 60 },
-          ...{ stallMs: 612, ageMs: 2_900 },
+          ...{ choice: null, stallMs: 612, ageMs: 2_900 },
         },
       ],
     },
     {
       ...{ entry: 'i-1', stream: 'k3TtX', request: 'req-6', model: 'simulated', state: 'handedOver' },
       ...{ why: 'taken', resumed: false, way: 'ids', protected: 'exact', tokens: 60, serving: 'i-4' },
-      ...{ replicas: [], copies: 0, begunMs: 9_000, endedMs: 4_100, steps: [] },
+      ...{ ways: ['ids'], replicas: [], copies: 0, begunMs: 9_000, endedMs: 4_100, steps: [] },
     },
   ],
   copies: [{ member: 'i-3', entry: 'i-2', ended: false }],

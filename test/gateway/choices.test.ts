@@ -60,8 +60,13 @@ test(
     const { stories } = await cluster.get(0).streams.explain(stream);
     equal(stories.length, 1);
     const [story] = stories;
-    const moves = story!.steps.filter(({ type }) => type === 'moved').length;
-    ok(moves >= 1, `${moves} moved`);
+    const moves = story!.steps.filter(({ type }) => type === 'moved').map(({ choice }) => choice);
+    ok(moves.length >= 1, `${moves.length} moved`);
+    ok(
+      moves.every((choice) => choice !== null && choice < 3),
+      `choices ${moves.join()} moved`,
+    );
+    deepEqual(story!.ways, ['ids', 'ids', 'ids']);
     deepEqual([story!.state, story!.way, story!.tokens], ['finished', 'ids', completion]);
     await until(() => running() === 0 && cluster.get(0).entered === 0, 'nothing is left', waits);
   },

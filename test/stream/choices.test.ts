@@ -115,6 +115,12 @@ test('[S20] what a single choice would not go on from its ids with is asked of o
   equal(alone({ messages: [{ role: 'user', content: 'x'.repeat(3 * 1_024 ** 2) }] }), 'whole');
 });
 
+test('[S20] which choice went on elsewhere is told', () => {
+  const breaks = [2, 0].map((choice) => ({ choice, after: 3, by: 'eof' as const }));
+  const moves = fact(sing(apart('chat', asked), singer, { breaks }), 'stream.moved');
+  deepEqual(moves.map((one) => 'choice' in one && one.choice).toSorted(), [0, 2]);
+});
+
 test('[S17] an answer is promised what the weakest of its choices is', () => {
   const request = apart('chat', asked);
   equal(protectionOf(request, { ...noAbility, scaleOut: true }), 'exact');
