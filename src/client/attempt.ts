@@ -9,13 +9,16 @@ export type Attempt = {
   readonly close: () => void;
 };
 
-/** `lastEventId`: null for a new request. Rejects with the caller's reason when that one aborts. */
+/** Where an answer is gone on with. `attempt`: so that a node which hears late of one that was given up lets it be. */
+export type Resuming = { readonly lastEventId: string; readonly attempt: number };
+
+/** `from`: null for a new request. Rejects with the caller's reason when that one aborts. */
 export async function attempt(
   asked: Asked,
-  to: { readonly entry: string; readonly lastEventId: string | null; readonly withinMs: number },
+  to: { readonly entry: string; readonly from: Resuming | null; readonly withinMs: number },
   settings: Pick<Settings, 'fetch' | 'entries' | 'lookMs'>,
 ): Promise<Attempt> {
-  const { entry, lastEventId, withinMs } = to;
+  const { entry, from, withinMs } = to;
   const ending = new AbortController();
   const onAbort = (): void => ending.abort(asked.signal?.reason);
   asked.signal?.throwIfAborted();
@@ -36,7 +39,10 @@ export async function attempt(
     ending.abort();
   };
   const headers = new Headers(asked.headers);
-  if (lastEventId !== null) headers.set('last-event-id', lastEventId);
+  if (from !== null) {
+    headers.set('last-event-id', from.lastEventId);
+    headers.set('x-synkti-attempt', String(from.attempt));
+  }
   try {
     const url = targetOf(asked, entry, settings.entries.urls);
     const sent = await settings.fetch(url, { ...asked.init, headers, signal: ending.signal });

@@ -41,7 +41,7 @@ async function askAll(asked: Asked, withinMs: number, settings: Settings): Promi
   let error: unknown = null;
   for (const entry of settings.entries.inTurn()) {
     try {
-      const made = await attempt(asked, { entry, lastEventId: null, withinMs }, settings);
+      const made = await attempt(asked, { entry, from: null, withinMs }, settings);
       if (!elsewhere.has(made.response.status) || final.has(await codeOf(made.response))) {
         refused?.close();
         return { taken: made, refused: null, error };

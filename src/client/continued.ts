@@ -4,7 +4,7 @@
  */
 import { AnswerLost } from './answer-lost.ts';
 import type { Asked } from './asked.ts';
-import type { Attempt } from './attempt.ts';
+import type { Attempt, Resuming } from './attempt.ts';
 import { beginAnswer } from './begin.ts';
 import { EventSplitter, type StreamEvent } from './events.ts';
 import { resumeAnswer } from './resume.ts';
@@ -12,6 +12,11 @@ import type { Settings } from './settings.ts';
 
 /** Times in a row that another node goes on and says nothing: then it is the answer that nobody can give. */
 const fruitlessMax = 5;
+/**
+ * Times in all that a stream is taken back from another connection: one of our own that was given up. Whoever takes it
+ * more often is somebody else with our place in it.
+ */
+const takenBackMax = 3;
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
@@ -32,6 +37,8 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
   #lastId: string | null = null;
   #hasPassed = false;
   #fruitless = 0;
+  #attempts = 0;
+  #takenBack = 0;
 
   constructor(asked: Asked, begun: Attempt, settings: Settings) {
     // Who stops reading ends the search for another node as well. `AbortSignal.any` is younger than many a browser.
@@ -57,15 +64,18 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
   async #tell(controller: Controller): Promise<void> {
     for (;;) {
       let broke: unknown = null;
+      let isTaken = false;
       try {
         const heard = await this.#hear(controller);
         if (heard === 'passed') return;
         if (heard === 'nothing') continue;
+        isTaken = heard === 'taken';
       } catch (error) {
         this.#asked.signal?.throwIfAborted();
         broke = error;
       }
       if (this.#hasPassed && this.#lastId === null) return this.#endPlain(controller, broke);
+      if (!isTaken) this.#settings.entries.failed(this.#part.entry);
       await this.#mend(broke);
     }
   }
@@ -76,7 +86,7 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
     this.#part.close();
   }
 
-  async #hear(controller: Controller): Promise<'passed' | 'nothing' | 'ended'> {
+  async #hear(controller: Controller): Promise<'passed' | 'nothing' | 'ended' | 'taken'> {
     const { reader, splitter } = this.#part;
     const patienceMs = this.#settings.silenceMs * 2 ** this.#fruitless;
     // Before the first event there is only a queue to wait for, and without ids nowhere to go.
@@ -84,7 +94,9 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
     if (bytes.done) return 'ended';
     const events = splitter.feed(bytes.value);
     for (const event of events) {
-      if (event.isFarewell && this.#lastId !== null) return 'ended';
+      const { farewell } = event;
+      if (farewell === 'elsewhere' && this.#lastId !== null) return 'ended';
+      if (farewell === 'taken' && this.#lastId !== null && this.#takenBack++ < takenBackMax) return 'taken';
       this.#pass(event, controller);
       if (event.isLast) return this.#close(controller);
     }
@@ -118,9 +130,8 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
   /** Goes on elsewhere, or begins again where nothing has been passed on. */
   async #mend(broke: unknown): Promise<void> {
     const { entry: from, close } = this.#part;
-    const { entries, onResume } = this.#settings;
+    const { onResume } = this.#settings;
     close();
-    entries.failed(from);
     this.#fruitless += 1;
     if (this.#fruitless > fruitlessMax)
       throw new AnswerLost('the answer broke off again and again', null, broke ?? undefined);
@@ -130,7 +141,8 @@ export class Continued implements UnderlyingDefaultSource<Uint8Array> {
       this.#part = partOf(await beginAnswer(this.#asked, this.#settings));
       return;
     }
-    this.#part = partOf(await resumeAnswer(this.#asked, lastEventId, this.#settings));
+    const next = (): Resuming => ({ lastEventId, attempt: ++this.#attempts });
+    this.#part = partOf(await resumeAnswer(this.#asked, next, this.#settings));
     const afterMs = performance.now() - since;
     onResume({ from, to: this.#part.entry, lastEventId, afterMs });
   }

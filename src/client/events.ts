@@ -9,18 +9,23 @@ export type StreamEvent = {
   readonly id: string | null;
   /** Nothing of the answer follows it. */
   readonly isLast: boolean;
-  /** The node says that it goes and can relay no longer, or that it finds nobody who goes on with the answer. */
-  readonly isFarewell: boolean;
+  /** What the node says in place of the rest; null: nothing of that kind. */
+  readonly farewell: Farewell | null;
 };
+
+/** Another node may do better: this one goes, or finds nobody who goes on with it. Or another connection has it. */
+type Farewell = 'elsewhere' | 'taken';
 
 const blankLine = /\r\n\r\n|\n\n|\r\r/g;
 /** Characters at the end of what was searched with which a blank line may begin. */
 const beginsMax = 3;
-/** What ends a chat or completion, a message and a response. */
-/** Words for what another node may do better. */
-const farewells: ReadonlySet<unknown> = new Set([
-  ...['node_leaving', 'overloaded', 'model_starting', 'model_unavailable'],
+const farewells: ReadonlyMap<unknown, Farewell> = new Map([
+  ...['node_leaving', 'overloaded', 'model_starting', 'model_unavailable'].map(
+    (code) => [code, 'elsewhere'] as const,
+  ),
+  ['stream_taken', 'taken'],
 ]);
+/** What ends a chat or completion, a message and a response. */
 const lastNames = new Set(['message_stop', 'response.completed', 'response.failed', 'response.incomplete']);
 
 export class EventSplitter {
@@ -65,15 +70,15 @@ function read(text: string): StreamEvent {
     isComment: lines.every((line) => line === '' || line.startsWith(':')),
     id: field('id'),
     isLast: data === '[DONE]' || lastNames.has(field('event') ?? ''),
-    isFarewell: data !== null && data.startsWith('{"error"') && saysFarewell(data),
+    farewell: data !== null && data.startsWith('{"error"') ? farewellIn(data) : null,
   };
 }
 
-function saysFarewell(data: string): boolean {
+function farewellIn(data: string): Farewell | null {
   try {
     const { error } = JSON.parse(data) as { readonly error?: { readonly code?: unknown } | null };
-    return farewells.has(error?.code);
+    return farewells.get(error?.code) ?? null;
   } catch {
-    return false; // Whatever it is, it is the caller's.
+    return null; // Whatever it is, it is the caller's.
   }
 }

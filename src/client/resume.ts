@@ -1,7 +1,7 @@
 /** Finds a node that goes on with an answer whose stream broke off. */
 import { AnswerLost } from './answer-lost.ts';
 import type { Asked } from './asked.ts';
-import { againAfterMs, attempt, codeOf, pause, type Attempt } from './attempt.ts';
+import { againAfterMs, attempt, codeOf, pause, type Attempt, type Resuming } from './attempt.ts';
 import type { Settings } from './settings.ts';
 
 /** A node that says one of these may find, or be, somebody who knows better in a moment. */
@@ -9,8 +9,8 @@ const passing = new Set([429, 500, 502, 503, 504]);
 /** It knows of no such answer; another one may. */
 const unknown = new Set([404, 410]);
 
-/** Rejects with AnswerLost, or with the caller's reason. */
-export async function resumeAnswer(asked: Asked, lastEventId: string, settings: Settings): Promise<Attempt> {
+/** `next`: for each node that is asked. Rejects with AnswerLost, or with the caller's reason. */
+export async function resumeAnswer(asked: Asked, next: () => Resuming, settings: Settings): Promise<Attempt> {
   const { entries, wholeMs, seekMs } = settings;
   const until = performance.now() + seekMs;
   const ignorant = new Map<string, number>();
@@ -21,10 +21,12 @@ export async function resumeAnswer(asked: Asked, lastEventId: string, settings: 
       if (ignorant.has(entry)) continue;
       try {
         // It may have to make all again that has arrived, and says nothing before that is done; as long as it lives, it does.
-        const made = await attempt(asked, { entry, lastEventId, withinMs: wholeMs }, settings);
+        const made = await attempt(asked, { entry, from: next(), withinMs: wholeMs }, settings);
         const { status } = made.response;
         if (status === 200) return made;
-        const isPassing = passing.has(status) && (await codeOf(made.response)) !== 'answer_lost';
+        const code = await codeOf(made.response);
+        // What an earlier attempt of ours has taken, a later one takes back.
+        const isPassing = code === 'stream_taken' || (passing.has(status) && code !== 'answer_lost');
         if (isPassing) waitMs = Math.max(waitMs, againAfterMs(made.response));
         else if (unknown.has(status)) ignorant.set(entry, status);
         else throw new AnswerLost(await reasonOf(made), status);

@@ -18,6 +18,8 @@ export const streamHeader = 'x-synkti-stream';
 export const replicasHeader = 'x-synkti-replicas';
 /** Said by clients that go on at another node by themselves. */
 const clientHeader = 'x-synkti-client';
+/** By them too: how often they have asked to go on with an answer. */
+const attemptHeader = 'x-synkti-attempt';
 /** What OpenAI's clients go by before they look at the status. */
 export const shouldRetryHeader = 'x-should-retry';
 export const requestIdHeader = 'x-request-id';
@@ -84,13 +86,20 @@ export function aboutOf(
   const once = typeof key === 'string' && idempotencyKey.test(key) && body.stream !== true;
   const stream = once ? digest(`${owner} ${key}`).slice(0, idChars) : newStream();
   const lastEventId = headers['last-event-id'];
-  const place = typeof lastEventId === 'string' ? placeFrom(lastEventId) : null;
+  const from = typeof lastEventId === 'string' ? placeFrom(lastEventId) : null;
+  const place = from && { ...from, attempt: attemptIn(headers) };
   return {
     ...{ claim, once, stream, place, createdAt: Math.floor(Date.now() / 1_000) },
     /** It says where it is in words that are not ours. */
     isLost: lastEventId !== undefined && place === null,
     resumes: headers[clientHeader] === '1',
   } satisfies Partial<About> & { readonly isLost: boolean };
+}
+
+const attemptNumber = /^[1-9]\d{0,5}$/;
+
+function attemptIn({ [attemptHeader]: attempt }: IncomingHttpHeaders): number | null {
+  return typeof attempt === 'string' && attemptNumber.test(attempt) ? Number(attempt) : null;
 }
 
 /** What a client of an open API proves itself by, to nobody here: in either header that a key may come in: two keys are never one owner. */

@@ -7,6 +7,9 @@
  *        │                            there first, and compared
  *        └──nowhere──► 410; not this client's: 404; another request: 409
  *
+ * A client that gave an attempt up for another one may be heard late, by a node that stood still. So clients count their
+ * attempts: each takes a fence above all that earlier ones may have taken, and one that finds a later fence is refused.
+ *
  * A request that is answered once (by its `Idempotency-Key`) is looked for in the same way. While another node still
  * works at it, its answer is waited for: that node is asked, because one that was started again looks as well as before.
  */
@@ -15,7 +18,7 @@ import type { MemberId } from '../std/member-id.ts';
 import { after } from '../std/time.ts';
 import { meet, restore } from '../stream/carrier.ts';
 import { restoredAnswer, type AnswerState } from '../stream/machine.ts';
-import type { Mark, Place } from '../stream/mark.ts';
+import type { Mark } from '../stream/mark.ts';
 import type { Said } from '../stream/plain.ts';
 import { protectionOf, type Protection } from '../stream/protection.ts';
 import {
@@ -27,13 +30,13 @@ import {
   type LogRecord,
   type Written,
 } from '../stream/record.ts';
-import { notYours, otherRequest, streamGone, type Refusal } from '../stream/refusal.ts';
+import { notYours, otherRequest, streamGone, takenOver, type Refusal } from '../stream/refusal.ts';
 import type { AnswerRequest, Engines, PlainRequest } from '../stream/request.ts';
 import { resumed, type State } from '../stream/state.ts';
 import { better } from './finding.ts';
 import type { Journals } from './journals.ts';
 import type { Clock } from './ports.ts';
-import type { Claim, ClientEnd } from './running.ts';
+import type { Claim, ClientEnd, ClientPlace } from './running.ts';
 
 /**
  * How often to look whether an answer is there that is worked at, ms. At this node that costs nothing; elsewhere whole logs
@@ -41,6 +44,11 @@ import type { Claim, ClientEnd } from './running.ts';
  */
 const lookMs = 150;
 const lookMsMax = 2_000;
+/**
+ * Before an answer is taken over, ms: after a stall of ours timers may come before what the network has to say, and that a
+ * client has gone is to be heard first.
+ */
+const hearMs = 5;
 
 /** What is to go on here, under a fence of our own. */
 export type Taken = {
@@ -81,25 +89,26 @@ type Outcomes = {
 
 /** Calls back once, through the client or `goOn`; the result gives up. */
 export function resume(
-  place: Place,
+  place: ClientPlace,
   claim: Claim,
   { client, goOn }: { readonly client: ClientEnd; readonly goOn: Outcomes['goOn'] },
   ports: ResumptionPorts,
 ): () => void {
   const { journals, self, clock } = ports;
-  const { stream, mark } = place;
-  let stopMaking = (): void => {};
+  const { stream, mark, attempt } = place;
+  /** The wait, or the making, of now. */
+  let giveUp = (): void => {};
 
   function onFound(held: HeldLog | null): void {
     const log = held && readLog(held.bytes);
     if (held === null || log === null) return client.refuse(streamGone);
-    if (log.opening.owner !== claim.owner) return client.refuse(notYours);
-    if (log.opening.digest !== claim.digest) return client.refuse(otherRequest);
+    const refusal = refusalOf(held, log, { claim, attempt });
+    if (refusal !== null) return client.refuse(refusal);
     const request = ports.read(log);
     // Where nothing is known but the request, only plain text under a name of ours is told again just so.
     const isNamed = request.way === 'ids' && request.named !== null;
     if (log.records.length === 0 && mark.tokens > 0 && !isNamed) return client.refuse(streamGone);
-    const epoch = held.fence.epoch + 1;
+    const epoch = Math.max(held.fence.epoch, attempt ?? 0) + 1;
     journals.takeOver(stream, { epoch, by: self });
     const isPlain = request.way === 'ids' && restore(request, alone(log))?.carrier.type === 'plain';
     // Others make it again while they tell it.
@@ -114,7 +123,7 @@ export function resume(
     if (start === null) return client.refuse(streamGone);
     const state = resumed(limited, start.carrier, clock.now());
     const protection = protectionOf(request, log.opening.engines.ability);
-    stopMaking = ports.catchUp({ state, protection }, (made) => {
+    giveUp = ports.catchUp({ state, protection }, (made) => {
       if ('refusal' in made) return client.refuse(made.refusal);
       // That it ends here is our own limit, and no end of the answer.
       const more = made.filter(({ type }) => type !== 'closed').map(withoutOurEnd);
@@ -141,11 +150,12 @@ export function resume(
     const log = readLog(held.bytes);
     return log !== null && tokensIn(log) >= mark.tokens;
   };
-  // A node alone has found, and begun to make, before this returns.
-  const stopLooking = journals.find(stream, enough, onFound);
+  const stopLooking = journals.find(stream, enough, (held) => {
+    giveUp = clock.wakeAt(after(clock.now(), hearMs), () => onFound(held));
+  });
   return () => {
     stopLooking();
-    stopMaking();
+    giveUp();
   };
 }
 
@@ -183,8 +193,8 @@ export function join(
     if (isOver) return;
     const log = held && readLog(held.bytes);
     if (held === null || log === null) return begin();
-    if (log.opening.owner !== claim.owner) return client.refuse(notYours);
-    if (log.opening.digest !== claim.digest) return client.refuse(otherRequest);
+    const refusal = refusalOf(held, log, { claim, attempt: null });
+    if (refusal !== null) return client.refuse(refusal);
     const head = { by: null, protection: 'exact', stream: null } as const;
     if (log.answer !== null) return client.answer(log.answer, head);
     if (held.ended) return takeOver(held, log);
@@ -214,6 +224,18 @@ export function join(
     stopLooking();
     disarm();
   };
+}
+
+/** null: who asks may have it. */
+function refusalOf(
+  { fence }: HeldLog,
+  { opening }: Log,
+  by: { readonly claim: Claim; readonly attempt: number | null },
+): Refusal | null {
+  if (opening.owner !== by.claim.owner) return notYours;
+  if (opening.digest !== by.claim.digest) return otherRequest;
+  // The answer began with the first fence, and no attempt so far took more than one.
+  return by.attempt !== null && fence.epoch > by.attempt ? takenOver : null;
 }
 
 /** Those of an answer that has one choice. */

@@ -84,8 +84,11 @@ export type About = {
   /** Its answer is given once, however often it is asked for. */
   readonly once: boolean;
   /** It goes on with an answer that it has the beginning of; null: it is new. */
-  readonly place: Place | null;
+  readonly place: ClientPlace | null;
 };
+
+/** `attempt`: how often its client has asked to go on with this answer by now; null: it does not count. */
+export type ClientPlace = Place & { readonly attempt: number | null };
 
 /** One of them ends every answer that began. */
 const endings: ReadonlySet<string> = new Set([

@@ -9,7 +9,7 @@ import type { Account, Effect, Event, StreamFact } from './events.ts';
 import * as generation from './generation.ts';
 import type { Said } from './plain.ts';
 import { recordIn, type Written } from './record.ts';
-import { brokenOff, entryLeaves, takenOver } from './refusal.ts';
+import { brokenOff, entryLeaves, takenOver, tell } from './refusal.ts';
 import type { ApartRequest } from './request.ts';
 import * as single from './state.ts';
 import { isDone, isOutTogether, newTogether, tellOf, wholeOf, type Together } from './together.ts';
@@ -86,7 +86,7 @@ export function step(state: Choices, event: Event, now: Instant): Step {
     case 'stumbled':
       return fail(state, 'defect');
     case 'taken':
-      return end(state, generation.tell(isOut(state), takenOver), handedOver(state, 'taken'));
+      return end(state, tell(isOut(state), takenOver), handedOver(state, 'taken'));
     case 'placed':
     case 'unplaced':
     case 'unreached':
@@ -110,6 +110,7 @@ function advance(
 ): readonly Effect[] {
   const part = state.parts[choice]!;
   if (state.isOver || part.phase.phase === 'over') return [];
+  part.isBound ||= isOut(state);
   const [, effects] = generation.step(part, event, now);
   if (effects.some(isEndOfAll)) return endAs(state, choice, effects);
   return effects.flatMap((effect) => together(state, { choice, effect }, now));
@@ -193,7 +194,7 @@ function endAs(state: Choices, choice: number, effects: readonly Effect[]): read
   const own = effects.filter(({ type }) => type === 'refuse' || type === 'answer');
   const cause = failed?.cause ?? (own[0]?.type === 'answer' ? 'status' : 'no-place');
   const why = brokenOff(cause === 'no-place' ? 'unreached' : cause);
-  const told = isOut(state) || own.length === 0 ? generation.tell(isOut(state), why) : own;
+  const told = isOut(state) || own.length === 0 ? tell(isOut(state), why) : own;
   const before = effects.filter(({ type }) => type === 'abort' || type === 'doubt');
   const aborts = before.map((effect) => (effect.type === 'abort' ? numbered(state, choice, effect) : effect));
   // Who was turned away from the beginning was never begun.
@@ -206,13 +207,13 @@ function endAs(state: Choices, choice: number, effects: readonly Effect[]): read
 
 function onCut(state: Choices, resumes: boolean): Step {
   const movable = state.parts.every(({ phase, carrier }) => phase.phase === 'over' || isMovable(carrier));
-  const told = generation.tell(isOut(state), entryLeaves);
+  const told = tell(isOut(state), entryLeaves);
   if (!resumes || !movable) return end(state, told, { fact: 'stream.entryLost', ...account(state) });
   return end(state, isOut(state) ? [{ type: 'close' }] : told, handedOver(state, 'drain'));
 }
 
 const fail = (state: Choices, cause: 'mismatch' | 'defect' | 'nonsense'): Step =>
-  end(state, generation.tell(isOut(state), brokenOff(cause)), {
+  end(state, tell(isOut(state), brokenOff(cause)), {
     ...{ fact: 'stream.failed', cause },
     ...account(state),
   });

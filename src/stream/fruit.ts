@@ -25,6 +25,7 @@ export function noteFruit(state: State): boolean {
   state.fruitlessMoves = 0;
   state.caughtUp = { to: 0, legs: 0 };
   state.avoid = [];
+  state.rests = new Map();
   return true;
 }
 

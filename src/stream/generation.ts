@@ -13,7 +13,6 @@
 import { assert, unreachable } from '../std/assert.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, earliest, never, type Instant } from '../std/time.ts';
-import { complaintJson, done } from './answer.ts';
 import {
   answerDueOf,
   asParsed,
@@ -42,17 +41,16 @@ import { isInVain, noteFruit, weighLeg } from './fruit.ts';
 import type { LossCause } from './loss.ts';
 import type { Said } from './plain.ts';
 import type { LogRecord } from './record.ts';
-import { entryLeaves, notPlaced, refusalFor, takenOver, type Refusal } from './refusal.ts';
+import { entryLeaves, notPlaced, refusalFor, takenOver, tell } from './refusal.ts';
 import { renderPath } from './rendering.ts';
 import * as rhythm from './rhythm.ts';
 import { account, memberOf, type Phase, type State } from './state.ts';
+import { isPassing, letRest, resting } from './turned-away.ts';
 import { countWhole, isAborted } from './whole.ts';
 
 /** How long to look for a member that takes the generation, and how often to ask, ms: an engine restarts in less. */
 const seekMs = 20_000;
 const seekAgainMs = 250;
-/** An engine's answers that another engine may not give. */
-const passingStatuses = new Set([429, 500, 502, 503, 504]);
 
 type Step = readonly [State, readonly Effect[]];
 
@@ -120,7 +118,8 @@ function open(state: State, now: Instant): Step {
   const streamed = request.streamed || request.path === renderPath;
   const judgeAt = after(now, streamed ? rhythm.headMs : rhythm.wholeAnswerMs);
   state.phase = { phase: 'reaching', member: null, streamed, answered: false, since: now, judgeAt };
-  const { leg, avoid, losses } = state;
+  const { leg, losses } = state;
+  const avoid = [...state.avoid, ...resting(state.rests, now)];
   return [state, [{ type: 'open', leg, request, avoid, urgent: losses > 0 }]];
 }
 
@@ -169,6 +168,10 @@ function onItem(state: State, { item }: { readonly item: Item }, now: Instant): 
 
 function onTold(state: State, told: Extract<Event, { type: 'told' }>, now: Instant): Step {
   const { events, records, verdict } = hearTold(state.carrier, told, now);
+  // Whoever cannot answer this has not begun the leg either.
+  const isUnanswered = state.phase.phase === 'reaching' && !state.phase.answered;
+  if (verdict.type === 'lost' && isUnanswered && (told.status === 0 || isPassing(told.status)))
+    return onTurnedAway(state, now);
   if (verdict.type === 'lost') return onLost(state, verdict.cause, now);
   const effects = [...logs(records), ...says(events)];
   if (verdict.type === 'complete') return complete(state, now, [...effects, abort(state)]);
@@ -209,7 +212,7 @@ function mend(state: State, to: MemberId, now: Instant): readonly Effect[] {
 }
 
 function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer' }>, now: Instant): Step {
-  const first = safeOf(state.carrier) === 0 && !isOut(state.carrier);
+  const first = safeOf(state.carrier) === 0 && !isOut(state.carrier) && !state.isBound;
   if (status < 300) {
     if (takeAnswer(state.carrier, body)) return open(state, now);
     if (state.carrier.type !== 'whole' || !first) return onLost(state, 'nonsense', now);
@@ -220,8 +223,19 @@ function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer
     return over(state, [...mended, { type: 'answer', status, body }, finished(state, now)]);
   }
   if (first) state.lastAnswer = { status, body };
-  if (first && !passingStatuses.has(status)) return over(state, [{ type: 'answer', status, body }]);
+  if (first && !isPassing(status)) return over(state, [{ type: 'answer', status, body }]);
+  if (!first && isPassing(status)) return onTurnedAway(state, now);
   return onLost(state, 'status', now);
+}
+
+/** No verdict on an answer that has begun, and no move either. */
+function onTurnedAway(state: State, now: Instant): Step {
+  const member = memberOf(state);
+  if (member !== null) state.rests = letRest(state.rests, member, now);
+  if (!isMovable(state.carrier) || now - state.soughtSince >= seekMs) return fail(state, 'status');
+  const left: readonly Effect[] = [abort(state), ...unanswered(state, 'status', now)];
+  const [opened, effects] = open(state, now);
+  return [opened, [...left, ...effects]];
 }
 
 function onLost(state: State, cause: LossCause, now: Instant): Step {
@@ -374,16 +388,6 @@ function onCut(state: State, resumes: boolean): Step {
 
 const handOver = (state: State, why: 'drain' | 'taken', told: readonly Effect[]): Step =>
   over(state, [abort(state), ...told, fact({ fact: 'stream.handedOver', why, ...account(state) })]);
-
-/** An error in the client's stream, or instead of it. */
-export const tell = (isBegun: boolean, refusal: Refusal): readonly Effect[] =>
-  isBegun
-    ? [
-        { type: 'send', data: complaintJson(refusal.complaint), mark: null },
-        { type: 'send', data: done, mark: null },
-        { type: 'close' },
-      ]
-    : [{ type: 'refuse', refusal }];
 
 function over(state: State, effects: readonly Effect[]): Step {
   state.phase = { phase: 'over' };

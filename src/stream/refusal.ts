@@ -1,5 +1,6 @@
 /** What a client is told when there is no answer, or no rest of one. */
-import type { Complaint } from './answer.ts';
+import { complaintJson, done, type Complaint } from './answer.ts';
+import type { Effect } from './events.ts';
 import type { LossCause } from './loss.ts';
 
 export type Refusal = {
@@ -96,3 +97,13 @@ export const entryLeaves: Refusal = {
   ),
   retryAfterMs: 1_000,
 };
+
+/** An error in the client's stream, or instead of it. */
+export const tell = (isBegun: boolean, refusal: Refusal): readonly Effect[] =>
+  isBegun
+    ? [
+        { type: 'send', data: complaintJson(refusal.complaint), mark: null },
+        { type: 'send', data: done, mark: null },
+        { type: 'close' },
+      ]
+    : [{ type: 'refuse', refusal }];

@@ -6,6 +6,7 @@ import type { Account, MoveCause } from './events.ts';
 import type { LossCause } from './loss.ts';
 import type { GenerationRequest } from './request.ts';
 import { gapMsUnseen } from './rhythm.ts';
+import type { Rests } from './turned-away.ts';
 
 export type Phase =
   | { readonly phase: 'seeking'; readonly until: Instant }
@@ -55,6 +56,9 @@ export type State = {
   carried: number;
   /** Members that failed this generation since its last new token. */
   avoid: readonly MemberId[];
+  rests: Rests;
+  /** It is one of several choices of which something is out: no refusal is told of it any more. */
+  isBound: boolean;
   broken: Break | null;
   /** Since when a member is looked for. */
   soughtSince: Instant;
@@ -81,6 +85,8 @@ export const init = (request: GenerationRequest, now: Instant): State => ({
   leg: 0,
   carried: 0,
   avoid: [],
+  rests: new Map(),
+  isBound: false,
   broken: null,
   soughtSince: now,
   ordered: null,

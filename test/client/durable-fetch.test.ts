@@ -2,7 +2,7 @@ import { deepEqual, equal, match, ok, rejects, throws } from 'node:assert/strict
 import { getEventListeners } from 'node:events';
 import { afterEach, test } from 'node:test';
 import { AnswerLost, durableFetch, type DurableOptions, type Resumption } from '../../src/client/index.ts';
-import { openNodes, wholeText, words, type FakeNodes, type Mood } from './fake-nodes.ts';
+import { openNodes, textOf, wholeText, words, type FakeNodes, type Mood } from './fake-nodes.ts';
 
 const bounded = { timeout: 20_000 };
 const quick: DurableOptions = { seekMs: 1_000, silenceMs: 100 };
@@ -30,16 +30,6 @@ async function ask(
     ...given.init,
   });
   return { response, resumptions, nodes };
-}
-
-/** The text of a stream, which must have each event once and in order. */
-function textOf(stream: string): string {
-  const lines = stream.split('\n').filter((line) => line.startsWith('data: '));
-  equal(lines.pop(), 'data: [DONE]');
-  const chunks = lines.map(
-    (line) => JSON.parse(line.slice(6)) as { choices: [{ delta: { content: string } }] },
-  );
-  return chunks.map(({ choices }) => choices[0].delta.content).join('');
 }
 
 const breaks: Readonly<Record<string, Mood>> = {

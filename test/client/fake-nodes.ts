@@ -1,4 +1,5 @@
 /** Nodes that share one answer, as far as a client can tell: HTTP servers that may be told how to fail. */
+import { equal } from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -12,6 +13,8 @@ export type Mood =
   /** It ends in order, and too early. */
   | { readonly type: 'end'; readonly after: number }
   | { readonly type: 'farewell'; readonly after: number }
+  /** Another connection has the answer. */
+  | { readonly type: 'taken'; readonly after: number }
   | { readonly type: 'hang'; readonly after: number }
   /** It says that it works at the answer, and breaks. */
   | { readonly type: 'comment'; readonly after: number }
@@ -61,6 +64,7 @@ const lastWord = (code: string): string =>
 const lastWords: Partial<Record<Mood['type'], string>> = {
   farewell: lastWord('node_leaving'),
   unplaced: lastWord('model_unavailable'),
+  taken: lastWord('stream_taken'),
 };
 
 /** `moods`: what the first, second, … request meets, whatever node it goes to; after these all is well. */
@@ -149,4 +153,14 @@ function whole(response: ServerResponse, mood: Mood): void {
   if (mood.type === 'well' || mood.type === 'queue') return void response.end(body);
   response.write(body.slice(0, 20));
   setImmediate(() => response.destroy());
+}
+
+/** The text of a stream, which must have each event once and in order. */
+export function textOf(stream: string): string {
+  const lines = stream.split('\n').filter((line) => line.startsWith('data: '));
+  equal(lines.pop(), 'data: [DONE]');
+  const chunks = lines.map(
+    (line) => JSON.parse(line.slice(6)) as { choices: [{ delta: { content: string } }] },
+  );
+  return chunks.map(({ choices }) => choices[0].delta.content).join('');
 }

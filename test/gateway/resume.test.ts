@@ -294,6 +294,23 @@ test('[S31] of two connections that go on with one answer the last one has it', 
 });
 
 test(
+  '[S31] an attempt that comes late to a node, given up for another one, is refused there',
+  bounded,
+  async () => {
+    const first = read(await ask(cluster.get(0)));
+    await until(() => first.events.length > 6, 'some events');
+    const from = { 'last-event-id': first.events[5]!.id! };
+    const second = read(await ask(cluster.get(2), { ...from, 'x-synkti-attempt': '2' }));
+    await until(() => second.events.length > 3, 'some more');
+    deepEqual(await refusalOf(await ask(cluster.get(1), { ...from, 'x-synkti-attempt': '1' })), [
+      ...[409, 'stream_taken', 'false'],
+    ]);
+    await second.done;
+    equal(textOf([...first.events.slice(0, 6), ...second.events]), countedText(30));
+  },
+);
+
+test(
   'a client that goes on by itself is let go of without an error when its node leaves',
   bounded,
   async () => {

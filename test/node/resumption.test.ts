@@ -1,5 +1,5 @@
 /** Who waits for an answer that is given once, or goes on with one, and leaves before it comes. */
-import { equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamLog } from '../../src/node/journals.ts';
 import { join, resume, type ResumptionPorts, type Taken } from '../../src/node/resumption.ts';
@@ -38,7 +38,7 @@ function rig(zones: Readonly<Record<string, string>>) {
   const ends = {
     client,
     begin: () => void told.push('begun'),
-    goOn: (_: Taken) => void told.push('gone on'),
+    goOn: ({ epoch }: Taken) => void told.push(`gone on at ${epoch}`),
   };
   const portsOf = (node: string): ResumptionPorts => ({
     ...{ self: memberId(node), journals: logs.at(node), clock: logs.clock },
@@ -53,8 +53,8 @@ function rig(zones: Readonly<Record<string, string>>) {
   return {
     ...{ logs, told, log },
     join: (node: string) => join('key', claim, ends, portsOf(node)),
-    resume: (node: string, tokens: number) =>
-      resume({ stream: 'key', mark: { tokens, hash: 1 } }, claim, ends, portsOf(node)),
+    resume: (node: string, tokens: number, attempt: number | null = null) =>
+      resume({ stream: 'key', mark: { tokens, hash: 1 }, attempt }, claim, ends, portsOf(node)),
   };
 }
 
@@ -88,18 +88,19 @@ test('who stays is told the answer as soon as it is there', async () => {
     }
 });
 
-test('who leaves while what it has is made again ends that, where there is no other node as well', () => {
+test('who leaves while what it has is made again ends that, where there is no other node as well', async () => {
   const { logs, told, log, resume: goOn } = rig({ a: 'x' });
   const head = { id: 'i', created: 1, model: 'm' };
   log().append(recordBytes({ type: 'born', head, fingerprint: null, promptIds: [1] }), true);
   const leave = goOn('a', 5);
+  await logs.clock.run(10);
   equal(told.join(), 'made again');
   leave();
   equal(told.join(), 'made again,given up');
   logs.close();
 });
 
-test('of a log without a word of the answer it is made again where its name is known, and else gone', () => {
+test('of a log without a word of the answer it is made again where its name is known, and else gone', async () => {
   for (const [name, wanted] of [
     [named, 'made again'],
     [null, 'refused 410'],
@@ -107,7 +108,67 @@ test('of a log without a word of the answer it is made again where its name is k
     const { logs, told, log, resume: goOn } = rig({ a: 'x' });
     log(openingOf(name));
     goOn('a', 5);
+    await logs.clock.run(10);
     equal(told.join(), wanted);
+    logs.close();
+  }
+});
+
+test('[S31] an attempt that its client gave up for another one takes nothing from that one', async () => {
+  const { logs, told, log, resume: goOn } = rig({ a: 'x', b: 'y', c: 'z' });
+  log();
+  await logs.clock.run(500);
+  // The first is at a node that stands still, and the second is served before that one goes on.
+  goOn('b', 0, 2);
+  await logs.clock.run(500);
+  goOn('c', 0, 1);
+  await logs.clock.run(2_000);
+  deepEqual(told.splice(0), ['gone on at 3', 'refused 409']);
+  goOn('c', 0, 3);
+  await logs.clock.run(2_000);
+  deepEqual(told, ['gone on at 4']);
+  logs.close();
+});
+
+test('[S31] of two attempts that find the same at once the later one wins, whatever its node is called', async () => {
+  for (const [first, second] of [
+    ['b', 'c'],
+    ['c', 'b'],
+  ] as const) {
+    const { logs, told, log, resume: goOn } = rig({ a: 'x', b: 'y', c: 'z' });
+    log();
+    await logs.clock.run(500);
+    goOn(first, 0, 1);
+    goOn(second, 0, 2);
+    await logs.clock.run(2_000);
+    deepEqual(told.sort(), ['gone on at 2', 'gone on at 3']);
+    logs.close();
+  }
+});
+
+test('[S31] clients that do not count their attempts take an answer over each time', async () => {
+  const { logs, told, log, resume: goOn } = rig({ a: 'x', b: 'y', c: 'z' });
+  log();
+  await logs.clock.run(500);
+  for (const node of ['b', 'c', 'b']) {
+    goOn(node, 0);
+    await logs.clock.run(2_000);
+  }
+  deepEqual(told, ['gone on at 2', 'gone on at 3', 'gone on at 4']);
+  logs.close();
+});
+
+test('[S31] who is heard to have gone by the time that a log is found takes nothing over', async () => {
+  for (const zones of [{ a: 'x' }, { a: 'x', b: 'y', c: 'z' }]) {
+    const { logs, told, log, resume: goOn } = rig(zones);
+    log();
+    await logs.clock.run(500);
+    const leave = goOn('a', 0);
+    // The others have said all by now, and the end of the client's connection is read behind that.
+    await logs.clock.run(4);
+    leave();
+    await logs.clock.run(2_000);
+    equal(told.length, 0);
     logs.close();
   }
 });

@@ -20,7 +20,7 @@ import { memberOfLeg, sentTo } from './conversation.ts';
 export type Singer = (request: LegRequest, choice: number) => readonly string[];
 
 /** After so many events a leg of this choice ends; of several for one choice each is for one leg. */
-type Break = { readonly choice: number; readonly after: number; readonly by: 'eof' | 'error' | 400 };
+type Break = { readonly choice: number; readonly after: number; readonly by: 'eof' | 'error' | 400 | 503 };
 
 export type Sung = {
   readonly sent: readonly string[];
@@ -120,8 +120,8 @@ function legEvents(
   ends: Break | undefined,
 ): Event[] {
   const placed: Event = { type: 'placed', leg, member: memberOfLeg(leg) };
-  if (ends?.by === 400)
-    return [placed, { type: 'answer', leg, status: 400, body: '{"error":{"message":"no"}}' }];
+  if (typeof ends?.by === 'number')
+    return [placed, { type: 'answer', leg, status: ends.by, body: '{"error":{"message":"no"}}' }];
   const items = said.map((data): Event => ({ type: 'item', leg, item: readItem(data) }));
   const heard = ends === undefined ? items : items.slice(0, ends.after);
   const last: Event =

@@ -21,6 +21,7 @@ const wholeMs = 12_000;
 const againMs = 250;
 const restMs = 5_000;
 const fruitlessMax = 5;
+const takenBackMax = 3;
 
 /** Where another node may take it, and where another one may know of it. */
 const passing = new Set([429, 500, 502, 503, 504]);
@@ -66,6 +67,8 @@ export class DurableClient {
   #begun = 0;
   #lastId: string | null = null;
   #fruitless = 0;
+  #attempts = 0;
+  #takenBack = 0;
   #wire: Wire | null = null;
   #from = '';
   #heardAt = 0;
@@ -123,8 +126,9 @@ export class DurableClient {
       this.#ports.tell.disowned(this.#client);
       return false;
     }
-    if (passing.has(status) && complaint.code !== 'answer_lost') {
-      if (status !== 429) this.#failedAt.set(id, this.#now);
+    const isTaken = isResuming && complaint.code === 'stream_taken';
+    if (isTaken || (passing.has(status) && complaint.code !== 'answer_lost')) {
+      if (status !== 429 && !isTaken) this.#failedAt.set(id, this.#now);
       search.refused = refusal;
       return false;
     }
@@ -201,7 +205,8 @@ export class DurableClient {
       resumes: true,
       createdAt: 0,
     };
-    return { type: 'call', asked: this.#asked, about, lastEventId: this.#lastId };
+    const attempt = this.#lastId === null ? null : ++this.#attempts;
+    return { type: 'call', asked: this.#asked, about, lastEventId: this.#lastId, attempt };
   }
 
   /** A node answers. */
@@ -227,6 +232,8 @@ export class DurableClient {
       case 'event': {
         const { data, id } = told.event;
         if (this.#lastId !== null && data.includes('"node_leaving"')) return this.#mend();
+        const isTaken = this.#lastId !== null && data.includes('"stream_taken"');
+        if (isTaken && this.#takenBack++ < takenBackMax) return this.#mend();
         this.#lastId = id ?? this.#lastId;
         if (id !== null) this.#ports.tell.heard(this.#client, id);
         this.#fruitless = 0;

@@ -8,12 +8,13 @@ import type { Sabotage } from '../sabotage.ts';
 import { sabotagedPlace } from './sabotage.ts';
 import type { Place, Wire } from './wires.ts';
 
-/** `lastEventId`: of the answer that it has the beginning of; null: it has nothing. */
+/** `lastEventId`: of the answer that it has the beginning of; null: it has nothing. `attempt`: to go on with it. */
 export type Call = {
   readonly type: 'call';
   readonly asked: Asked;
   readonly about: Omit<About, 'place'>;
   readonly lastEventId: string | null;
+  readonly attempt: number | null;
 };
 
 export type Told =
@@ -59,12 +60,13 @@ export function openFront(place: Place, { generations, now, sabotage }: FrontPor
     };
     wire.ears = {
       heard: (message) => {
-        const { asked, about, lastEventId } = message as Call;
+        const { asked, about, lastEventId, attempt } = message as Call;
         const from = lastEventId === null ? null : placeFrom(lastEventId);
         if (!generations.admission().open) return client.refuse(entryLeaves);
         if (lastEventId !== null && from === null) return client.refuse(streamGone);
         open.add(wire);
-        leave = generations.begin(asked, client, { ...about, place: sabotagedPlace(from, sabotage) });
+        const place = sabotagedPlace(from, sabotage);
+        leave = generations.begin(asked, client, { ...about, place: place && { ...place, attempt } });
       },
       lost: gone,
     };

@@ -84,5 +84,5 @@ function callOf({ id, asked }: SimClient): Call {
     ...{ id, headers: { 'x-request-id': id }, claim: { owner: id, digest: id }, stream },
     ...{ once: false, resumes: false, createdAt: 0 },
   };
-  return { type: 'call', asked, about, lastEventId: null };
+  return { type: 'call', asked, about, lastEventId: null, attempt: null };
 }
