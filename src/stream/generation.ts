@@ -118,16 +118,14 @@ function open(state: State, now: Instant): Step {
   const streamed = request.streamed || request.path === renderPath;
   const judgeAt = after(now, streamed ? rhythm.headMs : rhythm.wholeAnswerMs);
   state.phase = { phase: 'reaching', member: null, streamed, answered: false, since: now, judgeAt };
-  const { leg, losses } = state;
   const avoid = [...state.avoid, ...resting(state.rests, now)];
-  return [state, [{ type: 'open', leg, request, avoid, urgent: losses > 0 }]];
+  return [state, [{ type: 'open', leg: state.leg, request, avoid, urgent: state.losses > 0 }]];
 }
 
 /** A new request is told at once. One that was taken before waits: its member may come back, or another one. */
 function onUnplaced(state: State, { why }: Extract<Event, { type: 'unplaced' }>, now: Instant): Step {
-  if (state.losses === 0 && state.avoid.length === 0) {
+  if (state.losses === 0 && state.avoid.length === 0 && state.rests.size === 0)
     return over(state, [{ type: 'refuse', refusal: notPlaced(state.model, why) }]);
-  }
   if (now - state.soughtSince >= seekMs) return fail(state, 'no-place');
   state.avoid = [];
   state.phase = { phase: 'seeking', until: after(now, seekAgainMs) };
@@ -154,8 +152,7 @@ function onItem(state: State, { item }: { readonly item: Item }, now: Instant): 
     return [opened, [cut, ...effects]];
   }
   // One list and not four: this runs for every chunk.
-  const effects: Effect[] = [...noteRhythm(state, now)];
-  if (records.length > 0) effects.push({ type: 'log', records });
+  const effects: Effect[] = [...noteRhythm(state, now), ...logs(records)];
   for (const { data, mark } of events) effects.push({ type: 'send', data, mark });
   if (verdict.type === 'closing') state.phase = { phase: 'closing', judgeAt: after(now, rhythm.closingMs) };
   if (verdict.type === 'complete') {
@@ -183,8 +180,6 @@ function asking(state: State, now: Instant): readonly Effect[] {
   const request = questionOf(state.carrier, now);
   return request === null || memberOf(state) === null ? nothing : [{ type: 'ask', leg: state.leg, request }];
 }
-
-const nothing: readonly Effect[] = [];
 
 /** The first token of a leg ends the wait for it, and mends what was broken. */
 function noteRhythm(state: State, now: Instant): readonly Effect[] {
@@ -394,6 +389,7 @@ function over(state: State, effects: readonly Effect[]): Step {
   return [state, effects];
 }
 
+const nothing: readonly Effect[] = [];
 const says = (events: readonly Said[]): readonly Effect[] =>
   events.map((said): Effect => ({ type: 'send', ...said }));
 const logs = (records: readonly LogRecord[]): readonly Effect[] =>

@@ -220,6 +220,8 @@ export function lead(request: GenerationRequest) {
     },
     deadline: () => deadline(state),
     leg: () => state.leg,
+    /** Others of its answer's choices have spoken. */
+    bind: () => void (state.isBound = true),
     now: () => now,
   };
 }

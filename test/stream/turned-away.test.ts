@@ -135,6 +135,17 @@ test('[S10] [S20] of several choices one that has said nothing is bound by what 
   );
 });
 
+test('[S10] [S20] such a choice waits for the only member there is, as an answer does that has begun', () => {
+  const led = lead(chat());
+  led.bind();
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: dying });
+  const again = opened(led.at(10, { type: 'answer', leg: 1, status: 503, body: errorEvent }));
+  deepEqual(again?.avoid, [dying]);
+  deepEqual(types(led.at(10, { type: 'unplaced', leg: 2, why: 'starting' })), []);
+  ok(opened(led.at(led.deadline(), { type: 'tick' })) !== undefined);
+});
+
 test('[S10] [S19] who cannot answer a question has not begun the leg that it goes with', () => {
   const ability = { scaleOut: true, neutralPenalties: true, keyedByPosition: false, repeatable: false };
   const request = ask(
