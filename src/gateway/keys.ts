@@ -6,12 +6,15 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ApiKey } from '../node/api-key.ts';
+import { everyone } from '../std/room.ts';
 import type { Reply } from './reply.ts';
 
 /** A key of ours has 46 characters; nobody's has thousands. */
 const keyCharactersMax = 512;
 
 export type KeyTable = {
+  /** Of the keys there are, as they share what a node has; one alone shares with nobody. */
+  ownerOf(key: ApiKey): string;
   /** null: no key, or none of ours. */
   holderOf(headers: IncomingHttpHeaders): ApiKey | null;
 };
@@ -19,6 +22,7 @@ export type KeyTable = {
 export function keyTable(keys: readonly ApiKey[]): KeyTable {
   const byDigest = new Map(keys.map((key) => [key.sha256, { key, digest: Buffer.from(key.sha256, 'hex') }]));
   return {
+    ownerOf: ({ name }) => (keys.length > 1 ? name : everyone),
     holderOf: (headers) => {
       const shown = shownKey(headers);
       if (shown === null) return null;

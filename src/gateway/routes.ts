@@ -4,6 +4,7 @@ import type { ApiKey } from '../node/api-key.ts';
 import type { Generations } from '../node/generations.ts';
 import type { Serving } from '../node/serving.ts';
 import { messageOf } from '../std/failure.ts';
+import { everyone } from '../std/room.ts';
 import type { WallTime } from '../std/time.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import { openCompletions } from './completions.ts';
@@ -16,15 +17,20 @@ import type { openPassthrough } from './passthrough.ts';
 import { busy, notFound, reply, replyJson, stumbled, wrongMethod } from './reply.ts';
 import { formPaths, jsonPaths } from './surface.ts';
 
-/** `key`: null where the API is open, or this part of it. */
-export type About = { readonly outlet: Outlet; readonly id: string; readonly key: ApiKey | null };
+/** `key`: null where the API is open, or this part of it. `owner`: whose part of this node's rooms it takes. */
+export type About = {
+  readonly outlet: Outlet;
+  readonly id: string;
+  readonly key: ApiKey | null;
+  readonly owner: string;
+};
 type Route = (request: IncomingMessage, response: ServerResponse, about: About) => void;
 
 /** For load balancers and scrapers, who have no key and learn nothing of anybody's requests. */
 const open: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
 type Routes = {
-  answer(request: IncomingMessage, response: ServerResponse, about: Omit<About, 'key'>): void;
+  answer(request: IncomingMessage, response: ServerResponse, about: Omit<About, 'key' | 'owner'>): void;
   /** The route's name for the metrics: few, whatever is asked for. */
   nameOf(request: IncomingMessage): string;
 };
@@ -84,7 +90,8 @@ export function openRoutes(options: {
         const keys = open.has(path) ? null : options.keys();
         const key = keys?.holderOf(request.headers) ?? null;
         if (keys !== null && key === null) return refuse(request, response, unauthorized(request.headers));
-        return route(request, response, { ...about, key });
+        const owner = keys === null || key === null ? everyone : keys.ownerOf(key);
+        return route(request, response, { ...about, key, owner });
       }
       return refuse(request, response, wrongMethod(method, allowedOf(methods)));
     },

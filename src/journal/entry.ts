@@ -11,6 +11,7 @@
 import { assert, unreachable } from '../std/assert.ts';
 import { ByteWriter } from '../std/bytes.ts';
 import type { MemberId } from '../std/member-id.ts';
+import { giveBack, most, newRoom, put } from '../std/room.ts';
 import { after, earliest, instant, never, type Instant } from '../std/time.ts';
 import { isBelow, type Fence } from './fence.ts';
 import { find, tell, type Effect, type Kept, type Sent, type State } from './kept.ts';
@@ -28,7 +29,7 @@ const shunMs = 5_000;
 const lookMs = 1_000;
 /** Well within what a holder takes for silence, ms. */
 const touchMs = 60_000;
-/** What ended streams may take up of our own memory: the oldest go first. */
+/** What ended streams may take up of our own memory: of the key that has most of it the oldest go first. */
 const endedBytesMax = 64 * 1_024 ** 2;
 
 export type Event =
@@ -36,6 +37,8 @@ export type Event =
   | {
       readonly type: 'open';
       readonly id: string;
+      /** The key whose stream it is; empty: none. */
+      readonly owner: string;
       readonly fence: Fence;
       readonly bytes: Uint8Array;
       readonly urgent: boolean;
@@ -65,7 +68,7 @@ export const init = (options: { readonly session: number; readonly zone: string 
   numberById: new Map(),
   peers: new Map(),
   lacking: new Set(),
-  endedBytes: 0,
+  ended: newRoom(endedBytesMax),
   nextNumber: 1,
   nextBatch: 1,
   lookAt: never,
@@ -121,7 +124,7 @@ function act(state: State, event: Event, now: Instant): readonly Effect[] {
 
 function onOpen(
   state: State,
-  { id, fence, bytes, urgent }: Extract<Event, { type: 'open' }>,
+  { id, owner, fence, bytes, urgent }: Extract<Event, { type: 'open' }>,
   now: Instant,
 ): readonly Effect[] {
   const former = find(state, id);
@@ -129,7 +132,7 @@ function onOpen(
   const number = state.nextNumber++;
   const log = new ByteWriter(bytes.length + 1_024).raw(bytes);
   const kept: Kept = {
-    ...{ number, id, fence, log, copies: [], full: new Set<MemberId>(), ended: null },
+    ...{ number, id, owner, fence, log, copies: [], full: new Set<MemberId>(), ended: null },
     told: { bytes: -1, copies: 0 },
   };
   state.kept.set(number, kept);
@@ -159,7 +162,7 @@ function onEnd(
   const kept = find(state, id);
   if (kept === null || kept.ended !== null) return [];
   kept.ended = { freeAt: after(now, lingerMs) };
-  state.endedBytes += kept.log.length;
+  put(state.ended, kept.owner, kept.log.length);
   state.lookAt = earliest(state.lookAt, after(now, lookMs));
   // Whoever waits for the last of it has said so with that.
   for (const { member } of kept.copies) mark(state, member, kept.number, { bytes: 0, urgent: false });
@@ -319,7 +322,7 @@ function replace(state: State, kept: Kept, member: MemberId, now: Instant): read
 }
 
 function drop(state: State, kept: Kept): void {
-  if (kept.ended !== null) state.endedBytes -= kept.log.length;
+  if (kept.ended !== null) giveBack(state.ended, kept.owner, kept.log.length);
   for (const { member } of kept.copies) unmark(state, member, kept.number);
   state.kept.delete(kept.number);
   state.lacking.delete(kept.number);
@@ -327,8 +330,13 @@ function drop(state: State, kept: Kept): void {
 }
 
 function makeRoom(state: State): void {
-  for (const kept of state.kept.values()) {
-    if (state.endedBytes <= endedBytesMax) return;
-    if (kept.ended !== null && kept.copies.every(({ ended }) => ended)) drop(state, kept);
+  while (state.ended.taken > state.ended.max) {
+    const owner = most(state.ended, null);
+    const oldest = [...state.kept.values()].find((kept) => kept.owner === owner && mayGo(kept));
+    if (oldest === undefined) return;
+    drop(state, oldest);
   }
 }
+
+/** Others have all of it, or nobody will. */
+const mayGo = ({ ended, copies }: Kept): boolean => ended !== null && copies.every((copy) => copy.ended);

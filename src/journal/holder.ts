@@ -3,17 +3,24 @@
  * order, and is given to whoever goes on with the stream. It is freed when its entry node says so, or when nobody said
  * anything of it for some minutes: then its entry node is gone, and no client came back for it.
  *
+ * When the room is short, who has most of it gives way (std/room.ts): first among entry nodes, which prove who they are, and
+ * within one among the keys that it names. So neither one entry node nor one key keeps the logs of others out, and a
+ * name that is made up takes from nobody but its own entry node.
+ *
  * What the bytes mean is nobody's business here.
  */
+import { assert } from '../std/assert.ts';
 import { ByteWriter } from '../std/bytes.ts';
 import type { MemberId } from '../std/member-id.ts';
+import { giveBack, most, newRoom, newShares, put, type Room, type Shares } from '../std/room.ts';
 import { after, earliest, never, type Instant } from '../std/time.ts';
 import { isBelow, yieldsTo, type Fence } from './fence.ts';
 import type { Batch, HeldLog, Update, Verdict } from './wire.ts';
 
-/** Of all copies together: a thousand streams with long prompts. Beyond it newcomers are turned away. */
+/** Of all copies together: a thousand streams with long prompts. */
 const bytesMax = 256 * 1_024 ** 2;
-const streamsMax = 20_000;
+/** What each takes of that besides its log, so that there are some twenty thousand at most. */
+const streamBytes = 12 * 1_024;
 /** An entry node speaks of each of its streams once a minute at least. ms */
 export const silentMs = 300_000;
 /** No stream that has ended may be asked for longer, whatever its entry node says. ms */
@@ -22,12 +29,20 @@ const lingerMsMax = 300_000;
 const sweepMs = 5_000;
 
 /** One session of one entry node, and its short numbers. */
-type Session = { readonly number: number; readonly idByNumber: Map<number, string> };
+type Session = {
+  readonly number: number;
+  readonly idByNumber: Map<number, string>;
+  /** Numbers of those that gave way lately: of these the whole log is not wanted again. */
+  readonly displaced: Set<number>;
+};
 
 type Held = {
   fence: Fence;
   /** Who writes it, and under which number; null: it was fenced off, and the next has not come yet. */
   writer: { readonly session: Session; readonly number: number } | null;
+  /** Whose share it is. */
+  readonly from: MemberId;
+  readonly owner: string;
   log: ByteWriter;
   freeAt: Instant;
   ended: boolean;
@@ -37,7 +52,9 @@ export type State = {
   readonly streams: Map<string, Held>;
   /** Of each entry node the one that is heard. */
   readonly sessions: Map<MemberId, Session>;
-  bytes: number;
+  readonly room: Room<MemberId>;
+  /** What each entry node has of it, by key. */
+  readonly keys: Map<MemberId, Shares<string>>;
   sweepAt: Instant;
 };
 
@@ -53,7 +70,10 @@ export type Effect = { readonly type: 'answer'; readonly verdicts: readonly Verd
 
 type Step = readonly [State, readonly Effect[]];
 
-export const init = (): State => ({ streams: new Map(), sessions: new Map(), bytes: 0, sweepAt: never });
+export const init = (): State => ({
+  ...{ streams: new Map(), sessions: new Map(), room: newRoom<MemberId>(bytesMax), keys: new Map() },
+  sweepAt: never,
+});
 
 export const wake: Event = { type: 'tick' };
 export const deadline = ({ sweepAt }: State): Instant => sweepAt;
@@ -78,7 +98,10 @@ export function step(state: State, event: Event, now: Instant): Step {
     }
     case 'tick':
       for (const [id, { freeAt }] of state.streams) if (freeAt <= now) free(state, id);
-      for (const from of state.sessions.keys()) forgetSession(state, from);
+      for (const [from, { displaced }] of state.sessions) {
+        displaced.clear();
+        forgetSession(state, from);
+      }
       state.sweepAt = state.streams.size === 0 ? never : after(now, sweepMs);
       return [state, []];
   }
@@ -90,10 +113,16 @@ export function heldOf({ streams }: State, id: string): HeldLog | null {
   return held === undefined ? null : { bytes: held.log.bytes(), fence: held.fence, ended: held.ended };
 }
 
+/** Of all that is held. */
+export const heldBy = ({ streams, room }: State): { readonly streams: number; readonly bytes: number } => ({
+  streams: streams.size,
+  bytes: room.taken - streams.size * streamBytes,
+});
+
 function onBatch(state: State, from: MemberId, batch: Batch, now: Instant): readonly Verdict[] {
   let session = state.sessions.get(from);
   if (session?.number !== batch.session) {
-    session = { number: batch.session, idByNumber: new Map() };
+    session = { number: batch.session, idByNumber: new Map(), displaced: new Set() };
     state.sessions.set(from, session);
   }
   const verdicts: Verdict[] = [];
@@ -103,7 +132,7 @@ function onBatch(state: State, from: MemberId, batch: Batch, now: Instant): read
     // What follows of a log that was not taken says nothing new: its first word is the one that counts.
     if (refused.has(number)) continue;
     const id = update.type === 'open' ? update.id : session.idByNumber.get(number);
-    const why = id === undefined ? 'unknown' : take(state, update, { id, session }, now);
+    const why = id === undefined ? whyGone(session, number) : take(state, update, { id, from, session }, now);
     if (why === null) continue;
     verdicts.push({ number, why });
     refused.add(number);
@@ -113,15 +142,20 @@ function onBatch(state: State, from: MemberId, batch: Batch, now: Instant): read
   return verdicts;
 }
 
+const whyGone = ({ displaced }: Session, number: number): Verdict['why'] =>
+  displaced.has(number) ? 'full' : 'unknown';
+
+type Source = { readonly from: MemberId; readonly session: Session };
+
 /** null: taken. */
 function take(
   state: State,
   update: Update,
-  { id, session }: { readonly id: string; readonly session: Session },
+  { id, from, session }: Source & { readonly id: string },
   now: Instant,
 ): Verdict['why'] | null {
   const held = state.streams.get(id);
-  if (update.type === 'open') return open(state, update, { session, held }, now);
+  if (update.type === 'open') return open(state, update, { from, session, held }, now);
   if (held === undefined) return 'unknown';
   if (held.writer?.session !== session) return 'fenced';
   held.freeAt = after(now, silentMs);
@@ -138,18 +172,18 @@ function take(
 
 function open(
   state: State,
-  { number, id, fence, bytes }: Extract<Update, { type: 'open' }>,
-  { session, held }: { readonly session: Session; readonly held: Held | undefined },
+  { number, id, fence, bytes, owner }: Extract<Update, { type: 'open' }>,
+  { from, session, held }: Source & { readonly held: Held | undefined },
   now: Instant,
 ): Verdict['why'] | null {
   if (held !== undefined && !yieldsTo(completeness(held), fence)) return 'fenced';
   free(state, id);
-  if (!hasRoom(state, bytes.length, null)) return 'full';
+  if (!makeRoom(state, { from, owner, bytes: bytes.length + streamBytes }, null)) return 'full';
   const log = new ByteWriter(bytes.length + 256).raw(bytes);
   const writer = { session, number };
-  state.streams.set(id, { fence, writer, log, freeAt: after(now, silentMs), ended: false });
+  state.streams.set(id, { fence, writer, from, owner, log, freeAt: after(now, silentMs), ended: false });
   session.idByNumber.set(number, id);
-  state.bytes += bytes.length;
+  charge(state, { from, owner, bytes: bytes.length + streamBytes });
   return null;
 }
 
@@ -172,28 +206,63 @@ function grow(
   const known = held.log.length - offset;
   if (known < 0) return 'unknown';
   if (known >= bytes.length) return null;
-  if (!hasRoom(state, bytes.length - known, held)) return 'full';
+  const { from, owner } = held;
+  const wanted = { from, owner, bytes: bytes.length - known };
+  if (!makeRoom(state, wanted, held)) return 'full';
   held.log.raw(bytes.subarray(known));
-  state.bytes += bytes.length - known;
+  charge(state, wanted);
   return null;
 }
 
-/** Streams that have ended make room, those that ended first before the others. `grown`: what is to grow; null: a new one. */
-function hasRoom(state: State, bytes: number, grown: Held | null): boolean {
-  const streams = grown === null ? 1 : 0;
-  const fits = (): boolean => state.bytes + bytes <= bytesMax && state.streams.size + streams <= streamsMax;
-  if (fits()) return true;
-  for (const [id, held] of state.streams) {
-    if (held.ended && held !== grown) free(state, id);
-    if (fits()) return true;
+type Wanted = { readonly from: MemberId; readonly owner: string; readonly bytes: number };
+
+function charge({ room, keys }: State, { from, owner, bytes }: Wanted): void {
+  put(room, from, bytes);
+  const its = keys.get(from) ?? newShares<string>();
+  keys.set(from, its);
+  put(its, owner, bytes);
+}
+
+/** Whoever has most gives way until there is room. False: that is the one that asks. `grown`: what is to grow; null: a new one. */
+function makeRoom(state: State, wanted: Wanted, grown: Held | null): boolean {
+  const { room } = state;
+  while (room.taken + wanted.bytes > room.max) {
+    const id = nextToGo(state, wanted, grown);
+    if (id === null) return false;
+    const writer = state.streams.get(id)?.writer;
+    free(state, id);
+    writer?.session.displaced.add(writer.number);
   }
-  return false;
+  return true;
+}
+
+/** Of who has most: what ended first, then the largest, but of who asks only what has ended. null: there is none. */
+function nextToGo({ streams, room, keys }: State, wanted: Wanted, grown: Held | null): string | null {
+  const amount = wanted.bytes;
+  const from = most(room, { owner: wanted.from, amount });
+  const its = from === undefined ? undefined : keys.get(from);
+  if (its === undefined) return null;
+  const owner = most(its, from === wanted.from ? { owner: wanted.owner, amount } : null);
+  let largest: { readonly id: string; readonly length: number } | null = null;
+  for (const [id, held] of streams) {
+    if (held === grown || held.from !== from || held.owner !== owner) continue;
+    if (held.ended) return id;
+    const { length } = held.log;
+    if (largest === null || length > largest.length) largest = { id, length };
+  }
+  return from === wanted.from && owner === wanted.owner ? null : (largest?.id ?? null);
 }
 
 function free(state: State, id: string): void {
   const held = state.streams.get(id);
   if (held === undefined) return;
-  state.bytes -= held.log.length;
+  const { from, owner } = held;
+  const bytes = held.log.length + streamBytes;
+  const its = state.keys.get(from);
+  assert(its !== undefined, 'who has logs here has a share');
+  giveBack(state.room, from, bytes);
+  giveBack(its, owner, bytes);
+  if (its.taken === 0) state.keys.delete(from);
   state.streams.delete(id);
   forgetWriter(held);
 }

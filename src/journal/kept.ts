@@ -1,6 +1,7 @@
 /** What an entry node keeps of its streams' logs and of the members that hold copies of them. */
 import type { ByteWriter } from '../std/bytes.ts';
 import type { MemberId } from '../std/member-id.ts';
+import type { Room } from '../std/room.ts';
 import type { Instant } from '../std/time.ts';
 import type { Fence } from './fence.ts';
 import type { Candidate } from './rendezvous.ts';
@@ -18,6 +19,8 @@ export type Copy = {
 export type Kept = {
   readonly number: number;
   readonly id: string;
+  /** The key whose stream it is; empty: none. */
+  readonly owner: string;
   readonly fence: Fence;
   readonly log: ByteWriter;
   copies: Copy[];
@@ -59,7 +62,8 @@ export type State = {
   readonly peers: Map<MemberId, Peer>;
   /** Streams that have fewer copies than they want. */
   readonly lacking: Set<number>;
-  endedBytes: number;
+  /** What logs that have ended take up, by key. */
+  readonly ended: Room;
   nextNumber: number;
   nextBatch: number;
   lookAt: Instant;

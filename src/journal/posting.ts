@@ -114,9 +114,14 @@ function fill(
 }
 
 /** Whoever hears late of an end, or of the stream at all, is told what is left of the time for which it lingers. */
-function addNews(updates: Update[], { number, id, fence, log, ended }: Kept, copy: Copy, now: Instant): void {
+function addNews(
+  updates: Update[],
+  { number, id, owner, fence, log, ended }: Kept,
+  copy: Copy,
+  now: Instant,
+): void {
   const before = updates.length;
-  if (copy.acked < 0) updates.push({ type: 'open', number, id, fence, bytes: log.bytes() });
+  if (copy.acked < 0) updates.push({ type: 'open', number, id, fence, bytes: log.bytes(), owner });
   else if (copy.acked < log.length)
     updates.push({ type: 'grow', number, offset: copy.acked, bytes: log.bytes(copy.acked) });
   if (ended !== null && !copy.ended)

@@ -23,6 +23,8 @@ export type Update =
       readonly fence: Fence;
       /** All of the log so far. */
       readonly bytes: Uint8Array;
+      /** The key whose log it is; empty: none, or of an earlier version. */
+      readonly owner: string;
     }
   | {
       readonly type: 'grow';
@@ -110,7 +112,7 @@ function writeUpdate(into: ByteWriter, update: Update): void {
   const body = scratch.clear().varint(update.number);
   switch (update.type) {
     case 'open':
-      writeFence(body.text(update.id), update.fence).sized(update.bytes);
+      writeFence(body.text(update.id), update.fence).sized(update.bytes).text(update.owner);
       break;
     case 'grow':
       body.varint(update.offset).raw(update.bytes);
@@ -136,7 +138,8 @@ function readBody(kind: number, number: number, body: ByteReader): Update | null
     case updateKinds.open: {
       const id = body.text();
       const fence = readFence(body);
-      return { type: 'open', number, id, fence, bytes: body.sized() };
+      const bytes = body.sized();
+      return { type: 'open', number, id, fence, bytes, owner: body.isAtEnd ? '' : body.text() };
     }
     case updateKinds.grow:
       return { type: 'grow', number, offset: body.varint(), bytes: body.rest() };

@@ -135,7 +135,7 @@ class Entering {
     if (this.#isGone) return;
     const { serving, journals, clock } = this.#ports;
     const { endpoint, model, raw } = this.#asked;
-    const { id, createdAt, stream, claim, once } = this.#about;
+    const { id, createdAt, stream, claim, once, owner } = this.#about;
     const engines = this.#ports.enginesOf(model);
     const named = nameOf(endpoint, id, createdAt);
     const request = readAnswer(endpoint, this.#asked, engines, named);
@@ -146,7 +146,7 @@ class Entering {
       const fence = { epoch: 1, by: serving.self };
       // The first event waits until somebody knows of it; where all is told at once, nobody waits before the end.
       const urgent = request.streamed;
-      gate.attach(journals.open(stream, { fence, bytes, urgent }, gate), bytes.length);
+      gate.attach(journals.open(stream, { owner, fence, bytes, urgent }, gate), bytes.length);
     }
     this.#start(begun(request, clock.now()), gate, protectionOf(request, engines.ability)).begin();
   }
@@ -155,9 +155,10 @@ class Entering {
     if (this.#isGone) return;
     this.#about.found?.();
     const { serving, journals } = this.#ports;
+    const { owner } = this.#about;
     const gate = this.#gate(stream, request, { engines, from });
     const fence = { epoch, by: serving.self };
-    gate.attach(journals.open(stream, { fence, bytes, urgent: true }, gate), bytes.length);
+    gate.attach(journals.open(stream, { owner, fence, bytes, urgent: true }, gate), bytes.length);
     const running = this.#start(state, gate, protectionOf(request, engines.ability));
     gate.onDiverged = () => running.diverge();
     running.say(said);

@@ -62,8 +62,13 @@ export type StreamLog = {
   end(lingerMs: number): void;
 };
 
-/** `urgent`: somebody waits for a copy. */
-type NewLog = { readonly fence: Fence; readonly bytes: Uint8Array; readonly urgent: boolean };
+/** `owner`: the key whose stream it is; empty: none. `urgent`: somebody waits for a copy. */
+type NewLog = {
+  readonly owner: string;
+  readonly fence: Fence;
+  readonly bytes: Uint8Array;
+  readonly urgent: boolean;
+};
 
 export type Journals = {
   open(id: string, log: NewLog, ears: LogEars): StreamLog;
@@ -127,9 +132,9 @@ class NodeJournals implements Journals {
     tell();
   }
 
-  open(id: string, { fence, bytes, urgent }: NewLog, ears: LogEars): StreamLog {
+  open(id: string, { owner, fence, bytes, urgent }: NewLog, ears: LogEars): StreamLog {
     // Who had it before at this node hears that it is no longer his, and only then does the new one listen.
-    this.#entries.deliver({ type: 'open', id, fence, bytes, urgent });
+    this.#entries.deliver({ type: 'open', id, owner, fence, bytes, urgent });
     this.#copies.deliver({ type: 'written', id, fence });
     this.#ears.set(id, ears);
     let length = bytes.length;
@@ -197,8 +202,7 @@ class NodeJournals implements Journals {
   }
 
   held(): { readonly streams: number; readonly bytes: number } {
-    const { streams, bytes } = this.#copies.state();
-    return { streams: streams.size, bytes };
+    return holder.heldBy(this.#copies.state());
   }
 
   copyOf(id: string): { readonly entry: MemberId; readonly ended: boolean } | null {

@@ -79,6 +79,8 @@ export type About = {
   readonly resumes: boolean;
   /** By which it will come again. */
   readonly claim: Claim;
+  /** Whose part of this node's rooms it takes: the name of its key, or `everyone`. */
+  readonly owner: string;
   /** A stream's new id; of a request that is answered once, always the same one. */
   readonly stream: string;
   /** Its answer is given once, however often it is asked for. */

@@ -15,8 +15,9 @@ import {
 } from '../../src/journal/wire.ts';
 import { ByteWriter } from '../../src/std/bytes.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
+import { newRoom } from '../../src/std/room.ts';
 import { instant } from '../../src/std/time.ts';
-import { append, at, fence, Net, open, six, text } from './net.ts';
+import { append, at, fence, Net, open, owner, six, text } from './net.ts';
 
 const ours = (net: Net, id: string, by: MemberId = at): string =>
   Buffer.from(logOf(net.entries.get(by)!, id)!.bytes).toString();
@@ -93,13 +94,13 @@ test('[J2] a log that is too much for a member goes elsewhere, and takes no othe
     }
   };
   tell({ type: 'members', candidates });
-  tell({ type: 'open', id: 'small', fence, bytes: text('one'), urgent: true });
+  tell({ type: 'open', id: 'small', owner, fence, bytes: text('one'), urgent: true });
   pass(500);
   const before = holdersOf(state, 'small');
   equal(copies, 2);
   // The first goes at once; the second gathers behind it, and goes with the large one.
   for (const more of ['two', 'three']) tell({ type: 'append', id: 'small', bytes: text(more), urgent: true });
-  tell({ type: 'open', id: 'large', fence, bytes: large, urgent: true });
+  tell({ type: 'open', id: 'large', owner, fence, bytes: large, urgent: true });
   pass(500);
   const small = [...state.kept.values()].find(({ id }) => id === 'small');
   deepEqual(
@@ -110,7 +111,7 @@ test('[J2] a log that is too much for a member goes elsewhere, and takes no othe
   equal(copies, 2);
   // Nobody takes it, and nobody is asked again.
   deepEqual(holdersOf(state, 'large'), []);
-  tell({ type: 'open', id: 'huge', fence, bytes: new Uint8Array(50 * 1_024 ** 2), urgent: true });
+  tell({ type: 'open', id: 'huge', owner, fence, bytes: new Uint8Array(50 * 1_024 ** 2), urgent: true });
   deepEqual(holdersOf(state, 'huge'), []);
 });
 
@@ -153,7 +154,7 @@ test('[J2] members that were all late once hold the copies all the same', () => 
     posts.push(...effects.filter((effect) => effect.type === 'post'));
   };
   tell({ type: 'members', candidates });
-  tell({ type: 'open', id: 's', fence, bytes: text('one'), urgent: true });
+  tell({ type: 'open', id: 's', owner, fence, bytes: text('one'), urgent: true });
   const [late, again] = [new Set<MemberId>(), new Set<MemberId>()];
   for (; now < 1_000 && again.size < 2; now++) {
     for (const { member, batch, updates } of posts.splice(0)) {
@@ -194,7 +195,7 @@ test('[J4] of two entry nodes the one with the higher fence writes, and the othe
     equal(Buffer.from(heldOf(net.holders.get(member)!, 's')!.bytes).toString(), ours(net, 's', other));
   // An old message that comes late changes nothing.
   const [holder] = fresh;
-  const late = { type: 'open', number: 9, id: 's', fence, bytes: text('late') } as const;
+  const late = { type: 'open', number: 9, id: 's', owner, fence, bytes: text('late') } as const;
   const [answer] = net.hold(holder!, {
     type: 'batch',
     from: at,
@@ -215,7 +216,7 @@ test('[J4] who is fenced off is told so, and nothing else, by a batch that has t
       type: 'batch',
       session: 1,
       updates: [
-        { type: 'open', number: 1, id: 's', fence, bytes: text('s:late') },
+        { type: 'open', number: 1, id: 's', owner, fence, bytes: text('s:late') },
         { type: 'end', number: 1, lingerMs: 60_000 },
       ],
     },
@@ -247,10 +248,10 @@ test('[J5] an ended stream lingers, and then nothing is left of it anywhere', ()
   net.lossPercent = 0;
   net.pass(silentMs + 60_000);
   for (const state of net.holders.values()) {
-    deepEqual([state.streams.size, state.bytes, state.sessions.size], [0, 0, 0]);
+    deepEqual([state.streams.size, state.room.taken, state.keys.size, state.sessions.size], [0, 0, 0, 0]);
   }
-  const { kept, numberById, lacking, endedBytes } = net.entries.get(at)!;
-  deepEqual([kept.size, numberById.size, lacking.size, endedBytes], [0, 0, 0, 0]);
+  const { kept, numberById, lacking, ended } = net.entries.get(at)!;
+  deepEqual([kept.size, numberById.size, lacking.size, ended.taken], [0, 0, 0, 0]);
 });
 
 test('[J5] a copy that is made of a stream that has ended lingers no longer than the others', () => {
@@ -281,8 +282,7 @@ test('[J5] a copy outlives a silent entry node by five minutes, and a quiet stre
 test('[J5] a holder that is full turns newcomers away, and another member takes the copy', () => {
   const net = new Net(six.slice(0, 4), 15);
   const order = holdersAfterOpening(net);
-  const full = net.holders.get(order)!;
-  full.bytes = 256 * 1_024 ** 2;
+  net.holders.set(order, { ...net.holders.get(order)!, room: newRoom(0) });
   open(net, 's');
   net.pass(200);
   ok(!net.held('s').includes(order));
@@ -297,7 +297,10 @@ test('[J5] a copy that grows at a holder that is full takes the room of one that
   net.tell(at, { type: 'end', id: 'old', lingerMs: 60_000 });
   net.pass(500);
   const holders = net.held('s');
-  for (const id of holders) net.holders.get(id)!.bytes = 256 * 1_024 ** 2;
+  for (const id of holders) {
+    const state = net.holders.get(id)!;
+    net.holders.set(id, { ...state, room: { ...state.room, max: state.room.taken } });
+  }
   append(net, 's', 'more', true);
   net.pass(500);
   deepEqual(net.held('s'), holders);
@@ -314,7 +317,7 @@ function holdersAfterOpening(net: Net): MemberId {
 }
 
 test('[J6] what a later version adds is passed over', () => {
-  const update = { type: 'open', number: 3, id: 's', fence, bytes: text('log') } as const;
+  const update = { type: 'open', number: 3, id: 's', owner: 'k', fence, bytes: text('log') } as const;
   const known: Message = { type: 'batch', session: 5, updates: [update, { type: 'touch', number: 3 }] };
   const bytes = messageBytes(known).slice();
   deepEqual(readMessage(bytes), known);
@@ -325,6 +328,10 @@ test('[J6] what a later version adds is passed over', () => {
     ...known,
     updates: [...known.updates, { type: 'end', number: 8, lingerMs: 60_000 }],
   });
+  // And an earlier one, which names no key.
+  const body = new ByteWriter().varint(4).text('s').varint(1).text(at).sized(text('log'));
+  const earlier = new ByteWriter().varint(1).varint(1).varint(5).varint(1).sized(body.bytes());
+  deepEqual(readMessage(earlier.bytes()), { ...known, updates: [{ ...update, number: 4, owner: '' }] });
   equal(readMessage(new ByteWriter().varint(2).varint(77).text('?').bytes()), null);
   const held = { bytes: text('log'), fence, ended: true };
   deepEqual(readHeld(new ByteWriter().raw(heldBytes(held)).text('later').bytes()), held);

@@ -164,8 +164,10 @@ export const six = ['a1 a', 'a2 a', 'b1 b', 'b2 b', 'c1 c', 'c2 c'].map(
 );
 export const at = memberId('a1');
 export const fence = { epoch: 1, by: at };
+/** Of most streams here. */
+export const owner = 'key';
 export const text = (words: string): Uint8Array => new TextEncoder().encode(words);
 export const open = (net: Net, id: string, by: MemberId = at, epoch = 1): void =>
-  net.tell(by, { type: 'open', id, fence: { epoch, by }, bytes: text(`${id}:`), urgent: true });
+  net.tell(by, { type: 'open', id, owner, fence: { epoch, by }, bytes: text(`${id}:`), urgent: true });
 export const append = (net: Net, id: string, words: string, urgent = false): void =>
   net.tell(at, { type: 'append', id, bytes: text(words), urgent });

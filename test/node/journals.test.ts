@@ -10,7 +10,7 @@ const text = (words: string): Uint8Array => new TextEncoder().encode(words);
 const words = (held: HeldLog | null): string | null => held && Buffer.from(held.bytes).toString();
 
 function open(logs: Logs, by: string, ears: LogEars = deaf, epoch = 1): StreamLog {
-  const log = { fence: { epoch, by: memberId(by) }, bytes: text(`${by}:`), urgent: true };
+  const log = { owner: '', fence: { epoch, by: memberId(by) }, bytes: text(`${by}:`), urgent: true };
   return logs.at(by).open('key', log, ears);
 }
 

@@ -49,7 +49,9 @@ function rig(zones: Readonly<Record<string, string>>) {
     },
   });
   const log = (bytes = opening): StreamLog =>
-    logs.at('a').open('key', { fence: { epoch: 1, by: memberId('a') }, bytes, urgent: true }, deaf);
+    logs
+      .at('a')
+      .open('key', { owner: '', fence: { epoch: 1, by: memberId('a') }, bytes, urgent: true }, deaf);
   return {
     ...{ logs, told, log },
     join: (node: string) => join('key', claim, ends, portsOf(node)),

@@ -14,7 +14,7 @@ import { VirtualClock } from './world.ts';
 const member = memberId('b');
 const about: About = {
   ...{ id: 'req', headers: {}, createdAt: 1_700_000_000, resumes: false, claim: { owner: 'o', digest: 'd' } },
-  ...{ stream: 's', once: false, place: null },
+  ...{ stream: 's', once: false, place: null, owner: '' },
 };
 
 /** An event that throws when the generation looks into it. */

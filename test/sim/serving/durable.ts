@@ -204,6 +204,7 @@ export class DurableClient {
       once: !isStream,
       resumes: true,
       createdAt: 0,
+      owner: '',
     };
     const attempt = this.#lastId === null ? null : ++this.#attempts;
     return { type: 'call', asked: this.#asked, about, lastEventId: this.#lastId, attempt };

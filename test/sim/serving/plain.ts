@@ -82,7 +82,7 @@ function callOf({ id, asked }: SimClient): Call {
   const stream = `stream-of-client-${id}`.padEnd(22, '-');
   const about = {
     ...{ id, headers: { 'x-request-id': id }, claim: { owner: id, digest: id }, stream },
-    ...{ once: false, resumes: false, createdAt: 0 },
+    ...{ once: false, resumes: false, createdAt: 0, owner: '' },
   };
   return { type: 'call', asked, about, lastEventId: null, attempt: null };
 }
