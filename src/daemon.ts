@@ -17,8 +17,9 @@ import { openAccounts } from './gateway/accounts.ts';
 import { askBy, storiesPath } from './gateway/journal.ts';
 import { answersBytesMax } from './gateway/passthrough.ts';
 import { openInlet, type Inlet } from './gateway/peer.ts';
-import { openGateway } from './gateway/server.ts';
+import { connectionsMax, openGateway } from './gateway/server.ts';
 import type { Way } from './gateway/way.ts';
+import { copiesBytesMax } from './journal/holder.ts';
 import { issueCertificate } from './mtls/certificate.ts';
 import { listenPeers, type Lines } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
@@ -27,6 +28,7 @@ import type { Call } from './node/call.ts';
 import type { ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
 import { openStreamExplainer } from './node/explain-stream.ts';
+import { generationsMax } from './node/generations.ts';
 import { holdersAmong, openJournals, type Journals } from './node/journals.ts';
 import { Node } from './node/node.ts';
 import { gaugesOf, journalGauges, openOperations } from './node/operate.ts';
@@ -206,7 +208,7 @@ const accountsOf = ({ node }: Parts, dispatcherTo: DispatcherTo) =>
 const journalsOf = ({ node, self }: Parts, dispatcherTo: DispatcherTo) =>
   openJournals({
     ...{ self: node.serving.self, zone: self.zone, clock, session: clock.wallNow() },
-    ...{ ask: askBy(dispatcherTo), ...holdersAmong(node.cluster) },
+    ...{ ask: askBy(dispatcherTo), copiesBytesMax, ...holdersAmong(node.cluster) },
   });
 
 /** For peers, for operators, and last for clients: whoever can ask finds everything behind it ready. */
@@ -263,10 +265,9 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
   opened.defer(() => control.close());
   const gateway = await openGateway(
     {
-      host: settings.apiHost,
-      port: settings.apiPort,
-      bodyBytesMax: settings.bodyBytesMax,
-      ...{ formBytesMax: settings.formBytesMax, answersBytesMax },
+      ...{ host: settings.apiHost, port: settings.apiPort },
+      ...{ bodyBytesMax: settings.bodyBytesMax, formBytesMax: settings.formBytesMax },
+      ...{ connectionsMax, generationsMax, answersBytesMax },
       corsOrigins: settings.corsOrigins,
       tls: await certificateOf(settings),
     },

@@ -7,6 +7,7 @@ import type { Generations } from '../node/generations.ts';
 import type { Serving } from '../node/serving.ts';
 import type { Spent } from '../node/spent.ts';
 import type { Endpoint } from '../stream/chunk.ts';
+import { everyone } from '../std/room.ts';
 import { streamGone, type Refusal } from '../stream/refusal.ts';
 import { isJson, namedInJson, notJson } from './body.ts';
 import type { Entrance } from './entrance.ts';
@@ -33,9 +34,9 @@ export function openCompletions(options: {
     response: ServerResponse,
     about: About,
   ): Promise<void> {
-    const refusal = refusalOf(request);
+    const refusal = refusalOf(request, about.owner);
     if (refusal !== null) return refuse(request, response, refusal);
-    const bytes = await intake.read(request, response);
+    const bytes = await intake.read(request, response, about.owner);
     if (bytes === null || response.destroyed) return;
     const raw = bytes.toString('utf8');
     const named = namedInJson(raw);
@@ -55,7 +56,7 @@ export function openCompletions(options: {
       place === null
         ? options.entrance.enter(
             {
-              ...{ key, ...named, headers: request.headers, generates: true },
+              ...{ key, owner, ...named, headers: request.headers, generates: true },
               ...{
                 bytes: bytes.length + named.heapBytes,
                 characters: key === null ? 0 : charactersOf(named.body),
@@ -64,14 +65,16 @@ export function openCompletions(options: {
             { go: begin, refuse: refuseNow },
           )
         : options.entrance.resume(
-            { key, bytes: bytes.length + named.heapBytes, from: place.mark.tokens },
+            { key, owner, bytes: bytes.length + named.heapBytes, from: place.mark.tokens },
             { go: begin, refuse: refuseNow },
           );
     response.on('close', ended);
   }
 
-  function refusalOf(request: IncomingMessage): Reply | null {
-    const admission = generations.admission();
+  function refusalOf(request: IncomingMessage, owner: string): Reply | null {
+    // The rest of an answer was let in with its beginning.
+    const isRest = request.headers['last-event-id'] !== undefined;
+    const admission = generations.admission(isRest ? everyone : owner);
     if (!admission.open) return notAdmitted(admission);
     return isJson(request.headers['content-type'] ?? '') ? null : notJson;
   }

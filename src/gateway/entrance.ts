@@ -9,9 +9,10 @@ import type { Clock } from '../node/ports.ts';
 import type { Serving } from '../node/serving.ts';
 import type { Spent } from '../node/spent.ts';
 import type { Json } from '../std/json.ts';
+import { noRoom } from '../stream/refusal.ts';
 import type { Accounts } from './accounts.ts';
 import { openMeter, type Metered } from './meter.ts';
-import { busy, tooMany, type Reply } from './reply.ts';
+import { refused, tooMany, type Reply } from './reply.ts';
 import { roomFor } from './room.ts';
 import { openSearches } from './searches.ts';
 import { openWaitingRoom } from './waiting-room.ts';
@@ -21,8 +22,8 @@ const nobody = '';
 const priorityMax = 1_000;
 
 /**
- * Bodies of all requests that were let in, as they came and as they were read, bytes: each is kept to the end, for an
- * engine that has to be asked again.
+ * Bodies of all requests that were let in, as they came and as they were read, bytes, divided between keys: each is kept to
+ * the end, for an engine that has to be asked again.
  */
 const heldBytesMax = 512 * 1_024 ** 2;
 
@@ -43,8 +44,9 @@ export type Entrance = {
 type Asked = Metered & {
   readonly model: string;
   readonly headers: IncomingHttpHeaders;
-  /** Of the body, as it came and as it was read. */
+  /** Of the body, as it came and as it was read, and whose part of the room for them it takes. */
   readonly bytes: number;
+  readonly owner: string;
 };
 
 type Turn = {
@@ -53,7 +55,7 @@ type Turn = {
 };
 
 /** `from`: the tokens that the client has. */
-type Resumed = Pick<Asked, 'key' | 'bytes'> & { readonly from: number };
+type Resumed = Pick<Asked, 'key' | 'bytes' | 'owner'> & { readonly from: number };
 
 type ResumedTurn = Pick<Turn, 'refuse'> & {
   readonly go: (spent: Spent, found: () => void) => () => void;
@@ -114,8 +116,8 @@ export function openEntrance(ports: {
   }
 
   return {
-    enter: (asked, turn) => hold(asked.bytes, turn.refuse, () => passOn(asked, turn)),
-    resume: (asked, turn) => hold(asked.bytes, turn.refuse, () => search(asked, turn)),
+    enter: (asked, turn) => hold(asked, turn.refuse, () => passOn(asked, turn)),
+    resume: (asked, turn) => hold(asked, turn.refuse, () => search(asked, turn)),
     close: room.close,
   };
 }
@@ -123,20 +125,25 @@ export function openEntrance(ports: {
 /** Keeps room for a body while what `act` begins has not ended. */
 function openHold() {
   const held = roomFor(heldBytesMax);
-  return (bytes: number, refuse: Turn['refuse'], act: () => () => void): (() => void) => {
-    if (!held.take(bytes)) {
-      refuse(heldEnough);
+  return (
+    { bytes, owner }: Pick<Asked, 'bytes' | 'owner'>,
+    refuse: Turn['refuse'],
+    act: () => () => void,
+  ): (() => void) => {
+    const share = held.of(owner);
+    const lack = share.take(bytes);
+    if (lack !== null) {
+      refuse(refused(noRoom('large requests', lack)));
       return () => {};
     }
     const end = act();
     return once(() => {
-      held.giveBack(bytes);
+      share.giveBack(bytes);
       end();
     });
   };
 }
 
-const heldEnough = busy('Too many large requests at once.', 'overloaded', 1_000);
 const searchedEnough = tooMany('searches', 1_000);
 
 /** The body's word counts before the header's. What is no whole number is the usual priority. */

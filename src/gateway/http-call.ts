@@ -1,6 +1,7 @@
 /** A call of another node that came as a request of HTTP/1.1, by a connection of its own. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Call } from '../node/call.ts';
+import { everyone } from '../std/room.ts';
 import type { Intake } from './intake.ts';
 
 export class HttpCall implements Call {
@@ -28,7 +29,7 @@ export class HttpCall implements Call {
 
   /** The intake has the bound. */
   body(): Promise<Buffer | null> {
-    return this.#intake.read(this.#request, this.#response);
+    return this.#intake.read(this.#request, this.#response, everyone);
   }
 
   get isAnswered(): boolean {

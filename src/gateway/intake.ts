@@ -5,7 +5,9 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { complaintJson } from '../stream/answer.ts';
-import { busy, reply, tooLarge, type Reply } from './reply.ts';
+import { noRoom } from '../stream/refusal.ts';
+import { refused, reply, tooLarge, type Reply } from './reply.ts';
+import { roomFor, type Share } from './room.ts';
 
 /** How much of a refused body is dropped before the connection is cut, and for how long. */
 const lingerBytesMax = 64 * 1_024 ** 2;
@@ -13,48 +15,49 @@ const lingerMs = 5_000;
 /** A body this small is not worth a connection. */
 const droppedBytesMax = 256 * 1_024;
 
-/** Bytes of bodies that are being taken in by one server at a time: beyond it newcomers are told to come back. */
+/** Bytes of bodies that are being taken in by one server at a time, divided between keys: beyond it newcomers are told to come back. */
 const heldBytesMax = 512 * 1_024 ** 2;
 
 export type Intake = {
-  /** The body; null: there is none to be had, and the client was told or is gone. */
-  read(request: IncomingMessage, response: ServerResponse): Promise<Buffer | null>;
+  /** The body; null: there is none to be had, and the client was told or is gone. `owner`: whose part it takes meanwhile. */
+  read(request: IncomingMessage, response: ServerResponse, owner: string): Promise<Buffer | null>;
 };
 
 export function openIntake(bytesMax: number): Intake {
-  let heldBytes = 0;
+  const room = roomFor(heldBytesMax);
 
-  function refusalFor(bytes: number): Reply | null {
-    if (bytes > bytesMax) return tooLarge(bytesMax);
-    if (heldBytes + bytes > heldBytesMax)
-      return busy('Too many large requests at once.', 'overloaded', 1_000);
-    return null;
+  /** What is said to be coming takes nothing before it comes: to say so costs nothing. */
+  function refusalFor(declared: number, share: Share): Reply | null {
+    if (declared > bytesMax) return tooLarge(bytesMax);
+    const lack = share.lack(declared);
+    return lack === null ? null : refused(noRoom('large requests', lack));
   }
 
-  function read(request: IncomingMessage, response: ServerResponse): Promise<Buffer | null> {
+  function read(request: IncomingMessage, response: ServerResponse, owner: string): Promise<Buffer | null> {
+    const share = room.of(owner);
     const declared = declaredBytes(request);
-    const refused = refusalFor(declared === Infinity ? 0 : declared);
-    if (refused !== null) {
-      refuse(request, response, refused);
+    const refusal = refusalFor(declared === Infinity ? 0 : declared, share);
+    if (refusal !== null) {
+      refuse(request, response, refusal);
       return Promise.resolve(null);
     }
     return new Promise((resolve) => {
       const parts: Buffer[] = [];
       let bytes = 0;
       const settle = (body: Buffer | null): void => {
-        heldBytes -= bytes;
+        share.giveBack(bytes);
         bytes = 0;
         request.off('data', take).off('end', whole).off('close', gone);
         resolve(body);
       };
       const take = (part: Buffer): void => {
-        const late = bytes + part.length > bytesMax ? tooLarge(bytesMax) : refusalFor(part.length);
+        const late = bytes + part.length > bytesMax ? tooLarge(bytesMax) : refusalFor(part.length, share);
         if (late !== null) {
           refuse(request, response, late);
           return settle(null);
         }
         bytes += part.length;
-        heldBytes += part.length;
+        share.take(part.length);
         parts.push(part);
       };
       const whole = (): void => settle(Buffer.concat(parts));

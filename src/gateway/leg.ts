@@ -9,7 +9,7 @@ import { ItemReader } from '../stream/item-reader.ts';
 import { EventReader } from './event-reader.ts';
 import { loadFromHeader, loadHeader, refusedHeader } from './headers.ts';
 import { openAiError } from './reply.ts';
-import type { Room } from './room.ts';
+import type { Room, Share } from './room.ts';
 import { isTurnedAway, whyBroken, type Way } from './way.ts';
 
 /** An answer in one piece, bytes: many choices with their logprobs. */
@@ -24,10 +24,10 @@ type LegPorts = {
 };
 
 export function legsBy({ self, dispatcherTo, room }: LegPorts): OpenLeg {
-  return ({ member, headers }, request, ears) => {
+  return ({ member, headers, owner }, request, ears) => {
     const dispatcher = dispatcherTo(member);
     if (dispatcher === null) return null;
-    const response = new LegResponse(ears, room);
+    const response = new LegResponse(ears, room.of(owner));
     dispatcher.dispatch(
       {
         method: 'POST',
@@ -48,7 +48,7 @@ export function legsBy({ self, dispatcherTo, room }: LegPorts): OpenLeg {
 /** A class because undici calls methods on it, and because it owns a connection from one call to the next. */
 class LegResponse implements Dispatcher.DispatchHandler, Leg {
   readonly #ears: LegEars;
-  readonly #room: Room;
+  readonly #room: Share;
   #controller: Dispatcher.DispatchController | null = null;
   #over = false;
   #status = 0;
@@ -59,7 +59,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   /** What it has of the room. */
   #bytes = 0;
 
-  constructor(ears: LegEars, room: Room) {
+  constructor(ears: LegEars, room: Share) {
     this.#ears = ears;
     this.#room = room;
   }
@@ -123,7 +123,8 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
 
   #gather(part: Buffer): void {
     if (this.#bytes + part.length > answerBytesMax) return this.#giveUp('nonsense', 'answer too large');
-    if (!this.#room.take(part.length)) return this.#giveUp('crowded', 'too many large answers at once');
+    if (this.#room.take(part.length) !== null)
+      return this.#giveUp('crowded', 'too many large answers at once');
     this.#bytes += part.length;
     this.#parts.push(part);
   }

@@ -4,17 +4,19 @@
  * a minute. Cutting closes the connection, and that aborts the engine like any client that leaves.
  *
  * What comes in one burst (the rest of a long answer, the log probabilities of a prompt) nobody could have read yet,
- * so it may lie there besides until it is out, as long as there is room for it among the bursts of all.
+ * so it may lie there besides until it is out, as long as there is room for it among the bursts of all, and its key has part
+ * in that.
  */
 import type { ServerResponse } from 'node:http';
 import type { ClientEvent } from '../node/gate.ts';
 import type { AnswerHead, ClientEnd } from '../node/running.ts';
+import { everyone } from '../std/room.ts';
 import { complaintJson, done } from '../stream/answer.ts';
 import { crowded } from '../stream/refusal.ts';
 import { openFlow, portionBytes } from './flow.ts';
 import { answerHeaders } from './headers.ts';
 import { openAiError, refused, reply, replyJson, type Reply } from './reply.ts';
-import { roomFor, type Room } from './room.ts';
+import { roomFor, type Room, type Share } from './room.ts';
 
 const unsentBytesMax = 1_024 ** 2;
 /** Of all responses together, bytes: ten answers of a hundred thousand tokens. */
@@ -27,6 +29,8 @@ type CutReason = 'unread' | 'stuck';
 
 export type Outlet = {
   readonly response: ServerResponse;
+  /** Whose part of the room for bursts it takes, before anything is sent; else everyone's. */
+  belongsTo(owner: string): void;
   /** One event of a stream; the first one sends the head. */
   send(event: ClientEvent, head: () => AnswerHead): void;
   /** Keeps the connection of a stream open that has nothing to say: the head, where none is out, and a comment. */
@@ -71,6 +75,7 @@ export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: 
 
   return {
     response,
+    belongsTo: stream.belongsTo,
     send: ({ data, id }, head) => {
       if (stream.begin(head))
         stream.gather(id === null ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`);
@@ -103,6 +108,7 @@ export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: 
 /** What is to go out, and how much of it may lie unsent. */
 function openStream(response: ServerResponse, bursts: Room, onUnread: () => void) {
   const flow = openFlow(response);
+  let share: Share = bursts.of(everyone);
   let gathered = '';
   /** What may lie unsent besides, bytes: of bursts, as far as they are not out. */
   let burstBytes = 0;
@@ -133,8 +139,8 @@ function openStream(response: ServerResponse, bursts: Room, onUnread: () => void
   }
 
   function allow(bytes: number): void {
-    if (bytes < burstBytes) bursts.giveBack(burstBytes - bytes);
-    else if (!bursts.take(bytes - burstBytes)) return;
+    if (bytes < burstBytes) share.giveBack(burstBytes - bytes);
+    else if (share.take(bytes - burstBytes) !== null) return;
     else if (!hadBurst) response.once('close', () => allow(0));
     hadBurst = true;
     burstBytes = bytes;
@@ -142,6 +148,7 @@ function openStream(response: ServerResponse, bursts: Room, onUnread: () => void
 
   return {
     ...{ flow, gather, settle },
+    belongsTo: (owner: string): void => void (share = bursts.of(owner)),
     /** False: nobody hears anything any more. */
     begin: (head: () => AnswerHead): boolean => {
       if (response.destroyed || response.writableEnded) return false;

@@ -13,7 +13,7 @@ import { brokenOff, crowded, notPlaced, type Refusal } from '../stream/refusal.t
 import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
 import { openAiError, refused, reply } from './reply.ts';
-import type { Room } from './room.ts';
+import type { Share } from './room.ts';
 import { answerTokensAt, eventsIn, tailOf } from './usage.ts';
 import { isTurnedAway, whyBroken, type Way } from './way.ts';
 
@@ -48,8 +48,8 @@ type Ports = {
   readonly generations: Generations;
   readonly dispatcherTo: (member: MemberId) => Way | null;
   readonly clock: Clock;
-  /** For the answers in one piece of all requests. */
-  readonly room: Room;
+  /** For the answers in one piece of its key. */
+  readonly room: Share;
 };
 
 type Answer = {
@@ -140,7 +140,7 @@ export class Passing {
 
   /** One more piece of an answer is kept until all of it is there. False: all answers together are too large. */
   hold(bytes: number): boolean {
-    const isHeld = this.#ports.room.take(bytes);
+    const isHeld = this.#ports.room.take(bytes) === null;
     if (isHeld) this.#heldBytes += bytes;
     return isHeld;
   }

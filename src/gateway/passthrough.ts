@@ -42,6 +42,8 @@ type PassthroughPorts = {
   readonly room: Room;
 };
 
+type Passed = ConstructorParameters<typeof Passing>[0] & { readonly owner: string };
+
 export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPorts) {
   const { serving, generations } = ports;
   const intakes = { json: openIntake(limits.bodyBytesMax), form: openIntake(limits.formBytesMax) };
@@ -54,8 +56,8 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
     serving.onCut(() => each((passing) => passing.move(serving.self, 'dead'))),
   ];
 
-  function refusalOf(kind: 'json' | 'form', type: string): Reply | null {
-    const admission = generations.admission();
+  function refusalOf(kind: 'json' | 'form', type: string, owner: string): Reply | null {
+    const admission = generations.admission(owner);
     if (!admission.open) return notAdmitted(admission);
     if (kind === 'json') return isJson(type) ? null : notJson;
     return isForm(type) ? null : notForm;
@@ -69,9 +71,9 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
   ): Promise<void> {
     const { path, kind } = call;
     const type = request.headers['content-type'] ?? '';
-    const refusal = refusalOf(kind, type);
+    const refusal = refusalOf(kind, type, about.owner);
     if (refusal !== null) return refuse(request, response, refusal);
-    const bytes = await intakes[kind].read(request, response);
+    const bytes = await intakes[kind].read(request, response, about.owner);
     if (bytes === null || response.destroyed) return;
     const named = kind === 'json' ? namedInJson(bytes.toString('utf8')) : namedInForm(bytes, type);
     if ('status' in named) return reply(response, named);
@@ -79,11 +81,12 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
     if (stored !== null) return reply(response, stored);
     const passed = { ...engineHeaders(request.headers, about.id), ...anthropicVersion(request.headers) };
     const headers = { ...passed, 'content-type': type };
-    const asked = { path, model: named.model, bytes, headers, prompt: promptOf(named.body) };
+    const { owner } = about;
+    const asked = { path, model: named.model, bytes, headers, prompt: promptOf(named.body), owner };
     const characters = about.key === null || kind === 'form' ? 0 : charactersOf(named.body);
     const ended = ports.entrance.enter(
       {
-        ...{ ...named, key: about.key, headers: request.headers },
+        ...{ ...named, key: about.key, owner, headers: request.headers },
         ...{ bytes: bytes.length + named.heapBytes, characters, generates: generates(path) },
       },
       { go: (spent) => begin({ ...asked, spent }, response), refuse: (why) => reply(response, why) },
@@ -91,9 +94,9 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
     response.on('close', ended);
   }
 
-  function begin(asked: ConstructorParameters<typeof Passing>[0], response: ServerResponse): () => void {
+  function begin(asked: Passed, response: ServerResponse): () => void {
     const left = serving.entered();
-    const passing = new Passing(asked, response, ports);
+    const passing = new Passing(asked, response, { ...ports, room: ports.room.of(asked.owner) });
     open.add(passing);
     passing.begin();
     return () => {

@@ -6,7 +6,7 @@ import type { ServerResponse } from 'node:http';
 import type { Generations } from '../node/generations.ts';
 import { parseObject } from '../std/json.ts';
 import { complaintJson, type Complaint } from '../stream/answer.ts';
-import type { Refusal } from '../stream/refusal.ts';
+import { noRoom, type Refusal } from '../stream/refusal.ts';
 import { shouldRetryHeader } from './headers.ts';
 
 export type Reply = {
@@ -90,10 +90,11 @@ export const tooMany = (what: 'requests' | 'tokens' | 'places' | 'searches', ret
 
 type NotOpen = Extract<ReturnType<Generations['admission']>, { readonly open: false }>;
 
-export const notAdmitted = ({ reason, retryAfterMs }: NotOpen): Reply =>
-  reason === 'overloaded'
-    ? busy('Too many requests at once.', reason, retryAfterMs)
-    : busy(`This node is ${reason} and takes no new requests.`, `node_${reason}`, retryAfterMs);
+export function notAdmitted(why: NotOpen): Reply {
+  if ('lack' in why) return refused(noRoom('running answers', why.lack));
+  const { reason, retryAfterMs } = why;
+  return busy(`This node is ${reason} and takes no new requests.`, `node_${reason}`, retryAfterMs);
+}
 
 /** Whole seconds, at least one: a client that comes back at once helps nobody. */
 const retryAfter = (ms: number): Readonly<Record<string, string>> => ({

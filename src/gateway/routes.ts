@@ -7,6 +7,7 @@ import { messageOf } from '../std/failure.ts';
 import { everyone } from '../std/room.ts';
 import type { WallTime } from '../std/time.ts';
 import type { Endpoint } from '../stream/chunk.ts';
+import { noRoom } from '../stream/refusal.ts';
 import { openCompletions } from './completions.ts';
 import type { Entrance } from './entrance.ts';
 import { refuse } from './intake.ts';
@@ -14,7 +15,8 @@ import { unauthorized, type KeyTable } from './keys.ts';
 import { listedModels } from './models.ts';
 import type { Outlet } from './outlet.ts';
 import type { openPassthrough } from './passthrough.ts';
-import { busy, notFound, reply, replyJson, stumbled, wrongMethod } from './reply.ts';
+import { busy, notFound, refused, reply, replyJson, stumbled, wrongMethod } from './reply.ts';
+import { roomFor, type Share } from './room.ts';
 import { formPaths, jsonPaths } from './surface.ts';
 
 /** `key`: null where the API is open, or this part of it. `owner`: whose part of this node's rooms it takes. */
@@ -35,10 +37,24 @@ type Routes = {
   nameOf(request: IncomingMessage): string;
 };
 
+/** False: it was told that there is none, and its connection, one of too many, closes. */
+function hasPlace(share: Share, request: IncomingMessage, response: ServerResponse): boolean {
+  const lack = share.take(1);
+  if (lack === null) {
+    response.on('close', () => share.giveBack(1));
+    return true;
+  }
+  const { headers, ...said } = refused(noRoom('requests under way', lack));
+  refuse(request, response, { ...said, headers: { ...headers, connection: 'close' } });
+  return false;
+}
+
 export function openRoutes(options: {
   readonly serving: Serving;
   readonly generations: Generations;
   readonly bodyBytesMax: number;
+  /** As many as there may be connections. */
+  readonly requestsMax: number;
   readonly entrance: Entrance;
   readonly passthrough: ReturnType<typeof openPassthrough>;
   readonly metrics: () => Promise<string>;
@@ -47,6 +63,7 @@ export function openRoutes(options: {
   readonly keys: () => KeyTable | null;
 }): Routes {
   const { serving, startedAt } = options;
+  const underWay = roomFor(options.requestsMax);
   const completions = openCompletions({ ...options, models: () => serving.models() });
   /** A defect of ours costs the request that found it. */
   const guarded =
@@ -91,6 +108,8 @@ export function openRoutes(options: {
         const key = keys?.holderOf(request.headers) ?? null;
         if (keys !== null && key === null) return refuse(request, response, unauthorized(request.headers));
         const owner = keys === null || key === null ? everyone : keys.ownerOf(key);
+        about.outlet.belongsTo(owner);
+        if (!hasPlace(underWay.of(owner), request, response)) return;
         return route(request, response, { ...about, key, owner });
       }
       return refuse(request, response, wrongMethod(method, allowedOf(methods)));

@@ -44,6 +44,10 @@ type Limits = {
   readonly bodyBytesMax: number;
   /** Of a form, which carries a file. */
   readonly formBytesMax: number;
+  /** Open at once, for all keys together. */
+  readonly connectionsMax: number;
+  /** Running answers, for all keys together. */
+  readonly generationsMax: number;
   /** Of answers in one piece, all together. */
   readonly answersBytesMax: number;
   /** Origins of pages that may use the API; `*`: all. */
@@ -75,7 +79,7 @@ export type Gateway = {
 };
 
 /** Open connections; each costs some 20 kB while idle. */
-const connectionsMax = 10_000;
+export const connectionsMax = 10_000;
 /** Connections that are not accepted yet: a burst of a thousand clients is an ordinary morning. */
 const backlog = 1_024;
 
@@ -102,7 +106,10 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
   const { serving, journals, stories, dispatcherTo, clock, rng, metrics, keys } = ports;
   const room = roomFor(options.answersBytesMax);
   const openLeg = legsBy({ self: serving.self, dispatcherTo, room });
-  const generations = openGenerations({ serving, journals, stories, openLeg, clock, rng });
+  const generations = openGenerations({
+    ...{ serving, journals, stories, openLeg, clock, rng },
+    generationsMax: options.generationsMax,
+  });
   const outlets = watchOutlets();
   const { bodyBytesMax, formBytesMax } = options;
   const entrance = openEntrance({ accounts: ports.accounts, serving, clock });
@@ -114,6 +121,7 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
     entrance,
     passthrough,
     bodyBytesMax,
+    requestsMax: options.connectionsMax,
     metrics,
     startedAt,
     keys,
@@ -137,7 +145,7 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
     routes.answer(request, response, { outlet, id });
   };
   const server = serverFor(options.tls, onRequest);
-  server.maxConnections = connectionsMax;
+  server.maxConnections = options.connectionsMax;
   // Who asks before sending is told before sending: a body that is too large never leaves its client.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if (Number(request.headers['content-length'] ?? 0) <= Math.max(bodyBytesMax, formBytesMax))

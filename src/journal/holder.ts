@@ -18,7 +18,7 @@ import { isBelow, yieldsTo, type Fence } from './fence.ts';
 import type { Batch, HeldLog, Update, Verdict } from './wire.ts';
 
 /** Of all copies together: a thousand streams with long prompts. */
-const bytesMax = 256 * 1_024 ** 2;
+export const copiesBytesMax = 256 * 1_024 ** 2;
 /** What each takes of that besides its log, so that there are some twenty thousand at most. */
 const streamBytes = 12 * 1_024;
 /** An entry node speaks of each of its streams once a minute at least. ms */
@@ -70,7 +70,7 @@ export type Effect = { readonly type: 'answer'; readonly verdicts: readonly Verd
 
 type Step = readonly [State, readonly Effect[]];
 
-export const init = (): State => ({
+export const init = (bytesMax: number): State => ({
   ...{ streams: new Map(), sessions: new Map(), room: newRoom<MemberId>(bytesMax), keys: new Map() },
   sweepAt: never,
 });

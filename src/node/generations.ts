@@ -5,9 +5,11 @@
 import { noAbility } from '../std/ability.ts';
 import type { Json } from '../std/json.ts';
 import { draw, type Rng } from '../std/random.ts';
+import { everyone, giveBack, lackOf, newRoom, put, type Lack, type Room } from '../std/room.ts';
 import { after, type Instant } from '../std/time.ts';
 import { choicesApart } from '../stream/apart.ts';
 import type { Endpoint } from '../stream/chunk.ts';
+import { noRoom } from '../stream/refusal.ts';
 import type { Engines } from '../stream/request.ts';
 import type { OpenLeg } from './leg.ts';
 import { openPlacing, type Placing } from './placing.ts';
@@ -20,9 +22,8 @@ import { Running, type About, type ClientEnd, type RunningPorts } from './runnin
 import type { Admission, ServedModel, Serving } from './serving.ts';
 import type { Stories } from './stories.ts';
 
-/** Each costs some 50 kB at both ends together. */
-const generationsMax = 4_000;
-const overloadedMs = 1_000;
+/** Divided between keys; each costs some 50 kB at both ends together. */
+export const generationsMax = 4_000;
 /**
  * How often streams are seen to that have nothing to tell, ms: a silent one is heard of after twice as long at most, below
  * the patience of `synkti/client` (15 s) and of any load balancer.
@@ -38,6 +39,8 @@ type GenerationsPorts = {
   readonly stories: Stories;
   readonly clock: Clock;
   readonly rng: Rng;
+  /** At once. */
+  readonly generationsMax: number;
 };
 
 /** A client's request for one answer, or several, of a model. */
@@ -51,10 +54,9 @@ export type Asked = {
 
 /** What is no generation is placed by the same routing. */
 export type Generations = Placing & {
-  /** Whether one more may begin here. */
-  admission():
-    Admission | { readonly open: false; readonly reason: 'overloaded'; readonly retryAfterMs: number };
-  /** Call the result once, when the client has gone or has everything. */
+  /** Whether one more may begin here, of what this owner has a part of. */
+  admission(owner: string): Admission | { readonly open: false; readonly lack: Lack };
+  /** Begins or refuses it. Call the result once, when the client has gone or has everything. */
   begin(asked: Asked, client: ClientEnd, about: About): () => void;
   count(): number;
   /** Ends every stream by an error event: their clients are lost with this node. */
@@ -65,8 +67,8 @@ export type Generations = Placing & {
 export function openGenerations(ports: GenerationsPorts): Generations {
   const { serving, openLeg, journals, stories, clock, rng } = ports;
   const all = new Set<Running>();
-  /** Choices that clients wait for, those among them that are only looked for, or made elsewhere. */
-  let clients = 0;
+  /** Of choices that clients wait for, those among them that are only looked for, or made elsewhere. */
+  const places = newRoom(ports.generationsMax);
   const nextSeed = seedsFrom(rng);
   let disarm = (): void => {};
 
@@ -109,20 +111,15 @@ export function openGenerations(ports: GenerationsPorts): Generations {
 
   return {
     ...placing,
-    admission: () => {
+    admission: (owner) => {
       const admission = serving.admission();
-      if (!admission.open || clients < generationsMax) return admission;
-      return { open: false, reason: 'overloaded', retryAfterMs: overloadedMs };
+      const lack = admission.open ? lackOf(places, owner, 1) : null;
+      return lack === null ? admission : { open: false, lack };
     },
-    begin: (asked, client, about) => {
-      const choices = choicesApart(asked);
-      clients += choices;
-      const leave = enter(asked, client, about, { serving, journals, stories, clock, enginesOf, run });
-      return once(() => {
-        clients -= choices;
-        leave();
-      });
-    },
+    begin: (asked, client, about) =>
+      placed(places, { client, about, choices: choicesApart(asked) }, () =>
+        enter(asked, client, about, { serving, journals, stories, clock, enginesOf, run }),
+      ),
     count: () => all.size,
     cut,
     close: () => {
@@ -148,6 +145,29 @@ function openKeeper(all: ReadonlySet<Running>, clock: Clock) {
 function enginesFrom(model: ServedModel | null, seed: number): Engines {
   const { contextTokens: maxModelLen = null, ability = noAbility } = model ?? {};
   return { maxModelLen, ability, seed };
+}
+
+/** Begins it where there are places for it, and has them until its end; else refuses it. */
+function placed(
+  places: Room,
+  asking: { readonly client: ClientEnd; readonly about: About; readonly choices: number },
+  begin: () => () => void,
+): () => void {
+  const { client, about, choices } = asking;
+  const { owner, place } = about;
+  // The rest of an answer was let in with its beginning: of what is free nothing is kept from it.
+  const lack = lackOf(places, place === null ? owner : everyone, choices);
+  if (lack !== null) {
+    about.spent?.(0);
+    client.refuse(noRoom('running answers', lack));
+    return () => {};
+  }
+  put(places, owner, choices);
+  const leave = begin();
+  return once(() => {
+    giveBack(places, owner, choices);
+    leave();
+  });
 }
 
 /** Its own stream of chance: where requests go must not depend on how many drew a seed. */

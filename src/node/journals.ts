@@ -37,6 +37,8 @@ type JournalPorts = {
   /** Of this start of the node, and of no other. */
   readonly session: number;
   readonly ask: AskMember;
+  /** Of copies for other nodes. */
+  readonly copiesBytesMax: number;
   /** Those that may hold copies. */
   readonly candidates: () => readonly Candidate[];
   /** Tells that they changed. */
@@ -121,7 +123,7 @@ class NodeJournals implements Journals {
     );
     this.#copies = drive<holder.State, holder.Event, holder.Effect>(
       holder,
-      holder.init(),
+      holder.init(ports.copiesBytesMax),
       clock,
       (effect) => {
         this.#verdicts = effect.verdicts;

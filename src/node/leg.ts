@@ -40,9 +40,13 @@ export type Leg = {
   abort(): void;
 };
 
-/** `headers`: what the engine gets to see. null: there is no way to the member just now. */
+/** `headers`: what the engine gets to see. `owner`: whose part of this node's rooms it takes. null: there is no way to the member just now. */
 export type OpenLeg = (
-  to: { readonly member: MemberId; readonly headers: Readonly<Record<string, string>> },
+  to: {
+    readonly member: MemberId;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly owner: string;
+  },
   request: LegRequest,
   ears: LegEars,
 ) => Leg | null;

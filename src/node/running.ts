@@ -280,7 +280,8 @@ export class Running {
     // It may be asked something at once.
     this.#driven.deliver({ type: 'placed', leg, member });
     const news = (heard: LegNews): void => this.#onNews(heard, leg, opened);
-    const to = { member, headers: this.#about.headers };
+    const { headers, owner } = this.#about;
+    const to = { member, headers, owner };
     const running = openLeg(to, request, { news, load: (load) => serving.heardLoad(member, load) });
     if (running === null) return news({ type: 'unreached', why: 'no connection', fault: 'engine' });
     opened.run(running);
@@ -290,7 +291,8 @@ export class Running {
   #ask({ leg, request }: Ask): void {
     const asked = this.#legOf(leg);
     if (asked === undefined) return;
-    const to = { member: asked.member, headers: this.#about.headers };
+    const { headers, owner } = this.#about;
+    const to = { member: asked.member, headers, owner };
     const news = (heard: LegNews): void => {
       asked.question = null;
       const [status, body] = heard.type === 'answer' ? [heard.status, heard.body] : [0, ''];

@@ -1,4 +1,5 @@
 /** What a client is told when there is no answer, or no rest of one. */
+import type { Lack } from '../std/room.ts';
 import { complaintJson, done, type Complaint } from './answer.ts';
 import type { Effect } from './events.ts';
 import type { LossCause } from './loss.ts';
@@ -57,12 +58,31 @@ export const brokenOff = (cause: LossCause): Refusal => ({
   retryAfterMs: null,
 });
 
-/** This node keeps as much as it can of answers in one piece. */
+/** This node keeps as much as it can of answers in one piece, or as much of those of one key. */
 export const crowded: Refusal = {
   status: 503,
-  complaint: serverError('Too many large answers at once.', 'overloaded'),
+  complaint: serverError(
+    'Too many large answers at once: ask again when some are out, or ask another node.',
+    'overloaded',
+  ),
   retryAfterMs: 1_000,
 };
+
+/** Of what a node has no room for more. */
+type Crowd = 'requests under way' | 'running answers' | 'large requests';
+
+/** What is full, for whom, and what helps. */
+export function noRoom(crowd: Crowd, lack: Lack): Refusal {
+  if (lack === 'full') {
+    const message = `This node has as many ${crowd} as it takes: ask again in a moment, or ask another node.`;
+    return { status: 503, complaint: serverError(message, 'overloaded'), retryAfterMs: 1_000 };
+  }
+  const message =
+    `This API key has its part of the ${crowd} that this node takes, and what is left is kept for other keys: ` +
+    'ask again when some of its own are over, or for fewer at once.';
+  const complaint: Complaint = { message, type: 'rate_limit_error', param: null, code: 'overloaded' };
+  return { status: 429, complaint, retryAfterMs: 1_000 };
+}
 
 /** `isOut`: some of the answer is. `before`: what it was lost by before no member was found for it. */
 export function refusalFor(

@@ -7,6 +7,7 @@ import type { Spent } from '../../src/node/spent.ts';
 import { noAbility } from '../../src/std/ability.ts';
 import type { Json } from '../../src/std/json.ts';
 import { memberId } from '../../src/std/member-id.ts';
+import { everyone } from '../../src/std/room.ts';
 import { VirtualClock } from '../node/world.ts';
 
 const mib = 1_024 ** 2;
@@ -41,9 +42,15 @@ function rig() {
   });
   const entrance = openEntrance({ accounts, serving: { model, report: () => {} }, clock });
   const told: string[] = [];
-  const enter = (name: string, bytes: number, spends: number | null = null, body: Json = {}): (() => void) =>
+  const enter = (
+    name: string,
+    bytes: number,
+    spends: number | null = null,
+    body: Json = {},
+    owner = everyone,
+  ): (() => void) =>
     entrance.enter(
-      { key, model: 'm', body, headers: {}, bytes, characters: 400, generates: true },
+      { key, owner, model: 'm', body, headers: {}, bytes, characters: 400, generates: true },
       {
         go: (spent) => {
           told.push(`${name} goes`);
@@ -56,7 +63,7 @@ function rig() {
   /** `found`: at once. */
   const resume = (name: string, bytes: number, so: { found?: boolean; spends?: number } = {}): (() => void) =>
     entrance.resume(
-      { key: { ...key, name }, bytes, from: 40 },
+      { key: { ...key, name }, owner: everyone, bytes, from: 40 },
       {
         go: (spent, found) => {
           told.push(`${name} goes`);
@@ -89,6 +96,22 @@ test('[A6] the bodies of all that were let in are bounded, whether they wait or 
   await clock.run(100);
   deepEqual(told, ['a ends', 'd goes', 'f goes']);
   entrance.close();
+});
+
+test('[A12] the bodies that were let in for one key leave room to those of others', () => {
+  const { told, enter } = rig();
+  const enterFor = (owner: string, bytes: number) => enter(owner, bytes, null, {}, owner);
+  const ends = Array.from({ length: 24 }, () => enterFor('a', 16 * mib));
+  told.splice(0);
+  enterFor('a', 16 * mib);
+  enterFor('b', 100 * mib);
+  deepEqual(told.splice(0), ['a 429', 'b goes']);
+  // What is over is for whoever has less.
+  for (const end of ends.splice(0, 4)) end();
+  told.splice(0);
+  enterFor('a', 16 * mib);
+  enterFor('b', 60 * mib);
+  deepEqual(told, ['a 429', 'b goes']);
 });
 
 test('[A4] who leaves before its turn, or waits in vain, has paid nothing', async () => {
@@ -182,7 +205,7 @@ test('[A4] a long answer is charged while it is made, and no token of it twice',
   const { charged, entrance } = rig();
   let spent: Spent = () => {};
   entrance.enter(
-    { key, model: 'm', body: {}, headers: {}, bytes: 1, characters: 400, generates: true },
+    { key, owner: everyone, model: 'm', body: {}, headers: {}, bytes: 1, characters: 400, generates: true },
     { go: (take) => ((spent = take), () => {}), refuse: () => {} },
   );
   const costs = (tell: Spent, steps: readonly number[], end: number): readonly number[] => [
@@ -192,7 +215,7 @@ test('[A4] a long answer is charged while it is made, and no token of it twice',
   deepEqual(costs(spent, [200, 256, 512, 768], 800), [356, 356, 612, 868, 900]);
   charged.tokens = 0;
   entrance.resume(
-    { key, bytes: 1, from: 100 },
+    { key, owner: everyone, bytes: 1, from: 100 },
     { go: (take, found) => (found(), (spent = take), () => {}), refuse: () => {} },
   );
   deepEqual(costs(spent, [50, 300, 600], 610), [0, 200, 500, 510]);

@@ -10,16 +10,18 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { Pool } from 'undici';
 import { openAccounts, type Accounts } from '../../src/gateway/accounts.ts';
-import { openGateway, type Gateway } from '../../src/gateway/server.ts';
+import { connectionsMax, openGateway, type Gateway } from '../../src/gateway/server.ts';
 import type { KeyTable } from '../../src/gateway/keys.ts';
 import { askBy, storiesPath } from '../../src/gateway/journal.ts';
 import { answersBytesMax } from '../../src/gateway/passthrough.ts';
 import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
 import type { Way } from '../../src/gateway/way.ts';
+import { copiesBytesMax } from '../../src/journal/holder.ts';
 import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import { openStreamExplainer, type StreamExplainer } from '../../src/node/explain-stream.ts';
 import { openJournals, type Journals } from '../../src/node/journals.ts';
+import { generationsMax } from '../../src/node/generations.ts';
 import { openStories } from '../../src/node/stories.ts';
 import { listeners } from '../../src/node/listeners.ts';
 import type { Clock } from '../../src/node/ports.ts';
@@ -97,6 +99,11 @@ type ClusterOptions = {
   readonly contextTokens: number;
   readonly bodyBytesMax: number;
   readonly answersBytesMax: number;
+  /** Of each gateway. */
+  readonly connectionsMax: number;
+  readonly generationsMax: number;
+  /** Of logs for other nodes, at each. */
+  readonly copiesBytesMax: number;
   readonly ability: Ability;
   /** Engines that run already; the nodes without one get a fake. */
   readonly sockets: readonly string[];
@@ -126,7 +133,7 @@ export class FakeCluster implements AsyncDisposable {
       model: 'tiny',
       contextTokens: 4_096,
       bodyBytesMax: 16 * 1_024 ** 2,
-      answersBytesMax,
+      ...{ answersBytesMax, connectionsMax, generationsMax, copiesBytesMax },
       ability: noAbility,
       sockets: [],
       clock: systemClock,
@@ -154,6 +161,7 @@ export class FakeCluster implements AsyncDisposable {
 
   async #add(index: number): Promise<void> {
     const { bodyBytesMax, answersBytesMax, sockets, clock, corsOrigins, tls } = this.#options;
+    const { connectionsMax, generationsMax, copiesBytesMax } = this.#options;
     const name = `n${index}`;
     const engine = new FakeEngine(sockets[index] ?? join(this.#folder, `${name}.sock`));
     if (sockets[index] === undefined) await engine.listen();
@@ -166,7 +174,7 @@ export class FakeCluster implements AsyncDisposable {
     });
     const { accounts } = node;
     node.journals = openJournals({
-      ...{ self: node.id, zone: `zone ${index}`, clock: systemClock, session: index + 1 },
+      ...{ self: node.id, zone: `zone ${index}`, clock: systemClock, session: index + 1, copiesBytesMax },
       ask: askBy(dispatcherTo),
       candidates: () =>
         this.nodes
@@ -196,7 +204,7 @@ export class FakeCluster implements AsyncDisposable {
     node.gateway = await openGateway(
       {
         ...{ host: '127.0.0.1', port: 0, bodyBytesMax, formBytesMax: 25 * 1_024 ** 2, answersBytesMax },
-        ...{ corsOrigins, tls },
+        ...{ connectionsMax, generationsMax, corsOrigins, tls },
       },
       {
         serving,

@@ -20,7 +20,11 @@ const connection = (): Dispatcher.DispatchController => ({
 function newsBy(dispatch: Way['dispatch'], room = roomFor(1_024)): readonly LegNews[] {
   const heard: LegNews[] = [];
   const ears = { news: (news: LegNews) => void heard.push(news), load: () => {} };
-  legsBy({ dispatcherTo: () => ({ dispatch }), self, room })({ member, headers: {} }, request, ears);
+  legsBy({ dispatcherTo: () => ({ dispatch }), self, room })(
+    { member, headers: {}, owner: '' },
+    request,
+    ears,
+  );
   return heard;
 }
 
@@ -108,7 +112,7 @@ test('answers in one piece have one room together, and what was held is free aga
   deepEqual(lost.length, 1);
   const ears = { news: () => {}, load: () => {} };
   const left = legsBy({ dispatcherTo: () => ({ dispatch }), self, room })(
-    { member, headers: {} },
+    { member, headers: {}, owner: '' },
     request,
     ears,
   );

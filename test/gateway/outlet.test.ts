@@ -4,6 +4,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { openOutlet } from '../../src/gateway/outlet.ts';
 import { roomFor } from '../../src/gateway/room.ts';
+import { everyone } from '../../src/std/room.ts';
 import { until } from './fake-cluster.ts';
 
 const burstBytesMax = 32 * 1_024 ** 2;
@@ -171,7 +172,7 @@ test('a burst that nobody reads makes no room for what follows, and one that is 
     // Less than the burst, and more than the kernels take.
     for (let sent = 0; sent < (isRead ? 400 : 24) && cuts.length === 0; sent++) await send(64 * 1_024);
     deepEqual(cuts, ['unread']);
-    await until(() => bursts.take(burstBytesMax), 'its room is given back');
+    await until(() => bursts.of(everyone).take(burstBytesMax) === null, 'its room is given back');
   }
 });
 
@@ -230,4 +231,21 @@ test('[S34] where something lies unread no comment is added', async (t) => {
     await new Promise((resolve) => setImmediate(resolve));
   }
   equal(response.writableLength, before);
+});
+
+test('[A12] what one key left unread leaves room to the answers of others', async (t) => {
+  const room = roomFor(8 * 1_024 ** 2);
+  const whole = { status: 200, body: ' '.repeat(2 * 1_024 ** 2) };
+  const asked: (readonly [owner: string, response: ServerResponse])[] = [];
+  for (const owner of ['a', 'a', 'a', 'a', 'b']) asked.push([owner, (await unread(t)).response]);
+  // All at once: what a kernel has taken meanwhile takes no room.
+  for (const [owner, response] of asked) {
+    const outlet = openOutlet(response, room, () => {});
+    outlet.belongsTo(owner);
+    outlet.answer(whole, head());
+  }
+  deepEqual(
+    asked.map(([, { statusCode }]) => statusCode),
+    [200, 200, 200, 503, 200],
+  );
 });

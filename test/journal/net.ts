@@ -40,7 +40,7 @@ export class Net {
       const member = memberId(id);
       this.zones.set(member, zone);
       this.entries.set(member, entry.init({ session: this.#below(2 ** 32), zone }));
-      this.holders.set(member, holder.init());
+      this.holders.set(member, holder.init(holder.copiesBytesMax));
     }
     for (const id of this.entries.keys()) this.tell(id, { type: 'members', candidates: this.#others(id) });
   }
@@ -69,7 +69,7 @@ export class Net {
 
   /** Its memory is empty, and its name the same. */
   restart(member: MemberId): void {
-    this.holders.set(member, holder.init());
+    this.holders.set(member, holder.init(holder.copiesBytesMax));
   }
 
   /** Lets time pass, with every timer and message in it. */

@@ -15,7 +15,7 @@ const each = 12 * kib;
 
 /** A holder with so much room, and what entry nodes tell it, one update in a batch. */
 function rig(max: number) {
-  const state = { ...holder.init(), room: newRoom<ReturnType<typeof memberId>>(max) };
+  const state = holder.init(max);
   const numbers = new Map<string, number>();
   let now = 0;
   const tell = (from: string, update: Update): Verdict['why'] | null => {

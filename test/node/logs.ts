@@ -1,4 +1,5 @@
 /** The journals of a few nodes under virtual time, by the production codec, over a network that is quick unless told. */
+import { copiesBytesMax } from '../../src/journal/holder.ts';
 import { openJournals, type Journals, type LogEars } from '../../src/node/journals.ts';
 import { after } from '../../src/std/time.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
@@ -23,7 +24,7 @@ export class Logs {
     for (const { id, zone } of all) {
       const others = all.filter((one) => one.id !== id);
       const journals = openJournals({
-        ...{ self: id, zone, clock: this.clock, session: 1 },
+        ...{ self: id, zone, clock: this.clock, session: 1, copiesBytesMax },
         ask: (member, message, withinMs, tell) => this.#ask(id, { member, message, withinMs }, tell),
         candidates: () =>
           others.filter((one) => !this.dead.has(one.id)).map((one) => ({ ...one, isFit: true })),

@@ -62,7 +62,7 @@ export function openFront(place: Place, { generations, now, sabotage }: FrontPor
       heard: (message) => {
         const { asked, about, lastEventId, attempt } = message as Call;
         const from = lastEventId === null ? null : placeFrom(lastEventId);
-        if (!generations.admission().open) return client.refuse(entryLeaves);
+        if (!generations.admission(about.owner).open) return client.refuse(entryLeaves);
         if (lastEventId !== null && from === null) return client.refuse(streamGone);
         open.add(wire);
         const place = sabotagedPlace(from, sabotage);

@@ -4,7 +4,8 @@
  */
 import { Node } from '../../../src/node/node.ts';
 import { openStories } from '../../../src/node/stories.ts';
-import { openGenerations, type Generations } from '../../../src/node/generations.ts';
+import { copiesBytesMax } from '../../../src/journal/holder.ts';
+import { generationsMax, openGenerations, type Generations } from '../../../src/node/generations.ts';
 import { holdersAmong, openJournals, type Journals } from '../../../src/node/journals.ts';
 import type { Holding } from '../../../src/node/holding.ts';
 import type { Codec } from '../../../src/node/message.ts';
@@ -108,14 +109,15 @@ export class Station implements Inhabitant {
     const legs = { wires, now, engine, listener: (id: NodeRecord['id']) => site.listener(id) };
     const openLeg = promises.watched(this, sabotagedLegs(legsOf(this.place, own.id, legs), site.sabotage));
     this.journals = openJournals({
-      ...{ self: own.id, zone: own.zone, clock, session: own.incarnation },
+      ...{ self: own.id, zone: own.zone, clock, session: own.incarnation, copiesBytesMax },
       ask: askOver(this.place, { ...legs, self: own.id }),
       ...holdersAmong(this.node.cluster),
       ...(site.sabotage === 'secretive' ? { candidates: () => [] } : {}),
     });
     const journals = sabotagedJournals(this.journals, site.sabotage);
     const stories = openStories(own.id, clock);
-    this.generations = openGenerations({ serving, journals, stories, clock, rng, openLeg });
+    const answering = { serving, journals, stories, clock, rng, openLeg };
+    this.generations = openGenerations({ ...answering, generationsMax });
     this.front = openFront(this.place, { generations: this.generations, now, sabotage: site.sabotage });
     const isHasty = site.dice.for(`patience ${host.id}`).hits(hastyShare);
     const patience = { idleMs: isHasty ? idleMs.hasty : idleMs.usual };
