@@ -5,18 +5,17 @@
  * not take over another's name by doing so.
  */
 import type { MemberId } from '../std/member-id.ts';
-import { after, never, type Instant } from '../std/time.ts';
+import { never, type Instant } from '../std/time.ts';
 import type { Binding, Effect, Endpoint, Entry } from './events.ts';
+import { firstShown, longAgo, replaceKey, showAgain, supersedes, type Shown, type Sight } from './order.ts';
 
-export type Member = {
+export type Member = Shown & {
   /** As it was shown last. Others are told of it again and again: by this very object, until something of it changes. */
   seen: Seen;
-  readonly boundAt: Instant;
-  /** The key before this one: an answer that still shows it is stale until `settledAt`. */
-  formerPeerId: string | null;
-  settledAt: Instant;
   /** Membership's word. */
   live: boolean;
+  /** It was alive with this key, and is no more. */
+  hasEnded: boolean;
   left: boolean;
   /** Known from an earlier life of ours only, which is too long ago to count as word of today. */
   remembered: boolean;
@@ -25,6 +24,8 @@ export type Member = {
   absentEpoch: number;
   /** When it was first not listed; never: it is. */
   absentSince: Instant;
+  /** When a question of its was last answered. */
+  answeredAt: Instant;
 };
 
 export type Bindings = {
@@ -35,8 +36,6 @@ export type Bindings = {
 
 /** More than a cell may have (500) twice over. */
 const membersMax = 1_000;
-/** EC2 is eventually consistent: "a couple of seconds ... up to five minutes", in practice well below this. */
-const tagsSettleMs = 60_000;
 
 export const noBindings = (self: { readonly id: MemberId; readonly peerId: string }): Bindings => ({
   members: new Map(),
@@ -50,7 +49,7 @@ export function holderOf({ members, idByPeerId }: Bindings, peerId: string): Mem
 
 export const isVoter = ({ role }: { readonly role: string }): boolean => role !== 'operator';
 
-export type Seen = Omit<Entry, 'address'> & { readonly address: Endpoint | null };
+export type Seen = Omit<Entry, 'address' | 'ageMs'> & { readonly address: Endpoint | null };
 /** `former`: the key that it had until now; null: it has none but this. */
 export type Bound = { readonly type: 'bound'; readonly member: Member; readonly former: string | null };
 type Outcome =
@@ -61,40 +60,44 @@ type Outcome =
   /** Another instance has this key. */
   | { readonly type: 'doubled'; readonly holder: MemberId };
 
-export function bind(bindings: Bindings, seen: Seen, now: Instant): Outcome {
+export function bind(bindings: Bindings, seen: Seen, sight: Sight): Outcome {
   const holder = bindings.idByPeerId.get(seen.peerId);
   if (holder !== undefined && holder !== seen.id) return { type: 'doubled', holder };
   const known = bindings.members.get(seen.id);
-  if (known !== undefined) return rebind(bindings, known, seen, now);
+  if (known !== undefined) return rebind(bindings, known, seen, sight);
   if (seen.address === null && isVoter(seen)) return { type: 'same' };
   if (bindings.members.size >= membersMax) return { type: 'full' };
   const member: Member = {
+    ...firstShown(sight),
     seen,
-    boundAt: now,
-    formerPeerId: null,
-    settledAt: now,
     live: false,
+    hasEnded: false,
     left: false,
     remembered: false,
     absences: 0,
     absentEpoch: -1,
     absentSince: never,
+    answeredAt: longAgo,
   };
   bindings.members.set(seen.id, member);
   bindings.idByPeerId.set(seen.peerId, seen.id);
   return { type: 'bound', member, former: null };
 }
 
-function rebind(bindings: Bindings, member: Member, shown: Seen, now: Instant): Outcome {
+function rebind(bindings: Bindings, member: Member, shown: Seen, sight: Sight): Outcome {
   const { seen: before } = member;
   const seen = shown.address === null ? { ...shown, address: before.address } : shown;
-  if (isSame(before, seen)) return { type: 'same' };
-  if (seen.peerId === member.formerPeerId && now < member.settledAt) return { type: 'same' };
   const former = seen.peerId === before.peerId ? null : before.peerId;
-  if (former !== null) {
+  if (former === null) {
+    const isKnown = sight.at < member.shownAt || isSame(before, seen);
+    showAgain(member, sight);
+    if (isKnown) return { type: 'same' };
+  } else {
+    if (!supersedes(seen.peerId, sight, member)) return { type: 'same' };
     bindings.idByPeerId.delete(former);
     bindings.idByPeerId.set(seen.peerId, seen.id);
-    Object.assign(member, { formerPeerId: former, settledAt: after(now, tagsSettleMs) });
+    replaceKey(member, former, sight);
+    Object.assign(member, { live: false, hasEnded: false, left: false });
   }
   member.seen = seen;
   return { type: 'bound', member, former };
@@ -127,6 +130,17 @@ export function boundEffect({ seen: { id, peerId, address, zone, role } }: Membe
   return { type: 'bound', binding };
 }
 
+/** How long ago the look was that showed it, for whoever was not told at once. At least 1 ms: by it such word is known. */
+export const aged = ({ seen, shownAt }: Member, now: Instant): Entry[] =>
+  isTold(seen) ? [{ ...seen, ageMs: Math.max(1, Math.ceil(now - shownAt)) }] : [];
+
+/** Without the age of its word, which is another one when it is told on. */
+export function seenIn(entry: Entry): Seen {
+  if (entry.ageMs === undefined) return entry;
+  const { id, peerId, address, zone, role } = entry;
+  return { id, peerId, address, zone, role };
+}
+
 /** None of a member without an address: whoever lists such a one needs no voucher. */
 export const isTold = (seen: Seen): seen is Entry => seen.address !== null;
 
@@ -148,6 +162,6 @@ export function judge(
 ): void {
   const member = members.get(id);
   if (member === undefined) return;
-  Object.assign(member, { live, left });
+  Object.assign(member, { live, left, hasEnded: !live && (member.live || member.hasEnded) });
   if (live) Object.assign(member, { absences: 0, absentSince: never });
 }

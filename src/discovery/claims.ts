@@ -5,11 +5,17 @@
  * A member that lies can fill its own share of this table and nobody else's.
  */
 import type { MemberId } from '../std/member-id.ts';
-import type { Instant } from '../std/time.ts';
+import { after, earliest, instant, type Instant } from '../std/time.ts';
 import { isSame } from './bindings.ts';
 import type { Entry } from './events.ts';
 
-type Claim = { readonly by: MemberId; readonly says: Entry; readonly at: Instant };
+type Claim = {
+  readonly by: MemberId;
+  readonly says: Entry;
+  readonly at: Instant;
+  /** When its look was, or later, by our own clock. */
+  readonly lookedAt: Instant;
+};
 
 export type Claims = {
   readonly bySubject: Map<MemberId, Claim[]>;
@@ -25,29 +31,36 @@ const claimsMax = 8_192;
 
 export const noClaims = (): Claims => ({ bySubject: new Map(), held: new Map(), size: 0 });
 
-/** Whether this makes two that agree. Said again by the same voucher, it replaces what that one said before. */
-export function isAgreed(
+/**
+ * When this makes two that agree: the older of their looks. null: not yet. Said again by the same voucher, it replaces what
+ * that one said before.
+ */
+export function agreement(
   claims: Claims,
   { by, entry }: { readonly by: MemberId; readonly entry: Entry },
   { now, windowMs }: { readonly now: Instant; readonly windowMs: number },
-): boolean {
+): Instant | null {
   const about = claims.bySubject.get(entry.id) ?? [];
-  if (about.some((claim) => claim.by !== by && agree(claim.says, entry) && now - claim.at <= windowMs)) {
+  const lookedAt = after(now, -(entry.ageMs ?? 0));
+  const others = about.filter(
+    (claim) => claim.by !== by && agree(claim.says, entry) && now - claim.at <= windowMs,
+  );
+  if (others.length > 0) {
     settle(claims, entry.id);
-    return true;
+    return earliest(lookedAt, instant(Math.max(...others.map((claim) => claim.lookedAt))));
   }
   const before = about.findIndex((claim) => claim.by === by);
   if (before >= 0) {
-    about[before] = { by, says: entry, at: now };
-    return false;
+    about[before] = { by, says: entry, at: now, lookedAt };
+    return null;
   }
   const held = claims.held.get(by) ?? 0;
-  if (held >= perVoucherMax || claims.size >= claimsMax) return false;
-  about.push({ by, says: entry, at: now });
+  if (held >= perVoucherMax || claims.size >= claimsMax) return null;
+  about.push({ by, says: entry, at: now, lookedAt });
   claims.bySubject.set(entry.id, about);
   claims.held.set(by, held + 1);
   claims.size++;
-  return false;
+  return null;
 }
 
 /** Forgets what was said of an instance: it is known by now. */

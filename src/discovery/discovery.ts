@@ -11,8 +11,9 @@
 import { unreachable } from '../std/assert.ts';
 import { dropOldest } from '../std/bounded.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { after, earliest, never, type Instant } from '../std/time.ts';
+import { earliest, never, type Instant } from '../std/time.ts';
 import { omission, type Absentees } from './answer.ts';
+import { answer, ask, meet, welcome, wonder } from './asking.ts';
 import {
   barred,
   bind,
@@ -24,31 +25,30 @@ import {
   isVoter,
   judge,
   liveVoters,
+  seenIn,
   unbind,
   type Bound,
   type Member,
 } from './bindings.ts';
-import { expire, isAgreed, settle } from './claims.ts';
+import { agreement, expire, settle } from './claims.ts';
 import type { Effect, Entry, Event, Listed } from './events.ts';
 import { confirm, countAnswers, keptMs, note, recollect } from './memory.ts';
+import type { Sight } from './order.ts';
 import type { Kinds } from './plan.ts';
 import * as plans from './plan.ts';
 import type { State } from './state.ts';
 import { enqueue, expiryOf, kindsOf, takeExpired, takeUntil, type Stranger } from './strangers.ts';
-import { entriesMax, recent, tell, vouch } from './telling.ts';
+import { entriesMax, recent, tell } from './telling.ts';
 import { isTurn } from './turn.ts';
 
 const absencesToForget = 3;
-/** From a node's first look to its first connections, at most. */
-const startMs = 10_000;
-/** EC2 lets ten nodes a second tag themselves. */
-const newcomersMax = 128;
 
 type Step = readonly [State, readonly Effect[]];
 
 export function step(state: State, event: Event, now: Instant): Step {
   const effects: Effect[] = [];
   react(state, event, now, effects);
+  ask(state, now, effects);
   if (plans.nextLookAt(state.plan) <= now) {
     plans.begin(state.plan, now);
     effects.push({ type: 'look' });
@@ -74,7 +74,9 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
     case 'remembered':
       return recollect(state, event, now, effects);
     case 'met':
-      return onMet(state, event.peerId, now, effects);
+      return meet(state, event.peerId, now, effects);
+    case 'asked':
+      return answer(state, event, now, effects);
     case 'isolated':
       return plans.awaitIsolated(state.plan, nodesOf(state), now);
     case 'tick':
@@ -85,8 +87,8 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
 }
 
 /** The instant by which the caller must deliver a `tick`; a late tick is harmless, a missing one is not. */
-export const deadline = ({ plan, strangers }: State): Instant =>
-  earliest(plans.nextLookAt(plan), plan.epochAt, expiryOf(strangers));
+export const deadline = ({ plan, strangers, asking }: State): Instant =>
+  earliest(plans.nextLookAt(plan), plan.epochAt, expiryOf(strangers), asking.at);
 
 /** [Y1] Whether a proven peer id belongs to an instance of the cluster. */
 export const isAdmitted = ({ bindings }: State, peerId: string): boolean =>
@@ -125,6 +127,7 @@ function bindListed(
 ): Entry[] {
   const { bindings, selfId } = state;
   const news: Entry[] = [];
+  const sight = ourLook(state);
   let dropped = 0;
   state.rivals.clear();
   for (const { id, left } of listed) {
@@ -139,7 +142,7 @@ function bindListed(
     if (peerId === null) continue;
     freeKey(state, peerId, { claimant: id, seen }, now, effects);
     const claim = { id, peerId, address, zone, role };
-    const outcome = bind(bindings, claim, now);
+    const outcome = bind(bindings, claim, sight);
     if (outcome.type === 'full') dropped++;
     if (outcome.type === 'doubled') {
       state.rivals.set(id, claim);
@@ -153,6 +156,8 @@ function bindListed(
   if (dropped > 0) effects.push({ type: 'fact', fact: { fact: 'discovery.overfull', dropped } });
   return news;
 }
+
+const ourLook = ({ plan }: State): Sight => ({ at: plan.begunAt, isOwn: true, isHere: false });
 
 /** [Y9] A disk that moved to another instance took the key along: the old one is not listed and does not answer. */
 function freeKey(
@@ -186,15 +191,14 @@ function redress(state: State, peerId: string, now: Instant, effects: Effect[]):
   const rival = owner === undefined ? undefined : state.rivals.get(owner);
   if (holder === undefined || rival?.peerId !== peerId) return;
   release(state, holder, now, effects);
-  const outcome = bind(state.bindings, rival, now);
+  const outcome = bind(state.bindings, rival, ourLook(state));
   if (outcome.type === 'bound') admit(state, outcome, effects);
 }
 
 function admit(state: State, { member, former }: Bound, effects: Effect[]): void {
   const { peerId, id } = member.seen;
   if (former !== null) effects.push(barred(former));
-  if (state.hasLooked) state.newcomers.push(member);
-  if (state.newcomers.length > newcomersMax) state.newcomers.shift();
+  if (state.hasLooked) welcome(state, member);
   effects.push(boundEffect(member));
   settle(state.claims, id);
   state.gone.delete(id);
@@ -277,6 +281,7 @@ function onStranger(
 ): void {
   const { strangers, plan } = state;
   if (isAdmitted(state, peerId)) return void effects.push({ type: 'settled', peerId, admitted: true });
+  if (!strangers.has(peerId)) wonder(state, peerId, now);
   const denied = enqueue(strangers, peerId, { at: now, isHere });
   if (denied !== null) effects.push({ type: 'settled', peerId: denied, admitted: false });
   if (!plan.looking) awaitStrangers(state, now);
@@ -291,23 +296,16 @@ function onVouched(
 ): void {
   const voucher = state.bindings.members.get(by);
   if (state.listing === 'own' || voucher === undefined || !isVoter(voucher.seen)) return;
-  const isWord = hear(state, by, now);
+  // What was asked for is no word of a look.
+  const isWordOfLook = entries.length === 0 || entries.some(({ ageMs }) => ageMs === undefined);
+  const isWord = isWordOfLook && hear(state, by, now);
   for (const entry of entries.slice(0, entriesMax)) {
     if (entry.id === by || entry.id === state.selfId || !isNews(state.bindings, entry)) continue;
-    const agreed = isAgreed(state.claims, { by, entry }, { now, windowMs: windowOf(state) });
-    if (agreed) accept(state, entry, now, effects);
+    const lookedAt = agreement(state.claims, { by, entry }, { now, windowMs: windowOf(state) });
+    if (lookedAt !== null) accept(state, entry, { lookedAt, now }, effects);
   }
   plans.forgetStrangers(state.plan, kindsOf(state.strangers.values()));
   if (isWord) note(state, now, effects);
-}
-
-/** [Y3] What was told while it started it has missed. */
-function onMet(state: State, peerId: string, now: Instant, effects: Effect[]): void {
-  const { newcomers, listing } = state;
-  const fresh = newcomers.findIndex(({ boundAt }) => now < after(boundAt, startMs));
-  newcomers.splice(0, fresh < 0 ? newcomers.length : fresh);
-  const entries = newcomers.map(({ seen }) => seen).filter(isTold);
-  if (listing === 'shared') vouch(entries, peerId, effects);
 }
 
 /** One voice alone may be the last poller with an open ear, or a liar: silence ends with the second, which is true. */
@@ -320,10 +318,19 @@ function hear(state: State, by: MemberId, now: Instant): boolean {
   return second;
 }
 
-function accept(state: State, entry: Entry, now: Instant, effects: Effect[]): void {
+function accept(
+  state: State,
+  entry: Entry,
+  { lookedAt, now }: { readonly lookedAt: Instant; readonly now: Instant },
+  effects: Effect[],
+): void {
   const member = state.bindings.members.get(entry.id);
-  if (entry.left === true && member !== undefined) return countAbsence(state, member, now, effects);
-  const outcome = bind(state.bindings, entry, now);
+  if (entry.left === true && member !== undefined) {
+    if (lookedAt > member.ownLookAt) countAbsence(state, member, now, effects);
+    return;
+  }
+  const isHere = state.strangers.get(entry.peerId)?.isHere ?? false;
+  const outcome = bind(state.bindings, seenIn(entry), { at: lookedAt, isOwn: false, isHere });
   if (outcome.type === 'bound') admit(state, outcome, effects);
 }
 

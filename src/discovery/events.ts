@@ -26,6 +26,8 @@ export type Entry = {
   readonly role: string;
   /** It said goodbye, or is listed no more. */
   readonly left?: boolean;
+  /** How long ago the look was that showed it; none: this is word of a look that was just had. */
+  readonly ageMs?: number;
 };
 
 /** This instance is of the cluster and holds this key. */
@@ -63,6 +65,8 @@ export type Event =
   | { readonly type: 'remembered'; readonly entries: readonly Entry[]; readonly ageMs: number }
   /** A connection with this peer stands. */
   | { readonly type: 'met'; readonly peerId: string }
+  /** A member with a voice asks whose these keys are. */
+  | { readonly type: 'asked'; readonly by: MemberId; readonly peerIds: readonly string[] }
   /** Nobody answers us though others are bound. */
   | { readonly type: 'isolated' }
   | { readonly type: 'tick' };
@@ -81,6 +85,8 @@ export type Effect =
   | { readonly type: 'barred'; readonly peerId: string }
   /** To everyone, or to this peer: at most 64 entries, to everyone possibly none. */
   | { readonly type: 'vouch'; readonly entries: readonly Entry[]; readonly to: string | null }
+  /** Ask some who are connected whose these keys are, 64 at most: what they know comes as `vouched`. */
+  | { readonly type: 'ask'; readonly peerIds: readonly string[] }
   /** For the next life of this node on this machine: who may be in the cluster, as of now. */
   | { readonly type: 'remember'; readonly entries: readonly Entry[] }
   /** What became of a stranger. */

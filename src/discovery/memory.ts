@@ -4,8 +4,9 @@
  *
  *   noted with each word that is as good as a look ──the process ends──► remembered
  *      │
- *      ├─ less than an epoch and a half ago: others still tell all that came about since (telling.ts), as they do to
- *      │  one who was there; a look is spared once two of them have answered
+ *      ├─ less than an epoch and a half ago: others still tell who has gone since (telling.ts), and know who came, when
+ *      │  they are asked (asking.ts), as one does who was there and missed it; a look is spared once two of them have
+ *      │  answered
  *      └─ longer ago: whom to dial while the first look, which is had at once, is under way; who is neither in its
  *         answer nor alive by then is forgotten
  *
@@ -14,13 +15,13 @@
  */
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
-import { bind, boundEffect, isTold, isVoter, liveVoters, unbind } from './bindings.ts';
+import { aged, bind, boundEffect, isVoter, liveVoters, seenIn, unbind } from './bindings.ts';
 import { settle } from './claims.ts';
 import type { Effect, Entry } from './events.ts';
 import { awaitAnswers, spareBoot } from './plan.ts';
 import type { State } from './state.ts';
 
-/** What is new or gone is told for three epochs, and two more words of it come within one and a half. */
+/** Who is gone is told for three epochs, and two more words of it come within one and a half. */
 const freshEpochs = 1.5;
 /** As long as whom answers lack. ms */
 export const keptMs = 6 * 3_600_000;
@@ -42,7 +43,8 @@ export function recollect(
   let voters = 0;
   for (const entry of entries) {
     if (entry.id === selfId || entry.left === true) continue;
-    const outcome = bind(bindings, entry, now);
+    const at = after(now, -Math.max(0, ageMs) - (entry.ageMs ?? 0));
+    const outcome = bind(bindings, seenIn(entry), { at, isOwn: false, isHere: false });
     if (outcome.type !== 'bound') continue;
     outcome.member.remembered = !isFresh;
     if (isVoter(entry)) voters++;
@@ -87,7 +89,7 @@ export function note(state: State, now: Instant, effects: Effect[]): void {
   if (!state.hasLooked || listing === 'own' || now < after(state.notedAt, gapMs)) return;
   state.notedAt = now;
   const entries: Entry[] = [];
-  for (const { seen, absences, left } of bindings.members.values())
-    if (absences === 0 && !left && isTold(seen)) entries.push(seen);
+  for (const member of bindings.members.values())
+    if (member.absences === 0 && !member.left) entries.push(...aged(member, now));
   effects.push({ type: 'remember', entries });
 }

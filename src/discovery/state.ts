@@ -2,6 +2,7 @@
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
 import { instant, type Instant } from '../std/time.ts';
+import { noQuestions, type Asking } from './asking.ts';
 import { noBindings, type Bindings, type Member, type Seen } from './bindings.ts';
 import { noClaims, type Claims } from './claims.ts';
 import { newPlan, type Plan } from './plan.ts';
@@ -27,7 +28,8 @@ export type State = {
   readonly strangers: Strangers;
   /** Unbound not long ago: those who missed it hear it again. */
   readonly gone: Gone;
-  /** Bound not long ago, the latest last: who has just started may have looked before they were there. */
+  readonly asking: Asking;
+  /** Shown not long ago, the latest last: who has just started may have looked before they were there. */
   readonly newcomers: Member[];
   /** The last member that told us anything of its looks. */
   voice: { readonly by: MemberId; readonly at: Instant } | null;
@@ -59,6 +61,7 @@ export const init = (
   plan: newPlan({ discoveryMs: options.discoveryMs, epochOffsetMs: options.epochOffsetMs }, rng, now),
   strangers: new Map(),
   gone: new Map(),
+  asking: noQuestions(),
   newcomers: [],
   voice: null,
   hasLooked: false,

@@ -47,6 +47,8 @@ import { sealVote } from './sealed-vote.ts';
 const meshMax = 50;
 /** Below it nothing is gossiped, and nobody pays for gossip streams; they stand before the first word that needs them. */
 const gossipFrom = 40;
+/** Two that know are needed, and one may be a liar or as new as we are. */
+const askedMax = 3;
 const tick = { type: 'tick' } as const;
 
 type ClusterOptions = {
@@ -223,6 +225,8 @@ export class Cluster implements ClusterPort {
         return this.barred.tell(effect.peerId);
       case 'vouch':
         return this.#vouch(effect);
+      case 'ask':
+        return this.#telling.toSome(askedMax, effect);
       case 'remember':
         return this.#remember(effect);
       case 'settled':

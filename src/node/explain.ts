@@ -39,13 +39,13 @@ export function explained(id: MemberId, views: Views, now: Instant): MemberExpla
 function bindingOf(id: MemberId, discovery: Discovery | null, now: Instant): MemberExplanation['binding'] {
   const bound = discovery?.bindings.members.get(id);
   if (discovery === null || bound === undefined) return null;
-  const { boundAt, absences } = bound;
+  const { shownFrom, absences } = bound;
   const { peerId, address, zone, role } = bound.seen;
   const claims = discovery.claims.bySubject.get(id) ?? [];
   return {
     ...{ peerId, zone, role, absences },
     address: address === null ? null : authorityOf(address),
-    ageMs: Math.round(now - boundAt),
+    ageMs: Math.round(now - shownFrom),
     claims: claims.map(({ by, at }) => ({ by, ageMs: Math.round(now - at) })),
   };
 }

@@ -52,6 +52,7 @@ export function hear({ author, message, via }: Word, ears: Ears): void {
     case 'watch':
     case 'load':
     case 'mute':
+    case 'ask':
     case 'hashes':
     case 'entries':
     case 'want':
@@ -84,6 +85,10 @@ function onDirect(
       const id = ears.member(peerId)?.id;
       if (id === undefined) return;
       return message.type === 'mute' ? ears.muted(id) : ears.loaded(id, message);
+    }
+    case 'ask': {
+      const asker = ears.member(peerId);
+      return asker?.voter === true ? ears.discovery({ ...message, type: 'asked', by: asker.id }) : undefined;
     }
     case 'hashes':
     case 'entries':

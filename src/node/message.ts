@@ -23,6 +23,8 @@ const messageBytesMax = 65_536;
 const entriesMax = 1_000;
 /** What discovery tells at once, twice. */
 const vouchMax = 128;
+/** What discovery asks about at once. */
+const askMax = 64;
 const beatByte = 0x01;
 const beatBytes = 15;
 /** Room for what a newer version puts behind the stamp. */
@@ -47,6 +49,8 @@ export type Message =
   | { readonly type: 'watch'; readonly on: boolean }
   | SealedVote
   | { readonly type: 'vouch'; readonly entries: readonly Vouched[] }
+  /** Whose keys these are, as far as the receiver knows. */
+  | { readonly type: 'ask'; readonly peerIds: readonly string[] }
   | RegistryMessage;
 
 /** How messages become what a network carries, and back: `wireCodec`, but where a thousand nodes share one process. */
@@ -100,6 +104,7 @@ const vouched = z.object({
   zone: z.string().max(256),
   role: z.string().max(256),
   left: z.boolean().exactOptional(),
+  ageMs: count.exactOptional(),
 });
 
 /** One instance, as a member or an earlier life of ours tells of it; null: that is none. */
@@ -128,6 +133,7 @@ const wire = z.discriminatedUnion('type', [
     reply: z.boolean(),
   }),
   z.object({ type: z.literal('want'), ids: z.array(id).max(wantMax) }),
+  z.object({ type: z.literal('ask'), peerIds: z.array(name).max(askMax) }),
   z.object({ type: z.literal('vouch'), entries: z.array(z.unknown()).max(vouchMax) }),
 ]);
 

@@ -6,6 +6,7 @@ import type { Network } from './ports.ts';
 export class Telling {
   /** null until it listens: there is nobody to tell. */
   network: Network | null = null;
+  #turns = 0;
   readonly #codec: Codec;
   readonly #connected: () => Iterable<{ readonly peerId: string }>;
 
@@ -21,6 +22,14 @@ export class Telling {
   toConnected(message: Message): void {
     const body = this.#codec.encode(message);
     for (const { peerId } of this.#connected()) this.network?.send(peerId, body);
+  }
+
+  /** To so many of those that we are connected with, to each of them in turn. */
+  toSome(count: number, message: Message): void {
+    const all = [...this.#connected()];
+    const body = this.#codec.encode(message);
+    for (let i = 0; i < Math.min(count, all.length); i++)
+      this.network?.send(all[this.#turns++ % all.length]!.peerId, body);
   }
 
   /** `wide`: there are more than we are connected with. */

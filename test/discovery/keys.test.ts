@@ -2,7 +2,181 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import * as discovery from '../../src/discovery/discovery.ts';
 import { memberId } from '../../src/std/member-id.ts';
+import { instant } from '../../src/std/time.ts';
 import { among, entry, listed, Subject } from './subject.ts';
+
+const minute = 60_000;
+const anew = { peerId: 'peer-new' };
+
+/** The key that b is admitted by, of its two. */
+function keyOfB({ state }: Subject): string {
+  const admitted = ['peer-b', 'peer-new'].filter((peerId) => discovery.isAdmitted(state, peerId));
+  equal(admitted.length, 1);
+  return admitted[0]!;
+}
+
+/** Two that say the same of b. */
+function bothSay(subject: Subject, change: Parameters<typeof entry>[1], ...ages: readonly number[]): void {
+  for (const [i, by] of ['c', 'd'].entries()) {
+    const ageMs = ages[i] ?? 0;
+    subject.vouch(by, entry('b', ageMs === 0 ? change! : { ...change, ageMs }));
+  }
+}
+
+test('[Y9] an instance with a new key is bound anew, and an answer within a minute that shows the old one is stale', () => {
+  const subject = among('b');
+  subject.now = instant(subject.now + minute);
+  ok(subject.look(listed('b', anew)).some(({ type }) => type === 'bound'));
+  equal(keyOfB(subject), 'peer-new');
+  subject.look(listed('b'));
+  equal(keyOfB(subject), 'peer-new');
+  subject.now = instant(subject.now + minute);
+  subject.look(listed('b'));
+  equal(keyOfB(subject), 'peer-b');
+});
+
+test('[Y9] what a look of our own showed within a minute stands, whatever two others repeat', () => {
+  const subject = among('c', 'd');
+  subject.look(listed('b', anew), listed('c'), listed('d'));
+  bothSay(subject, {});
+  equal(keyOfB(subject), 'peer-new');
+  bothSay(subject, {}, 90_000, 20_000);
+  equal(keyOfB(subject), 'peer-new');
+  subject.look(listed('b', anew), listed('c'), listed('d'));
+  equal(keyOfB(subject), 'peer-new');
+});
+
+test('[Y9] what two others say of a key gives way to our own next look, though they were believed', () => {
+  const subject = among('b', 'c', 'd');
+  subject.now = instant(subject.now + minute);
+  subject.look(listed('b'), listed('c'), listed('d'));
+  subject.now = instant(subject.now + minute);
+  subject.judged(true, 'b');
+  bothSay(subject, anew);
+  equal(keyOfB(subject), 'peer-new');
+  subject.look(listed('b'), listed('c'), listed('d'));
+  equal(keyOfB(subject), 'peer-b');
+  const agoMs = subject.now - subject.state.plan.begunAt;
+  bothSay(subject, anew, agoMs + 1, agoMs + 1);
+  equal(keyOfB(subject), 'peer-b');
+});
+
+test('[Y9] a new key counts by the word of two whose looks were a minute after the first that showed the old one', () => {
+  const subject = among('b', 'c', 'd');
+  const shownAt = subject.state.plan.begunAt;
+  subject.now = instant(shownAt + minute + 5_000);
+  for (const ages of [
+    [6_000, 6_000],
+    [6_000, 0],
+    [0, 6_000],
+  ]) {
+    bothSay(subject, anew, ...ages);
+    equal(keyOfB(subject), 'peer-b', ages.join());
+  }
+  bothSay(subject, anew, 5_000, 1_000);
+  equal(keyOfB(subject), 'peer-new');
+});
+
+test('[Y9] where looks do not tell which key is newer, who is alive keeps its own for a minute at most', () => {
+  const subject = among('b', 'c', 'd');
+  subject.judged(true, 'b');
+  subject.look(listed('b', anew), listed('c'), listed('d'));
+  bothSay(subject, anew);
+  equal(keyOfB(subject), 'peer-b');
+  subject.judged(false, 'b');
+  subject.look(listed('b', anew), listed('c'), listed('d'));
+  equal(keyOfB(subject), 'peer-new');
+  subject.judged(true, 'b');
+  subject.now = instant(subject.now + minute);
+  subject.look(listed('b'), listed('c'), listed('d'));
+  equal(keyOfB(subject), 'peer-b');
+});
+
+test('[Y9] whose holder was alive and is no more, its key gives way to what two others saw after our own look', () => {
+  const subject = among('b', 'c', 'd');
+  subject.now = instant(subject.state.plan.begunAt + 10_000);
+  for (const live of [false, true, false]) {
+    bothSay(subject, anew);
+    equal(keyOfB(subject), 'peer-b');
+    subject.judged(live, 'b');
+  }
+  subject.judged(false, 'b');
+  bothSay(subject, anew, 10_000, 1);
+  equal(keyOfB(subject), 'peer-b');
+  bothSay(subject, anew, 9_999, 1);
+  equal(keyOfB(subject), 'peer-new');
+  bothSay(subject, {});
+  equal(keyOfB(subject), 'peer-b', 'and nothing that we saw ourselves stands against them');
+});
+
+test('[Y9] that the holder of a key ended says nothing of the key after it, which our own look showed', () => {
+  const subject = among('b', 'c', 'd');
+  subject.judged(true, 'b');
+  subject.judged(false, 'b');
+  subject.look(listed('b', anew), listed('c'), listed('d'));
+  subject.now = instant(subject.now + 1);
+  bothSay(subject, {});
+  equal(keyOfB(subject), 'peer-new');
+});
+
+test('[Y9] an old key is stale for a minute by the word of two others as well', () => {
+  const subject = among('b', 'c', 'd');
+  subject.now = instant(subject.now + minute);
+  for (const change of [anew, {}]) {
+    bothSay(subject, change);
+    equal(keyOfB(subject), 'peer-new');
+  }
+  subject.now = instant(subject.now + minute);
+  bothSay(subject, {});
+  equal(keyOfB(subject), 'peer-b');
+});
+
+test('[Y9] who stands at the door with a key that two others saw after our own look is let in, if nobody is alive with the other', () => {
+  for (const live of [false, true]) {
+    const subject = among('b', 'c', 'd');
+    if (live) subject.judged(true, 'b');
+    subject.now = instant(subject.now + 10_000);
+    subject.deliver({ type: 'stranger', peerId: 'peer-new', isHere: false });
+    bothSay(subject, anew);
+    equal(keyOfB(subject), 'peer-b', 'it was only heard of');
+    subject.deliver({ type: 'stranger', peerId: 'peer-new', isHere: true });
+    bothSay(subject, anew);
+    equal(keyOfB(subject), live ? 'peer-b' : 'peer-new');
+  }
+});
+
+test('[Y9] what two others saw before we did tells nothing of where an instance is', () => {
+  const subject = among('b', 'c', 'd');
+  const moved = { address: { host: 'elsewhere', port: 4001 } };
+  const agoMs = subject.now - subject.state.plan.begunAt;
+  bothSay(subject, moved, agoMs + 1, agoMs + 1);
+  equal(subject.state.bindings.members.get(memberId('b'))?.seen.address?.host, 'host-b');
+  bothSay(subject, moved);
+  equal(subject.state.bindings.members.get(memberId('b'))?.seen.address?.host, 'elsewhere');
+});
+
+test('[Y9] where looks do not tell which key is newer, and nobody is alive, the last one counts, back and forth', () => {
+  const subject = among('c');
+  for (const shown of [anew, {}, anew]) {
+    subject.look(listed('b', shown), listed('c'));
+    equal(keyOfB(subject), shown === anew ? 'peer-new' : 'peer-b');
+  }
+});
+
+test('[Y9] what was remembered gives way to a word from later looks', () => {
+  const subject = new Subject();
+  subject.remembered(20_000, entry('b', { ageMs: 30_000 }), entry('c'), entry('d'));
+  bothSay(subject, anew, 49_000, 49_500);
+  equal(keyOfB(subject), 'peer-new');
+  const settled = new Subject();
+  settled.remembered(20_000, entry('b', { ageMs: 30_000 }), entry('c'), entry('d'));
+  settled.judged(true, 'b');
+  bothSay(settled, anew, 11_000);
+  equal(keyOfB(settled), 'peer-b');
+  settled.now = instant(settled.now + 10_000);
+  bothSay(settled, anew);
+  equal(keyOfB(settled), 'peer-new');
+});
 
 test('[Y9] of two that are listed with one key at first the one has it that the owner of the key says it is', () => {
   const thief = listed('thief', { peerId: 'peer-b' });

@@ -114,6 +114,18 @@ test('[Y13] it is noted with a look and with the word of two, three times in an 
   deepEqual(noted(subject.look(listed('b'), listed('c'), listed('d'))), ['b', 'c', 'd']);
 });
 
+test('[Y13] with whom it notes stands how long ago a look showed it', () => {
+  const subject = among('b', 'c', 'd');
+  const { begunAt } = subject.state.plan;
+  subject.now = instant(begunAt + 12_000);
+  subject.vouch('b');
+  const note = subject.vouch('c').find((effect) => effect.type === 'remember');
+  deepEqual(
+    note?.entries.map(({ ageMs }) => ageMs),
+    [12_000, 12_000, 12_000],
+  );
+});
+
 test('[Y13] who is on its way out is not noted', () => {
   const subject = among('b', 'c', 'd');
   subject.deliver({ type: 'judged', id: listed('c').id, live: false, left: true });

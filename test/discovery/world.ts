@@ -41,7 +41,6 @@ export class World {
   tells: (one: Listed) => boolean = () => true;
   /** Whether vouchers arrive. */
   gossip = true;
-  vouches = 0;
   readonly nodes = new Map<MemberId, Node>();
   readonly #tasks: Task[] = [];
   #order = 0;
@@ -140,7 +139,9 @@ export class World {
       case 'bound':
         return this.#onBound(node, effect.binding.id);
       case 'vouch':
-        return this.#vouch(node, effect.entries);
+        return this.#vouch(node, effect);
+      case 'ask':
+        return this.#ask(node, effect.peerIds);
       case 'fact':
         return void this.facts.push(effect.fact.fact);
       case 'unbound':
@@ -224,12 +225,25 @@ export class World {
       this.at(this.now, () => this.deliver(one, { type: 'judged', id: two.id, live: two.up, left: false }));
   }
 
-  #vouch(node: Node, entries: readonly Entry[]): void {
-    this.vouches++;
+  #vouch(
+    node: Node,
+    { entries, to }: { readonly entries: readonly Entry[]; readonly to: string | null },
+  ): void {
     if (!this.gossip) return;
     for (const other of this.nodes.values())
-      if (other !== node && other.up)
+      if (other !== node && other.up && (to === null || to === other.peerId))
         this.at(this.now + gossipMs, () => this.deliver(other, { type: 'vouched', by: node.id, entries }));
+  }
+
+  /** Three of those that it knows, and that know it. */
+  #ask(node: Node, peerIds: readonly string[]): void {
+    const others = [...this.nodes.values()];
+    for (let asked = 0, tries = 0; asked < 3 && tries < 30; tries++) {
+      const other = others[this.#draw(others.length)]!;
+      if (other === node || !other.up || !discovery.isAdmitted(node.state!, other.peerId)) continue;
+      asked++;
+      this.at(this.now + 1, () => this.deliver(other, { type: 'asked', by: node.id, peerIds }));
+    }
   }
 
   #arm(node: Node): void {

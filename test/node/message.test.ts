@@ -45,8 +45,10 @@ const everyMessage: { readonly [T in Message['type']]: Extract<Message, { type: 
         role: 'edge',
         left: true,
       },
+      { id, peerId: 'peer', address: { host: '10.0.0.1', port: 1 }, zone: '', role: 'worker', ageMs: 20_000 },
     ],
   },
+  ask: { type: 'ask', peerIds: ['peer', 'another'] },
 };
 
 test('every message survives the wire', () => {

@@ -6,7 +6,7 @@
  *      in a partition, by those of the members that the judge takes for living. A rumour is believed only by who cannot
  *      reach the member itself. And who was, is not for long, once nothing is between it and who held it dead.
  *   I2 when faults have ceased, all views and records are soon equal
- *   I3 the order of a record never goes back, and who has left does not come back under the same incarnation
+ *   I3 the order of a record of one key never goes back, and who has left does not come back under the same incarnation
  *   I4 I2 holds without pubsub
  *   I5 epochs of a lease rise, each has one holder, and no effect is committed under a lower one than before; no two
  *      that run hold it at a time, and when faults have ceased, one does
@@ -226,7 +226,7 @@ export class Checks {
     const before = resident.orders[number];
     if (before === record && record.life.phase !== 'left') return;
     const isBack =
-      before !== undefined &&
+      before?.peerId === peerId &&
       (incarnation < before.incarnation ||
         (incarnation === before.incarnation && sequence < before.sequence));
     if (isBack) {
@@ -285,6 +285,8 @@ export class Checks {
     const truth = this.#newest.get(id);
     if (truth === undefined || !truth.lives || truth.leaving || !truth.joined) return;
     if (world.now - truth.startedAt < youngMs) return;
+    // An earlier life is dead indeed: this judge has not heard of the new key yet.
+    if (judge.inside.cluster.member(memberId(id))?.peerId !== truth.peerId) return;
     if (why === 'rumour' && world.shadows.lies(judge.host, truth.host, world.now)) return;
     const inAll = this.#reachOf(
       truth,

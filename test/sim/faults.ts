@@ -224,6 +224,7 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
       replace(world, null);
     };
   },
+  disks: (world) => world.overlaps.impose(world, 'newDisks', true),
   ...engineStrikes,
   ...entryStrikes,
 };

@@ -76,7 +76,7 @@ export class Resident {
   joined = false;
   leaving = false;
   /** The highest order of a record that it ever had, by the member's number. */
-  readonly orders: ({ readonly incarnation: number; readonly sequence: number } | undefined)[] = [];
+  readonly orders: (Pick<NodeRecord, 'peerId' | 'incarnation' | 'sequence'> | undefined)[] = [];
   /** Who is alive by its last word, as of the facts that it reported. */
   readonly #alive = new Marks();
   readonly #roll: Roll;

@@ -9,7 +9,7 @@ import { Dice } from './dice.ts';
 import { schedule } from './faults.ts';
 import { membershipOnly } from './resident.ts';
 import type { Sabotage } from './sabotage.ts';
-import { drawFaults, habits, isOfRequests, planDeaths, type Fault, type FaultKind } from './schedule.ts';
+import { drawFaults, groupOf, habits, planDeaths, type Fault, type FaultKind } from './schedule.ts';
 import { orphanMs } from './serving/custody.ts';
 import type { StreamCounts } from './serving/promises.ts';
 import { RequestPath } from './serving/request-path.ts';
@@ -130,7 +130,6 @@ export async function run(options: RunOptions): Promise<Outcome> {
 
 const kindsOfAll = Object.keys(habits) as FaultKind[];
 
-/** Those of the request path come behind, so that the others are the same with and without it. */
 function drawAll(
   dice: Dice,
   about: {
@@ -140,14 +139,17 @@ function drawAll(
   },
 ): Fault[] {
   const { span, kinds, streams } = about;
-  const first = drawFaults(
-    dice.for('faults'),
-    span,
-    kinds.filter((kind) => !isOfRequests(kind)),
+  const groups = (['faults', 'request faults', 'disk faults'] as const).filter(
+    (group) => streams > 0 || group !== 'request faults',
   );
-  if (streams === 0) return first;
-  const more = drawFaults(dice.for('request faults'), span, kinds.filter(isOfRequests));
-  return [...first, ...more.map((fault) => ({ ...fault, index: first.length + fault.index }))];
+  const drawn: Fault[] = [];
+  for (const group of groups) {
+    const its = kinds.filter((kind) => groupOf(kind) === group);
+    const behind = drawn.length;
+    for (const fault of drawFaults(dice.for(group), span, its))
+      drawn.push({ ...fault, index: behind + fault.index });
+  }
+  return drawn;
 }
 
 function drawStreams(dice: Dice, nodes: number): number {

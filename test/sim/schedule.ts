@@ -36,6 +36,7 @@ export type FaultKind =
   | 'stranger'
   | 'liar'
   | 'notice'
+  | 'disks'
   | EntryFaultKind
   | EngineFaultKind;
 
@@ -88,6 +89,7 @@ export const habits: Readonly<Record<FaultKind, Habit>> = {
   stranger: { perMinute: 2, ms: [5_000, 30_000] },
   liar: { perMinute: 2, ms: [5_000, 30_000] },
   notice: { perMinute: 6, ms: [20_000, 40_000] },
+  disks: { perMinute: 2, ms: [10_000, 60_000] },
   'entry-kill': { perMinute: 6, ms: [500, 20_000] },
   'entry-stop': { perMinute: 4, ms: [500, 20_000] },
   'entry-cut': { perMinute: 4, ms: [500, 20_000] },
@@ -112,7 +114,12 @@ const ofRequests = new Set<FaultKind>([
   'engine-slow',
   'engine-break',
 ]);
-export const isOfRequests = (kind: FaultKind): boolean => ofRequests.has(kind);
+/**
+ * Kinds are drawn by groups, each by dice of its own and behind those before it: a kind of a later group changes neither
+ * the faults of an earlier one nor their indices.
+ */
+export const groupOf = (kind: FaultKind): 'faults' | 'request faults' | 'disk faults' =>
+  kind === 'disks' ? 'disk faults' : ofRequests.has(kind) ? 'request faults' : 'faults';
 
 /** Who is started again, 10 s later, has two seconds until the next death to come to know the others. */
 const deathEveryMs = 6_000;

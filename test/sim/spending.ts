@@ -18,7 +18,7 @@ const peaceBytesPerSecond = 4_000;
 const perMember = { forLong: 2_000, atOnce: 6_000, atOncePerOther: 200 };
 /** Seconds. */
 const longSeconds = 10;
-/** What is new or gone is told to everybody for three epochs of 30 s (Y3). */
+/** Who is gone is told to everybody for three epochs of 30 s (Y3). */
 const peaceSeconds = 100;
 
 type Account = { sent: number; readonly seconds: number[] };

@@ -64,6 +64,8 @@ export class World {
   onEnd: (resident: Resident, kind: 'kill' | 'hostOff') => void = () => {};
   /** Members that lie, or did a moment ago. */
   liars = 0;
+  /** A daemon that starts again finds an empty data directory: it makes itself a new key, and remembers nothing. */
+  newDisks = false;
   readonly sabotage: Sabotage | null;
   /** null: nothing. */
   tenants: Tenants | null = null;
@@ -72,6 +74,7 @@ export class World {
   readonly #living = new Map<Host, Resident>();
   /** On the disks of machines. */
   readonly #memories = new Map<Host, Remembered>();
+  readonly #peerIds = new Map<Host, string>();
   #launched = 0;
 
   constructor(options: WorldOptions) {
@@ -149,7 +152,7 @@ export class World {
     };
     const index = this.residents.length;
     const process = new SimProcess(index, { queue: this.queue, digest: this.digest, drift });
-    const peerId = `peer-${host.id}`;
+    const peerId = this.#keyOn(host);
     const incarnation = Math.round(trueWall(this.now) + drift.wallOffsetMs);
     const record = firstRecord({ id: host.id, peerId, zone: host.zone, incarnation });
     const { onFact, onChanged, sabotage } = this.#options;
@@ -244,6 +247,15 @@ export class World {
   /** The last words are on their way. */
   #exit(resident: Resident): void {
     this.at(this.now + 200, () => this.kill(resident));
+  }
+
+  #keyOn(host: Host): string {
+    const kept = this.#peerIds.get(host);
+    if (kept !== undefined && !this.newDisks) return kept;
+    this.#memories.delete(host);
+    const peerId = kept === undefined ? `peer-${host.id}` : `peer-${host.id}-${this.residents.length}`;
+    this.#peerIds.set(host, peerId);
+    return peerId;
   }
 
   #memoryOf(host: Host, process: SimProcess): Memory {

@@ -1,0 +1,80 @@
+/**
+ * Strangers that others may know. Word of a newcomer goes out once, from each look that found it (telling.ts), and may be
+ * lost; whoever missed it comes to hear of the newcomer all the same, by a knock or by a record, and asks some who are
+ * here whose key that is. Two that know make a look at EC2 needless, and nothing need be told twice.
+ */
+import { after, never, type Instant } from '../std/time.ts';
+import { aged, holderOf, type Member } from './bindings.ts';
+import type { Effect, Event } from './events.ts';
+import { longAgo } from './order.ts';
+import type { State } from './state.ts';
+import { entriesMax, toldEpochs, vouch } from './telling.ts';
+
+export type Asking = {
+  /** Keys that came since the last question. */
+  readonly about: Set<string>;
+  at: Instant;
+  askedAt: Instant;
+};
+
+/** Those that come in between are asked about together. */
+const gapMs = 1_000;
+/** Two questions of a member that asks as we do may come closer to each other than they went. */
+const answerGapMs = gapMs / 2;
+
+/** From a node's first look to its first connections, at most. */
+const startMs = 10_000;
+/** EC2 lets ten nodes a second tag themselves. */
+const newcomersMax = 128;
+
+export const noQuestions = (): Asking => ({ about: new Set(), at: never, askedAt: longAgo });
+
+export function wonder({ asking, listing }: State, peerId: string, now: Instant): void {
+  if (listing === 'own' || asking.about.size >= entriesMax) return;
+  asking.about.add(peerId);
+  const mayAt = after(asking.askedAt, gapMs);
+  if (asking.at === never) asking.at = mayAt > now ? mayAt : now;
+}
+
+export function ask({ asking, strangers }: State, now: Instant, effects: Effect[]): void {
+  if (asking.at > now) return;
+  const peerIds = [...asking.about].filter((peerId) => strangers.has(peerId));
+  asking.about.clear();
+  asking.at = never;
+  if (peerIds.length === 0) return;
+  asking.askedAt = now;
+  effects.push({ type: 'ask', peerIds });
+}
+
+/** [Y3] Who is not alive, or was seen too long ago, may have ended or have another key by now: only a look can tell. */
+export function answer(
+  { bindings, listing, plan }: State,
+  { by, peerIds }: Extract<Event, { type: 'asked' }>,
+  now: Instant,
+  effects: Effect[],
+): void {
+  const asker = bindings.members.get(by);
+  if (listing === 'own' || asker === undefined || now < after(asker.answeredAt, answerGapMs)) return;
+  asker.answeredAt = now;
+  const since = now - toldEpochs * plan.discoveryMs;
+  const known = peerIds.slice(0, entriesMax).flatMap((peerId) => holderOf(bindings, peerId) ?? []);
+  const sure = known.filter(({ seen, live, shownAt }) => seen.id !== by && live && shownAt >= since);
+  vouch(
+    sure.flatMap((member) => aged(member, now)),
+    asker.seen.peerId,
+    effects,
+  );
+}
+
+export function welcome({ newcomers }: State, member: Member): void {
+  newcomers.push(member);
+  if (newcomers.length > newcomersMax) newcomers.shift();
+}
+
+/** [Y3] Whoever has just started hears of those that its own look may have missed before it can ask. */
+export function meet({ newcomers, listing }: State, peerId: string, now: Instant, effects: Effect[]): void {
+  const fresh = newcomers.findIndex(({ shownAt }) => now < after(shownAt, startMs));
+  newcomers.splice(0, fresh < 0 ? newcomers.length : fresh);
+  const entries = newcomers.flatMap((member) => aged(member, now));
+  if (listing === 'shared') vouch(entries, peerId, effects);
+}

@@ -1,0 +1,73 @@
+/**
+ * Which of two keys of one instance is the newer one. A tag does not tell when it was written, so all that is known is
+ * which look showed which key. EC2 is eventually consistent: a look shows the tags as of some moment in the minute before
+ * it. What was shown a minute before a look is therefore older than what that look shows, and among looks that are nearer
+ * to each other nobody can tell.
+ *
+ * All times are of our own clock. Of somebody else's look we know how long ago it was by that one's word, and of two that
+ * agree the older look counts; word that was long under way makes a look seem newer than it was, by seconds of that minute.
+ */
+import { instant, type Instant } from '../std/time.ts';
+
+/** A look that showed something: ours, or that of two others that say the same. */
+export type Sight = {
+  readonly at: Instant;
+  readonly isOwn: boolean;
+  /** The holder of the key that it showed stands at our door. */
+  readonly isHere: boolean;
+};
+
+/** The looks that showed the key that an instance has. */
+export type Shown = {
+  /** The first of them. */
+  shownFrom: Instant;
+  /** The last. */
+  shownAt: Instant;
+  /** The last of our own; `longAgo`: none was. */
+  ownLookAt: Instant;
+  /** The key before this one. */
+  former: { readonly peerId: string; readonly shownFrom: Instant } | null;
+};
+
+/** EC2 is eventually consistent: "a couple of seconds ... up to five minutes", in practice well below this. */
+const tagsSettleMs = 60_000;
+export const longAgo = instant(-Infinity);
+
+const precedes = (one: Instant, other: Instant): boolean => other - one >= tagsSettleMs;
+
+/** What membership says of who holds a key. `hasEnded`: it was alive, and is no more. */
+type Life = { readonly live: boolean; readonly hasEnded: boolean };
+
+/**
+ * [Y9] Whether a key that a look showed takes the place of the one that is bound. Where the order is not known, a key that
+ * our own looks showed gives way to what others saw only once its holder has ended or the other one is here, and that of
+ * one who is alive to nothing.
+ */
+export function supersedes(
+  peerId: string,
+  { at, isOwn, isHere }: Sight,
+  { shownFrom, ownLookAt, former, live, hasEnded }: Shown & Life,
+): boolean {
+  if (!isOwn && at <= ownLookAt) return false;
+  if (precedes(shownFrom, at)) return true;
+  const isOurs = ownLookAt !== longAgo;
+  const isFormer = former?.peerId === peerId && precedes(former.shownFrom, shownFrom);
+  if (isFormer && (isOurs || !isOwn)) return false;
+  return !live && (isOwn || !isOurs || hasEnded || isHere);
+}
+
+export const firstShown = ({ at, isOwn }: Sight): Shown => ({
+  ...{ shownFrom: at, shownAt: at },
+  ...{ ownLookAt: isOwn ? at : longAgo, former: null },
+});
+
+/** The same key once more. */
+export function showAgain(shown: Shown, { at, isOwn }: Sight): void {
+  if (at > shown.shownAt) shown.shownAt = at;
+  if (isOwn) shown.ownLookAt = at;
+}
+
+export function replaceKey(shown: Shown, peerId: string, sight: Sight): void {
+  const former = { peerId, shownFrom: shown.shownFrom };
+  Object.assign(shown, firstShown(sight), { former });
+}
