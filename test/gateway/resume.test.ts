@@ -97,7 +97,8 @@ for (const events of [1, 2, 9, 20]) {
     bounded,
     async () => {
       const { had, response } = await cutAfter(events);
-      equal(response.headers.get('x-synkti-replicas'), '2');
+      // As many as had it when the head went out: the first event waits for one of the two.
+      match(response.headers.get('x-synkti-replicas') ?? '', /^[12]$/);
       notEqual(response.headers.get('x-synkti-protected'), null);
       const rest = read(await ask(cluster.get(2), { 'last-event-id': had.at(-1)!.id! }));
       await rest.done;
