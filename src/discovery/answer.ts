@@ -39,10 +39,7 @@ function lostZone(
   const listed = new Set<string>();
   for (const { seen: one } of members) if (seen.has(one.id)) listed.add(one.zone);
   const counts = new Map<string, number>();
-  for (const {
-    seen: { zone },
-  } of unexpected)
-    counts.set(zone, (counts.get(zone) ?? 0) + 1);
+  for (const { seen: one } of unexpected) counts.set(one.zone, (counts.get(one.zone) ?? 0) + 1);
   for (const [zone, count] of counts) if (count >= 2 && !listed.has(zone)) return zone;
   return null;
 }

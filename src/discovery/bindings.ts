@@ -141,7 +141,7 @@ export function seenIn(entry: Entry): Seen {
   return { id, peerId, address, zone, role };
 }
 
-/** None of a member without an address: whoever lists such a one needs no voucher. */
+/** Not told of a member without an address: whoever lists such a one needs no voucher. */
 export const isTold = (seen: Seen): seen is Entry => seen.address !== null;
 
 export function* liveVoters({ members }: Bindings): Iterable<MemberId> {

@@ -1,5 +1,6 @@
 /** What a node tells the others of what it found in EC2. */
 import type { MemberId } from '../std/member-id.ts';
+import { meshMax } from '../std/mesh.ts';
 import type { Instant } from '../std/time.ts';
 import { isTold, type Bindings, type Member } from './bindings.ts';
 import type { Effect, Entry } from './events.ts';
@@ -13,8 +14,6 @@ type Known = { readonly bindings: Bindings; readonly gone: Gone; readonly plan: 
 export const entriesMax = 64;
 /** Who is gone is told for as many epochs, and who came may be asked about for as many. */
 export const toldEpochs = 3;
-/** Up to so many nodes all are connected with all. */
-const meshMax = 50;
 
 /** [Y3] Who looked on duty tells even that there is nothing new: the others then need not look. */
 export function tell(entries: readonly Entry[], duty: boolean, effects: Effect[]): void {

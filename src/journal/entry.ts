@@ -331,11 +331,16 @@ function drop(state: State, kept: Kept): void {
 
 function makeRoom(state: State): void {
   while (state.ended.taken > state.ended.max) {
-    const owner = most(state.ended, null);
-    const oldest = [...state.kept.values()].find((kept) => kept.owner === owner && mayGo(kept));
-    if (oldest === undefined) return;
+    const oldest = oldestOf(state, most(state.ended, null));
+    if (oldest === null) return;
     drop(state, oldest);
   }
+}
+
+/** Of those that may go. */
+function oldestOf({ kept }: State, owner: string | undefined): Kept | null {
+  for (const one of kept.values()) if (one.owner === owner && mayGo(one)) return one;
+  return null;
 }
 
 /** Others have all of it, or nobody will. */

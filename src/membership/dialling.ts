@@ -7,12 +7,13 @@
  * heals. Nobody is dialled because it says so itself.
  */
 import { backoffMs } from '../std/backoff.ts';
+import { meshMax } from '../std/mesh.ts';
 import { draw } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
 import { take } from '../std/token-bucket.ts';
 import type { DialFailure, Effect } from './events.ts';
 import { seatsOf } from './rings.ts';
-import { isMesh, meshMax, rouse, type State } from './state.ts';
+import { isMesh, rouse, type State } from './state.ts';
 import { isLiving, type Member } from './member.ts';
 import { part } from './verdict.ts';
 

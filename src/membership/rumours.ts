@@ -7,13 +7,14 @@
  * dead come back with the life that they had: it was the way between us that was cut, and they held us dead as well.
  */
 import type { MemberId } from '../std/member-id.ts';
+import { meshMax } from '../std/mesh.ts';
 import { after, instant, type Instant } from '../std/time.ts';
 import { hardMs, isHard } from './ballots.ts';
 import { call } from './dialling.ts';
 import type { Effect } from './events.ts';
 import { hurry, type Watch } from './ladder.ts';
 import { doubt } from './neighbours.ts';
-import { meshMax, type State } from './state.ts';
+import type { State } from './state.ts';
 import { isFresh, isLiving, type Member } from './member.ts';
 import { turn } from './verdict.ts';
 

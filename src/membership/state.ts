@@ -1,4 +1,5 @@
 import type { MemberId } from '../std/member-id.ts';
+import { meshMax } from '../std/mesh.ts';
 import { draw, type Rng } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
 import { fullBucket, type TokenBucket } from '../std/token-bucket.ts';
@@ -201,9 +202,6 @@ export function observersIn(state: State, member: Member): readonly Member[] {
   }
   return member.observed.by;
 }
-
-/** Above this many living members not everybody is connected with everybody: 50 connections cost 5 MB and 0.35 s. */
-export const meshMax = 50;
 
 export const isMesh = (state: State): boolean => state.living <= meshMax;
 

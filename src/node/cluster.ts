@@ -23,6 +23,7 @@ import * as registry from '../registry/state.ts';
 import type { ViewHash } from '../registry/view-hash.ts';
 import { unreachable } from '../std/assert.ts';
 import type { MemberId } from '../std/member-id.ts';
+import { meshMax } from '../std/mesh.ts';
 import type { Rng } from '../std/random.ts';
 import type { Seal } from '../std/seal.ts';
 import type { ClusterPort, Known, Revision } from './cluster-port.ts';
@@ -43,8 +44,6 @@ import { Strangers } from './strangers.ts';
 import { Telling } from './telling.ts';
 import { sealVote } from './sealed-vote.ts';
 
-/** Told directly to so many; in larger clusters gossip reaches everybody for less. */
-const meshMax = 50;
 /** Below it nothing is gossiped, and nobody pays for gossip streams; they stand before the first word that needs them. */
 const gossipFrom = 40;
 /** Two that know are needed, and one may be a liar or as new as we are. */
@@ -361,6 +360,7 @@ export class Cluster implements ClusterPort {
 
   #vouch({ entries, to }: Extract<DiscoveryEffect, { type: 'vouch' }>): void {
     const message: Message = { type: 'vouch', entries };
+    // In larger clusters gossip reaches everybody for less.
     if (to !== null) this.#telling.to(to, message);
     else this.#telling.toEverybody(message, this.#membership.state().members.size >= meshMax);
   }
