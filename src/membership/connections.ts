@@ -7,7 +7,7 @@ import { disprove } from './ballots.ts';
 import { beatTo } from './beats.ts';
 import { dial, dialFailed, isDialledInVain, reached, redialLost } from './dialling.ts';
 import type { Effect, Event } from './events.ts';
-import { ask, hurry, silenceMs } from './ladder.ts';
+import { ask, closed, hurry, silenceMs } from './ladder.ts';
 import { isLiving, type Member } from './member.ts';
 import { charge, dropWatcher } from './neighbours.ts';
 import { outlive } from './rumours.ts';
@@ -50,7 +50,7 @@ function onClosed(state: State, member: Member, now: Instant, effects: Effect[])
   const { watch } = member;
   const isOurs = watch?.role === 'observing';
   if (isOurs || isMesh(state) || !member.voter) member.doubt ??= 'closed';
-  if (isOurs && isLiving(member)) hurry(state, watch, now, effects);
+  if (isOurs && isLiving(member)) closed(state, watch, now, effects);
 }
 
 export function onDialFailed(

@@ -36,6 +36,12 @@ const answerMs = 1_000;
 const budgetPauseMs = 50;
 /** An answer while no connection stands: the redial that is under way decides. */
 const redialMs = 500;
+/**
+ * A kernel closes what a killed process had open one by one, its connections before the socket that it listened on: for
+ * some milliseconds the port of a process that is gone still answers. So who answers after its connection closed is asked
+ * again, after these.
+ */
+const closingMs = [20, 60];
 /** Who came back by its record is connected again within this, and until then only silent by not being asked. */
 const reconnectMs = 10_000;
 const hardGap = { baseMs: 1_000, capMs: 32_000 };
@@ -70,6 +76,8 @@ export type Watch = {
   /** Probes in a row that were not followed by a word, and of those the last that had no answer. */
   probes: number;
   hardProbes: number;
+  /** Of the first probes since its connection closed, how many were answered; Infinity: that is not why we ask. */
+  closing: number;
   /** Whether any probe since its last word had no answer: it or we were cut off. */
   wasSilent: boolean;
   /** The next probe, unless a word comes first. */
@@ -94,6 +102,7 @@ export function newWatch(member: Member, role: Watch['role'], probeAt: Instant):
     foundAt: probeAt,
     probes: 0,
     hardProbes: 0,
+    closing: Infinity,
     wasSilent: false,
     probeAt,
     tellAt: never,
@@ -152,8 +161,9 @@ export function found(
   if (watch.round !== round) return null;
   const { member } = watch;
   const finding = evidenceFrom(outcomes);
+  const soonMs = finding === 'slow' && !member.connected ? closingMs[watch.closing++] : undefined;
   watch.round = 0;
-  watch.probes++;
+  watch.probes += soonMs === undefined ? 1 : 0;
   watch.hardProbes = isHard(finding) ? watch.hardProbes + 1 : 0;
   watch.wasSilent ||= finding === 'timeout';
   if (finding !== 'slow') watch.tellAt = never;
@@ -163,9 +173,15 @@ export function found(
   const gapMs = Math.min(doubled, finding === 'slow' ? slowProbeMsMax : hardGap.capMs);
   const isAwaited = member.why === 'record' && now < after(member.since, reconnectMs);
   const isRedialled = finding === 'slow' && !member.connected && (watch.probes === 1 || isAwaited);
-  watch.probeAt = after(now, isRedialled ? redialMs * watch.probes : gapMs);
+  watch.probeAt = after(now, soonMs ?? (isRedialled ? redialMs * watch.probes : gapMs));
   rouse(state, watch.probeAt);
-  return isRedialled ? null : finding;
+  return soonMs !== undefined || isRedialled ? null : finding;
+}
+
+/** The connection of a member that we observe closed, and not by us. */
+export function closed(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
+  watch.closing = 0;
+  hurry(state, watch, now, effects);
 }
 
 /** Tells everybody what we found, if it is ours to tell and we have not told it too often. */
@@ -236,6 +252,7 @@ export function calm(state: State, watch: Watch, now: Instant, effects: Effect[]
   watch.finding = null;
   watch.probes = 0;
   watch.hardProbes = 0;
+  watch.closing = Infinity;
   watch.wasSilent = false;
   watch.probeAt = after(now, silenceMs);
   watch.tellAt = never;

@@ -62,13 +62,6 @@ test('[M3] a subject is asked to beat once connected, and its silence of 595 ms 
   equal(view.member(1).watch?.askedAt, lastBeat + 595);
 });
 
-test('[M3] a closed connection is a probe at once, and suspicion at once', () => {
-  const view = View.connected(4);
-  const effects = view.give({ type: 'disconnected', peerId: peerOf(1) });
-  equal(only(effects, 'probe').length, 1);
-  equal(view.health(1), 'suspect');
-});
-
 test('[M3] a new observer that cannot connect asks the kernel within a second', () => {
   const view = new View(20);
   const [probe] = only(view.pass(1_000), 'probe');

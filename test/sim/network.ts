@@ -181,7 +181,8 @@ export class SimNetwork {
   knock(from: Host, address: PeerAddress, takesPlace: boolean): 'answered' | 'refused' | 'silent' {
     const host = this.#terrain.at(address.host);
     if (host === null || !this.#terrain.passesBothWays(from, host)) return 'silent';
-    if (host.process === null || !host.process.alive) return 'refused';
+    if (host.process === null || !host.process.alive)
+      return this.#queue.now < host.listensUntil ? 'answered' : 'refused';
     if (!host.process.paused) return 'answered';
     if (host.queued > host.backlog) return 'silent';
     if (takesPlace) host.queued++;

@@ -26,6 +26,8 @@ export type Host = {
   queued: number;
   /** null: no process listens. */
   process: SimProcess | null;
+  /** Until then its kernel has not yet closed the port of a process that was killed. */
+  listensUntil: number;
 };
 
 /** One way within a zone and between zones, and how much it varies, ms. */
@@ -55,11 +57,17 @@ export class Terrain {
     this.#dice = dice;
   }
 
-  add(host: Omit<Host, 'index' | 'queued' | 'process' | 'on' | 'gone' | 'side' | 'lagMs' | 'loss'>): Host {
+  add(
+    host: Omit<
+      Host,
+      'index' | 'queued' | 'process' | 'listensUntil' | 'on' | 'gone' | 'side' | 'lagMs' | 'loss'
+    >,
+  ): Host {
     const added: Host = {
       ...host,
       ...{ index: this.hosts.length, on: true, gone: false, side: 0, lagMs: 0, loss: 0, queued: 0 },
       process: null,
+      listensUntil: 0,
     };
     this.hosts.push(added);
     this.#byIp.set(host.ip, added);
