@@ -15,10 +15,10 @@ import { engineSocket, type EngineSpec } from './engines/spec.ts';
 import { vllmSpec } from './engines/vllm.ts';
 import { openAccounts } from './gateway/accounts.ts';
 import { askBy, storiesPath } from './gateway/journal.ts';
+import { ownWay } from './gateway/own-way.ts';
 import { answersBytesMax } from './gateway/passthrough.ts';
 import { openInlet, type Inlet } from './gateway/peer.ts';
 import { connectionsMax, openGateway } from './gateway/server.ts';
-import type { Way } from './gateway/way.ts';
 import { copiesBytesMax } from './journal/holder.ts';
 import { issueCertificate } from './mtls/certificate.ts';
 import { listenPeers, type Lines } from './mtls/peer-listener.ts';
@@ -225,7 +225,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
   const { stories, streams } = explaining(node, journals, dispatcherTo);
   const inlet = openInlet({
     serving: node.serving,
-    engine: () => engine?.dispatcher ?? null,
+    engine: () => dispatcherTo(node.serving.self),
     accounts,
     journal: (peerId, message) => journals.answer(memberId(peerId), message),
     stories: (_by, message) => streams.answer(message),
@@ -335,8 +335,8 @@ const apiUrl = ({ tlsCert, apiPort }: Settings, host: string): string =>
 function wayTo(
   member: MemberId,
   { node, engine, pools }: { node: Node; engine: EngineHost | null; pools: PeerPools },
-): Way | null {
-  if (member === node.serving.self) return engine?.dispatcher ?? null;
+) {
+  if (member === node.serving.self) return engine && ownWay(engine.dispatcher, node.serving);
   const record = node.cluster.member(member)?.record ?? null;
   return record && pools.to({ peerId: record.peerId, address: record.addresses.peer });
 }

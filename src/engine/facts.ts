@@ -1,5 +1,8 @@
-/** `late`: not ready in time. `wedged`: work, but no token. `silent`: alive, but no answer to anything. */
-export type FailureReason = 'spawn' | 'late' | 'exited' | 'wedged' | 'silent';
+/**
+ * `late`: not ready in time. `wedged`: work, but no token. `silent`: alive, but no answer to anything. `dead`: what is left
+ * of it says so by `/health`, or listens no more.
+ */
+export type FailureReason = 'spawn' | 'late' | 'exited' | 'wedged' | 'silent' | 'dead';
 
 /** What the supervision reports; the node's table of facts has a row for each. `cause` is one line of the log. */
 export type EngineFact =

@@ -42,6 +42,15 @@ export type Event =
       readonly models: readonly Model[];
     }
   | { readonly type: 'sampled'; readonly life: number; readonly metrics: EngineMetrics }
+  /** It answered a request as one answers whose core is dead, or broke a connection. */
+  | { readonly type: 'erred' }
+  /** `isDead`: false if it is well, or does not tell. `cause`: as of an exit. */
+  | {
+      readonly type: 'checked';
+      readonly life: number;
+      readonly isDead: boolean;
+      readonly cause: string | null;
+    }
   | ({ readonly type: 'exited'; readonly life: number } & Exit)
   /** `left`: processes that did not die. */
   | { readonly type: 'swept'; readonly life: number; readonly left: number }
@@ -57,7 +66,7 @@ export type Exit = {
 /** For the engine's host. `terminate` is SIGTERM to the leader alone, `kill` SIGKILL to all of its processes. */
 export type Order =
   | {
-      readonly type: 'adopt' | 'spawn' | 'probe' | 'sample' | 'terminate' | 'kill' | 'sweep';
+      readonly type: 'adopt' | 'spawn' | 'probe' | 'sample' | 'check' | 'terminate' | 'kill' | 'sweep';
       readonly life: number;
     }
   | { readonly type: 'warm'; readonly life: number; readonly model: string };

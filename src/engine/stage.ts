@@ -4,6 +4,7 @@ import { unreachable } from '../std/assert.ts';
 import type { Rng } from '../std/random.ts';
 import { after, earliest, type Instant, never } from '../std/time.ts';
 import type { Budget } from './budget.ts';
+import { checkAt, type Checking } from './checking.ts';
 import type { Liveness } from './liveness.ts';
 import type { Load } from './load.ts';
 import type { Model, Standing } from './orders.ts';
@@ -15,6 +16,8 @@ export type Config = Budget & {
   readonly probeMs: number;
   /** Between two looks at the metrics, ms. One costs vLLM 5 to 17 ms. */
   readonly sampleMs: number;
+  /** Between two questions after its health, ms. One costs vLLM half a millisecond, under load five. */
+  readonly checkMs: number;
   /** A sample unanswered for this long is lost, ms. Above the host's own timeout for it. */
   readonly answerMs: number;
   /** Work but no token, or no answer at all, for this long: dead. Above the worst prefill, ms. */
@@ -31,6 +34,7 @@ export const defaults: Config = {
   readyMs: 300_000,
   probeMs: 500,
   sampleMs: 1_000,
+  checkMs: 50,
   answerMs: 10_000,
   wedgedMs: 60_000,
   restartsMax: 5,
@@ -53,6 +57,7 @@ type Ready = {
   /** null: not known, which is never the same as idle. */
   readonly load: Load | null;
   readonly liveness: Liveness;
+  readonly checking: Checking;
 };
 
 type Stopping = {
@@ -113,14 +118,14 @@ export type Status = Standing & {
 };
 
 /** The instant by which the caller must deliver a `tick`; a late tick is harmless, a missing one is not. */
-export function deadline({ stage }: State): Instant {
+export function deadline({ stage, config }: State): Instant {
   switch (stage.phase) {
     case 'absent':
       return never;
     case 'starting':
       return earliest(stage.until, stage.probeAt);
     case 'ready':
-      return stage.sampleAt;
+      return earliest(stage.sampleAt, checkAt(stage.checking, config));
     case 'stopping':
       return earliest(stage.terminateAt, stage.killAt);
     case 'adopting':

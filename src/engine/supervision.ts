@@ -19,6 +19,7 @@ import { assert, unreachable } from '../std/assert.ts';
 import type { Rng } from '../std/random.ts';
 import { after, earliest, type Instant, never } from '../std/time.ts';
 import { isSpent, pauseMs, remember } from './budget.ts';
+import { checkAt, unchecked } from './checking.ts';
 import type { FailureReason } from './facts.ts';
 import { looked, missed, unseen } from './liveness.ts';
 import { loadOf } from './load.ts';
@@ -80,6 +81,10 @@ function move(state: State, event: Event, now: Instant): Step {
       return stage.phase === 'ready' ? sampled(state, stage, event.metrics, now) : stay(state);
     case 'sample.failed':
       return stage.phase === 'ready' ? unsampled(state, stage, event.cause, now) : stay(state);
+    case 'erred':
+      return stage.phase === 'ready' ? doubt(state, stage, now) : stay(state);
+    case 'checked':
+      return stage.phase === 'ready' ? checked(state, stage, event, now) : stay(state);
     case 'exited':
       return exited(state, event, now);
     case 'swept':
@@ -164,6 +169,7 @@ function becomeReady(
     asked: false,
     load: null,
     liveness,
+    checking: unchecked,
   };
   const names = models.map((model) => model.id).join(',');
   const fact = { fact: 'engine.ready', afterMs: now - since, models: names } as const;
@@ -183,8 +189,33 @@ function unsampled(state: State, stage: StageOf<'ready'>, cause: string, now: In
   const liveness = missed(stage.liveness, now, watchedGapMs(state.config));
   if (liveness.silentMs >= state.config.wedgedMs) return fail(state, 'silent', { ...noExit, cause }, now);
   const sampleAt = after(now, state.config.sampleMs);
-  const next = { ...state, stage: { ...stage, load: null, liveness, sampleAt, asked: false } };
-  return [next, stage.load === null ? [] : [{ type: 'fact', fact: { fact: 'engine.unsampled', cause } }]];
+  const unread = { ...stage, load: null, liveness, sampleAt, asked: false };
+  const [next, asking] = doubt(state, unread, now);
+  if (stage.load === null) return [next, asking];
+  return [next, [{ type: 'fact', fact: { fact: 'engine.unsampled', cause } }, ...asking]];
+}
+
+/** Whatever it was, only its health tells. */
+function doubt(state: State, stage: StageOf<'ready'>, now: Instant): Step {
+  return check(state, { ...stage, checking: { ...stage.checking, isWanted: true } }, now);
+}
+
+function check(state: State, stage: StageOf<'ready'>, now: Instant): Step {
+  const { checking } = stage;
+  if (now < checkAt(checking, state.config)) return [{ ...state, stage }, []];
+  const next = { askedAt: now, isUnderWay: checking.isWanted, isWanted: false };
+  const effects: Effect[] = checking.isWanted ? [{ type: 'check', life: state.life }] : [];
+  return [{ ...state, stage: { ...stage, checking: next } }, effects];
+}
+
+function checked(
+  state: State,
+  stage: StageOf<'ready'>,
+  { isDead, cause }: Pick<Extract<Event, { type: 'checked' }>, 'isDead' | 'cause'>,
+  now: Instant,
+): Step {
+  if (isDead) return fail(state, 'dead', { ...noExit, cause }, now);
+  return check(state, { ...stage, checking: { ...stage.checking, isUnderWay: false } }, now);
 }
 
 const watchedGapMs = ({ sampleMs, answerMs }: Config): number => sampleMs + answerMs;
@@ -352,7 +383,7 @@ function tick(state: State, now: Instant): Step {
     case 'warming':
       return fail(state, 'late', noExit, now);
     case 'ready':
-      return sample(state, stage, now);
+      return now < stage.sampleAt ? check(state, stage, now) : sample(state, stage, now);
     case 'stopping':
       return now >= stage.killAt ? kill(state, stage.until) : terminate(state);
     case 'clearing':

@@ -11,6 +11,8 @@ import { parseJson } from '../std/json.ts';
 
 /** vLLM answers in 5 ms, in 500 while 200 connections arrive, in seconds when its machine is short of CPU. ms */
 const askMs = 5_000;
+/** Somebody's answer is held up for it. ms */
+const checkMs = 2_000;
 /** The first request of a kind can compile for 20 s; a whole minute is for a machine that does much else. ms */
 const warmUpMs = 120_000;
 /** vLLM's metrics are 51 KB. Bytes. */
@@ -40,6 +42,25 @@ export async function probe(
   const listed = await ask(engine, { method: 'GET', path: '/v1/models' }, askMs, signal);
   return { healthy: true, models: listed.status === 200 ? modelsFromBody(listed.body) : [] };
 }
+
+/** What is left of it says that it is dead (`sick`), or nobody listens there any more (`gone`). */
+type Health = 'well' | 'sick' | 'gone' | 'unknown';
+
+/** No answer is none: a machine short of CPU is as silent. */
+export async function healthOf(engine: Exchange, signal: AbortSignal): Promise<Health> {
+  try {
+    const { status } = await ask(engine, { method: 'GET', path: '/health' }, checkMs, signal);
+    return status < 500 ? 'well' : 'sick';
+  } catch (error) {
+    return isRefused(error) ? 'gone' : 'unknown';
+  }
+}
+
+/** A socket's file may be gone as well. */
+export const isRefused = (error: unknown): boolean =>
+  error instanceof Failure && ['ECONNREFUSED', 'ENOENT'].includes(String(codeOf(error.cause)));
+
+const codeOf = (error: unknown): unknown => (error as { code?: unknown } | null)?.code;
 
 /** Failure `invalid` when what came back is not a reading. */
 export async function sample(engine: Exchange, signal: AbortSignal): Promise<EngineMetrics> {

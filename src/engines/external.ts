@@ -4,10 +4,10 @@
  * has exited.
  */
 import type { Event, Order } from '../engine/orders.ts';
-import { Failure, messageOf } from '../std/failure.ts';
+import { messageOf } from '../std/failure.ts';
 import { connectionTo } from './connection.ts';
 import { examine } from './examination.ts';
-import { type Exchange, probe, sample } from './exchange.ts';
+import { type Exchange, healthOf, isRefused, probe, sample } from './exchange.ts';
 import type { EngineHost } from './host.ts';
 
 /** `url`: of the engine's root, http or https. */
@@ -48,6 +48,11 @@ async function answer(order: Order, engine: Exchange, signal: AbortSignal): Prom
         (metrics) => ({ type: 'sampled', life, metrics }),
         (error: unknown) => unsampled(life, error),
       );
+    case 'check':
+      return healthOf(engine, signal).then((health) => {
+        const isDead = health === 'sick' || health === 'gone';
+        return { type: 'checked', life, isDead, cause: null };
+      });
     case 'terminate':
     case 'kill':
       return gone(life, null);
@@ -66,8 +71,5 @@ const gone = (life: number, cause: string | null): Event => ({
 
 function unsampled(life: number, error: unknown): Event {
   const cause = messageOf(error);
-  const isRefused = error instanceof Failure && codeOf(error.cause) === 'ECONNREFUSED';
-  return isRefused ? gone(life, cause) : { type: 'sample.failed', life, cause };
+  return isRefused(error) ? gone(life, cause) : { type: 'sample.failed', life, cause };
 }
-
-const codeOf = (error: unknown): unknown => (error as { code?: unknown } | null)?.code;

@@ -15,7 +15,7 @@ import type { Report } from '../node/facts.ts';
 import { Failure, messageOf } from '../std/failure.ts';
 import { type Connection, connectionTo } from './connection.ts';
 import { examine } from './examination.ts';
-import { probe, sample, warmUp } from './exchange.ts';
+import { healthOf, probe, sample, warmUp } from './exchange.ts';
 import { type Hindered, type Hindrances, openHindrances } from './hindrances.ts';
 import { readLedger, writeLedger } from './ledger.ts';
 import { keepBounded, readCause, sizeOf, turnOver } from './output.ts';
@@ -62,6 +62,8 @@ type HostOptions = {
 
 /** How soon the exit of an engine that is not our child is noticed, ms. One look reads one small file. */
 const watchMs = 250;
+/** Who listens no more has mostly ended, which tells more of it and comes by itself, ms. */
+const endMs = 2 * watchMs;
 /** A sweep gives up after this, ms: what SIGKILL has not ended by then is stuck in the kernel. */
 const sweepMs = 10_000;
 const sweepLookMs = 20;
@@ -78,6 +80,8 @@ type Living = {
   /** Aborted when it is gone or let go: ends what waits for it. */
   readonly gone: AbortController;
   readonly release: () => void;
+  /** To be called when its end has been told. */
+  readonly ended: () => void;
   /** Where in the output the cause of an end is looked for: behind its start, once it has started well. */
   causeFrom: number;
   /** Whether the ledger tells of it. */
@@ -102,6 +106,8 @@ class OwnEngine implements EngineHost {
   #begun = 0;
   /** The last life that was ordered to end: nothing of it is launched any more. */
   #condemned = 0;
+  /** Until the end of the last one that lived has been told. */
+  #ending: Promise<void> = Promise.resolve();
   /** A kill that is under way; a sweep comes after it. */
   #killing: Promise<void> = Promise.resolve();
   /** What a sweep is removing; a spawn comes after it. */
@@ -136,6 +142,8 @@ class OwnEngine implements EngineHost {
         return answer(this.#warm(life, order.model), (cause) => ({ type: 'warm.failed', life, cause }));
       case 'sample':
         return answer(this.#sample(life), (cause) => ({ type: 'sample.failed', life, cause }));
+      case 'check':
+        return answer(this.#check(life), () => ({ type: 'checked', life, isDead: false, cause: null }));
       case 'terminate':
         return this.#terminate(life);
       case 'kill':
@@ -185,7 +193,9 @@ class OwnEngine implements EngineHost {
 
   #begin(life: number, process: Process, known: Partial<Living>): Living {
     const unknown = { release: () => {}, causeFrom: 0, isRecorded: false };
-    this.#living = { ...unknown, ...known, life, process, gone: new AbortController() };
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#ending = promise;
+    this.#living = { ...unknown, ...known, life, process, gone: new AbortController(), ended: resolve };
     return this.#living;
   }
 
@@ -224,8 +234,12 @@ class OwnEngine implements EngineHost {
   async #ended(living: Living, exit: Exit, deliver: (event: Event) => void): Promise<void> {
     if (this.#living === living) this.#living = null;
     living.gone.abort();
-    const cause = await readCause(this.#output, living.causeFrom).catch(messageOf);
-    deliver({ type: 'exited', life: living.life, ...exit, cause });
+    deliver({ type: 'exited', life: living.life, ...exit, cause: await this.#causeOf(living) });
+    living.ended();
+  }
+
+  #causeOf(living: Living | null): Promise<string | null> {
+    return readCause(this.#output, living?.causeFrom ?? 0).catch(messageOf);
   }
 
   async #probe(life: number): Promise<Event> {
@@ -245,6 +259,15 @@ class OwnEngine implements EngineHost {
   async #sample(life: number): Promise<Event> {
     await this.#tend(life);
     return { type: 'sampled', life, metrics: await sample(this.#connection.questions, this.#signal(life)) };
+  }
+
+  async #check(life: number): Promise<Event> {
+    const living = this.#living;
+    const health = await healthOf(this.#connection.questions, this.#signal(life));
+    if (health === 'gone') await Promise.race([this.#ending, wait(endMs, null, { ref: false })]);
+    const isDead = health === 'sick' || health === 'gone';
+    const cause = isDead ? await this.#causeOf(living) : null;
+    return { type: 'checked', life, isDead, cause };
   }
 
   #signal(life: number): AbortSignal {

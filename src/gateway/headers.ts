@@ -10,6 +10,8 @@ import { placeFrom } from '../stream/mark.ts';
 export const loadHeader = 'x-synkti-load';
 /** On a 503: this node does not admit, and nothing was begun. */
 export const refusedHeader = 'x-synkti-refused';
+/** On a 502: this node's engine is dead, or broke off before it said anything. */
+export const lostHeader = 'x-synkti-lost';
 export const servedByHeader = 'x-synkti-served-by';
 export const protectedHeader = 'x-synkti-protected';
 /** What `synkti explain stream` asks for. */

@@ -7,10 +7,10 @@ import { faultOf, type Leg, type LegEars, type LegNews, type OpenLeg } from '../
 import type { MemberId } from '../std/member-id.ts';
 import { ItemReader } from '../stream/item-reader.ts';
 import { EventReader } from './event-reader.ts';
-import { loadFromHeader, loadHeader, refusedHeader } from './headers.ts';
+import { loadFromHeader, loadHeader, lostHeader, refusedHeader } from './headers.ts';
 import { openAiError } from './reply.ts';
 import type { Room, Share } from './room.ts';
-import { isTurnedAway, whyBroken, type Way } from './way.ts';
+import { isEngineDead, isTurnedAway, whyBroken, type Way } from './way.ts';
 
 /** An answer in one piece, bytes: many choices with their logprobs. */
 const answerBytesMax = 128 * 1_024 ** 2;
@@ -88,6 +88,8 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
     const refused = headers[refusedHeader];
     if (status === 503 && refused !== undefined) {
       this.#finish({ type: 'unreached', why: String(refused), fault: faultOf(String(refused)) });
+    } else if (status === 502 && headers[lostHeader] !== undefined) {
+      this.#finish({ type: 'engine-dead', why: String(headers[lostHeader]) });
     } else if (status === 200 && String(headers['content-type']).startsWith('text/event-stream')) {
       this.#isStream = true;
       this.#ears.news({ type: 'answered' });
@@ -112,6 +114,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
     if (isTurnedAway(error)) return this.#finish({ type: 'unreached', why: error.message, fault: null });
     const why = whyBroken(error);
+    if (isEngineDead(error)) return this.#finish({ type: 'engine-dead', why });
     // Another one than it began by: what it began by gave it back, and the next connection did not come to be.
     const sent = this.#controller !== null && controller === this.#controller;
     this.#finish(sent ? { type: 'ended', cause: 'reset', why } : { type: 'unreached', why, fault: 'member' });

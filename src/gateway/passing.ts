@@ -10,12 +10,12 @@ import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 import { complaintJson } from '../stream/answer.ts';
 import { brokenOff, crowded, notPlaced, type Refusal } from '../stream/refusal.ts';
-import { loadFromHeader, loadHeader, refusedHeader, servedByHeader } from './headers.ts';
+import { loadFromHeader, loadHeader, lostHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
 import { openAiError, refused, reply } from './reply.ts';
 import type { Share } from './room.ts';
 import { answerTokensAt, eventsIn, tailOf } from './usage.ts';
-import { isTurnedAway, whyBroken, type Way } from './way.ts';
+import { isEngineDead, isTurnedAway, whyBroken, type Way } from './way.ts';
 
 /**
  * Members that may fail one request: what a third engine cannot do either is the request's fault. Who never began it,
@@ -59,6 +59,9 @@ type Answer = {
   readonly by: MemberId;
 };
 
+/** `blame`: the member itself is in doubt, and not only its engine, which may be known to be dead. */
+type Loss = { readonly blame: boolean; readonly failed: boolean; readonly isDead: boolean };
+
 export class Passing {
   readonly #asked: Asked;
   readonly #response: ServerResponse;
@@ -70,6 +73,8 @@ export class Passing {
   #isUrgent = false;
   /** Since when nobody has begun it; null: it was begun and not yet lost, however often others were lost before. */
   #seekingSince: Instant | null = null;
+  /** The last one was lost by an engine that was dead before it said anything. */
+  #metDead = false;
   /** The last refusal in an engine's own words. */
   #refused: Answer | null = null;
   /** What this request has of the room for answers, bytes. */
@@ -185,12 +190,8 @@ export class Passing {
     this.#response.end();
   }
 
-  /** `blame`: the member itself is in doubt, and not only its engine. */
-  broken(
-    attempt: Attempt,
-    why: string,
-    { blame, failed }: { readonly blame: boolean; readonly failed: boolean },
-  ): void {
+  broken(attempt: Attempt, why: string, { blame, failed, isDead }: Loss): void {
+    this.#metDead = isDead;
     if (failed) this.#judge(attempt, true);
     if (blame) this.#ports.serving.suspect(attempt.member, why);
     this.#lost(attempt);
@@ -243,7 +244,8 @@ export class Passing {
 
   #giveUp(): void {
     if (this.#refused !== null) return this.#deliver(this.#refused);
-    this.#refuse(this.#losses === 0 ? notPlaced(this.#asked.model, 'unavailable') : brokenOff('reset'));
+    const isUnsaid = this.#losses === 0 || this.#metDead;
+    this.#refuse(isUnsaid ? notPlaced(this.#asked.model, 'unavailable') : brokenOff('reset'));
   }
 
   #refuse(refusal: Refusal): void {
@@ -311,7 +313,7 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   lose(): void {
     this.end();
-    this.#passing.broken(this, 'moved', { blame: false, failed: false });
+    this.#passing.broken(this, 'moved', { blame: false, failed: false, isDead: false });
   }
 
   turnedAway(): void {
@@ -332,6 +334,7 @@ class Attempt implements Dispatcher.DispatchHandler {
     if (this.isOver || status < 200) return;
     this.#passing.heardLoad(this.member, headers[loadHeader]);
     if (status === 503 && headers[refusedHeader] !== undefined) return this.turnedAway();
+    if (status === 502 && headers[lostHeader] !== undefined) return this.#break('engine', 'dead');
     this.#status = status;
     this.#type = String(headers['content-type'] ?? 'application/json');
   }
@@ -343,7 +346,7 @@ class Attempt implements Dispatcher.DispatchHandler {
       return;
     }
     this.#bytes += part.length;
-    if (this.#bytes > answerBytesMax) return this.#break('answer too large', false);
+    if (this.#bytes > answerBytesMax) return this.#break('answer too large', 'broken');
     if (!this.#passing.hold(part.length)) {
       this.end();
       return this.#passing.crowded();
@@ -361,12 +364,12 @@ class Attempt implements Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.isOver) return;
     if (isTurnedAway(error)) return this.turnedAway();
-    this.#break(whyBroken(error), this.#status === 0);
+    this.#break(whyBroken(error), isEngineDead(error) ? 'dead' : this.#status === 0 ? 'headless' : 'broken');
   }
 
-  #break(why: string, blame: boolean): void {
+  #break(why: string, how: 'dead' | 'headless' | 'broken'): void {
     this.end();
-    this.#passing.broken(this, why, { blame, failed: true });
+    this.#passing.broken(this, why, { blame: how === 'headless', failed: true, isDead: how === 'dead' });
   }
 
   #isStream(): boolean {

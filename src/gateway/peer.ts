@@ -16,6 +16,7 @@ import {
   engineHeaders,
   loadHeader,
   loadToHeader,
+  lostHeader,
   refusedHeader,
   requestIdOf,
 } from './headers.ts';
@@ -248,7 +249,7 @@ class EnginePassage implements Dispatcher.DispatchHandler, Passage {
       case 'refuse':
         return refuse(call, 'engine-unreached');
       case 'bad-gateway':
-        return whole(call, 502, Buffer.from(lostBefore(why)), json);
+        return whole(call, 502, Buffer.from(lostBefore(why)), { ...json, [lostHeader]: 'engine' });
       default:
         return unreachable(loss);
     }

@@ -22,6 +22,8 @@ export type LegNews =
   | { readonly type: 'answered' }
   | { readonly type: 'item'; readonly item: Item }
   | { readonly type: 'answer'; readonly status: number; readonly body: string }
+  /** Its engine is dead, as its node knows, and said nothing of this request, which may be what it died of. */
+  | { readonly type: 'engine-dead'; readonly why: string }
   /** `crowded`: there is no room here for so large an answer, and another member would not make any. */
   | {
       readonly type: 'ended';

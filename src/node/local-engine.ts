@@ -20,6 +20,8 @@ const stuckMsMax = 3_000;
 /** Asked for its metrics and silent for this long: vLLM answers within 20 ms, whatever its core is doing. */
 const answerMsMax = 2_000;
 
+type TellDead = (isDead: boolean) => void;
+
 type EngineOptions = {
   readonly host: EngineHost;
   /** What it will serve, for those who ask before it is ready. */
@@ -42,6 +44,9 @@ export class LocalEngine {
   readonly #driven: Driven<State, EngineEvent>;
   readonly #stopped = Promise.withResolvers<void>();
   #generations = 0;
+  /** Who is to hear of the question after its health that is under way, and of the next one. */
+  #asking: TellDead[] = [];
+  #waiting: TellDead[] = [];
   /** At the last look at the engine: what it had beyond ours, as of an earlier daemon. */
   #others = 0;
 
@@ -82,6 +87,13 @@ export class LocalEngine {
     return once(() => this.#count(-1));
   }
 
+  /** It answered a request by an error of its own, or broke a connection: tells whether it is dead, once it was asked. */
+  erred(tell: TellDead): void {
+    if (this.status().phase !== 'ready') return tell(true);
+    this.#waiting.push(tell);
+    this.#driven.deliver({ type: 'erred' });
+  }
+
   start(): void {
     this.#driven.deliver({ type: 'start' });
   }
@@ -107,7 +119,8 @@ export class LocalEngine {
     const { host, report } = this.#options;
     switch (effect.type) {
       case 'announce':
-        return this.changed.tell();
+        this.changed.tell();
+        return effect.engine.phase === 'ready' ? undefined : this.#tellDead();
       case 'cut':
         this.cut.tell();
         return this.#driven.deliver({ type: 'streams.cut' });
@@ -115,6 +128,9 @@ export class LocalEngine {
         return this.#stopped.resolve();
       case 'fact':
         return report({ ...effect.fact });
+      case 'check':
+        this.#asking.push(...this.#waiting.splice(0));
+        return host.perform(effect, (answer) => this.#answered(answer));
       case 'adopt':
       case 'spawn':
       case 'probe':
@@ -127,8 +143,13 @@ export class LocalEngine {
     }
   }
 
+  #tellDead(): void {
+    for (const tell of [...this.#asking.splice(0), ...this.#waiting.splice(0)]) tell(true);
+  }
+
   #answered(answer: EngineEvent): void {
     this.#driven.deliver(answer);
+    if (answer.type === 'checked') for (const tell of this.#asking.splice(0)) tell(answer.isDead);
     if (answer.type !== 'sampled') return;
     const { load } = this.status();
     if (load !== null) this.#others = Math.max(0, load.running + load.waiting - this.#generations);

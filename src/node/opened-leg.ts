@@ -12,6 +12,8 @@ export function isFailure(news: LegNews): boolean {
       return news.fault !== null;
     case 'answered':
       return false;
+    case 'engine-dead':
+      return true;
     case 'item':
       return news.item.type === 'error' || news.item.type === 'nonsense';
     case 'answer':
@@ -24,7 +26,8 @@ export function isFailure(news: LegNews): boolean {
 export function eventOf(news: LegNews, leg: number): Event {
   switch (news.type) {
     case 'unreached':
-      return { type: 'unreached', leg };
+    case 'engine-dead':
+      return { type: news.type, leg };
     case 'ended':
       return { type: 'ended', leg, cause: news.cause };
     case 'answered':

@@ -140,6 +140,12 @@ export class NodeServing implements Serving {
     moves.tell(member, 'silence');
   }
 
+  engineErred(tell: (isDead: boolean) => void): void {
+    const { engine } = this.#parts;
+    if (engine === null) tell(true);
+    else engine.erred(tell);
+  }
+
   entered(): () => void {
     const { counts, leaving } = this.#parts;
     counts.entered++;

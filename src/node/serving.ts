@@ -65,6 +65,11 @@ export type Serving = {
   suspect(member: MemberId, why: string): void;
   /** A stream from this member, perhaps ourselves, fell silent: for a while everybody else is asked first. */
   doubt(member: MemberId): void;
+  /**
+   * The local engine answered a request by an error of its own, or broke a connection. Tells whether it is dead, perhaps
+   * at once, when its health was asked after that.
+   */
+  engineErred(tell: (isDead: boolean) => void): void;
   /** A request of a client connected here begins; call the result once when it ends. */
   entered(): () => void;
   /** A request is sent to `member` (perhaps ourselves) from here; call the result once when that leg ends. */

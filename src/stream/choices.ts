@@ -90,6 +90,7 @@ export function step(state: Choices, event: Event, now: Instant): Step {
     case 'placed':
     case 'unplaced':
     case 'unreached':
+    case 'engine-dead':
     case 'answered':
     case 'item':
     case 'answer':

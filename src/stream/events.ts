@@ -28,6 +28,8 @@ export type Event =
   | { readonly type: 'item'; readonly leg: number; readonly item: Item }
   /** Any other answer, complete. */
   | { readonly type: 'answer'; readonly leg: number; readonly status: number; readonly body: string }
+  /** Its engine is dead, and said nothing of this request. */
+  | { readonly type: 'engine-dead'; readonly leg: number }
   /** The answer to `ask`; status 0: there is none. */
   | { readonly type: 'told'; readonly leg: number; readonly status: number; readonly body: string }
   | { readonly type: 'ended'; readonly leg: number; readonly cause: 'eof' | 'reset' | 'nonsense' | 'crowded' }

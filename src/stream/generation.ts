@@ -44,7 +44,7 @@ import type { LogRecord } from './record.ts';
 import { entryLeaves, notPlaced, refusalFor, takenOver, tell } from './refusal.ts';
 import { renderPath } from './rendering.ts';
 import * as rhythm from './rhythm.ts';
-import { account, memberOf, type Phase, type State } from './state.ts';
+import { account, isNew, isUnbegun, memberOf, type Phase, type State } from './state.ts';
 import { isPassing, letRest, resting } from './turned-away.ts';
 import { countWhole, isAborted } from './whole.ts';
 
@@ -87,6 +87,9 @@ export function step(state: State, event: Event, now: Instant): Step {
     case 'ended':
       if (isTelling(state.carrier)) return [state, []];
       return state.phase.phase === 'closing' ? complete(state, now, []) : onLost(state, event.cause, now);
+    case 'engine-dead':
+      // Of an answer that has begun nothing is lost with it; a new request may be what the engine died of.
+      return isNew(state) ? onLost(state, 'engine', now) : onTurnedAway(state, now);
     case 'told':
       return onTold(state, event, now);
     case 'move':
@@ -207,7 +210,7 @@ function mend(state: State, to: MemberId, now: Instant): readonly Effect[] {
 }
 
 function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer' }>, now: Instant): Step {
-  const first = safeOf(state.carrier) === 0 && !isOut(state.carrier) && !state.isBound;
+  const first = isNew(state);
   if (status < 300) {
     if (takeAnswer(state.carrier, body)) return open(state, now);
     if (state.carrier.type !== 'whole' || !first) return onLost(state, 'nonsense', now);
@@ -302,13 +305,6 @@ function unanswered({ phase, carrier }: State, cause: LossCause, now: Instant): 
   const [member, waitedMs] = [phase.member, Math.round(now - phase.since)];
   return [fact({ fact: 'stream.unanswered', member, cause, waitedMs, tokens: tokensSafe(carrier) })];
 }
-
-/**
- * Nothing of this leg has come, so nothing is lost with it; an answer in one piece may be all but made by now. Another
- * stream's silence may be a hiccup, for which none that is in the engine's queue already gives up its place.
- */
-const isUnbegun = ({ phase }: State, cause: 'suspect' | 'silence'): boolean =>
-  phase.phase === 'reaching' && phase.streamed && !(cause === 'silence' && phase.answered);
 
 function onTick(state: State, now: Instant): Step {
   const { phase, ordered } = state;

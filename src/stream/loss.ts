@@ -18,6 +18,8 @@ export type LossCause =
   | 'bare-done'
   /** HTTP 500, 502, 503 or 504. */
   | 'status'
+  /** The engine was dead before it said anything, as its node found. */
+  | 'engine'
   /** Asked the same again, another engine said something else than what the client has. */
   | 'mismatch'
   /** Not what an engine says. */

@@ -89,8 +89,8 @@ export function refusalFor(
   cause: LossCause | 'no-place',
   about: { readonly model: string; readonly isOut: boolean; readonly before: LossCause | null },
 ): Refusal {
-  const isUnplaced = cause === 'no-place' || cause === 'unreached';
-  // Nobody failed at it: another entry node may reach a member that takes it.
+  const isUnplaced = cause === 'no-place' || cause === 'unreached' || cause === 'engine';
+  // Nobody said anything of it: another entry node may reach a member that takes it, or a new engine is ready soon.
   if (isUnplaced && !about.isOut) return notPlaced(about.model, 'unavailable');
   if (cause === 'crowded' && !about.isOut) return crowded;
   return brokenOff(cause === 'no-place' ? (about.before ?? 'unreached') : cause);

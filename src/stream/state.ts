@@ -1,7 +1,7 @@
 /** What a generation machine holds from one event to the next. */
 import type { MemberId } from '../std/member-id.ts';
 import { never, type Instant } from '../std/time.ts';
-import { carry, tokensHeard, type Carrier } from './carrier.ts';
+import { carry, isOut, safeOf, tokensHeard, type Carrier } from './carrier.ts';
 import type { Account, MoveCause } from './events.ts';
 import type { LossCause } from './loss.ts';
 import type { GenerationRequest } from './request.ts';
@@ -109,6 +109,17 @@ export const memberOf = ({ phase }: State): MemberId | null => ('member' in phas
 /** An engine has taken it and not been given up: whoever waits for the next word has somebody to wait for. */
 export const isServed = ({ phase }: State): boolean =>
   phase.phase === 'flowing' || phase.phase === 'closing' || (phase.phase === 'reaching' && phase.answered);
+
+/** Nothing of it is anywhere: an engine's refusal is still an answer to its client. */
+export const isNew = ({ carrier, isBound }: State): boolean =>
+  safeOf(carrier) === 0 && !isOut(carrier) && !isBound;
+
+/**
+ * Nothing of this leg has come, so nothing is lost with it; an answer in one piece may be all but made by now. Another
+ * stream's silence may be a hiccup, for which none that is in the engine's queue already gives up its place.
+ */
+export const isUnbegun = ({ phase }: State, cause: 'suspect' | 'silence'): boolean =>
+  phase.phase === 'reaching' && phase.streamed && !(cause === 'silence' && phase.answered);
 
 export const account = ({ model, carrier, moves }: State): Account => ({
   model,

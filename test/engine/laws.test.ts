@@ -30,6 +30,8 @@ const kinds: readonly ((life: number, n: number) => Event)[] = [
   (life) => ({ type: 'warm.failed', life, cause: 'x' }),
   (life, n) => ({ type: 'sampled', life, metrics: reading({ running: n % 3, generationTokens: n }) }),
   (life) => ({ type: 'sample.failed', life, cause: 'x' }),
+  () => ({ type: 'erred' }),
+  (life, n) => ({ type: 'checked', life, isDead: n % 10 === 0, cause: null }),
   (life) => ({ type: 'exited', life, code: 0, signal: null, cause: null }),
   (life, n) => ({ type: 'swept', life, left: n % 5 === 0 ? 1 : 0 }),
   () => ({ type: 'tick' }),

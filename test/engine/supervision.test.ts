@@ -313,3 +313,72 @@ test('[E7] the next engine waits for the sweep of the last, but not for ever', (
   ok(world.times('spawn')[1]! >= from + 15_000);
   deepEqual(world.facts('engine.unswept'), [{ fact: 'engine.unswept', left: null }]);
 });
+
+/** Its health is asked, and answered when the test says so. */
+function doubted(config: Parameters<typeof serving>[0] = {}) {
+  const world = serving(config);
+  world.answer = (order) => (order.type === 'check' ? null : obliging(order));
+  const { life } = world.state;
+  return {
+    ...{ world, err: () => world.tell({ type: 'erred' }) },
+    tell: (isDead: boolean) => world.tell({ type: 'checked', life, isDead, cause: null }),
+    asked: () => world.times('check').length,
+  };
+}
+
+test('[E14] after an error its health is asked at once, and a dead one is started again', () => {
+  const { world, err, tell, asked } = doubted();
+  err();
+  equal(asked(), 1);
+  const mark = world.effects.length;
+  tell(true);
+  deepEqual(world.said(mark).slice(0, 4), ['announce', 'engine.failed', 'kill', 'sweep']);
+  deepEqual(
+    world.facts('engine.failed').map(({ why }) => why),
+    ['dead'],
+  );
+  world.run(10_000);
+  deepEqual([world.phase, world.status().restarts], ['ready', 1]);
+});
+
+test('[E14] one that is well, or does not tell, goes on', () => {
+  const { world, err, tell, asked } = doubted({ answerMs: 10_000 });
+  err();
+  tell(false);
+  world.run(60_000);
+  deepEqual([world.phase, asked()], ['ready', 1]);
+  err();
+  world.run(60_000);
+  err();
+  deepEqual([world.phase, asked()], ['ready', 3], 'an answer that is lost keeps no later question back');
+});
+
+test('[E14] many errors are one question, and those that come while it is under way one more', () => {
+  const { world, err, tell, asked } = doubted({ checkMs: 50 });
+  for (let i = 0; i < 100; i++) err();
+  equal(asked(), 1);
+  world.run(40);
+  tell(false);
+  world.run(9);
+  equal(asked(), 1, 'not before its time');
+  world.run(2);
+  equal(asked(), 2);
+  err();
+  world.run(500);
+  equal(asked(), 2, 'not before it was answered');
+  tell(false);
+  equal(asked(), 3);
+  tell(false);
+  world.run(10_000);
+  equal(asked(), 3, 'what came before it was asked is answered');
+});
+
+test('[E14] an engine whose counters cannot be read is asked for its health as well', () => {
+  const { world, tell, asked } = doubted();
+  world.answer = ({ type, life }) =>
+    type === 'check' ? null : type === 'sample' ? { type: 'sample.failed', life, cause: 'refused' } : null;
+  world.run(1_100);
+  equal(asked(), 1);
+  tell(true);
+  equal(world.facts('engine.failed')[0]?.why, 'dead');
+});

@@ -1,5 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
+import { unchecked } from '../../src/engine/checking.ts';
 import { unseen } from '../../src/engine/liveness.ts';
 import type { Event } from '../../src/engine/orders.ts';
 import { defaults, type Stage, type State } from '../../src/engine/stage.ts';
@@ -28,6 +29,7 @@ const stages: { readonly [P in Phase]: Stage } = {
     asked: false,
     load: null,
     liveness: unseen(due),
+    checking: unchecked,
   },
   stopping: { phase: 'stopping', terminateAt: never, killAt: due, until: instant(5_000) },
   clearing: { phase: 'clearing', until: due, then: 'rest' },
@@ -48,6 +50,8 @@ const events: { readonly [T in Event['type']]: Event } = {
   'warm.failed': { type: 'warm.failed', life, cause: '500' },
   sampled: { type: 'sampled', life, metrics: reading() },
   'sample.failed': { type: 'sample.failed', life, cause: 'timeout' },
+  erred: { type: 'erred' },
+  checked: { type: 'checked', life, isDead: true, cause: null },
   exited: { type: 'exited', life, code: 0, signal: null, cause: null },
   swept: { type: 'swept', life, left: 0 },
   tick: { type: 'tick' },
@@ -66,6 +70,8 @@ const same = (phase: Phase): Record<Event['type'], Phase> => ({
   'warm.failed': phase,
   sampled: phase,
   'sample.failed': phase,
+  erred: phase,
+  checked: phase,
   exited: phase,
   swept: phase,
   tick: phase,
@@ -97,7 +103,7 @@ const table: Record<Phase, Record<Event['type'], Phase>> = {
     exited: 'clearing',
     tick: 'clearing',
   },
-  ready: { ...same('ready'), stop: 'stopping', exited: 'clearing' },
+  ready: { ...same('ready'), stop: 'stopping', checked: 'clearing', exited: 'clearing' },
   stopping: { ...same('stopping'), exited: 'clearing', tick: 'clearing' },
   clearing: { ...same('clearing'), swept: 'backoff', tick: 'backoff' },
   backoff: { ...same('backoff'), stop: 'absent', tick: 'starting' },

@@ -40,6 +40,8 @@ export function obliging(order: Order): Event | null {
       return { type: 'warmed', life, ability: noAbility };
     case 'sample':
       return { type: 'sampled', life, metrics: reading() };
+    case 'check':
+      return { type: 'checked', life, isDead: false, cause: null };
     case 'terminate':
       return { type: 'exited', life, code: 0, signal: null, cause: null };
     case 'kill':

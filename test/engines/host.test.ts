@@ -167,6 +167,33 @@ test('an engine with work and no tokens is killed though its health is 200', asy
   equal(daemon.facts('engine.failed')[0]?.why, 'wedged');
 });
 
+test('[E14] an engine that says it is dead is killed and started again, and one that is well is not', async () => {
+  const daemon = await bench.daemon(bench.spec()).ready();
+  daemon.tell({ type: 'erred' });
+  await until(
+    async () => (await daemon.ask('/asked')).text.split('GET /health').length > 2,
+    () => 'its health was asked',
+  );
+  equal(daemon.phase, 'ready');
+  await daemon.ask('/behave', { health: 503 });
+  daemon.tell({ type: 'erred' });
+  await until(
+    () => daemon.status().restarts === 1 && daemon.phase === 'ready',
+    () => daemon.phase,
+  );
+  equal(daemon.facts('engine.failed')[0]?.why, 'dead');
+});
+
+test('[E14] an engine that listens no more is dead, whatever still runs of it', async () => {
+  const daemon = await bench.daemon(bench.spec(), { wedgedMs: 60_000 }).ready();
+  await daemon.ask('/deafen', {}).catch(() => 'it broke the connection off');
+  await until(
+    () => daemon.status().restarts === 1 && daemon.phase === 'ready',
+    () => daemon.phase,
+  );
+  equal(daemon.facts('engine.failed')[0]?.why, 'dead');
+});
+
 test('an engine that is frozen is silent, and is killed', async () => {
   const daemon = await bench.daemon(bench.spec(), { answerMs: 300 }).ready();
   process.kill(daemon.facts('engine.spawned')[0]!.pid!, 'SIGSTOP');

@@ -4,7 +4,8 @@
  *   node misbehaving-engine.ts --uds PATH [--deaf] [--orphans] [--tracker [--stuck]]
  *     [--exit CODE] [--models NAME] [--warm-up STATUS]
  *
- * Once it listens, `POST /behave {"metrics": …, "health": …}` changes it, `POST /exit {"code": N}` ends it;
+ * Once it listens, `POST /behave {"metrics": …, "health": …}` changes it, `POST /exit {"code": N}` ends it, `POST /deafen`
+ * closes its door and leaves it alive;
  * `GET /asked` and `GET /warmed-up-with` tell what it was asked.
  */
 import { spawn } from 'node:child_process';
@@ -53,6 +54,11 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     case '/exit':
       console.log('(EngineCore pid=7) ERROR 11-21 08:22:34 [core.py:1] ValueError: told to exit');
       return process.exit((JSON.parse(body) as { code: number }).code);
+    case '/deafen':
+      setInterval(() => {}, 1_000);
+      response.end();
+      server.close();
+      return server.closeAllConnections();
     case '/asked':
       return void response.end(JSON.stringify(asked));
     case '/health':

@@ -15,6 +15,7 @@ import type { KeyTable } from '../../src/gateway/keys.ts';
 import { askBy, storiesPath } from '../../src/gateway/journal.ts';
 import { answersBytesMax } from '../../src/gateway/passthrough.ts';
 import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
+import { ownWay } from '../../src/gateway/own-way.ts';
 import type { Way } from '../../src/gateway/way.ts';
 import { copiesBytesMax } from '../../src/journal/holder.ts';
 import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
@@ -50,6 +51,10 @@ export class FakeNode {
   standing: Standing = 'ready';
   /** It drains, and nobody else has heard of it. */
   drainsUnheard = false;
+  /** What the engine's health says. */
+  isEngineDead = (): boolean => this.engine.mode === 'dead';
+  /** What its supervision does when it finds the engine dead. */
+  onDead = (): void => {};
   /** What it says of itself when asked; null: nothing. */
   load: MemberLoad | null = null;
   readonly facts: Fact[] = [];
@@ -240,13 +245,18 @@ export class FakeCluster implements AsyncDisposable {
     if (to === undefined) return null;
     const way =
       to === from
-        ? new Pool('http://engine', { socketPath: from.engine.socketPath })
+        ? this.#ownWay(from)
         : new PeerWay(
             new Pool(`http://127.0.0.1:${to.peerPort}`, { localAddress: addressOf(from) }),
             lineKind,
           );
     from.ways.set(member, way);
     return way;
+  }
+
+  #ownWay(node: FakeNode): Way & { destroy(): Promise<void> } {
+    const pool = new Pool('http://engine', { socketPath: node.engine.socketPath });
+    return { ...ownWay(pool, this.#servingOf(node)), destroy: () => pool.destroy() };
   }
 
   #servingOf(node: FakeNode): Serving {
@@ -283,6 +293,12 @@ export class FakeCluster implements AsyncDisposable {
       engineAdmission: () => (node.drainsUnheard ? closedByDrain : admission()),
       localLoad: () => node.load,
       heardLoad: (member, load) => void node.heard.set(member, load),
+      engineErred: (tell) =>
+        void setImmediate(() => {
+          const isDead = node.isEngineDead();
+          if (isDead) node.onDead();
+          tell(isDead);
+        }),
       doubt: (member) => void node.doubted.push(member),
       suspect: (member) => void node.suspected.push(member),
       entered: counted((by) => (node.entered += by)),

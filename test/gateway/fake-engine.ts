@@ -18,7 +18,9 @@ export type Mode =
   /** As vLLM does between SIGTERM and its end. */
   | 'draining'
   | 'unauthorized'
-  | 'lost';
+  | 'lost'
+  /** Its core is gone, and its server not yet. */
+  | 'dead';
 
 export type Asked = {
   readonly path: string;
@@ -62,6 +64,11 @@ export class FakeEngine {
     return new Promise((resolve) => this.#server.listen(this.socketPath, resolve));
   }
 
+  /** Ends what runs on it, and goes on. */
+  breakOff(): void {
+    this.#server.closeAllConnections();
+  }
+
   /** Breaks every open connection, as a SIGKILL does; the socket file stays and refuses. */
   async die(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -81,6 +88,7 @@ export class FakeEngine {
     const body = isForm ? { form: raw } : (JSON.parse(raw) as Record<string, unknown>);
     this.asked.push({ path, body, headers: request.headers });
     if (this.mode === 'unauthorized') return this.#whole(response, 401, { error: 'Unauthorized' });
+    if (this.mode === 'dead') return this.#whole(response, 500, { error: coreDead });
     if (this.mode === 'lost') return this.#whole(response, 404, { detail: 'Not Found' });
     if (body['top_p'] === 2)
       return this.#whole(response, 400, {
@@ -154,6 +162,11 @@ export class FakeEngine {
 }
 
 export const promptIds: readonly number[] = [...Buffer.from('count')];
+
+const coreDead = {
+  message: 'EngineCore encountered an issue. See stack trace (above) for the root cause.',
+  ...{ type: 'InternalServerError', param: null, code: 500 },
+};
 
 /** An answer of `count` numbers, one token each. */
 export const counting = (count: number): Script => ({

@@ -298,6 +298,8 @@ const engineThat = ({
             promptTokens: 0,
           },
         });
+      case 'check':
+        return answer({ type: 'checked', life, isDead: false, cause: null });
       case 'terminate':
       case 'kill':
         return stops ? answer({ type: 'exited', life, code: 0, signal: null, cause: null }) : undefined;

@@ -63,6 +63,31 @@ for (const status of [429, 500, 502, 503, 504])
     deepEqual(named(moved), ['stream.moved']);
   });
 
+test('[S10] nor does one that is known to be dead', () => {
+  const led = flowing();
+  led.at(200, { type: 'ended', leg: 1, cause: 'reset' });
+  for (let i = 0; i < 5; i++) {
+    led.at(300, { type: 'placed', leg: led.leg(), member: memberId(`dead-${i}`) });
+    ok(opened(led.at(300, { type: 'engine-dead', leg: led.leg() })) !== undefined);
+  }
+});
+
+test('[S10] a new request is what three engines may have died of, and is told to come back', () => {
+  const led = lead(chat());
+  led.at(0, { type: 'begin' });
+  for (const leg of [1, 2]) {
+    led.at(0, { type: 'placed', leg, member: memberId(`dead-${leg}`) });
+    deepEqual(opened(led.at(10, { type: 'engine-dead', leg }))?.leg, leg + 1);
+  }
+  led.at(10, { type: 'placed', leg: 3, member: dying });
+  const last = led.at(20, { type: 'engine-dead', leg: 3 });
+  const refusals = last.flatMap((effect) => (effect.type === 'refuse' ? [effect.refusal] : []));
+  deepEqual(
+    refusals.map(({ status, retryAfterMs }) => [status, retryAfterMs]),
+    [[503, 2_000]],
+  );
+});
+
 test('[S10] one that says nothing else for 20 seconds ends it, honestly', () => {
   const { told, now } = seek(flowing(), 500, 60_000);
   ok(now >= 21_000 && now < 23_100, `${now}`);

@@ -77,6 +77,13 @@ export function engineHostAt(
         return ask(answer, (asked) => ({ type: 'sampled', life, metrics: metricsOf(asked) }), {
           ...{ type: 'sample.failed', life, cause: 'no answer' },
         });
+      case 'check':
+        return ask(answer, (asked) => ({ type: 'checked', life, isDead: !asked.listens, cause: null }), {
+          type: 'checked',
+          life,
+          isDead: engine() === null,
+          cause: null,
+        });
       case 'terminate':
         return soon(() => engine()?.terminate());
       case 'kill':

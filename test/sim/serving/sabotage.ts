@@ -109,6 +109,7 @@ const plain = (serving: Serving): Serving => ({
   heardLoad: (member, load) => serving.heardLoad(member, load),
   suspect: (member, why) => serving.suspect(member, why),
   doubt: (member) => serving.doubt(member),
+  engineErred: (tell) => serving.engineErred(tell),
   entered: () => serving.entered(),
   sent: (member) => serving.sent(member),
   generating: () => serving.generating(),
