@@ -11,9 +11,10 @@
 import { assert, unreachable } from '../std/assert.ts';
 import { ByteWriter } from '../std/bytes.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { giveBack, most, newRoom, put } from '../std/room.ts';
+import { newRoom, put } from '../std/room.ts';
 import { after, earliest, instant, never, type Instant } from '../std/time.ts';
 import { isBelow, type Fence } from './fence.ts';
+import { charge, drop, makeRoom } from './giving-way.ts';
 import { find, tell, type Effect, type Kept, type Sent, type State } from './kept.ts';
 import { gather, mark, post, unmark } from './posting.ts';
 import { nextPlace, type Candidate } from './rendezvous.ts';
@@ -31,6 +32,10 @@ const lookMs = 1_000;
 const touchMs = 60_000;
 /** What ended streams may take up of our own memory: of the key that has most of it the oldest go first. */
 const endedBytesMax = 64 * 1_024 ** 2;
+/** And all together: four thousand answers of five thousand tokens with their prompts. */
+const logsBytesMax = 256 * 1_024 ** 2;
+/** How long a member is not asked again for a log that it had no room for: at first, and twice as long each time, ms. */
+const fullMs = { first: 15_000, max: 240_000 };
 
 export type Event =
   /** `urgent`: somebody waits until a copy has it. */
@@ -68,6 +73,7 @@ export const init = (options: { readonly session: number; readonly zone: string 
   numberById: new Map(),
   peers: new Map(),
   lacking: new Set(),
+  room: newRoom(logsBytesMax),
   ended: newRoom(endedBytesMax),
   nextNumber: 1,
   nextBatch: 1,
@@ -102,7 +108,7 @@ function act(state: State, event: Event, now: Instant): readonly Effect[] {
     case 'open':
       return onOpen(state, event, now);
     case 'append':
-      return onAppend(state, event);
+      return onAppend(state, event, now);
     case 'end':
       return onEnd(state, event, now);
     case 'fence': {
@@ -132,7 +138,7 @@ function onOpen(
   const number = state.nextNumber++;
   const log = new ByteWriter(bytes.length + 1_024).raw(bytes);
   const kept: Kept = {
-    ...{ number, id, owner, fence, log, copies: [], full: new Set<MemberId>(), ended: null },
+    ...{ number, id, owner, fence, log, copies: [], full: new Map<MemberId, never>(), ended: null },
     told: { bytes: -1, copies: 0 },
   };
   state.kept.set(number, kept);
@@ -140,18 +146,22 @@ function onOpen(
   state.lookAt = earliest(state.lookAt, after(now, lookMs));
   place(state, kept, { now, urgent });
   if (urgent) for (const { member } of kept.copies) gather(state, member, now);
-  return former !== null && former.ended === null ? [{ type: 'fenced', id }] : [];
+  charge(state, kept, bytes.length);
+  const outgrown = makeRoom(state, kept, now);
+  return former !== null && former.ended === null ? [{ type: 'fenced', id }, ...outgrown] : outgrown;
 }
 
 function onAppend(
   state: State,
   { id, bytes, urgent }: Extract<Event, { type: 'append' }>,
+  now: Instant,
 ): readonly Effect[] {
   const kept = find(state, id);
   if (kept === null || kept.ended !== null) return [];
   kept.log.raw(bytes);
   for (const { member } of kept.copies) mark(state, member, kept.number, { bytes: bytes.length, urgent });
-  return [];
+  charge(state, kept, bytes.length);
+  return makeRoom(state, null, now);
 }
 
 function onEnd(
@@ -166,8 +176,7 @@ function onEnd(
   state.lookAt = earliest(state.lookAt, after(now, lookMs));
   // Whoever waits for the last of it has said so with that.
   for (const { member } of kept.copies) mark(state, member, kept.number, { bytes: 0, urgent: false });
-  makeRoom(state);
-  return [];
+  return makeRoom(state, null, now);
 }
 
 /** Of several entry nodes that had it, only the last may speak of it. */
@@ -196,7 +205,7 @@ function onAnswered(
     const why = whyByNumber.get(number);
     if (why === 'fenced') return fenceOff(state, kept);
     if (why === 'full') {
-      kept.full.add(member);
+      shut(kept, member, now);
       return replace(state, kept, member, now);
     }
     copy.acked = why === 'unknown' ? -1 : bytes;
@@ -231,7 +240,7 @@ function leaveBySize(state: State, member: MemberId, sent: readonly Sent[], now:
     const kept = state.kept.get(number);
     if (kept === undefined || !kept.copies.some((copy) => copy.member === member)) return [];
     if (isLarge) {
-      kept.full.add(member);
+      shut(kept, member, now);
       return replace(state, kept, member, now);
     }
     mark(state, member, number, { bytes: 0, urgent: true });
@@ -297,10 +306,12 @@ function place(
   kept: Kept,
   { now, urgent }: { readonly now: Instant; readonly urgent: boolean },
 ): void {
-  const isCopied = kept.log.length <= copyBytesMax;
+  const isCopied = kept.log.length > 0 && kept.log.length <= copyBytesMax;
   while (isCopied && kept.copies.length < copiesWanted) {
-    const taken = new Set([...kept.copies.map(({ member }) => member), ...kept.full]);
-    const fit = state.candidates.filter(({ id }) => !taken.has(id));
+    const taken = new Set(kept.copies.map(({ member }) => member));
+    const fit = state.candidates.filter(
+      ({ id }) => !taken.has(id) && (kept.full.get(id)?.until ?? -Infinity) <= now,
+    );
     const free = fit.filter(({ id }) => (state.peers.get(id)?.shunnedUntil ?? -Infinity) <= now);
     // Somebody who was late just now is better than nobody: a burst delays all members at once.
     const among = free.length === 0 ? fit : free;
@@ -314,34 +325,15 @@ function place(
   else state.lacking.delete(kept.number);
 }
 
+function shut({ full }: Kept, member: MemberId, now: Instant): void {
+  const last = full.get(member);
+  const ms = last === undefined ? fullMs.first : Math.min(2 * last.ms, fullMs.max);
+  full.set(member, { ms, until: after(now, ms) });
+}
+
 function replace(state: State, kept: Kept, member: MemberId, now: Instant): readonly Effect[] {
   kept.copies = kept.copies.filter((copy) => copy.member !== member);
   unmark(state, member, kept.number);
   place(state, kept, { now, urgent: true });
   return tell(kept);
 }
-
-function drop(state: State, kept: Kept): void {
-  if (kept.ended !== null) giveBack(state.ended, kept.owner, kept.log.length);
-  for (const { member } of kept.copies) unmark(state, member, kept.number);
-  state.kept.delete(kept.number);
-  state.lacking.delete(kept.number);
-  if (state.numberById.get(kept.id) === kept.number) state.numberById.delete(kept.id);
-}
-
-function makeRoom(state: State): void {
-  while (state.ended.taken > state.ended.max) {
-    const oldest = oldestOf(state, most(state.ended, null));
-    if (oldest === null) return;
-    drop(state, oldest);
-  }
-}
-
-/** Of those that may go. */
-function oldestOf({ kept }: State, owner: string | undefined): Kept | null {
-  for (const one of kept.values()) if (one.owner === owner && mayGo(one)) return one;
-  return null;
-}
-
-/** Others have all of it, or nobody will. */
-const mayGo = ({ ended, copies }: Kept): boolean => ended !== null && copies.every((copy) => copy.ended);

@@ -22,9 +22,11 @@ export type Kept = {
   /** The key whose stream it is; empty: none. */
   readonly owner: string;
   readonly fence: Fence;
-  readonly log: ByteWriter;
+  /** Empty: it was given up. */
+  log: ByteWriter;
   copies: Copy[];
-  readonly full: Set<MemberId>;
+  /** Who had no room for it, or was too slow for so much. */
+  readonly full: Map<MemberId, { readonly ms: number; readonly until: Instant }>;
   /** null: it grows. */
   ended: { readonly freeAt: Instant } | null;
   told: { bytes: number; copies: number };
@@ -62,7 +64,8 @@ export type State = {
   readonly peers: Map<MemberId, Peer>;
   /** Streams that have fewer copies than they want. */
   readonly lacking: Set<number>;
-  /** What logs that have ended take up, by key. */
+  /** What all logs take up, by key, and those that have ended. */
+  readonly room: Room;
   readonly ended: Room;
   nextNumber: number;
   nextBatch: number;
@@ -81,6 +84,8 @@ export type Effect =
     }
   /** What the best copy has, and how many copies have anything. */
   | { readonly type: 'copied'; readonly id: string; readonly bytes: number; readonly copies: number }
+  /** It runs, and is kept no more. */
+  | { readonly type: 'outgrown'; readonly id: string }
   /** It was ended here, because it is another entry node's. */
   | { readonly type: 'fenced'; readonly id: string };
 

@@ -138,6 +138,13 @@ export const facts = {
       labels: ['why'],
     },
   },
+  'stream.outgrown': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_streams_outgrown_total',
+      help: 'Answers that ran on without their log, because the logs of this node took too much room.',
+    },
+  },
   'stream.entryLost': {
     level: 'warn',
     counter: {

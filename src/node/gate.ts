@@ -53,6 +53,8 @@ export class Gate implements LogEars {
   #turned = false;
   /** Another entry node goes on with it. */
   onFenced = (): void => {};
+  /** If this node goes, it goes with it. */
+  onOutgrown = (): void => {};
   /** What goes on is not what the client has. */
   onDiverged = (): void => {};
   onWritten = (_records: readonly Written[]): void => {};
@@ -152,6 +154,14 @@ export class Gate implements LogEars {
     this.#log = null;
     this.open();
     this.onFenced();
+  }
+
+  /** What it still tells it tells uncopied. */
+  outgrown(): void {
+    this.#log = null;
+    this.#copies = 0;
+    this.open();
+    this.onOutgrown();
   }
 
   #swallows(mark: Mark | null): boolean {

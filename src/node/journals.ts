@@ -51,6 +51,8 @@ export type LogEars = {
   copied(bytes: number, copies: number): void;
   /** Another entry node writes it now. */
   fenced(): void;
+  /** It was too much for this node, and is written by nobody any more. */
+  outgrown(): void;
 };
 
 /** The log of one stream that entered here. */
@@ -259,10 +261,11 @@ class NodeJournals implements Journals {
         return this.#post(effect);
       case 'copied':
         return this.#ears.get(effect.id)?.copied(effect.bytes, effect.copies);
-      case 'fenced': {
+      case 'fenced':
+      case 'outgrown': {
         const ears = this.#ears.get(effect.id);
         this.#ears.delete(effect.id);
-        return ears?.fenced();
+        return ears?.[effect.type]();
       }
     }
   }

@@ -151,6 +151,7 @@ export class Running {
       this.#do(effect),
     );
     way.gate.onFenced = () => this.#driven.deliver({ type: 'taken' });
+    way.gate.onOutgrown = () => ports.serving.report({ fact: 'stream.outgrown', request: about.id });
     this.#story = way.begin?.(() => this.#look()) ?? null;
   }
 

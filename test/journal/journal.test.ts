@@ -308,6 +308,43 @@ test('[J5] a copy that grows at a holder that is full takes the room of one that
   deepEqual(net.held('old'), []);
 });
 
+test('[J5] copies of a log that was too much for its entry node are freed', () => {
+  const net = new Net(six, 19);
+  const state = net.entries.get(at)!;
+  net.entries.set(at, { ...state, room: newRoom(100_000) });
+  open(net, 's');
+  open(net, 'huge');
+  net.pass(500);
+  append(net, 'huge', 'x'.repeat(90_000), false);
+  net.pass(500);
+  equal(net.held('huge').length, 2);
+  append(net, 's', 'x'.repeat(20_000), false);
+  net.pass(500);
+  deepEqual([net.held('s').length, net.held('huge').length], [2, 0]);
+  deepEqual(
+    net.effects.flatMap(({ effect }) => (effect.type === 'outgrown' ? [effect.id] : [])),
+    ['huge'],
+  );
+  net.pass(10_000);
+  equal(net.entries.get(at)!.kept.size, 1);
+});
+
+test('[J7] who had no room is asked again after a while, and later each time', () => {
+  const net = new Net(six.slice(0, 2), 21);
+  const [other] = [...net.holders.keys()].filter((id) => id !== at);
+  const { room } = net.holders.get(other!)!;
+  net.holders.set(other!, { ...net.holders.get(other!)!, room: newRoom(0) });
+  open(net, 's');
+  const asked = () => net.effects.filter(({ effect }) => effect.type === 'post').length;
+  net.pass(14_000);
+  equal(asked(), 1);
+  net.pass(200_000);
+  equal(asked(), 4);
+  net.holders.set(other!, { ...net.holders.get(other!)!, room });
+  net.pass(240_000);
+  deepEqual(net.held('s'), [other]);
+});
+
 function holdersAfterOpening(net: Net): MemberId {
   open(net, 's');
   const [first] = holdersOf(net.entries.get(at)!, 's');

@@ -158,3 +158,55 @@ test('[J7] of the logs that linger at their entry node those of the key that has
     ['small0', 'small1', 'small2', 'huge18', 'huge19'],
   );
 });
+
+/** An entry node with so much room, and what its streams tell it. */
+function entryRig(
+  rooms: { readonly room?: number; readonly ended?: number },
+  members: readonly string[] = [],
+) {
+  const { room = 1_024 * kib, ended = 1_024 * kib } = rooms;
+  const state = { ...entry.init({ session: 1, zone: 'a' }), room: newRoom(room), ended: newRoom(ended) };
+  let now = 0;
+  const tell = (event: entry.Event) => entry.step(state, event, instant(now++))[1];
+  const candidates = members.map((id) => ({ id: memberId(id), zone: 'b', isFit: true }));
+  tell({ type: 'members', candidates });
+  const outgrown = (effects: ReturnType<typeof tell>): readonly string[] =>
+    effects.flatMap((effect) => (effect.type === 'outgrown' ? [effect.id] : []));
+  const fence = { epoch: 1, by: memberId('a') };
+  return {
+    state,
+    open: (id: string, owner: string, bytes: number) =>
+      outgrown(tell({ type: 'open', id, owner, fence, bytes: new Uint8Array(bytes), urgent: false })),
+    grow: (id: string, bytes: number) =>
+      outgrown(tell({ type: 'append', id, bytes: new Uint8Array(bytes), urgent: false })),
+    end: (id: string) => outgrown(tell({ type: 'end', id, lingerMs: 60_000 })),
+    logs: () => [...state.numberById.keys()],
+  };
+}
+
+test('[J7] where nothing of the key that has most may go, what lingers of another one goes', () => {
+  const { state, open, end, logs } = entryRig({ ended: 100 * kib }, ['b']);
+  for (let i = 0; i < 3; i++) open(`copying${i}`, 'a', 30 * kib);
+  state.candidates = [];
+  for (let i = 0; i < 3; i++) open(`alone${i}`, 'b', 10 * kib);
+  for (let i = 0; i < 3; i++) end(`alone${i}`);
+  for (let i = 0; i < 3; i++) end(`copying${i}`);
+  deepEqual(logs(), ['copying0', 'copying1', 'copying2', 'alone2']);
+});
+
+test('[J5] all logs of an entry node have a bound: first goes what is over, then the largest of who has most', () => {
+  const { state, open, grow, end, logs } = entryRig({ room: 200 * kib });
+  open('over', 'b', 20 * kib);
+  end('over');
+  for (let i = 0; i < 4; i++) deepEqual(open(`huge${i}`, 'a', 30 * kib + i), []);
+  deepEqual(open('small', 'b', 50 * kib), []);
+  equal(state.room.taken, 190 * kib + 6);
+  deepEqual(grow('huge0', 20 * kib), [], 'what is over goes without a word');
+  deepEqual(logs(), ['huge0', 'huge1', 'huge2', 'huge3', 'small']);
+  deepEqual(grow('huge1', 20 * kib), ['huge1'], 'its owner is told');
+  deepEqual(grow('huge1', 20 * kib), [], 'and writes into nothing');
+  deepEqual(logs(), ['huge0', 'huge2', 'huge3', 'small']);
+  deepEqual(open('larger', 'a', 80 * kib), ['huge0'], 'who is new stays');
+  for (const id of logs()) end(id);
+  equal(state.ended.taken, state.room.taken);
+});

@@ -139,6 +139,18 @@ test('a client that goes on is told nothing twice, and hears of it where the ans
   equal(diverged, 1);
 });
 
+test('[J5] whose log is kept no more says what waits, and what comes, and tells that it was', () => {
+  const { gate, out, say } = rig({ commits: true });
+  let told = 0;
+  gate.onOutgrown = () => told++;
+  gate.copied(5, 1);
+  say('a', 1);
+  deepEqual(out, []);
+  gate.outgrown();
+  say('b', 2);
+  deepEqual([out, told, gate.log, gate.copies], [['a', 'b'], 1, null, 0]);
+});
+
 test('who is fenced off says what still waits, and who has no client any more says nothing', async () => {
   const { clock, gate, out, say } = rig({ commits: true });
   say('a', 1);

@@ -43,8 +43,7 @@ for (const [title, zones] of pairs)
       for (const apartMs of [0, 1, 2]) {
         const logs = new Logs(zones);
         const fenced: string[] = [];
-        const begin = (by: string): StreamLog =>
-          open(logs, by, { copied: () => {}, fenced: () => fenced.push(by) });
+        const begin = (by: string): StreamLog => open(logs, by, { ...deaf, fenced: () => fenced.push(by) });
         begin(first);
         await logs.clock.run(apartMs);
         const last = begin(first === 'a' ? 'c' : 'a');
@@ -68,7 +67,7 @@ test('[J4] an answer that is complete stays, whoever begins the same once more',
     log.append(text('all'), true);
     log.end(60_000);
     await logs.clock.run(500);
-    open(logs, 'c', { copied: () => {}, fenced: () => fenced.push('c') });
+    open(logs, 'c', { ...deaf, fenced: () => fenced.push('c') });
     await logs.clock.run(1_000);
     deepEqual(fenced, ['c']);
     equal(await found(logs, 'a'), 'a:all');

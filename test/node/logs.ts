@@ -70,4 +70,4 @@ export class Logs {
   }
 }
 
-export const deaf: LogEars = { copied: () => {}, fenced: () => {} };
+export const deaf: LogEars = { copied: () => {}, fenced: () => {}, outgrown: () => {} };

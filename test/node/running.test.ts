@@ -65,7 +65,7 @@ function rig(send: (data: string) => void = () => {}) {
   running.begin();
   engine.ears?.news({ type: 'answered' });
   const say = (item: Item): void => engine.ears?.news({ type: 'item', item });
-  return { clock, facts, out, engine, say, held };
+  return { clock, facts, out, engine, say, held, gate };
 }
 
 test('[S15] what throws while an engine is heard costs that generation, with a word to its client, and no other', async () => {
@@ -79,6 +79,14 @@ test('[S15] what throws while an engine is heard costs that generation, with a w
   const [, , complaint, ...rest] = out;
   deepEqual([complaint?.includes('answer_lost'), rest], [true, ['[DONE]', 'closed']]);
   equal(engine.aborted, 1);
+});
+
+test('[J5] an answer whose log is kept no more goes on, and its node tells', () => {
+  const { facts, out, say, gate } = rig();
+  say(readItem(chunk(1_000, 'One')));
+  gate.outgrown();
+  say(readItem(chunk(1_001, ' two')));
+  deepEqual([facts, out.at(-1)?.includes(' two')], [['stream.outgrown req'], true]);
 });
 
 test('[S15] one that stumbles before its first word is refused', () => {
