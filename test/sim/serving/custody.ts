@@ -36,8 +36,8 @@ type Track = {
   stream: string | null;
   /** How far its client has come: tokens, or events where they are passed on as they were cut. */
   had: number;
-  /** When the client lost its entry node, no copy had come so far. */
-  isAhead: boolean;
+  /** When the client lost its entry node: how far each copy had come. */
+  copies: ReadonlyMap<Station, number>;
   bareSince: number | null;
   /** Who had the log when the client lost its entry node. */
   keepers: readonly Station[];
@@ -67,7 +67,7 @@ export class Custody {
   begun(client: SimClient): void {
     this.#tracks.set(client, {
       ...{ begunAt: this.#now, heard: 0, stream: null, bareSince: null, keepers: [], endedAt: null },
-      ...{ had: 0, isAhead: false, disowners: new Set() },
+      ...{ had: 0, copies: new Map(), disowners: new Set() },
     });
   }
 
@@ -91,12 +91,16 @@ export class Custody {
     track.keepers = this.#site()
       .living()
       .filter((station) => keeps(station, track.stream));
-    const copies = track.keepers.filter((station) => station !== client.entry);
-    track.isAhead = copies.every((station) => logged(station, track.stream) < track.had);
+    const others = track.keepers.filter((station) => station !== client.entry);
+    track.copies = new Map(others.map((station) => [station, logged(station, track.stream)]));
   };
 
-  /** Whether it had more than any copy when it lost its entry node. */
-  readonly isAhead = (client: SimClient): boolean => this.#tracks.get(client)!.isAhead;
+  /** Whether it had more, when it lost its entry node, than any copy that the node of now can get at. */
+  readonly isAhead = (client: SimClient): boolean => {
+    const { copies, had } = this.#tracks.get(client)!;
+    const since = this.#now - fitMs;
+    return [...copies].every(([station, tokens]) => tokens < had || this.#lay(client.entry, station, since));
+  };
 
   readonly wentOn = (): void => {
     this.resumed++;
