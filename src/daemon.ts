@@ -8,17 +8,14 @@ import { noApiKeys, openApiKeys, type ApiKeys } from './api-keys.ts';
 import { exit, type Io } from './cli/io.ts';
 import { describe, type Settings } from './config/settings.ts';
 import { openControl } from './control/server.ts';
-import { openExternalEngine } from './engines/external.ts';
-import { openEngineHost, type EngineHost } from './engines/host.ts';
-import { simulatedSpec } from './engines/simulated.ts';
-import { engineSocket, type EngineSpec } from './engines/spec.ts';
-import { vllmSpec } from './engines/vllm.ts';
+import type { EngineHost } from './engines/host.ts';
 import { openAccounts } from './gateway/accounts.ts';
 import { askBy, storiesPath } from './gateway/journal.ts';
 import { ownWay } from './gateway/own-way.ts';
 import { answersBytesMax } from './gateway/passthrough.ts';
 import { openInlet, type Inlet } from './gateway/peer.ts';
 import { connectionsMax, openGateway } from './gateway/server.ts';
+import { modelPaths } from './gateway/surface.ts';
 import { copiesBytesMax } from './journal/holder.ts';
 import { issueCertificate } from './mtls/certificate.ts';
 import { listenPeers, type Lines } from './mtls/peer-listener.ts';
@@ -36,11 +33,11 @@ import { openStories } from './node/stories.ts';
 import { originMs, systemClock as clock } from './os/clock.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
 import { preferThread } from './os/priority.ts';
-import { processes } from './os/processes.ts';
 import type { NodeRecord } from './registry/record.ts';
 import { Failure } from './std/failure.ts';
 import { fnv1a } from './std/hash.ts';
 import { memberId, type MemberId } from './std/member-id.ts';
+import { openOwnEngine, servedName } from './own-engine.ts';
 import { identifySelf, type Self } from './self.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { patience, startMemberThread, type MemberThread } from './thread/member-thread.ts';
@@ -60,9 +57,13 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   await using opened = new AsyncDisposableStack();
   let samples = (): readonly (GaugeSample | TotalSample)[] => [];
   const { logLevel: level, logFormat: format } = settings;
-  const telemetry = openTelemetry({ level, format, out: io.out, samples: () => samples() });
+  const telemetry = openTelemetry({
+    ...{ level, format, out: io.out },
+    ...{ routes: modelPaths, samples: () => samples() },
+  });
   const { report } = telemetry;
-  report({ fact: 'node.configured', version: release().version, ...describe(settings) });
+  const { version, commit } = release();
+  report({ fact: 'node.configured', version, ...describe(settings) });
 
   // Before the first connection: what it does not see opening it cannot cut.
   const isolation = settings.faults ? isolationOf(settings) : null;
@@ -70,7 +71,7 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   const self = await identifySelf(settings, { opened, report });
   const keys = await openKeys(settings, self, report);
   opened.defer(() => keys.close());
-  const engine = openEngineOf(settings, { nodeId: self.id, env: io.env, report });
+  const engine = openOwnEngine(settings, { nodeId: self.id, env: io.env, respawn, report });
   const record = recordOf(settings, self, engine);
   const thread = await startThread(settings, self, { record, report });
   preferThread('membership');
@@ -79,7 +80,11 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   opened.defer(() => node.close());
   const parts = { settings, self, node, thread, engine, isolation, telemetry, keys };
   const journals = await openListeners(parts, opened);
-  samples = () => [...gaugesOf(node), ...journalGauges(journals), ...thread.samples()];
+  const build = { version, commit: commit ?? '', nodejs: process.versions.node };
+  samples = () => [
+    { name: 'synkti_build_info', labels: build, value: 1 },
+    ...[...gaugesOf(node), ...journalGauges(journals), ...thread.samples()],
+  ];
 
   await node.start();
   report({ fact: 'node.started', member: self.id, peerId: self.identity.peerId, zone: self.zone });
@@ -340,51 +345,6 @@ function wayTo(
   const record = node.cluster.member(member)?.record ?? null;
   return record && pools.to({ peerId: record.peerId, address: record.addresses.peer });
 }
-
-function openEngineOf(
-  settings: Settings,
-  { nodeId, env, report }: { nodeId: string; env: Io['env']; report: Report },
-): EngineHost | null {
-  if (settings.role === 'edge' || settings.engine === 'none') return null;
-  if (typeof settings.engine === 'object') return openExternalEngine(settings.engine.url);
-  const inherited = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return openEngineHost({
-    spec:
-      settings.engine === 'vllm'
-        ? vllmOf(settings, env['VLLM_BATCH_INVARIANT'] === '1')
-        : simulatedOf(settings),
-    nodeId,
-    dataDir: settings.dataDir,
-    inherited: Object.fromEntries(inherited),
-    processes,
-    report,
-  });
-}
-
-function vllmOf(settings: Settings, batchInvariant: boolean): EngineSpec {
-  const { model, engineCommand, servedModelName, dataDir, mediaHosts, engineArgs } = settings;
-  if (model === null) throw new Failure('invalid', '--model: vllm needs one: a path or a name that it knows');
-  const socket = engineSocket(dataDir);
-  return vllmSpec({
-    command: engineCommand,
-    model,
-    servedName: servedModelName,
-    socket,
-    mediaHosts,
-    extraArgs: engineArgs,
-    batchInvariant,
-  });
-}
-
-const simulatedOf = (settings: Settings): EngineSpec =>
-  simulatedSpec({
-    respawn,
-    servedName: servedName(settings),
-    socket: engineSocket(settings.dataDir),
-    extraArgs: settings.engineArgs,
-  });
-
-const servedName = ({ servedModelName, model }: Settings): string => servedModelName ?? model ?? 'simulated';
 
 /** A partition cuts what runs between nodes; clients, AWS and the metadata service stay reachable. */
 function isolationOf({ apiPort, awsEndpoint, imdsEndpoint, engine }: Settings): Isolation {

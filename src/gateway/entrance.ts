@@ -86,7 +86,7 @@ export function openEntrance(ports: {
       begin: () => (end = go(admitted.spent)),
       refuse: (reply) => {
         admitted.refund();
-        serving.report({ fact: 'request.unplaced', model, why: reply.complaint.code });
+        serving.report({ fact: 'request.unplaced', model, why: reply.status === 429 ? 'full' : 'late' });
         refuse(reply);
       },
     });

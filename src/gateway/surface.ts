@@ -25,6 +25,9 @@ export const generates = (path: string): boolean => generating.has(path);
 /** Where every node may ask every other's engine. */
 export const passedPaths: readonly string[] = [...jsonPaths, ...formPaths];
 
+/** All that a model answers. */
+export const modelPaths: readonly string[] = ['/v1/chat/completions', '/v1/completions', ...passedPaths];
+
 /** What would need an answer that some engine remembers; null: nothing. */
 export function needsMemory(path: string, body: Json): Reply | null {
   if (path !== '/v1/responses') return null;

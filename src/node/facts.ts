@@ -5,17 +5,48 @@
  * Levels: `error` a person must act; `warn` degraded, will mend by itself; `info` the node's life, a handful an
  * hour; `debug` per request. No fact carries prompts, completions, token ids or keys.
  */
-type FactShape = {
+import type { FailureReason } from '../engine/facts.ts';
+import type { Health } from '../membership/health.ts';
+import type { DrainReason, EngineStatus, Life } from '../registry/record.ts';
+import type { LossCause } from '../stream/loss.ts';
+
+/** Only fields with few values: a series that is not there before its first event shows no rate of it. */
+type Labels = Readonly<Record<string, readonly string[]>>;
+
+export type FactShape = {
   readonly level: 'error' | 'warn' | 'info' | 'debug';
   readonly counter?: {
     readonly name: `synkti_${string}_total`;
     readonly help: string;
-    /** Names of the fact's fields that become labels: only fields with few values. */
-    readonly labels?: readonly string[];
+    /** The fact's fields that become labels, each with the values that it may have as far as they are known. */
+    readonly labels?: Labels;
     /** The field to add up; without it each fact counts one. */
     readonly sum?: string;
   };
 };
+
+/** Of a union: what is new there and missing here does not compile. */
+const every = <T extends string>(values: Readonly<Record<T, true>>): readonly T[] =>
+  Object.keys(values) as T[];
+
+const causes = every<LossCause>({
+  ...{ drain: true, dead: true, suspect: true, eof: true, reset: true, silence: true, error: true },
+  ...{ abort: true, 'bare-done': true, status: true, mismatch: true, nonsense: true, crowded: true },
+  ...{ defect: true, unreached: true, engine: true },
+});
+const reasons = every<DrainReason>({
+  ...{ interruption: true, lifecycle: true, maintenance: true, signal: true, operator: true },
+});
+const failures = every<FailureReason>({
+  ...{ spawn: true, late: true, exited: true, wedged: true, silent: true, dead: true },
+});
+export const lifePhases = every<Life['phase']>({ joining: true, serving: true, draining: true, left: true });
+export const enginePhases = every<EngineStatus['phase']>({
+  ...{ none: true, starting: true, ready: true, down: true },
+});
+export const healths = every<Health>({
+  ...{ unknown: true, alive: true, suspect: true, dead: true, left: true },
+});
 
 export const facts = {
   'node.configured': { level: 'info' },
@@ -93,7 +124,7 @@ export const facts = {
     counter: {
       name: 'synkti_interruptions_total',
       help: 'Interruption notices, by action.',
-      labels: ['action'],
+      labels: { action: ['terminate', 'stop', 'hibernate'] },
     },
   },
   'rebalance.recommended': { level: 'warn' },
@@ -106,7 +137,7 @@ export const facts = {
     counter: {
       name: 'synkti_streams_moved_total',
       help: 'Generations continued on another node, by cause.',
-      labels: ['cause'],
+      labels: { cause: causes },
     },
   },
   'stream.unanswered': { level: 'info' },
@@ -123,7 +154,7 @@ export const facts = {
     counter: {
       name: 'synkti_streams_failed_total',
       help: 'Answers that broke off and could not be continued, by cause.',
-      labels: ['cause'],
+      labels: { cause: [...causes, 'no-place'] },
     },
   },
   'stream.abandoned': {
@@ -135,7 +166,7 @@ export const facts = {
     counter: {
       name: 'synkti_streams_handed_over_total',
       help: 'Answers that this node let go of because another entry node goes on with them, by reason.',
-      labels: ['why'],
+      labels: { why: ['drain', 'taken'] },
     },
   },
   'stream.outgrown': {
@@ -157,7 +188,7 @@ export const facts = {
     counter: {
       name: 'synkti_requests_total',
       help: 'Requests of clients, by route and status.',
-      labels: ['route', 'status'],
+      labels: { route: [], status: ['200', '400', '429', '499', '500', '502', '503'] },
     },
   },
   'request.limited': {
@@ -165,7 +196,7 @@ export const facts = {
     counter: {
       name: 'synkti_requests_limited_total',
       help: 'Requests refused because their key was over a limit, by limit.',
-      labels: ['what'],
+      labels: { what: ['requests', 'tokens'] },
     },
   },
   'request.unplaced': {
@@ -173,7 +204,7 @@ export const facts = {
     counter: {
       name: 'synkti_requests_unplaced_total',
       help: 'Requests that waited for room at a model and found none, by reason.',
-      labels: ['why'],
+      labels: { why: ['full', 'late'] },
     },
   },
   'request.cut': {
@@ -181,7 +212,7 @@ export const facts = {
     counter: {
       name: 'synkti_requests_cut_total',
       help: 'Responses that nobody read, by reason.',
-      labels: ['why'],
+      labels: { why: ['unread', 'stuck', 'accept'] },
     },
   },
   'request.stumbled': { level: 'error' },
@@ -190,7 +221,11 @@ export const facts = {
   'keys.absent': { level: 'warn' },
   'drain.started': {
     level: 'info',
-    counter: { name: 'synkti_drains_total', help: 'Drains that began, by reason.', labels: ['reason'] },
+    counter: {
+      name: 'synkti_drains_total',
+      help: 'Drains that began, by reason.',
+      labels: { reason: reasons },
+    },
   },
   'drain.handing': {
     level: 'info',
@@ -215,7 +250,7 @@ export const facts = {
     counter: {
       name: 'synkti_engine_failures_total',
       help: 'Ends of the local engine that nobody ordered, by reason.',
-      labels: ['why'],
+      labels: { why: failures },
     },
   },
   'engine.exited': { level: 'info' },
@@ -235,7 +270,7 @@ export const facts = {
     counter: {
       name: 'synkti_leases_acquired_total',
       help: 'Leases that this node took, by duty.',
-      labels: ['duty'],
+      labels: { duty: [] },
     },
   },
   'lease.lapsed': { level: 'warn' },
@@ -245,7 +280,7 @@ export const facts = {
     counter: {
       name: 'synkti_leases_lost_total',
       help: 'Leases that another took, by duty.',
-      labels: ['duty'],
+      labels: { duty: [] },
     },
   },
   'lease.released': { level: 'info' },
@@ -257,7 +292,7 @@ export const facts = {
     counter: {
       name: 'synkti_leases_refused_total',
       help: 'Effects that a higher epoch kept from being committed, by duty.',
-      labels: ['duty'],
+      labels: { duty: [] },
     },
   },
   'cloud.instance': { level: 'info' },
@@ -273,13 +308,22 @@ export type Report = (fact: Fact) => void;
 
 /** name: [help, labels]. */
 export const gauges = {
+  synkti_build_info: {
+    help: 'Always 1; the labels say which version runs, of which commit, on which Node.js.',
+    labels: ['version', 'commit', 'nodejs'],
+  },
+  synkti_node_phase: { help: 'The phase in which this node is: 1, every other 0.', labels: ['phase'] },
+  synkti_engine_phase: {
+    help: 'The phase in which the local engine is: 1, every other 0.',
+    labels: ['phase'],
+  },
   synkti_engine_requests_running: { help: 'Requests running on the local engine.', labels: ['model'] },
   synkti_engine_requests_waiting: { help: 'Requests waiting in the local engine.', labels: ['model'] },
   synkti_membership_lag_seconds: {
     help: 'How late the membership thread ran its last timer of one second.',
     labels: [],
   },
-  synkti_members: { help: 'Members as this node sees them, by phase.', labels: ['phase'] },
+  synkti_members: { help: 'Members as this node sees them, itself among them, by phase.', labels: ['phase'] },
   synkti_journals: {
     help: 'Streams whose journal this node holds: its own, and copies for other nodes.',
     labels: ['whose'],

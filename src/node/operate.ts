@@ -1,6 +1,6 @@
 /** Answers an operator, and whoever scrapes: what this node knows of itself and of the others, as plain data. */
 import { memberId } from '../std/member-id.ts';
-import type { GaugeSample } from './facts.ts';
+import { enginePhases, healths, lifePhases, type GaugeName, type GaugeSample } from './facts.ts';
 import type { Journals } from './journals.ts';
 import type { Node } from './node.ts';
 import type { MemberStatus, NodeStatus, Operations } from './operations.ts';
@@ -79,6 +79,7 @@ function membersOf({ cluster, engine }: Node, clock: Clock): readonly MemberStat
 }
 
 export function gaugesOf({ cluster, engine }: Node): readonly GaugeSample[] {
+  const own = cluster.own();
   const status = engine?.status();
   const requests = [...(status?.load?.byModel ?? [])].flatMap(
     ([model, { running, waiting }]): GaugeSample[] => [
@@ -86,16 +87,21 @@ export function gaugesOf({ cluster, engine }: Node): readonly GaugeSample[] {
       { name: 'synkti_engine_requests_waiting', labels: { model }, value: waiting },
     ],
   );
-  const phases = new Map<string, number>();
-  for (const { health } of cluster.members()) phases.set(health, (phases.get(health) ?? 0) + 1);
-  phases.set('alive', (phases.get('alive') ?? 0) + 1);
-  const members = [...phases].map(([phase, value]): GaugeSample => ({
-    name: 'synkti_members',
-    labels: { phase },
-    value,
-  }));
-  return [...requests, ...members];
+  const members = Map.groupBy([{ health: 'alive' }, ...cluster.members()], ({ health }) => health);
+  return [
+    ...phased('synkti_node_phase', lifePhases, (phase) => (phase === own.life.phase ? 1 : 0)),
+    ...phased('synkti_engine_phase', enginePhases, (phase) => (phase === own.engine.phase ? 1 : 0)),
+    ...requests,
+    ...phased('synkti_members', healths, (health) => members.get(health)?.length ?? 0),
+  ];
 }
+
+/** A sample of each phase, in which nobody is of those that are 0. */
+const phased = (
+  name: GaugeName,
+  phases: readonly string[],
+  valueOf: (phase: string) => number,
+): readonly GaugeSample[] => phases.map((phase) => ({ name, labels: { phase }, value: valueOf(phase) }));
 
 export const journalGauges = (journals: Journals): readonly GaugeSample[] => [
   { name: 'synkti_journals', labels: { whose: 'own' }, value: journals.kept() },

@@ -1,6 +1,7 @@
 /**
- * Facts and gauges as Prometheus metrics, from the one table of facts. Counters start at zero, so that a rate is
- * right from the first event; a gauge is asked for when somebody scrapes, so that none can go stale.
+ * Facts and gauges as Prometheus metrics, from the one table of facts. Counters start at zero, those with labels for every
+ * value that is known, so that a rate is right from the first event; a gauge is asked for when somebody scrapes, so that
+ * none can go stale.
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import {
@@ -9,6 +10,7 @@ import {
   totals,
   type Fact,
   type FactName,
+  type FactShape,
   type GaugeName,
   type GaugeSample,
   type TotalSample,
@@ -20,14 +22,11 @@ type Metrics = {
   text(): Promise<string>;
 };
 
-type CounterShape = {
-  readonly name: string;
-  readonly help: string;
-  readonly labels?: readonly string[];
-  readonly sum?: string;
-};
-
-export function openMetrics(sample: () => readonly (GaugeSample | TotalSample)[]): Metrics {
+export function openMetrics(options: {
+  /** The names of the API's routes, which whoever answers them knows. */
+  readonly routes: readonly string[];
+  readonly samples: () => readonly (GaugeSample | TotalSample)[];
+}): Metrics {
   const registry = new Registry();
   const counters = new Map<string, Counter>();
   const gaugeOf = new Map<string, Gauge>();
@@ -36,11 +35,12 @@ export function openMetrics(sample: () => readonly (GaugeSample | TotalSample)[]
     const shape = counterOf(name);
     // Several facts may count into one counter, each with its own labels' values.
     if (shape === null || counters.has(shape.name)) continue;
-    const { help, labels = [] } = shape;
-    counters.set(
-      shape.name,
-      new Counter({ name: shape.name, help, labelNames: [...labels], registers: [registry] }),
-    );
+    const { help, labels = {} } = shape;
+    const labelNames = Object.keys(labels);
+    const counter = new Counter({ name: shape.name, help, labelNames, registers: [registry] });
+    for (const known of combined({ ...labels, ...('route' in labels && { route: options.routes }) }))
+      counter.inc(known, 0);
+    counters.set(shape.name, counter);
   }
   for (const name of Object.keys(gauges) as GaugeName[]) {
     const { help, labels } = gauges[name];
@@ -53,14 +53,16 @@ export function openMetrics(sample: () => readonly (GaugeSample | TotalSample)[]
   function count(fact: Fact): void {
     const shape = counterOf(fact.fact);
     if (shape === null) return;
-    const labels = (shape.labels ?? []).map((label) => [label, String(fact[label] ?? 'none')] as const);
+    const labels = Object.keys(shape.labels ?? {}).map(
+      (label) => [label, String(fact[label] ?? 'none')] as const,
+    );
     const amount = shape.sum === undefined ? 1 : Number(fact[shape.sum] ?? 0);
     counters.get(shape.name)!.inc(Object.fromEntries(labels), amount);
   }
 
   async function text(): Promise<string> {
     for (const metric of [...gaugeOf.values(), ...totalOf.values()]) metric.reset();
-    for (const read of sample()) {
+    for (const read of options.samples()) {
       if ('labels' in read) gaugeOf.get(read.name)!.set({ ...read.labels }, read.value);
       else totalOf.get(read.name)!.inc(read.value);
     }
@@ -70,7 +72,15 @@ export function openMetrics(sample: () => readonly (GaugeSample | TotalSample)[]
   return { count, text };
 }
 
-const counterOf = (name: FactName): CounterShape | null => {
-  const shape: { readonly level: string; readonly counter?: CounterShape } = facts[name];
+const counterOf = (name: FactName) => {
+  const shape: FactShape = facts[name];
   return shape.counter ?? null;
 };
+
+/** Every combination of the values that are known of each label. */
+const combined = (labels: Readonly<Record<string, readonly string[]>>): readonly Record<string, string>[] =>
+  Object.entries(labels).reduce<readonly Record<string, string>[]>(
+    (begun, [label, values]) =>
+      begun.flatMap((chosen) => values.map((value) => ({ ...chosen, [label]: value }))),
+    [{}],
+  );

@@ -13,10 +13,11 @@ export function openTelemetry(options: {
   readonly level: LogLevel;
   readonly format: 'auto' | 'json' | 'text';
   readonly out: LogOutput;
+  readonly routes: readonly string[];
   readonly samples: () => readonly (GaugeSample | TotalSample)[];
 }): Telemetry {
   const log = openLog(options);
-  const metrics = openMetrics(options.samples);
+  const metrics = openMetrics(options);
   return {
     report: (exact) => {
       const fact = rounded(exact);

@@ -1,6 +1,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import OpenAI from 'openai';
+import { modelPaths } from '../../src/gateway/surface.ts';
 import { after as later } from '../../src/std/time.ts';
 import { systemClock } from '../../src/os/clock.ts';
 import { FakeCluster, until } from './fake-cluster.ts';
@@ -321,6 +322,11 @@ test('models, health and metrics are told', async () => {
   );
   equal((await fetch(`${base}/readyz`)).status, 200);
   equal(await (await fetch(`${base}/metrics`)).text(), 'synkti_members 1\n');
+});
+
+test('every path that a model answers is a route', async () => {
+  for (const path of modelPaths)
+    equal((await fetch(cluster.get(2).url + path)).headers.get('allow'), 'POST', path);
 });
 
 test('a gateway that closes lets running answers finish', async () => {

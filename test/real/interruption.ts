@@ -141,7 +141,7 @@ async function socketsIn(dir: string): Promise<readonly string[]> {
 /** By cause: what is not `drain` says how the engines fared under the load. */
 async function movesOf({ api }: DevNode): Promise<string> {
   const text = await (await fetch(`${api}/metrics`)).text();
-  const moves = text.matchAll(/^synkti_streams_moved_total\{.*cause="(\S+?)".*\} (\d+)$/gm);
+  const moves = text.matchAll(/^synkti_streams_moved_total\{.*cause="(\S+?)".*\} ([1-9]\d*)$/gm);
   return [...moves].map(([, cause, count]) => `${count} by ${cause}`).join(', ') || 'none';
 }
 

@@ -1,24 +1,26 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { facts, gauges, type Fact, type FactName, type GaugeSample } from '../../src/node/facts.ts';
+import { format } from 'prettier';
+import { modelPaths } from '../../src/gateway/surface.ts';
+import {
+  facts,
+  gauges,
+  totals,
+  type Fact,
+  type FactName,
+  type FactShape,
+  type GaugeSample,
+} from '../../src/node/facts.ts';
+import { withMetricsTable } from '../../src/telemetry/readme.ts';
 import { openTelemetry } from '../../src/telemetry/telemetry.ts';
-import type { LogLevel } from '../../src/telemetry/log.ts';
 
-type Shape = {
-  readonly level: LogLevel;
-  readonly counter?: {
-    readonly name: string;
-    readonly help: string;
-    readonly labels?: readonly string[];
-    readonly sum?: string;
-  };
-};
-const table: readonly (readonly [FactName, Shape])[] = Object.entries(facts) as [FactName, Shape][];
+const table: readonly (readonly [FactName, FactShape])[] = Object.entries(facts) as [FactName, FactShape][];
 
 /** A fact with every field that its counter reads. */
-const exampleOf = ([name, { counter }]: readonly [FactName, Shape]): Fact => ({
+const exampleOf = ([name, { counter }]: readonly [FactName, FactShape]): Fact => ({
   fact: name,
-  ...Object.fromEntries((counter?.labels ?? []).map((label) => [label, 'some'])),
+  ...Object.fromEntries(Object.keys(counter?.labels ?? {}).map((label) => [label, 'some'])),
   ...(counter?.sum === undefined ? {} : { [counter.sum]: 3 }),
 });
 
@@ -28,6 +30,7 @@ function open(options: Partial<Parameters<typeof openTelemetry>[0]> = {}) {
     level: 'debug',
     format: 'json',
     out: { write: (line) => lines.push(line) },
+    routes: modelPaths,
     samples: () => [],
     ...options,
   });
@@ -89,14 +92,16 @@ test('every counter of the table exists from the start, counts its fact and keep
     match(await metrics(), new RegExp(`^# TYPE ${counter.name} counter$`, 'm'));
     report(exampleOf(entry));
     report(exampleOf(entry));
-    const labels = (counter.labels ?? []).map((label) => `${label}="some"`).join(',');
+    const labels = Object.keys(counter.labels ?? {})
+      .map((label) => `${label}="some"`)
+      .join(',');
     const line = `${counter.name}${labels === '' ? '' : `{${labels}}`} ${counter.sum === undefined ? 2 : 6}`;
     ok((await metrics()).split('\n').includes(line), `no line ${line}`);
   }
 });
 
 test('facts that share a counter agree on its help, labels and sum', () => {
-  const first = new Map<string, Shape['counter']>();
+  const first = new Map<string, FactShape['counter']>();
   for (const [, { counter }] of table) {
     if (counter === undefined) continue;
     deepEqual(counter, first.get(counter.name) ?? counter);
@@ -116,4 +121,54 @@ test('a gauge is read at the scrape, and one that nobody reports any more is gon
   for (const name of names) match(text, new RegExp(`^${name}(\\{.*="some"\\})? 7$`, 'm'));
   samples = [];
   equal(/ 7$/m.test(await metrics()), false);
+});
+
+test('a counter with labels stands at zero from the start for every value that is known', async () => {
+  const lines = (await open().metrics()).split('\n');
+  for (const series of [
+    'synkti_streams_failed_total{cause="no-place"}',
+    'synkti_streams_moved_total{cause="drain"}',
+    'synkti_streams_handed_over_total{why="taken"}',
+    'synkti_interruptions_total{action="terminate"}',
+    'synkti_drains_total{reason="signal"}',
+    'synkti_engine_failures_total{why="wedged"}',
+    'synkti_requests_limited_total{what="tokens"}',
+    'synkti_requests_unplaced_total{why="late"}',
+    'synkti_requests_cut_total{why="stuck"}',
+    'synkti_requests_total{route="/v1/chat/completions",status="200"}',
+    'synkti_requests_total{route="/v1/embeddings",status="503"}',
+  ])
+    ok(lines.includes(`${series} 0`), series);
+});
+
+/** The first label of a counter whose values nobody knows beforehand: duties are named by whoever takes one. */
+const unknownBefore = new Set(['duty', 'route']);
+
+test('of every label the values are known, but for those that others name', () => {
+  for (const [name, { counter }] of table)
+    for (const [label, values] of Object.entries(counter?.labels ?? {}))
+      equal(values.length === 0, unknownBefore.has(label), `${name} ${label}`);
+});
+
+/** What `promtool check metrics` complains of (prometheus/util/promlint). */
+test('names and texts are as Prometheus lints them', async () => {
+  const units = /_(milliseconds|ms|minutes|hours|kilobytes|mb|percent)(_|$)/;
+  const counters = table.flatMap(([, { counter }]) => (counter === undefined ? [] : [counter.name]));
+  for (const name of [...counters, ...Object.keys(totals)]) match(name, /^[a-z][a-z_]*[a-z]_total$/);
+  for (const name of Object.keys(gauges)) match(name, /^[a-z][a-z_]*(?<!_total|_count|_sum|_bucket)$/);
+  const text = await open().metrics();
+  const told = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)];
+  equal(new Set(told.map(([, name]) => name)).size, told.length, 'each once');
+  for (const [, name = ''] of told) {
+    ok(!units.test(name), `${name}: not in a base unit`);
+    match(text, new RegExp(`^# HELP ${name} [A-Z].*\\.$`, 'm'));
+  }
+});
+
+test("the README's table of metrics is current, and formatted as prettier wants it", async () => {
+  const fresh = withMetricsTable('<!-- metrics -->\n<!-- /metrics -->\n');
+  equal(await format(fresh, { parser: 'markdown', printWidth: 110 }), fresh);
+  if (!existsSync('README.md')) return;
+  const readme = readFileSync('README.md', 'utf8');
+  equal(readme, withMetricsTable(readme), 'run: npm run readme');
 });

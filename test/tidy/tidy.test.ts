@@ -38,6 +38,7 @@ const floors: Readonly<Record<string, number>> = {
   cli: 5,
   self: 5,
   'api-keys': 5,
+  'own-engine': 5,
   build: 5,
   daemon: 6,
   'member-thread': 6,
