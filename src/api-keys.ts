@@ -1,7 +1,7 @@
 /**
  * Where the API keys of this node come from, and how they change while it runs: a file is looked at every second, the
- * parameter of SSM every minute, both on SIGHUP. A list that cannot be read or makes no sense changes nothing, and is
- * said; at the start it ends the node, because an API must not stand open by mistake.
+ * parameter of SSM every minute, both on SIGHUP, which ends no node. A list that cannot be read or makes no sense changes
+ * nothing, and is said; at the start it ends the node, because an API must not stand open by mistake.
  */
 import { readFile, stat } from 'node:fs/promises';
 import type { ReadParameter } from './aws/parameters.ts';
@@ -25,12 +25,18 @@ export type ApiKeys = {
   close(): void;
 };
 
-/** The API is open to all. */
-export const noApiKeys: ApiKeys = {
-  table: () => null,
-  reload: () => Promise.resolve(),
-  close: () => {},
-};
+/** There is no list. */
+export function openToAll(report: Report): ApiKeys {
+  report({ fact: 'keys.absent', why: 'the API is open to whoever reaches it' });
+  return {
+    table: () => null,
+    reload: () => {
+      report({ fact: 'keys.absent', why: 'there is no list to read again, and the API is open to all' });
+      return Promise.resolve();
+    },
+    close: () => {},
+  };
+}
 
 type Place = {
   readonly name: string;

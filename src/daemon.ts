@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { memberThread, release, respawn } from './cli/executable.ts';
-import { noApiKeys, openApiKeys, type ApiKeys } from './api-keys.ts';
+import { openApiKeys, openToAll, type ApiKeys } from './api-keys.ts';
 import { exit, type Io } from './cli/io.ts';
 import { describe, type Settings } from './config/settings.ts';
 import { openControl } from './control/server.ts';
@@ -69,7 +69,8 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   const isolation = settings.faults ? isolationOf(settings) : null;
   if (isolation !== null) opened.defer(() => isolation.close());
   const self = await identifySelf(settings, { opened, report });
-  const keys = await openKeys(settings, self, report);
+  const { apiKeys } = settings;
+  const keys = apiKeys === null ? openToAll(report) : await openApiKeys(apiKeys, { ...self, report });
   opened.defer(() => keys.close());
   const engine = openOwnEngine(settings, { nodeId: self.id, env: io.env, respawn, report });
   const record = recordOf(settings, self, engine);
@@ -87,13 +88,13 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   ];
 
   await node.start();
-  report({ fact: 'node.started', member: self.id, peerId: self.identity.peerId, zone: self.zone });
   opened.defer(
     io.onSignal((signal) => {
-      if (signal === 'SIGHUP' && settings.apiKeys !== null) void keys.reload();
+      if (signal === 'SIGHUP') void keys.reload();
       else node.drain('signal', node.leaving.phase() === 'open' ? settings.drainMs : hurriedMs);
     }),
   );
+  report({ fact: 'node.started', member: self.id, peerId: self.identity.peerId, zone: self.zone });
   const failure = await Promise.race([node.leaving.left, thread.failed]);
   if (failure instanceof Failure) {
     const stack = failure.cause instanceof Error ? (failure.cause.stack ?? null) : null;
@@ -102,12 +103,6 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   }
   report({ fact: 'node.stopped', member: self.id });
   return exit.done;
-}
-
-async function openKeys({ apiKeys }: Settings, self: Self, report: Report): Promise<ApiKeys> {
-  if (apiKeys !== null) return openApiKeys(apiKeys, { ...self, report });
-  report({ fact: 'keys.absent', why: 'the API is open to whoever reaches it' });
-  return noApiKeys;
 }
 
 /** What this node says of itself before anything has happened to it. */

@@ -47,6 +47,8 @@ function watchOutput(): { codeOf(own: number): number } {
 
 async function main(): Promise<void> {
   if (isSea() && process.platform === 'linux' && process.argv[2] === 'run') startFrugally(process);
+  // Of a node it asks for something, and that is no end to it, not even while it starts and cannot be asked yet.
+  if (process.argv[2] === 'run') process.on('SIGHUP', () => {});
   const output = watchOutput();
   const code = await runCli(process.argv.slice(2), io, async (settings, io) => {
     const { runNode } = await import('./daemon.ts');

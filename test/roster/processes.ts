@@ -65,13 +65,18 @@ export class RunningNode {
       const found = this.facts.find(passes);
       if (found !== undefined) return found;
       const told = this.facts.map(({ fact }) => fact).join(' ');
-      if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.#stderr}; ${told}`);
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null)
+        throw new Error(`it ended: ${this.#stderr}; ${told}`);
       if (late.aborted) throw new Error(`not in time: ${told} ${this.#stderr}`);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
         late.addEventListener('abort', () => resolve(), { once: true });
       });
     }
+  }
+
+  signal(signal: 'SIGHUP' | 'SIGKILL'): void {
+    this.#child.kill(signal);
   }
 
   /** SIGTERM; the exit code. */
