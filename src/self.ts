@@ -12,7 +12,9 @@ import { loadIdentity, type Identity } from './mtls/identity.ts';
 import { authorityOf } from './node/authority.ts';
 import type { Report } from './node/facts.ts';
 import type { Cloud, PeerAddress, ReadNotice, Remembered } from './node/ports.ts';
+import { systemClock } from './os/clock.ts';
 import { takeDataDir } from './os/data-dir.ts';
+import { lockDirectory } from './os/lock.ts';
 import { recall, type MemoryPlace } from './os/memory.ts';
 import { listedZone, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
 import { assert } from './std/assert.ts';
@@ -56,6 +58,8 @@ export async function identifySelf(
   { opened, report }: { readonly opened: AsyncDisposableStack; readonly report: Report },
 ): Promise<Self> {
   await takeDataDir(settings.dataDir);
+  const lock = lockDirectory(settings.dataDir);
+  opened.defer(() => lock.release());
   const identity = await loadIdentity(settings.dataDir);
   const { peers, operators } = settings;
   const { privateIp, ...self } =
@@ -108,7 +112,7 @@ async function identifyInstance(
   const { instanceId, zone, privateIp, ...instance } = await identify(imds, identifying);
   // A launch template can name the cluster in the instance's tags, which costs no call and no permission to read.
   const cluster = settings.cluster ?? (await clusterTag(imds, identifying)) ?? 'synkti';
-  const credentials = roleCredentials(imds);
+  const credentials = roleCredentials(imds, systemClock);
   await awaitCredentials(credentials, AbortSignal.timeout(credentialsMs));
   const region = settings.region ?? instance.region;
   const endpoint = settings.awsEndpoint;
