@@ -4,6 +4,7 @@
  */
 import { chmod } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { Failure, type FailureKind } from '../std/failure.ts';
 import { directoryFailure } from '../node/directory-failure.ts';
 import type { Operations } from '../node/operations.ts';
@@ -14,8 +15,10 @@ import { claimSocket } from './socket-file.ts';
 const bodyBytesMax = 4_096;
 /** To send a request in full; what a local command needs is under a millisecond. */
 const requestMs = 5_000;
+/** Between two looks for connections that took longer. */
+const checkMs = 1_000;
 /** Commands, a dashboard and a dev table ask one at a time; more than this is a mistake in a loop. */
-const connectionsMax = 64;
+export const connectionsMax = 64;
 /** For answers under way when the node stops. */
 const closeMs = 2_000;
 
@@ -34,12 +37,12 @@ export type ControlServer = { readonly path: string; close(): Promise<void> };
 export async function openControl(options: ControlOptions): Promise<ControlServer> {
   const path = await claimSocket(options.dataDir);
   const server = createServer(
-    { requestTimeout: requestMs, headersTimeout: requestMs },
+    { requestTimeout: requestMs, headersTimeout: requestMs, connectionsCheckingInterval: checkMs },
     (request, response) => {
       void answer(options, request, response);
     },
   );
-  server.maxConnections = connectionsMax;
+  makeRoom(server);
   await listen(server, path).catch((error: unknown) => {
     throw directoryFailure(options.dataDir, error);
   });
@@ -56,6 +59,30 @@ function listen(server: Server, path: string): Promise<void> {
       server.off('error', reject);
       resolve();
     });
+  });
+}
+
+/** Of too many connections the oldest gives way that waits for no answer: those who only hang on keep nobody out. */
+function makeRoom(server: Server): void {
+  const open = new Set<Socket>();
+  const idle = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    idle.add(socket);
+    socket.once('close', () => {
+      open.delete(socket);
+      idle.delete(socket);
+    });
+    const [oldest] = idle;
+    if (open.size <= connectionsMax || oldest === undefined) return;
+    open.delete(oldest);
+    idle.delete(oldest);
+    oldest.destroy();
+  });
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const { socket } = request;
+    request.once('end', () => idle.delete(socket));
+    response.once('finish', () => open.has(socket) && idle.add(socket));
   });
 }
 

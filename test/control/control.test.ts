@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { connectControl } from '../../src/control/client.ts';
-import { openControl, type ControlServer } from '../../src/control/server.ts';
+import { connectionsMax, openControl, type ControlServer } from '../../src/control/server.ts';
 import { controlSocket } from '../../src/control/socket-file.ts';
 import { fakeNode, type FakeNode } from './operations.ts';
 
@@ -91,6 +91,32 @@ test('what is no order is refused with its reason, and changes nothing', async (
     { error: { kind: 'missing', message: 'DELETE /status: no such request' } },
   ]);
   deepEqual(node.told, []);
+});
+
+test('connections that ask nothing keep nobody out: the oldest of them gives way, and who is being answered stays', async (t) => {
+  const { dir, node, server } = await open(t);
+  const gate = Promise.withResolvers<void>();
+  node.leaving = gate.promise;
+  const left = connectControl(dir).leave(5_000);
+  while (node.told.length === 0) await new Promise(setImmediate);
+
+  const silent = (begun = ''): Promise<Socket> =>
+    new Promise((resolve) => {
+      const socket = connect(server.path, () => socket.write(begun, () => resolve(socket)));
+      socket.on('error', () => {});
+      t.after(() => socket.destroy());
+    });
+  const half = 'POST /drain HTTP/1.1\r\nhost: node\r\ncontent-length: 50\r\n\r\n{"rea';
+  const oldest = await silent(half);
+  const gone = once(oldest.resume(), 'close');
+  const others: Socket[] = [];
+  while (others.length < connectionsMax - 2) others.push(await silent());
+  deepEqual(await connectControl(dir).status(), node.status());
+  await gone;
+  ok(others.every(({ closed }) => !closed));
+  for (const socket of others) socket.destroy();
+  gate.resolve();
+  deepEqual((await left).life, { phase: 'left' });
 });
 
 test('only the owner may open the socket', async (t) => {
