@@ -18,7 +18,7 @@ import { connectionsMax, openGateway } from './gateway/server.ts';
 import { modelPaths } from './gateway/surface.ts';
 import { copiesBytesMax } from './journal/holder.ts';
 import { issueCertificate } from './mtls/certificate.ts';
-import { listenPeers, type Lines } from './mtls/peer-listener.ts';
+import { listenPeers, peerBounds, type Lines } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
 import { authorityOf } from './node/authority.ts';
 import type { Call } from './node/call.ts';
@@ -238,6 +238,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
       admit: (peerId) => node.cluster.admit(peerId),
       onRequest: inlet.onRequest,
       lines: linesOf(inlet, telemetry.report),
+      bounds: peerBounds,
       onRefused: (why) => telemetry.report({ fact: 'peer.refused', peerId: '', why }),
     },
     AbortSignal.timeout(listenMs),

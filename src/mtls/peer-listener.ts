@@ -13,6 +13,7 @@ import type { TLSSocket } from 'node:tls';
 import { listenFailure } from '../node/listen-failure.ts';
 import { Failure, messageOf } from '../std/failure.ts';
 import { peerIdOfCertificate, type Credentials } from './certificate.ts';
+import { Crowd, type Bounds } from './crowd.ts';
 
 export type PeerListener = {
   /** Where it really listens; differs from what was asked for only where that was 0. */
@@ -33,6 +34,7 @@ export type PeerListenerOptions = {
   readonly onRequest: (request: IncomingMessage, response: ServerResponse, peerId: string) => void;
   /** What a connection may be upgraded to. */
   readonly lines: Lines;
+  readonly bounds: Bounds;
   /** A connection was turned away, and why: for the log. */
   readonly onRefused: (why: string) => void;
 };
@@ -51,8 +53,12 @@ export type Lines = {
 /** Takes nothing new after `leave`, and closes the connection when what it has is done. */
 type Line = { leave(): void };
 
-/** An inference stream may hold its connection, so this bounds them: 1,000 peers with a few each, at some kB. */
-const connectionsMax = 8_192;
+/**
+ * An inference stream of a peer that knows no lines holds its connection: 1,000 peers with a few each, at some kB. One opens
+ * 512 at most, and may have started anew before we see that its former ones are gone. Strangers are as many as may wait in
+ * the backlog: a whole cluster that dials at once.
+ */
+export const peerBounds: Bounds = { strangersMax: 1_024, membersMax: 8_192, memberMax: 1_024 };
 /** Room for a whole cluster that dials at once: what overflows looks like a dead host to the one who dials. */
 const backlog = 1_024;
 /** A handshake takes a few ms; a starved peer may need seconds. */
@@ -66,7 +72,7 @@ const aliveMs = 30_000;
 /** Failure `busy` when the port is taken, `denied` when it may not be had, `late` when the signal came first. */
 export async function listenPeers(options: PeerListenerOptions, signal: AbortSignal): Promise<PeerListener> {
   const server = serverWith(options.credentials);
-  server.maxConnections = connectionsMax;
+  const crowd = new Crowd(options.bounds);
   /** As they were accepted: one that never finishes its handshake is not to hold up the end either. */
   const open = new Set<Socket>();
   /** null: turned away; its socket is gone by then. */
@@ -82,7 +88,9 @@ export async function listenPeers(options: PeerListenerOptions, signal: AbortSig
       socket.on('close', () => proven.delete(socket));
       if (!(await options.admit(peerId))) throw new Failure('denied', `peer ${peerId}: denied: not a member`);
       // Cut meanwhile: it was a member, and is none.
-      return socket.destroyed ? null : peerId;
+      if (socket.destroyed) return null;
+      crowd.letIn(socket, peerId);
+      return peerId;
     } catch (error) {
       socket.destroy();
       options.onRefused(messageOf(error));
@@ -92,6 +100,7 @@ export async function listenPeers(options: PeerListenerOptions, signal: AbortSig
 
   server.on('connection', (socket: Socket) => {
     open.add(socket);
+    crowd.arrive(socket);
     socket.on('close', () => open.delete(socket));
   });
   server.on('secureConnection', (socket) => void peers.set(socket, judge(socket)));

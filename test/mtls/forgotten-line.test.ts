@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { askBy as openJournalWay } from '../../src/gateway/journal.ts';
 import { issueCertificate } from '../../src/mtls/certificate.ts';
 import { loadIdentity } from '../../src/mtls/identity.ts';
-import { listenPeers } from '../../src/mtls/peer-listener.ts';
+import { listenPeers, peerBounds } from '../../src/mtls/peer-listener.ts';
 import { openPeerPools } from '../../src/mtls/peer-pools.ts';
 import type { Way } from '../../src/mtls/peer-way.ts';
 import { memberId } from '../../src/std/member-id.ts';
@@ -90,6 +90,7 @@ test('a call by a line that its peer has forgotten goes by a new one, where it m
             onClosed,
           }),
       },
+      bounds: peerBounds,
       onRefused: () => {},
     },
     AbortSignal.timeout(5_000),

@@ -12,6 +12,7 @@ import { issueCertificate, type Credentials } from '../../src/mtls/certificate.t
 import { loadIdentity, type Identity } from '../../src/mtls/identity.ts';
 import {
   listenPeers,
+  peerBounds,
   type Lines,
   type PeerListener,
   type PeerListenerOptions,
@@ -61,6 +62,7 @@ async function bobListens(options: Partial<PeerListenerOptions> = {}): Promise<S
         response.end(peerId);
       },
       lines: { protocol: 'none/1', take: () => ({ leave: () => {} }) },
+      bounds: peerBounds,
       onRefused: (why) => refusals.push(why),
       ...options,
     },

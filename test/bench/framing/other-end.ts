@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { issueCertificate } from '../../../src/mtls/certificate.ts';
 import { loadIdentity } from '../../../src/mtls/identity.ts';
-import { listenPeers } from '../../../src/mtls/peer-listener.ts';
+import { listenPeers, peerBounds } from '../../../src/mtls/peer-listener.ts';
 import { HttpCall } from '../../../src/gateway/http-call.ts';
 import { openIntake } from '../../../src/gateway/intake.ts';
 import type { Call } from '../../../src/node/call.ts';
@@ -53,6 +53,7 @@ const listener = await listenPeers(
           ...{ held: { bytes: 0 }, onCall: begin, onStuck: () => {}, onClosed },
         }),
     },
+    bounds: peerBounds,
     onRefused: (why) => process.stderr.write(`${why}\n`),
   },
   AbortSignal.timeout(10_000),
