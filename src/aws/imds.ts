@@ -11,13 +11,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type Dispatcher } from 'undici';
 import { Failure, retryable } from '../std/failure.ts';
+import { wallTime, type WallTime } from '../std/time.ts';
 
 export type Imds = {
   /** The text at /latest/<path>; null: there is nothing (404). Failure when the signal came before an answer. */
   read(path: string, lane: Lane, signal: AbortSignal): Promise<string | null>;
+  /** The same, and what time it is there; null: it did not say. */
+  readDated(path: string, lane: Lane, signal: AbortSignal): Promise<Dated | null>;
   close(): Promise<void>;
 };
 
+type Dated = { readonly text: string; readonly at: WallTime | null };
 type Lane = 'notices' | 'rest';
 type Token = { readonly value: string; readonly renewAt: number; readonly expiresAt: number };
 
@@ -49,12 +53,16 @@ class MetadataClient implements Imds {
   }
 
   async read(path: string, lane: Lane, signal: AbortSignal): Promise<string | null> {
+    return (await this.readDated(path, lane, signal))?.text ?? null;
+  }
+
+  async readDated(path: string, lane: Lane, signal: AbortSignal): Promise<Dated | null> {
     let failure = new Failure('late', `imds ${path}: late: no time was left`);
     for (let tries = 0; !signal.aborted; tries++) {
       try {
         let answer = await this.#attempt(path, lane, signal);
         if (answer.status === 401) answer = await this.#attempt(path, lane, signal);
-        if (answer.status === 200) return answer.text;
+        if (answer.status === 200) return answer;
         if (answer.status === 404) return null;
         failure = refusal(path, answer.status);
       } catch (error) {
@@ -105,11 +113,17 @@ class MetadataClient implements Imds {
     const limits = AbortSignal.any([signal, AbortSignal.timeout(attemptMs)]);
     const { statusCode, headers, body } = await this.#lanes[lane].request({ ...request, signal: limits });
     const ttl = Number(headers['x-aws-ec2-metadata-token-ttl-seconds']);
-    return { status: statusCode, ttlSeconds: Number.isFinite(ttl) ? ttl : null, text: await body.text() };
+    const date = Date.parse(String(headers['date']));
+    return {
+      status: statusCode,
+      ttlSeconds: Number.isFinite(ttl) ? ttl : null,
+      at: Number.isNaN(date) ? null : wallTime(date),
+      text: await body.text(),
+    };
   }
 }
 
-type Answer = { readonly status: number; readonly ttlSeconds: number | null; readonly text: string };
+type Answer = Dated & { readonly status: number; readonly ttlSeconds: number | null };
 
 /** 401 counts as passing: the service forgets tokens when it restarts, and says so until a new one is fetched. */
 function refusal(path: string, status: number): Failure {

@@ -16,6 +16,8 @@ export class FakeImds implements AsyncDisposable {
   tokenMood: Mood = 'well';
   /** How long a token is granted for, whatever was asked. */
   tokenSeconds = 21_600;
+  /** What time it is there, epoch ms. */
+  time = (): number => Date.now();
   /** Held back before a path is answered. */
   readonly slowMs = new Map<string, number>();
   connections = 0;
@@ -67,8 +69,11 @@ export class FakeImds implements AsyncDisposable {
     if (this.#misbehaved(this.mood, response)) return;
     if ((this.#valid.get(token) ?? 0) < performance.now()) return void response.writeHead(401).end();
     const text = this.tree.get(path);
+    const date = new Date(this.time()).toUTCString();
     const tell = (): unknown =>
-      text === undefined ? response.writeHead(404).end('not found') : response.writeHead(200).end(text);
+      text === undefined
+        ? response.writeHead(404).end('not found')
+        : response.writeHead(200, { date }).end(text);
     const slowMs = this.slowMs.get(path) ?? 0;
     if (slowMs === 0) tell();
     else setTimeout(tell, slowMs);

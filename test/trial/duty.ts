@@ -30,7 +30,7 @@ const [dataDir = '', name = '', imdsEndpoint = '', endpoint = '', region = '', b
 const self = memberId(name);
 const run = randomUUID();
 const imds = openImds(imdsEndpoint);
-const store = openLeaseStore({ bucket, endpoint, region, credentials: roleCredentials(imds) });
+const store = openLeaseStore({ bucket, endpoint, region, credentials: roleCredentials(imds, clock) });
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify({ run, ...line })}\n`);
 const holding = new Holding(
   { duty, self, run, ttlMs: Number(ttl), rank: await rank() },
