@@ -18,12 +18,15 @@ import { lockDirectory } from './os/lock.ts';
 import { recall, type MemoryPlace } from './os/memory.ts';
 import { listedZone, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
 import { assert } from './std/assert.ts';
+import { Failure } from './std/failure.ts';
 
 const imdsOfAws = 'http://169.254.169.254';
 /** libp2p listens there on every instance, so that its address follows from the private IP. */
 const p2pPortOfAll = 4001;
 /** The metadata service of a booting instance may take a while; without it a node does not know who it is. */
 const identifyMs = 15_000;
+/** Then a person at a terminal wonders. */
+const awaitedMs = 2_000;
 /** The credentials of a role that was just attached appear within seconds. */
 const credentialsMs = 5_000;
 
@@ -64,7 +67,7 @@ export async function identifySelf(
   const { peers, operators } = settings;
   const { privateIp, ...self } =
     peers === null
-      ? await identifyInstance(settings, identity, opened)
+      ? await identifyInstance(settings, identity, { opened, report })
       : await identifyListed({ ...settings, peers }, identity, { opened, report });
   const isDerivable = self.host === privateIp && settings.p2pPort === p2pPortOfAll;
   const address = isDerivable ? null : authorityOf({ host: self.host, port: settings.p2pPort });
@@ -104,12 +107,15 @@ async function identifyListed(
 async function identifyInstance(
   settings: Settings,
   identity: Identity,
-  opened: AsyncDisposableStack,
+  { opened, report }: { readonly opened: AsyncDisposableStack; readonly report: Report },
 ): Promise<Found> {
   const imds = openImds(settings.imdsEndpoint ?? imdsOfAws);
   opened.defer(() => imds.close());
   const identifying = AbortSignal.timeout(identifyMs);
-  const { instanceId, zone, privateIp, ...instance } = await identify(imds, identifying);
+  const awaiting = setTimeout(() => report({ fact: 'imds.awaited', why: elsewhere }), awaitedMs);
+  const { instanceId, zone, privateIp, ...instance } = await identify(imds, identifying)
+    .catch((error: unknown) => Promise.reject(unidentified(error)))
+    .finally(() => clearTimeout(awaiting));
   // A launch template can name the cluster in the instance's tags, which costs no call and no permission to read.
   const cluster = settings.cluster ?? (await clusterTag(imds, identifying)) ?? 'synkti';
   const credentials = roleCredentials(imds, systemClock);
@@ -125,3 +131,13 @@ async function identifyInstance(
   const found = { id, cluster, host, privateIp, zone, identity, readNotice, cloud, readParameter };
   return { ...found, listing: 'shared' };
 }
+
+/** Whoever has no instance metadata is most likely on no instance, and alone as long as nobody is listed. */
+const elsewhere =
+  'a node away from EC2 is alone until --peers lists the others: as name=peerId@host:port, or name=peerId for mDNS to find ' +
+  '(synkti identity prints a peerId); synkti dev runs a whole cluster on one machine';
+
+const unidentified = (error: unknown): unknown =>
+  error instanceof Failure && ['missing', 'unreachable', 'late'].includes(error.kind)
+    ? new Failure(error.kind, `${error.message}: ${elsewhere}`, error)
+    : error;

@@ -130,6 +130,7 @@ export const facts = {
   'rebalance.recommended': { level: 'warn' },
   'lifecycle.ending': { level: 'warn' },
   'maintenance.near': { level: 'warn' },
+  'imds.awaited': { level: 'warn' },
   'imds.blind': { level: 'error' },
   'imds.sighted': { level: 'info' },
   'stream.moved': {

@@ -31,6 +31,7 @@ export class RunningNode {
   readonly #child: ChildProcess;
   readonly #dataDir: string;
   #stderr = '';
+  #ended = false;
   #wake = (): void => {};
 
   private constructor(child: ChildProcess, dataDir: string) {
@@ -38,9 +39,18 @@ export class RunningNode {
     this.#dataDir = dataDir;
   }
 
-  static async start({ name, p2pPort, dataDir }: Machine, args: readonly string[]): Promise<RunningNode> {
+  static start(machine: Machine, args: readonly string[]): Promise<RunningNode> {
+    return RunningNode.#spawn(machine, ['--node-id', machine.name, ...args]);
+  }
+
+  /** As on an instance: whoever is there is told by a metadata service, and by EC2. */
+  static startUnlisted(machine: Machine, imdsEndpoint: string): Promise<RunningNode> {
+    return RunningNode.#spawn(machine, ['--role', 'edge', '--imds-endpoint', imdsEndpoint]);
+  }
+
+  static async #spawn({ p2pPort, dataDir }: Machine, args: readonly string[]): Promise<RunningNode> {
     const ports = ['--p2p-port', `${p2pPort}`, '--api-port', `${await freePort()}`];
-    const own = ['--node-id', name, '--host', '127.0.0.1', '--data-dir', dataDir, '--log-level', 'debug'];
+    const own = ['--host', '127.0.0.1', '--data-dir', dataDir, '--log-level', 'debug'];
     const rest = ['--peer-port', `${await freePort()}`, '--api-host', '127.0.0.1', '--log-format', 'json'];
     const child = spawn(process.execPath, [main, 'run', ...own, ...ports, ...rest, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -54,7 +64,10 @@ export class RunningNode {
     const node = new RunningNode(child, dataDir);
     child.stderr.on('data', (chunk: Buffer) => (node.#stderr += chunk.toString()));
     createInterface(child.stdout).on('line', (line) => node.#hear(line));
-    child.once('exit', () => node.#wake());
+    child.once('close', () => {
+      node.#ended = true;
+      node.#wake();
+    });
     return node;
   }
 
@@ -65,8 +78,7 @@ export class RunningNode {
       const found = this.facts.find(passes);
       if (found !== undefined) return found;
       const told = this.facts.map(({ fact }) => fact).join(' ');
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null)
-        throw new Error(`it ended: ${this.#stderr}; ${told}`);
+      if (this.#ended) throw new Error(`it ended: ${this.#stderr}; ${told}`);
       if (late.aborted) throw new Error(`not in time: ${told} ${this.#stderr}`);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
