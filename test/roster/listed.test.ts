@@ -25,11 +25,13 @@ test('three nodes that list each other meet without any cloud, and a fourth that
     return node;
   };
   const nodes = await Promise.all(machines.map((machine) => start(machine, listing(machines))));
+  for (const node of nodes) await node.fact(({ fact }) => fact === 'node.started');
   for (const [i, node] of nodes.entries())
     for (const [j, { name }] of machines.entries())
       if (i !== j) await node.fact(({ fact, member }) => isThere(fact) && member === name);
 
   const fourth = await start(stranger, listing([...machines, stranger]));
+  await fourth.fact(({ fact }) => fact === 'node.started');
   await nodes[0]!.fact(({ fact, peerId }) => fact === 'peer.denied' && peerId === stranger.peerId);
   equal(await fourth.stop(), 0);
   for (const node of nodes) ok(!node.facts.some(({ member }) => member === 'stranger'));
