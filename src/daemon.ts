@@ -33,6 +33,7 @@ import { openStories } from './node/stories.ts';
 import { originMs, systemClock as clock } from './os/clock.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
 import { preferThread } from './os/priority.ts';
+import { vitals } from './os/vitals.ts';
 import type { NodeRecord } from './registry/record.ts';
 import { Failure } from './std/failure.ts';
 import { fnv1a } from './std/hash.ts';
@@ -84,7 +85,7 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   const build = { version, commit: commit ?? '', nodejs: process.versions.node };
   samples = () => [
     { name: 'synkti_build_info', labels: build, value: 1 },
-    ...[...gaugesOf(node), ...journalGauges(journals), ...thread.samples()],
+    ...[...gaugesOf(node), ...journalGauges(journals), ...thread.samples(), ...vitals()],
   ];
 
   await node.start();

@@ -309,6 +309,10 @@ export type Report = (fact: Fact) => void;
 
 /** name: [help, labels]. */
 export const gauges = {
+  process_resident_memory_bytes: { help: 'Memory of the daemon, without its engine.', labels: [] },
+  process_open_fds: { help: 'File descriptors that the daemon has open.', labels: [] },
+  process_max_fds: { help: 'File descriptors that it may have open.', labels: [] },
+  process_start_time_seconds: { help: 'When the daemon started, in seconds since 1970.', labels: [] },
   synkti_build_info: {
     help: 'Always 1; the labels say which version runs, of which commit, on which Node.js.',
     labels: ['version', 'commit', 'nodejs'],
@@ -333,11 +337,12 @@ export const gauges = {
 
 /** Totals that are kept elsewhere and read when somebody scrapes. */
 export const totals = {
+  process_cpu_seconds_total: { help: 'CPU time of the daemon, without its engine.' },
   synkti_membership_cpu_seconds_total: { help: 'CPU time of the membership thread.' },
   synkti_membership_beats_sent_total: { help: 'Beats sent to members that observe this node.' },
   synkti_membership_beats_heard_total: { help: 'Beats heard of members that this node observes.' },
   synkti_membership_bytes_sent_total: { help: 'Bytes given to the peer-to-peer network, before encryption.' },
-} as const satisfies Record<`synkti_${string}_total`, { readonly help: string }>;
+} as const satisfies Record<`${string}_total`, { readonly help: string }>;
 
 export type TotalSample = { readonly name: keyof typeof totals; readonly value: number };
 
