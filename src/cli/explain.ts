@@ -9,7 +9,7 @@ import { columns, span } from './columns.ts';
 import { streamText } from './explained-stream.ts';
 import { exit, print, printJson, type Io } from './io.ts';
 import { jsonOption, withExamples } from './option.ts';
-import { connectTo, withTarget, type Target } from './target.ts';
+import { connectTo, memberNamed, withTarget, type Target } from './target.ts';
 
 /** Names shown to someone who named a member that is not known. */
 const nearMax = 5;
@@ -38,7 +38,8 @@ export function explainCommand({ program, io, ends }: Cli): void {
 type Options = Target & { readonly json?: true };
 
 async function member(id: string, options: Options, io: Io): Promise<number> {
-  const explanation = await explanationOf(await connectTo(options, io), id);
+  const node = await connectTo(options, io);
+  const explanation = await explanationOf(node, await memberNamed(id, options, io));
   if (options.json === true) printJson(io, explanation);
   else print(io, textOf(explanation));
   return exit.done;

@@ -2,6 +2,7 @@
 import type { MemberStatus } from '../node/operations.ts';
 import type { Cli } from './cli.ts';
 import { columns, span } from './columns.ts';
+import { conditionOf } from './condition.ts';
 import { exit, print, printJson, type Io } from './io.ts';
 import { jsonOption, withExamples } from './option.ts';
 import { connectTo, withTarget, type Target } from './target.ts';
@@ -43,9 +44,7 @@ const row = (member: MemberStatus): readonly string[] => [
   member.self ? `${member.id} (self)` : member.id,
   member.role,
   member.zone,
-  member.health,
-  member.phase,
-  member.engine,
+  ...conditionOf(member),
   member.models.join(',') || '-',
   member.load === null ? '-' : String(member.load),
   member.self ? '-' : member.heardMs === null ? 'never' : `${span(member.heardMs)} ago`,

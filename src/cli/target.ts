@@ -25,6 +25,15 @@ export async function connectTo(target: Target, io: Io): Promise<ControlClient> 
   return connectControl(await dataDirOf(target, io));
 }
 
+/** A node of the development cluster may be meant by the number that its log shows, as `3` or `node-3`. */
+export async function memberNamed(name: string, { dataDir, dir }: Target, io: Io): Promise<string> {
+  const number = /^(?:node-)?(\d+)$/.exec(name)?.[1];
+  if (number === undefined || dataDir !== undefined) return name;
+  const { devDir, readDevState } = await import('./dev/state.ts');
+  const state = await readDevState(devDir(io.env, dir));
+  return state?.nodes.find(({ node }) => String(node) === number)?.id ?? name;
+}
+
 /** Without any word about it: the node of this machine where there is one, else node 1 of a development cluster. */
 async function dataDirOf({ node, dir, dataDir }: Target, io: Io): Promise<string> {
   if (dataDir !== undefined && (node !== undefined || dir !== undefined))

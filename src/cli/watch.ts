@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { MemberStatus } from '../node/operations.ts';
 import { columns, printable, span } from './columns.ts';
+import { conditionOf } from './condition.ts';
 import { print, printJson, type Io } from './io.ts';
 
 type Members = readonly MemberStatus[];
@@ -81,7 +82,8 @@ const lasting = (member: MemberStatus): string => JSON.stringify({ ...member, lo
 
 function changeLine({ change, member }: Change): string {
   const { id, zone, health, phase, engine } = member;
-  const text = change === 'gone' ? 'gone' : `${health}, ${phase}, engine ${engine}`;
+  const text =
+    change === 'gone' ? 'gone' : health === 'dead' ? health : `${health}, ${phase}, engine ${engine}`;
   return printable(`${new Date().toTimeString().slice(0, 8)} ${id} in ${zone}: ${text}`);
 }
 
@@ -106,15 +108,11 @@ export function membersScreen(
   return [...painted, '', `${countText(members)}${unseen}. Ctrl-C ends.`].join('\n');
 }
 
-const row = ({ id, self, zone, health, phase, engine, load, heardMs }: MemberStatus): readonly string[] => [
-  id,
-  zone,
-  health,
-  phase,
-  engine,
-  load === null ? '-' : String(load),
-  self ? 'self' : heardMs === null ? 'never' : span(heardMs),
-];
+function row(member: MemberStatus): readonly string[] {
+  const { id, self, zone, load, heardMs } = member;
+  const heard = self ? 'self' : heardMs === null ? 'never' : span(heardMs);
+  return [id, zone, ...conditionOf(member), load === null ? '-' : String(load), heard];
+}
 
 function countText(members: Members): string {
   const counts = (Object.keys(ranks) as (keyof typeof ranks)[])

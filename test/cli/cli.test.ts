@@ -1,7 +1,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { hash } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -198,6 +198,34 @@ test('explain of a member that is not known names those that were perhaps meant'
     const { code, out, err } = await synkti(['explain', 'member', named, '--data-dir', dataDir]);
     deepEqual([code, out, err], [1, '', `synkti: member ${named}: not known to this node, ${said}\n`]);
   }
+});
+
+test('explain takes a node of the development cluster by the number that the log of the cluster shows', async (t) => {
+  const { dir } = await devCluster(t);
+  for (const name of ['2', 'node-2', 'i-2']) {
+    const { code, out } = await synkti(['explain', 'member', name, '--dir', dir, '--json']);
+    deepEqual([code, (JSON.parse(out) as { id: string }).id], [0, 'i-2'], name);
+  }
+  equal((await synkti(['explain', 'member', 'node-9', '--dir', dir])).code, 1);
+  const state = await tempDir(t);
+  await mkdir(join(state, 'synkti'));
+  await symlink(dir, join(state, 'synkti', 'dev'));
+  const elsewhere = ['explain', 'member', 'node-2', '--data-dir', join(dir, 'node-1')];
+  const { code } = await synkti(elsewhere, { env: { XDG_STATE_HOME: state } });
+  equal(code, 1, 'there a node may have that name');
+});
+
+test('of a dead member the table shows no phase, for it has none any more', async (t) => {
+  const dataDir = await tempDir(t);
+  const node = await nodeIn(t, dataDir);
+  const [self, other] = node.members();
+  node.members = () => [self!, { ...other!, health: 'dead' }];
+  const { out } = await synkti(['members', '--data-dir', dataDir]);
+  match(out, /^i-2 +worker +zone-b +dead +- +- +simulated /m);
+  match(
+    (await synkti(['members', '--data-dir', dataDir, '--json'])).out,
+    /"health":"dead","phase":"serving"/,
+  );
 });
 
 test('what another node calls itself cannot move the cursor', async (t) => {
