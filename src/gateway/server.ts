@@ -25,6 +25,7 @@ import type { Accounts } from './accounts.ts';
 import { openCors } from './cors.ts';
 import { openEntrance } from './entrance.ts';
 import { requestIdHeader, requestIdOf } from './headers.ts';
+import { keepPlaces } from './idle.ts';
 import type { KeyTable } from './keys.ts';
 import { legsBy } from './leg.ts';
 import { watchOutlets } from './outlet.ts';
@@ -154,6 +155,8 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => complainOnSocket(error, socket));
   const sockets = socketsOf(server);
+  const kind = options.tls === null ? 'connection' : 'secureConnection';
+  keepPlaces(server, { kind, open: () => sockets.size }, { ...options, clock });
 
   await listening(server, options);
   // Out of file descriptors, for one: the listener stands, the connection that asked is lost.
