@@ -119,11 +119,21 @@ export class Passing {
     if (why === 'silence' || this.#response.headersSent) return;
     // Where there is nowhere to go, staying is better as long as the engine lives.
     const ready = this.#ports.serving.model(this.#asked.model)?.ready ?? [];
-    if (!ready.some((one) => one.member !== member)) return;
+    if (!ready.some((one) => one.member !== member)) return this.#moveLater(member, why);
     // Ordered to go: that counts against nobody.
     this.#attempt.end();
     this.#seekingSince = null;
     this.#askAnother(member);
+  }
+
+  /** Unless it is in no doubt by then. */
+  #moveLater(member: MemberId, why: MoveReason): void {
+    const { serving, clock } = this.#ports;
+    this.#disarm();
+    this.#disarm = clock.wakeAt(after(clock.now(), seekAgainMs), () => {
+      const ready = serving.model(this.#asked.model)?.ready ?? [];
+      if (!this.#over && !ready.some((one) => one.member === member)) this.move(member, why);
+    });
   }
 
   /** Nothing was begun there: that says nothing of the request, and is bounded by the time for looking alone. */

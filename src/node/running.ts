@@ -180,6 +180,12 @@ export class Running {
     this.#driven.deliver({ type: 'move', member, cause, elsewhere });
   }
 
+  /** It is suspect no more. */
+  #isTrusted({ member, cause }: Extract<Effect, { type: 'ask-again' }>): boolean {
+    const ready = this.#ports.serving.model(this.#model)?.ready ?? [];
+    return cause === 'suspect' && ready.some((one) => one.member === member);
+  }
+
   /** Breaks off what runs on this member, as if its connection had. */
   breakOff(member: MemberId): void {
     for (const leg of this.#legs.filter((one) => one.member === member && !one.ended)) {
@@ -247,7 +253,7 @@ export class Running {
         this.#judge(true, this.#legs.filter(({ member }) => member === effect.member).slice(0, 1));
         return this.#ports.serving.doubt(effect.member);
       case 'ask-again':
-        return this.move(effect.member, effect.cause);
+        return this.#isTrusted(effect) ? undefined : this.move(effect.member, effect.cause);
       case 'log':
         return this.#way.gate.write(effect.records);
       case 'send':

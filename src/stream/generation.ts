@@ -280,16 +280,16 @@ function onMove(
   if (memberOf(state) !== member) return [state, []];
   if (cause === 'dead') return onLost(state, cause, now);
   if (!isMovable(state.carrier)) return [state, []];
-  if (cause === 'suspect' || cause === 'silence') {
-    if (!isUnbegun(state, cause) || !elsewhere) return [state, []];
-    shun(state);
-    return moveOn(state, cause, now);
-  }
+  const isDoubt = cause === 'suspect' || cause === 'silence';
+  if (isDoubt && !isUnbegun(state, cause)) return [state, []];
   if (!elsewhere) {
-    state.ordered = { member, cause, againAt: after(now, seekAgainMs) };
+    // A silence may be over by then; who is suspect is so until it is heard of again.
+    if (cause === 'drain' || (cause === 'suspect' && state.ordered === null))
+      state.ordered = { member, cause, againAt: after(now, seekAgainMs) };
     return [state, []];
   }
-  noteFruit(state);
+  if (isDoubt) shun(state);
+  else noteFruit(state);
   return moveOn(state, cause, now);
 }
 

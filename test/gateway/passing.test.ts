@@ -57,6 +57,37 @@ test('members that drain before anybody has heard of it cost a request nothing, 
   deepEqual(entry!.suspected, []);
 });
 
+test('what waits at a member in doubt is asked of the next one that is there, while it is in doubt', async () => {
+  for (const isTrusted of [true, false]) {
+    const { clock, skip } = fastClock();
+    await using cluster = await FakeCluster.of(3, { clock });
+    const [entry, first, other] = cluster.nodes;
+    entry!.standing = 'suspect';
+    other!.standing = 'starting';
+    first!.engine.paceMs = 600_000;
+    const answer = ask(cluster);
+    await until(() => first!.engine.running === 1, 'it has it', patienceMs);
+    first!.standing = 'suspect';
+    entry!.moves.tell(first!.id, 'suspect');
+    /** Whatever is due by then has happened. */
+    const pass = async (ms: number): Promise<void> => {
+      skip(ms);
+      await new Promise<void>((resolve) => clock.wakeAt(clock.now(), resolve));
+    };
+    await pass(300);
+    equal(entry!.sent.get(first!.id), 1);
+    other!.standing = 'ready';
+    if (isTrusted) first!.standing = 'ready';
+    await pass(300);
+    equal(entry!.sent.get(first!.id), isTrusted ? 1 : 0);
+    if (isTrusted) {
+      await first!.engine.die();
+      await first!.engine.listen();
+    }
+    equal((await answer).headers.get('x-synkti-served-by'), 'n2');
+  }
+});
+
 test('members whose lines are full or left are in no doubt and cost a request nothing, however many they are', async () => {
   await using cluster = await FakeCluster.of(6);
   const [entry, ...others] = cluster.nodes;

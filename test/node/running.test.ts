@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { Gate } from '../../src/node/gate.ts';
 import type { LegEars } from '../../src/node/leg.ts';
 import { Running, type About, type ClientEnd } from '../../src/node/running.ts';
-import type { Serving } from '../../src/node/serving.ts';
-import { memberId } from '../../src/std/member-id.ts';
+import type { ServedModel, Serving } from '../../src/node/serving.ts';
+import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { instant, never } from '../../src/std/time.ts';
 import { readItem, type Item } from '../../src/stream/chunk.ts';
 import { init } from '../../src/stream/state.ts';
@@ -32,9 +32,12 @@ function rig(send: (data: string) => void = () => {}) {
   const out: string[] = [];
   const engine = { aborted: 0, ears: null as LegEars | null };
   const held: string[] = [];
+  /** Members that take the model, as far as anybody looks. */
+  const ready: MemberId[] = [];
   const serving: Partial<Serving> = {
     self: memberId('a'),
     sent: () => () => {},
+    model: () => ({ ready: ready.map((one) => ({ member: one })) }) as unknown as ServedModel,
     suspect: (one, why) => void held.push(`suspect ${one} ${why}`),
     report: ({ fact, ...fields }) => facts.push([fact, ...Object.values(fields)].join(' ')),
   };
@@ -65,7 +68,7 @@ function rig(send: (data: string) => void = () => {}) {
   running.begin();
   engine.ears?.news({ type: 'answered' });
   const say = (item: Item): void => engine.ears?.news({ type: 'item', item });
-  return { clock, facts, out, engine, say, held, gate };
+  return { clock, facts, out, engine, say, held, gate, running, ready };
 }
 
 test('[S15] what throws while an engine is heard costs that generation, with a word to its client, and no other', async () => {
@@ -104,6 +107,16 @@ test('[S15] a way to the client that throws ends the generation that goes by it'
     [new Set(facts.map((fact) => fact.split(' ')[0])), out.at(-1), engine.aborted],
     [new Set(['request.stumbled', 'stream.failed']), 'closed', 1],
   );
+});
+
+test('[S11] who is in doubt keeps what it has not begun once it is trusted again', async () => {
+  for (const isTrusted of [true, false]) {
+    const { clock, engine, running, ready } = rig();
+    running.move(member, 'suspect');
+    ready.push(memberId('c'), ...(isTrusted ? [member] : []));
+    await clock.run(250);
+    equal(engine.aborted, isTrusted ? 0 : 1);
+  }
 });
 
 test('[R13] what was not begun is held against whose fault it is: the member, its engine, or nobody who said why', () => {

@@ -94,3 +94,30 @@ test('[S9] a timer that comes seconds late says more about us than about the eng
   led.item(9_001, 1, chunk(answer[1]!, ' two'));
   deepEqual(led.at(10_000, { type: 'tick' }), []);
 });
+
+test('[S11] who is in doubt while there is nobody else loses what it has not begun as soon as there is', () => {
+  const [member, cause] = [memberOfLeg(1), 'suspect'] as const;
+  const again = [{ type: 'ask-again', member, cause }];
+  for (const begins of [false, true]) {
+    const led = lead(chat());
+    led.at(0, { type: 'begin' });
+    led.at(0, { type: 'placed', leg: 1, member });
+    led.at(5, { type: 'answered', leg: 1 });
+    led.at(10, { type: 'move', member, cause, elsewhere: false });
+    deepEqual(led.at(260, { type: 'tick' }), again);
+    led.at(260, { type: 'move', member, cause, elsewhere: false });
+    deepEqual(led.at(510, { type: 'tick' }), again);
+    if (begins) led.item(510, 1, chunk(answer[0]!, 'One'));
+    const moved = led.at(510, { type: 'move', member, cause, elsewhere: true });
+    deepEqual(types(moved), begins ? [] : ['abort', 'fact', 'open']);
+  }
+});
+
+test('[S11] a doubt does not take the place of an order', () => {
+  const led = lead(chat());
+  led.at(0, { type: 'begin' });
+  led.at(0, { type: 'placed', leg: 1, member: memberOfLeg(1) });
+  for (const cause of ['drain', 'suspect'] as const)
+    led.at(10, { type: 'move', member: memberOfLeg(1), cause, elsewhere: false });
+  deepEqual(led.at(260, { type: 'tick' }), [{ type: 'ask-again', member: memberOfLeg(1), cause: 'drain' }]);
+});
