@@ -348,9 +348,13 @@ test(
 
 test('a repeated request whose node died goes on where that one was', bounded, async () => {
   const headers = { 'idempotency-key': 'again' };
+  for (const { engine } of cluster.nodes) engine.paceMs = 40;
   const lost = ask(cluster.get(0), headers, whole).catch(() => null);
-  await until(() => cluster.get(0).sent.size > 0 || cluster.get(0).engine.running > 0, 'it is asked');
-  await new Promise((resolve) => setTimeout(resolve, 120));
+  const copied = (): number =>
+    Math.max(...cluster.nodes.slice(1).map(({ journals }) => journals.held().bytes));
+  await until(() => copied() > 0, 'its beginning is copied');
+  const before = copied();
+  await until(() => copied() > before, 'and more of it');
   await cluster.kill(cluster.get(0));
   await lost;
   const answer = await (await ask(cluster.get(1), headers, whole)).text();
