@@ -47,8 +47,9 @@ class Examined implements Dispatcher.DispatchHandler {
     });
   }
 
-  onResponseData(...data: Parameters<Required<Dispatcher.DispatchHandler>['onResponseData']>): void {
-    this.#handler.onResponseData?.(...data);
+  /** For each read of a stream: as it comes, without a list of it. */
+  onResponseData(controller: Dispatcher.DispatchController, part: Buffer): void {
+    this.#handler.onResponseData?.(controller, part);
   }
 
   onResponseEnd(...end: Parameters<Required<Dispatcher.DispatchHandler>['onResponseEnd']>): void {
