@@ -12,7 +12,7 @@ import { draw } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
 import { take } from '../std/token-bucket.ts';
 import type { DialFailure, Effect } from './events.ts';
-import { seatsOf } from './rings.ts';
+import { seatAt, seatCount } from './rings.ts';
 import { isMesh, rouse, type State } from './state.ts';
 import { isLiving, type Member } from './member.ts';
 import { part } from './verdict.ts';
@@ -91,14 +91,14 @@ function wantedBy(state: State, charges: readonly Member[]): Set<Member> {
 
 /** Those that cannot be had are drawn anew. */
 function drawExtras(state: State): void {
-  const ring = seatsOf(state.rings);
+  const count = seatCount(state.rings);
   for (const extra of state.extras) {
     if (!isLiving(extra) || (extra.link?.failures ?? 0) >= 3) state.extras.delete(extra);
   }
   for (let tries = 0; tries < 4 * extrasMax && state.extras.size < extrasMax; tries++) {
-    const [pick, rng] = draw(state.rng, ring.length);
+    const [pick, rng] = draw(state.rng, count);
     state.rng = rng;
-    const one = ring[pick];
+    const one = seatAt(state.rings, pick);
     if (one !== undefined && one !== state.self && isLiving(one)) state.extras.add(one);
   }
 }

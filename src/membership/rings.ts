@@ -14,21 +14,30 @@ import type { MemberId } from '../std/member-id.ts';
 const ringsCount = 7;
 /** Dead neighbours that one ring makes us redial; the others have neighbours of their own. */
 const chargesMax = 64;
+/** Above the number of those who come at once: a hash and such a number make one key, which is sorted without a call. */
+const keyStride = 2 ** 20;
 
 /** What places a member in every ring: two hashes of its id, from which each ring's own is mixed. */
 export type Seat = { readonly id: MemberId; readonly seatA: number; readonly seatB: number };
 
-/** Seats in the order of their hashes, and those hashes beside them, so that a search touches no seat. */
-type Ring<T extends Seat> = { readonly seats: T[]; hashes: Int32Array };
+/** Its seats in the order of their hashes: where each is in `all`, and its hash. A search touches no seat, and who comes moves numbers. */
+type Ring = { size: number; places: Int32Array; hashes: Int32Array };
 
 export type Rings<T extends Seat> = {
-  readonly each: readonly Ring<T>[];
+  readonly each: readonly Ring[];
+  /** All that sit in the rings, in an order that says nothing. */
+  readonly all: T[];
   /** Inserted and not seated yet: a cold start brings many between two looks, and one pass seats all of them. */
   newcomers: T[];
 };
 
 export const emptyRings = <T extends Seat>(): Rings<T> => ({
-  each: Array.from({ length: ringsCount }, () => ({ seats: [], hashes: new Int32Array(8) })),
+  each: Array.from({ length: ringsCount }, () => ({
+    size: 0,
+    places: new Int32Array(8),
+    hashes: new Int32Array(8),
+  })),
+  all: [],
   newcomers: [],
 });
 
@@ -40,52 +49,75 @@ export const seatOf = (id: MemberId): { readonly seatA: number; readonly seatB: 
 export const insert = <T extends Seat>(rings: Rings<T>, seat: T): void => void rings.newcomers.push(seat);
 
 export function remove<T extends Seat>(rings: Rings<T>, seat: T): void {
-  seated(rings).forEach((ring, number) => {
-    const at = position(ring, ringHash(seat, number), seat.id);
-    if (ring.seats[at]?.id !== seat.id) return;
-    ring.hashes.copyWithin(at, at + 1, ring.seats.length);
-    ring.seats.splice(at, 1);
-  });
+  const each = seated(rings);
+  const { all } = rings;
+  const place = all.findIndex(({ id }) => id === seat.id);
+  if (place < 0) return;
+  for (const [number, ring] of each.entries()) {
+    const at = position(rings, number, seat);
+    ring.places.copyWithin(at, at + 1, ring.size);
+    ring.hashes.copyWithin(at, at + 1, ring.size);
+    ring.size--;
+  }
+  // The last one takes the place that is free now.
+  const last = all.at(-1)!;
+  if (last.id !== seat.id)
+    for (const [number, ring] of each.entries()) ring.places[position(rings, number, last)] = place;
+  all[place] = last;
+  all.pop();
 }
 
-/** All members, in an order that says nothing. */
-export const seatsOf = <T extends Seat>(rings: Rings<T>): readonly T[] => seated(rings)[0]?.seats ?? [];
+export function seatCount<T extends Seat>(rings: Rings<T>): number {
+  seated(rings);
+  return rings.all.length;
+}
 
-function seated<T extends Seat>(rings: Rings<T>): readonly Ring<T>[] {
-  const { each, newcomers } = rings;
+/** All members by numbers from 0, in an order that says nothing. */
+export const seatAt = <T extends Seat>(rings: Rings<T>, number: number): T | undefined =>
+  rings.all[seated(rings)[0]!.places[number]!];
+
+function seated<T extends Seat>(rings: Rings<T>): readonly Ring[] {
+  const { each, all, newcomers } = rings;
   if (newcomers.length === 0) return each;
   rings.newcomers = [];
+  // Of equal hashes the lower id comes first.
+  newcomers.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const first = all.length;
+  for (const seat of newcomers) all.push(seat);
+  const keys = new Float64Array(newcomers.length);
   each.forEach((ring, number) => {
-    const comers = newcomers.map((seat) => ({ seat, hash: ringHash(seat, number) }));
-    merge(
-      ring,
-      comers.sort((a, b) => a.hash - b.hash || (a.seat.id < b.seat.id ? -1 : 1)),
-    );
+    for (const [i, seat] of newcomers.entries()) keys[i] = ringHash(seat, number) * keyStride + i;
+    merge(ring, all, { keys: keys.sort(), first });
   });
   return each;
 }
 
-/** From the end, so that each seat moves once. */
+/** From the end, so that each seat moves once. `keys`: the hash of each comer, and how far behind `first` it is in `all`. */
 function merge<T extends Seat>(
-  ring: Ring<T>,
-  comers: readonly { readonly seat: T; readonly hash: number }[],
+  ring: Ring,
+  all: readonly T[],
+  { keys, first }: { readonly keys: Float64Array; readonly first: number },
 ): void {
-  const { seats } = ring;
-  let from = seats.length - 1;
-  for (const { seat } of comers) seats.push(seat);
-  while (ring.hashes.length < seats.length) ring.hashes = doubled(ring.hashes);
-  const { hashes } = ring;
-  let to = seats.length - 1;
-  for (let next = comers.length - 1; next >= 0; to--) {
-    const { seat, hash } = comers[next]!;
-    if (from >= 0 && (hashes[from]! > hash || (hashes[from] === hash && seats[from]!.id > seat.id))) {
-      seats[to] = seats[from]!;
-      hashes[to] = hashes[from--]!;
-    } else {
-      seats[to] = seat;
-      hashes[to] = hash;
-      next--;
+  let from = ring.size - 1;
+  ring.size += keys.length;
+  while (ring.hashes.length < ring.size) {
+    ring.places = doubled(ring.places);
+    ring.hashes = doubled(ring.hashes);
+  }
+  const { places, hashes } = ring;
+  let to = ring.size - 1;
+  for (let next = keys.length - 1; next >= 0; next--, to--) {
+    const hash = Math.floor(keys[next]! / keyStride);
+    const place = first + keys[next]! - hash * keyStride;
+    const { id } = all[place]!;
+    for (; from >= 0; from--, to--) {
+      const other = hashes[from]!;
+      if (other < hash || (other === hash && all[places[from]!]!.id < id)) break;
+      places[to] = places[from]!;
+      hashes[to] = other;
     }
+    places[to] = place;
+    hashes[to] = hash;
   }
 }
 
@@ -103,13 +135,13 @@ function observersIn<T extends Seat>(
   { seat, isLiving }: { readonly seat: Seat; readonly isLiving: (one: T) => boolean },
 ): T[] {
   const observers: T[] = [];
+  const { all } = rings;
   const each = seated(rings);
   for (let number = 0; number < count; number++) {
-    const ring = each[number]!;
-    const { seats } = ring;
-    const start = position(ring, ringHash(seat, number), seat.id);
-    for (let back = 1; back <= seats.length; back++) {
-      const one = seats[start >= back ? start - back : start - back + seats.length]!;
+    const { places, size } = each[number]!;
+    const start = position(rings, number, seat);
+    for (let back = 1; back <= size; back++) {
+      const one = all[places[start >= back ? start - back : start - back + size]!]!;
       if (one.id === seat.id || !isLiving(one) || observers.includes(one)) continue;
       observers.push(one);
       break;
@@ -126,11 +158,12 @@ export function subjectsOf<T extends Seat>(
   isLiving: (one: T) => boolean,
 ): { readonly subjects: readonly T[]; readonly charges: readonly T[] } {
   const observed = new Map<T, boolean>();
-  seated(rings).forEach((ring, number) => {
-    const from = position(ring, ringHash(seat, number), seat.id);
-    const own = ring.seats[from];
+  seated(rings).forEach(({ places, size }, number) => {
+    const from = position(rings, number, seat);
+    const own = from < size ? rings.all[places[from]!] : undefined;
     if (own?.id !== seat.id || !isLiving(own)) return;
-    ahead(ring.seats, { from, own, livingMax: number + 1, isLiving }, (one, before) => {
+    const at = (place: number): T => rings.all[places[place % size]!]!;
+    ahead({ at, size, from, livingMax: number + 1, isLiving }, (one, before) => {
       if (observed.get(one) === true) return;
       // Who sits just behind us we observe, here or in an earlier ring; who does not, only if the one between does so.
       const isOurs =
@@ -149,10 +182,10 @@ export function subjectsOf<T extends Seat>(
  * is told the living one just before each; null: it is ourselves.
  */
 function ahead<T extends Seat>(
-  seats: readonly T[],
   walk: {
+    readonly at: (place: number) => T;
+    readonly size: number;
     readonly from: number;
-    readonly own: T;
     readonly livingMax: number;
     readonly isLiving: (one: T) => boolean;
   },
@@ -160,8 +193,8 @@ function ahead<T extends Seat>(
 ): void {
   let living = 0;
   let before: T | null = null;
-  for (let ahead = 1; ahead < seats.length && living < walk.livingMax; ahead++) {
-    const one = seats[(walk.from + ahead) % seats.length]!;
+  for (let ahead = 1; ahead < walk.size && living < walk.livingMax; ahead++) {
+    const one = walk.at(walk.from + ahead);
     const lives = walk.isLiving(one);
     if (!lives && (living > 0 || ahead > chargesMax)) continue;
     meet(one, before);
@@ -172,13 +205,15 @@ function ahead<T extends Seat>(
 }
 
 /** Where the member sits, or would: equal hashes are ordered by id. */
-function position({ seats, hashes }: Ring<Seat>, hash: number, id: MemberId): number {
+function position({ each, all }: Rings<Seat>, number: number, seat: Seat): number {
+  const { places, hashes, size } = each[number]!;
+  const hash = ringHash(seat, number);
   let low = 0;
-  let high = seats.length;
+  let high = size;
   while (low < high) {
     const middle = (low + high) >>> 1;
     const other = hashes[middle]!;
-    if (other < hash || (other === hash && seats[middle]!.id < id)) low = middle + 1;
+    if (other < hash || (other === hash && all[places[middle]!]!.id < seat.id)) low = middle + 1;
     else high = middle;
   }
   return low;
