@@ -60,7 +60,7 @@ export function answer(
   const known = peerIds.slice(0, entriesMax).flatMap((peerId) => holderOf(bindings, peerId) ?? []);
   const sure = known.filter(({ seen, live, shownAt }) => seen.id !== by && live && shownAt >= since);
   vouch(
-    sure.flatMap((member) => aged(member, now)),
+    sure.flatMap((member) => aged(member, now) ?? []),
     asker.seen.peerId,
     effects,
   );
@@ -75,6 +75,6 @@ export function welcome({ newcomers }: State, member: Member): void {
 export function meet({ newcomers, listing }: State, peerId: string, now: Instant, effects: Effect[]): void {
   const fresh = newcomers.findIndex(({ shownAt }) => now < after(shownAt, startMs));
   newcomers.splice(0, fresh < 0 ? newcomers.length : fresh);
-  const entries = newcomers.flatMap((member) => aged(member, now));
+  const entries = newcomers.flatMap((member) => aged(member, now) ?? []);
   if (listing === 'shared') vouch(entries, peerId, effects);
 }

@@ -67,8 +67,20 @@ export function bind(bindings: Bindings, seen: Seen, sight: Sight): Outcome {
   if (known !== undefined) return rebind(bindings, known, seen, sight);
   if (seen.address === null && isVoter(seen)) return { type: 'same' };
   if (bindings.members.size >= membersMax) return { type: 'full' };
-  const member: Member = {
-    ...firstShown(sight),
+  const member = newMember(seen, sight);
+  bindings.members.set(seen.id, member);
+  bindings.idByPeerId.set(seen.peerId, seen.id);
+  return { type: 'bound', member, former: null };
+}
+
+/** Field by field: what is made by spreading keeps most of its fields elsewhere, which costs a look-up each time. */
+function newMember(seen: Seen, sight: Sight): Member {
+  const { shownFrom, shownAt, ownLookAt, former } = firstShown(sight);
+  return {
+    shownFrom,
+    shownAt,
+    ownLookAt,
+    former,
     seen,
     live: false,
     hasEnded: false,
@@ -79,9 +91,6 @@ export function bind(bindings: Bindings, seen: Seen, sight: Sight): Outcome {
     absentSince: never,
     answeredAt: longAgo,
   };
-  bindings.members.set(seen.id, member);
-  bindings.idByPeerId.set(seen.peerId, seen.id);
-  return { type: 'bound', member, former: null };
 }
 
 function rebind(bindings: Bindings, member: Member, shown: Seen, sight: Sight): Outcome {
@@ -131,8 +140,11 @@ export function boundEffect({ seen: { id, peerId, address, zone, role } }: Membe
 }
 
 /** How long ago the look was that showed it, for whoever was not told at once. At least 1 ms: by it such word is known. */
-export const aged = ({ seen, shownAt }: Member, now: Instant): Entry[] =>
-  isTold(seen) ? [{ ...seen, ageMs: Math.max(1, Math.ceil(now - shownAt)) }] : [];
+export function aged({ seen, shownAt }: Member, now: Instant): Entry | null {
+  if (!isTold(seen)) return null;
+  const { id, peerId, address, zone, role } = seen;
+  return { id, peerId, address, zone, role, ageMs: Math.max(1, Math.ceil(now - shownAt)) };
+}
 
 /** Without the age of its word, which is another one when it is told on. */
 export function seenIn(entry: Entry): Seen {
@@ -162,6 +174,10 @@ export function judge(
 ): void {
   const member = members.get(id);
   if (member === undefined) return;
-  Object.assign(member, { live, left, hasEnded: !live && (member.live || member.hasEnded) });
-  if (live) Object.assign(member, { absences: 0, absentSince: never });
+  member.hasEnded = !live && (member.live || member.hasEnded);
+  member.live = live;
+  member.left = left;
+  if (!live) return;
+  member.absences = 0;
+  member.absentSince = never;
 }

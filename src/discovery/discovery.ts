@@ -138,7 +138,10 @@ function bindListed(
     const { id, peerId, address, zone, role } = one;
     if (id === selfId || one.left) continue;
     const known = bindings.members.get(id);
-    if (known !== undefined) Object.assign(known, { absences: 0, absentSince: never });
+    if (known !== undefined) {
+      known.absences = 0;
+      known.absentSince = never;
+    }
     if (peerId === null) continue;
     freeKey(state, peerId, { claimant: id, seen }, now, effects);
     const claim = { id, peerId, address, zone, role };

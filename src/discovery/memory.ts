@@ -89,7 +89,9 @@ export function note(state: State, now: Instant, effects: Effect[]): void {
   if (!state.hasLooked || listing === 'own' || now < after(state.notedAt, gapMs)) return;
   state.notedAt = now;
   const entries: Entry[] = [];
-  for (const member of bindings.members.values())
-    if (member.absences === 0 && !member.left) entries.push(...aged(member, now));
+  for (const member of bindings.members.values()) {
+    const entry = member.absences === 0 && !member.left ? aged(member, now) : null;
+    if (entry !== null) entries.push(entry);
+  }
   effects.push({ type: 'remember', entries });
 }

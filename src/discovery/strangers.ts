@@ -57,7 +57,11 @@ function heardOfAmong(strangers: Strangers): { readonly count: number; readonly 
 /** Whether any stand at the door, and whether any were only heard of. */
 export function kindsOf(strangers: Iterable<Stranger>): Kinds {
   const kinds = { here: false, heardOf: false };
-  for (const { isHere } of strangers) kinds[isHere ? 'here' : 'heardOf'] = true;
+  for (const { isHere } of strangers) {
+    if (isHere) kinds.here = true;
+    else kinds.heardOf = true;
+    if (kinds.here && kinds.heardOf) break;
+  }
   return kinds;
 }
 

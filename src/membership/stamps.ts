@@ -12,13 +12,17 @@ import { instant, type Instant } from '../std/time.ts';
 
 const drift = 0.01;
 
-/** Least difference of our clock to the sender's stamps, ms, and when it was seen. */
-export type Lag = { readonly ms: number; readonly at: Instant };
+/** Least difference of our clock to the sender's stamps, ms, and when it was seen: it changes with nearly each stamp. */
+export type Lag = { ms: number; at: Instant };
 
-/** null: no stamp of this sender has been seen. */
+/** The same one, brought up to date. null: no stamp of this sender has been seen. */
 export function lagAfter(lag: Lag | null, stamp: number, now: Instant): Lag {
   const ms = now - stamp;
-  return lag === null || ms <= leastAt(lag, now) ? { ms, at: now } : lag;
+  if (lag === null) return { ms, at: now };
+  if (ms > leastAt(lag, now)) return lag;
+  lag.ms = ms;
+  lag.at = now;
+  return lag;
 }
 
 /** When it was said, by our own clock, or a little later; never after now. */

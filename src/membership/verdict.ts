@@ -143,7 +143,9 @@ export function turn(
   if (member.health === health) return;
   const wasLiving = isLiving(member);
   const isFirst = member.health === 'unknown' || member.health === 'left';
-  Object.assign(member, { health, why, since: now });
+  member.health = health;
+  member.why = why;
+  member.since = now;
   state.suspects.delete(member);
   state.dead.delete(member);
   if (health === 'suspect') state.suspects.add(member);

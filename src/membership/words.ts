@@ -25,7 +25,7 @@ export function onWord(state: State, member: Member | undefined, now: Instant, e
   member.heardAt = now;
   const { watch } = member;
   const isWatched = watch !== null && (watch.finding !== null || watch.round !== 0);
-  const isAccused = member.poll !== null || state.rumours.has(member.id);
+  const isAccused = member.poll !== null || (state.rumours.size > 0 && state.rumours.has(member.id));
   if (member.health !== 'alive' || isAccused || isWatched) hear(state, member, 'heard', now, effects);
 }
 

@@ -48,7 +48,10 @@ import { sealVote } from './sealed-vote.ts';
 const gossipFrom = 40;
 /** Two that know are needed, and one may be a liar or as new as we are. */
 const askedMax = 3;
-const tick = { type: 'tick' } as const;
+const wake = { type: 'tick' } as const;
+const discoveryMachine = { step: discovery.step, deadline: discovery.deadline, wake };
+const registryMachine = { step: records.step, deadline: records.deadline, wake };
+const membershipMachine = { step: detector.step, deadline: detector.deadline, wake };
 
 type ClusterOptions = {
   readonly own: NodeRecord;
@@ -102,13 +105,13 @@ export class Cluster implements ClusterPort {
     this.#strangers = new Strangers(clock);
     this.looked = this.#reach.looked;
     this.#registry = drive<registry.State, RegistryEvent, RegistryEffect>(
-      { ...records, wake: tick },
+      registryMachine,
       registry.init(own, seal, rng),
       clock,
       (effect) => this.#performRegistry(effect),
     );
     this.#membership = drive<detection.State, MembershipEvent, MembershipEffect>(
-      { ...detector, wake: tick },
+      membershipMachine,
       detection.init(ourselves(own, clock), rng, clock.now()),
       clock,
       (effect) => this.#performMembership(effect),
@@ -135,7 +138,7 @@ export class Cluster implements ClusterPort {
     const self = { selfId: own.id, selfPeerId: own.peerId };
     const about = { ...self, listing, discoveryMs, epochOffsetMs: clock.wallNow() - clock.now() };
     this.#discovery = drive<DiscoveryState, DiscoveryEvent, DiscoveryEffect>(
-      { ...discovery, wake: tick },
+      discoveryMachine,
       discoveryOf(about, rng, clock.now()),
       clock,
       (effect) => this.#performDiscovery(effect),
@@ -150,7 +153,9 @@ export class Cluster implements ClusterPort {
   }
 
   members(): readonly Known[] {
-    return Array.from(members(this.#membership.state()), (member) => this.#known(member));
+    const all: Known[] = [];
+    for (const member of members(this.#membership.state())) all.push(this.#known(member));
+    return all;
   }
 
   member(id: MemberId): Known | null {
@@ -231,7 +236,7 @@ export class Cluster implements ClusterPort {
       case 'settled':
         return this.#strangers.settle(effect.peerId, effect.admitted);
       case 'fact':
-        return this.#ports.report({ ...effect.fact });
+        return this.#ports.report(effect.fact);
       default:
         return unreachable(effect);
     }
@@ -252,7 +257,7 @@ export class Cluster implements ClusterPort {
       case 'accused':
         return this.#membership.deliver(effect);
       case 'fact':
-        return this.#ports.report({ ...effect.fact });
+        return this.#ports.report(effect.fact);
       default:
         return unreachable(effect);
     }
@@ -279,17 +284,24 @@ export class Cluster implements ClusterPort {
       case 'judged':
         return this.#onJudged(effect);
       case 'fact':
-        return this.#ports.report({ ...effect.fact });
+        return this.#ports.report(effect.fact);
       default:
         return unreachable(effect);
     }
   }
 
-  #onBound({ address, ...binding }: Extract<DiscoveryEffect, { type: 'bound' }>['binding']): void {
+  #onBound({
+    id,
+    peerId,
+    address,
+    zone,
+    voter,
+  }: Extract<DiscoveryEffect, { type: 'bound' }>['binding']): void {
     // Who has no voice has no record. Without an address it has no voice either: it comes to us.
-    if (!binding.voter) this.#registry.deliver({ type: 'unbound', id: binding.id });
-    this.#membership.deliver({ type: 'bound', binding: { ...binding, address: address ?? nowhere } });
-    if (binding.voter) this.#registry.deliver({ type: 'bound', id: binding.id, peerId: binding.peerId });
+    if (!voter) this.#registry.deliver({ type: 'unbound', id });
+    const binding = { id, peerId, address: address ?? nowhere, zone, voter };
+    this.#membership.deliver({ type: 'bound', binding });
+    if (voter) this.#registry.deliver({ type: 'bound', id, peerId });
     if (this.#membership.state().members.size >= gossipFrom) this.#telling.network?.openGossip();
   }
 
@@ -335,8 +347,8 @@ export class Cluster implements ClusterPort {
       seal,
       member: (peerId) => byPeerId(this.#membership.state(), peerId),
       isSettled: (id) => isSettled(this.#membership.state(), id, this.#ports.clock.now()),
-      membership: (event) => this.#membership.deliver(event),
-      registry: (event) => this.#registry.deliver(event),
+      membership: this.#membership.deliver,
+      registry: this.#registry.deliver,
       agrees: (hash) => records.isAgreed(this.#registry.state(), hash),
       discovery: (event) => this.#discovery?.deliver(event),
       apart: (peerId, fact) => {

@@ -35,15 +35,19 @@ export function drive<S, E, F>(
     if (busy) return void queue.push(event);
     busy = true;
     try {
-      for (let next: E | undefined = event; next !== undefined; next = queue.shift()) {
+      for (let next: E | undefined = event; next !== undefined; next = following()) {
         const [moved, effects] = machine.step(state, next, clock.now());
         state = moved;
-        for (const effect of effects) perform(effect);
+        for (let i = 0; i < effects.length; i++) perform(effects[i]!);
       }
     } finally {
       busy = false;
     }
     if (!stopped) rearm();
+  }
+
+  function following(): E | undefined {
+    return queue.length === 0 ? undefined : queue.shift();
   }
 
   function wake(): void {

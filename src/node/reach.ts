@@ -33,6 +33,7 @@ export class Reach {
   readonly #ports: ReachPorts;
   readonly #ears: ReachEars;
   readonly #firstLook = Promise.withResolvers<void>();
+  #isMet = false;
   readonly #stopping = new AbortController();
 
   constructor(ports: ReachPorts, ears: ReachEars) {
@@ -77,6 +78,8 @@ export class Reach {
 
   /** Somebody is there before EC2 was asked: nobody need wait for its answer. */
   meet(): void {
+    if (this.#isMet) return;
+    this.#isMet = true;
     this.#firstLook.resolve();
   }
 

@@ -147,7 +147,7 @@ export const standingOf = ({ incarnation, sequence }: Version, dead: boolean): S
 /** Whether this version of a member's record is one that we would take, if its owner signed it. */
 export function isNews(state: State, id: MemberId, { peerId, held }: Member, version: Version): boolean {
   if (held !== null) return outranks(version, held.signed.record);
-  const buried = state.tombstones.get(graveOf(id, peerId));
+  const buried = state.tombstones.size === 0 ? undefined : state.tombstones.get(graveOf(id, peerId));
   return buried === undefined || !outranks(buried, version);
 }
 
@@ -161,7 +161,7 @@ export function keep(state: State, id: MemberId, member: Member, held: Held): vo
   const before = member.held === null ? null : standingOf(member.held.signed.record, member.dead);
   restate(state.view, id, before, standingOf(held.signed.record, member.dead));
   member.held = held;
-  state.tombstones.delete(graveOf(id, member.peerId));
+  if (state.tombstones.size > 0) state.tombstones.delete(graveOf(id, member.peerId));
   state.asked.delete(id);
 }
 

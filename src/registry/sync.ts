@@ -154,7 +154,9 @@ function onHashes(
   // One comparison serves both sides.
   if (peer.nextSyncAt < after(now, pauseMs)) peer.nextSyncAt = after(now, pauseMs);
   const ours = bucketHashes(state.view);
-  const differing = theirs.flatMap((hash, bucket) => (sameHash(hash, ours[bucket]!) ? [] : [bucket]));
+  const differing: number[] = [];
+  for (let bucket = 0; bucket < bucketCount; bucket++)
+    if (!sameHash(theirs[bucket]!, ours[bucket]!)) differing.push(bucket);
   for (const bucket of differing) peer.echoed.add(bucket);
   return tellEntries(state, peerId, differing, false);
 }
