@@ -10,16 +10,22 @@ import { wireCodec, type Codec, type Message } from '../../src/node/message.ts';
 /** What a network looks at is a body's length; of most messages it is about this, bytes. */
 const bytesUsual = 200;
 
-type Carried = { readonly message: Message; readonly byteLength: number };
+class Carried {
+  readonly byteLength = bytesUsual;
+  readonly message: Message;
+  readonly isBeat: boolean;
 
-const isCarried = (body: Uint8Array | Carried): body is Carried => !(body instanceof Uint8Array);
+  constructor(message: Message) {
+    this.message = message;
+    this.isBeat = message.type === 'beat';
+  }
+}
 
-export const isBeat = (body: Uint8Array | Carried): boolean =>
-  isCarried(body) && body.message.type === 'beat';
+export const isBeat = (body: Uint8Array | Carried): boolean => body instanceof Carried && body.isBeat;
 
 export const asTheyAre: Codec = {
-  encode: (message) => ({ message, byteLength: bytesUsual }) satisfies Carried as unknown as Uint8Array,
-  decode: (body) => (isCarried(body) ? body.message : wireCodec.decode(body)),
+  encode: (message) => new Carried(message) as unknown as Uint8Array,
+  decode: (body: Uint8Array | Carried) => (body instanceof Carried ? body.message : wireCodec.decode(body)),
 };
 
 /** Bodies that are remembered; most of what is said again is said again within as many. */

@@ -32,7 +32,7 @@ const youngMs = 5_000;
 /** Nodes. */
 const smallMax = 100;
 /** One node in so many has all that it knows looked at each second, beside every change at all. */
-const sweepShare = { small: 10, large: 100 };
+const sweepShare = { small: 10, large: 300 };
 
 const verdictOf: Readonly<Record<string, Verdict>> = {
   'member.joined': 'alive',
@@ -63,6 +63,7 @@ export class Checks {
   readonly #newest = new Map<string, Resident>();
   /** The highest record of all lives before it: one whose clock was set back begins below that. */
   readonly #lastWords = new Map<string, NodeRecord>();
+  readonly #traced = new WeakSet<NodeRecord>();
 
   /** `nodes`: at the start. Few of them live many lives, which makes the cluster no larger. */
   constructor(world: () => World, nodes: number) {
@@ -239,13 +240,22 @@ export class Checks {
         'I3',
         `${resident.id} holds ${id} alive, which has left under (${incarnation}, ${sequence})`,
       );
+    this.#trace(resident, id, record);
+  }
+
+  /** Where a record comes from. What was found of one that many keep holds for all of them, and for good. */
+  #trace(resident: Resident, id: string, record: NodeRecord): void {
+    if (this.#traced.has(record)) return;
+    const { incarnation, sequence, peerId } = record;
     const isStrange = peerId.startsWith(strangerPrefix) || !this.world.ec2.vouchesFor(id, peerId);
     if (isStrange) this.break('I9', `${resident.id} keeps a record of ${id} signed by ${peerId}`);
     const truth = this.#newest.get(id);
     const lastWord = this.#lastWords.get(id);
     const isFormer = lastWord !== undefined && !outranks(record, lastWord);
-    if (truth?.peerId === peerId && !isFormer && outranks(record, truth.inside.cluster.own()))
+    const isInvented = truth?.peerId === peerId && !isFormer && outranks(record, truth.inside.cluster.own());
+    if (isInvented)
       this.break('I9', `${resident.id} has (${incarnation}, ${sequence}) of ${id}, which never said it`);
+    if (!isStrange && !isInvented) this.#traced.add(record);
   }
 
   /** Everyone whom this node takes for living, and itself. */

@@ -87,7 +87,7 @@ export class GossipMesh {
   #arrival({ station: from, other }: End, since: number): number | null {
     const to = other.station;
     if (!other.open || !this.#terrain.carries(from.host, to.host, this.#queue.now)) return null;
-    if (this.blackHoles.has(`${from.peerId} ${to.peerId}`)) return null;
+    if (!this.blackHoles.isEmpty && this.blackHoles.has(`${from.peerId} ${to.peerId}`)) return null;
     if (this.loss >= 1) return null;
     const repaired = this.#dice.hits(this.loss) ? this.#dice.unit() * heartbeatMs : 0;
     const delay = hopMs + this.#dice.unit() * jitterMs + this.#terrain.way(from.host, to.host);

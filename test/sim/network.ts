@@ -45,6 +45,10 @@ export type Station = {
 /** One end of a connection, and what comes out of it. */
 export class End {
   readonly station: Station;
+  /** Of the station. A beat that finds them here has to look at one thing less, at each end. */
+  readonly host: Host;
+  readonly process: SimProcess;
+  readonly #events: NetworkEvents;
   open = true;
   /** Set once, when the pair is made, as are the next two. */
   other!: End;
@@ -60,17 +64,20 @@ export class End {
 
   constructor(station: Station, net: SimNetwork) {
     this.station = station;
+    this.host = station.host;
+    this.process = station.process;
+    this.#events = station.events;
     this.#net = net;
   }
 
   /** Whether the kernel at this end knows the connection. */
   get stands(): boolean {
-    return this.open && this.station.process.alive;
+    return this.open && this.process.alive;
   }
 
   hear(body: Uint8Array): void {
     if (!this.open) return this.#net.reset(this.other);
-    this.station.events.message(this.peerId, body, 'direct');
+    this.#events.message(this.peerId, body, 'direct');
   }
 }
 
@@ -148,7 +155,7 @@ export class SimNetwork {
     for (const end of station.ends.values()) {
       end.open = false;
       this.#holding.delete(end);
-      if (this.#terrain.passes(end.station.host, end.other.station.host)) this.reset(end.other);
+      if (this.#terrain.passes(end.host, end.other.host)) this.reset(end.other);
     }
     station.ends.clear();
   }
@@ -156,17 +163,17 @@ export class SimNetwork {
   /** A path changed: what waits for it is sent at the next retransmission. */
   retry(): void {
     for (const end of [...this.#holding]) {
-      const [from, to] = [end.station.host, end.other.station.host];
+      const [from, to] = [end.host, end.other.host];
       if (!this.#terrain.carries(from, this.#answering(to), this.#queue.now)) continue;
       const at = retransmission(end.heldSince, this.#queue.now);
-      end.station.process.receive(at, () => this.#flush(end));
+      end.process.receive(at, () => this.#flush(end));
     }
   }
 
   /** The other end is told that this one is no more. */
   reset(end: End): void {
-    const way = this.#terrain.way(end.other.station.host, end.station.host);
-    end.station.process.receive(this.#queue.now + way, () => this.#endOne(end));
+    const way = this.#terrain.way(end.other.host, end.host);
+    end.process.receive(this.#queue.now + way, () => this.#endOne(end));
   }
 
   /** Breaks one connection, as a router that lost its table does. */
@@ -192,14 +199,13 @@ export class SimNetwork {
   #send(end: End, body: Uint8Array): boolean {
     this.sent++;
     if (this.#isMail(body) && this.#mails(end, body)) return true;
-    const from = end.station.host;
-    const to = this.#answering(end.other.station.host);
+    const from = end.host;
+    const to = this.#answering(end.other.host);
     const now = this.#queue.now;
     if (end.held.length > 0 || !this.#terrain.carries(from, to, now)) return this.#hold(end, body);
     const at = now + this.#terrain.way(from, to) + this.#terrain.repeats(from, to);
     end.arrivesAt = at > end.arrivesAt ? at : end.arrivesAt;
-    if (end.other.stands)
-      this.#queue.push(end.arrivesAt, end.other.station.process, kinds.direct, end.other, body);
+    if (end.other.stands) this.#queue.push(end.arrivesAt, end.other.process, kinds.direct, end.other, body);
     else this.#bounce(end);
     return true;
   }
@@ -208,8 +214,8 @@ export class SimNetwork {
   #mails(end: End, body: Uint8Array): boolean {
     const { other } = end;
     const at = this.#queue.now + this.#terrain.wayOfMail;
-    const { host, process } = other.station;
-    if (!this.#terrain.isCalm(end.station.host, host) || !other.stands || !process.isFree) return false;
+    const { host, process } = other;
+    if (!this.#terrain.isCalm(end.host, host) || !other.stands || !process.isFree) return false;
     if (end.arrivesAt > at || end.held.length > 0) return false;
     end.arrivesAt = at;
     process.mail(at, other, body);
@@ -218,7 +224,7 @@ export class SimNetwork {
 
   /** Nobody is there any more: whoever has the address answers data of a connection that it does not know. */
   #bounce(end: End): void {
-    if (this.#answering(end.other.station.host).on) this.reset(end);
+    if (this.#answering(end.other.host).on) this.reset(end);
   }
 
   /** The machine that has this machine's address now. */
@@ -240,7 +246,7 @@ export class SimNetwork {
 
   #flush(end: End): void {
     if (!end.open || !this.#holding.has(end)) return;
-    const [from, to] = [end.station.host, this.#answering(end.other.station.host)];
+    const [from, to] = [end.host, this.#answering(end.other.host)];
     if (!this.#terrain.carries(from, to, this.#queue.now)) return;
     this.#holding.delete(end);
     const bodies = end.held;
@@ -262,7 +268,7 @@ export class SimNetwork {
   }
 
   #endBoth(end: End): void {
-    const passes = this.#terrain.passes(end.station.host, end.other.station.host);
+    const passes = this.#terrain.passes(end.host, end.other.host);
     const { other } = end;
     this.#endOne(end);
     if (passes && other.open) this.reset(other);

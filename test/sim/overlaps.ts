@@ -31,6 +31,10 @@ const worstOf = (values: readonly Severity[]): Severity =>
 export class Bag<T> {
   readonly #counts = new Map<T, number>();
 
+  get isEmpty(): boolean {
+    return this.#counts.size === 0;
+  }
+
   has(one: T): boolean {
     return this.#counts.has(one);
   }

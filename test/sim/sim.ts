@@ -22,8 +22,8 @@ import { trySeed, type SeedReport } from './seeds.ts';
 const twiceNodesMax = 200;
 const minutesUsual = 2;
 
-/** A thousand nodes are a gigabyte that lives, and each small collection walks what has come since the last. */
-const heap = ['--max-semi-space-size=128'];
+/** A thousand nodes are more than a gigabyte that lives, and before there is as much it is in vain to look for what does not. */
+const largeHeapMb = 3_000;
 
 type Order = { readonly options: RunOptions; readonly how: { twice: boolean; shrinks: boolean } };
 
@@ -124,7 +124,7 @@ async function shareOut(orders: readonly Order[]): Promise<SeedReport[]> {
   const work = (): Promise<void> =>
     new Promise((resolve, reject) => {
       const env = { ...process.env, SIM_CHILD: '1' };
-      const child = fork(new URL(import.meta.url), { env, execArgv: [...process.execArgv, ...heap] });
+      const child = fork(new URL(import.meta.url), { env, execArgv: [...process.execArgv, ...heap(orders)] });
       const next = (): void => {
         const order = waiting.shift();
         if (order === undefined) child.disconnect();
@@ -140,6 +140,11 @@ async function shareOut(orders: readonly Order[]): Promise<SeedReport[]> {
     });
   await Promise.all(Array.from({ length: Math.min(availableParallelism(), orders.length) }, work));
   return reports.sort((a, b) => a.seed - b.seed);
+}
+
+function heap(orders: readonly Order[]): string[] {
+  const isLarge = orders.some(({ options: { nodes } }) => (nodes ?? 0) > twiceNodesMax);
+  return ['--max-semi-space-size=32', ...(isLarge ? [`--initial-old-space-size=${largeHeapMb}`] : [])];
 }
 
 function obey(): void {

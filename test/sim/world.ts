@@ -133,7 +133,7 @@ export class World {
   launch(ip: string | null): Host {
     const number = ++this.#launched;
     const host = this.terrain.add({
-      id: `i-${number.toString(16).padStart(8, '0')}`,
+      id: interned(`i-${number.toString(16).padStart(8, '0')}`),
       ip: ip ?? `10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`,
       zone: zones[number % zones.length]!,
       backlog: backlogUsual,
@@ -258,7 +258,8 @@ export class World {
     const kept = this.#peerIds.get(host);
     if (kept !== undefined && !this.newDisks) return kept;
     this.#memories.delete(host);
-    const peerId = kept === undefined ? `peer-${host.id}` : `peer-${host.id}-${this.residents.length}`;
+    const name = kept === undefined ? `peer-${host.id}` : `peer-${host.id}-${this.residents.length}`;
+    const peerId = interned(name);
     this.#peerIds.set(host, peerId);
     return peerId;
   }
@@ -299,6 +300,9 @@ export class World {
     };
   }
 }
+
+/** The engine's one copy of this text, which it compares with another one's at a glance: names are compared most of all. */
+const interned = (text: string): string => Object.keys({ [text]: null })[0]!;
 
 /** Beats still come: the members live, and say nothing else. */
 const heard = (events: NetworkEvents, sabotage: Sabotage | null): NetworkEvents =>
