@@ -3,6 +3,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { Agent, request } from 'undici';
 import { durableFetch, type Resumption } from '../../src/client/index.ts';
 import { clusterMark } from '../../src/cli/dev/environment.ts';
 import { connectControl } from '../../src/control/client.ts';
@@ -130,6 +131,47 @@ test('a killed engine is started again, and what it computed goes on elsewhere',
     ),
   );
 });
+
+/** What answers on its socket says so, or nothing does any more. */
+async function isEngineDead({ node }: DevNode): Promise<boolean> {
+  const socketPath = join(cluster.dir, `node-${node}`, 'engine.sock');
+  const dispatcher = new Agent({ connect: { socketPath } });
+  const asked = request('http://engine/health', { dispatcher, signal: AbortSignal.timeout(orderMs) });
+  const status = await asked.then(
+    ({ statusCode }) => statusCode,
+    () => null,
+  );
+  await dispatcher.destroy();
+  return status !== 200;
+}
+
+test(
+  'what an engine answers whose core is dead nobody hears: there is another, or a time to come back',
+  bounded,
+  async () => {
+    const engines = (await processes.marked(clusterMark(cluster.dir))).filter(({ command }) =>
+      command.includes('EngineCore'),
+    );
+    equal(engines.length, 3);
+    const restarts = (await Promise.all(nodes.map(statusOf))).map(({ engine }) => engine.restarts);
+    for (const { pid } of engines) process.kill(pid, 'SIGKILL');
+    await Promise.all(nodes.map((node) => until('dead', () => isEngineDead(node))));
+    const body = JSON.stringify({ model: 'simulated', prompt: 'x', max_tokens: 2 });
+    const headers = { 'content-type': 'application/json' };
+    const answers = ['/v1/completions', '/tokenize'].map((path) =>
+      fetch(`${nodes[0].api}${path}`, { method: 'POST', headers, body }),
+    );
+    for (const { status, headers } of await Promise.all(answers))
+      ok(status === 200 || (status === 503 && headers.has('retry-after')), `${status}`);
+    for (const [i, node] of nodes.entries())
+      await until('ready again', async () => {
+        const { engine } = await statusOf(node);
+        return engine.phase === 'ready' && engine.restarts > restarts[i]!;
+      });
+    ok((await facts(nodes[0], 'engine.failed')).some(({ why }) => why === 'dead'));
+    for (const node of nodes) await until('in routing again', () => isBack(node, nodes));
+  },
+);
 
 test('a killed daemon leaves its engine running, which the next daemon adopts', bounded, async () => {
   const [one, victim, three] = nodes;
