@@ -31,7 +31,10 @@ export function openToAll(report: Report): ApiKeys {
   return {
     table: () => null,
     reload: () => {
-      report({ fact: 'keys.absent', why: 'there is no list to read again, and the API is open to all' });
+      report({
+        fact: 'keys.absent',
+        why: 'there is no list of keys to read again, and the API is open to all',
+      });
       return Promise.resolve();
     },
     close: () => {},

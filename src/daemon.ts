@@ -14,7 +14,7 @@ import { askBy, storiesPath } from './gateway/journal.ts';
 import { ownWay } from './gateway/own-way.ts';
 import { answersBytesMax } from './gateway/passthrough.ts';
 import { openInlet, type Inlet } from './gateway/peer.ts';
-import { connectionsMax, openGateway } from './gateway/server.ts';
+import { connectionsMax, openGateway, type Certificate, type Gateway } from './gateway/server.ts';
 import { modelPaths } from './gateway/surface.ts';
 import { copiesBytesMax } from './journal/holder.ts';
 import { issueCertificate } from './mtls/certificate.ts';
@@ -35,7 +35,7 @@ import { openIsolation, type Isolation } from './os/isolation.ts';
 import { preferThread } from './os/priority.ts';
 import { vitals } from './os/vitals.ts';
 import type { NodeRecord } from './registry/record.ts';
-import { Failure } from './std/failure.ts';
+import { Failure, messageOf } from './std/failure.ts';
 import { fnv1a } from './std/hash.ts';
 import { memberId, type MemberId } from './std/member-id.ts';
 import { openOwnEngine, servedName } from './own-engine.ts';
@@ -81,7 +81,7 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   const node = composeNode(settings, self, { record, cluster: thread.cluster, engine, report });
   opened.defer(() => node.close());
   const parts = { settings, self, node, thread, engine, isolation, telemetry, keys };
-  const journals = await openListeners(parts, opened);
+  const { journals, gateway } = await openListeners(parts, opened);
   const build = { version, commit: commit ?? '', nodejs: process.versions.node };
   samples = () => [
     { name: 'synkti_build_info', labels: build, value: 1 },
@@ -91,7 +91,7 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   await node.start();
   opened.defer(
     io.onSignal((signal) => {
-      if (signal === 'SIGHUP') void keys.reload();
+      if (signal === 'SIGHUP') void Promise.all([keys.reload(), renewCertificate(settings, gateway, report)]);
       else node.drain('signal', node.leaving.phase() === 'open' ? settings.drainMs : hurriedMs);
     }),
   );
@@ -212,8 +212,10 @@ const journalsOf = ({ node, self }: Parts, dispatcherTo: DispatcherTo) =>
     ...{ ask: askBy(dispatcherTo), copiesBytesMax, ...holdersAmong(node.cluster) },
   });
 
+type Listening = { readonly journals: Journals; readonly gateway: Gateway };
+
 /** For peers, for operators, and last for clients: whoever can ask finds everything behind it ready. */
-async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<Journals> {
+async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promise<Listening> {
   const { settings, self, node, engine, telemetry, keys } = parts;
   const credentials = await issueCertificate(self.identity);
   const pools = openPeerPools(credentials, { protocol, open: (...line) => new AskingLine(...line) });
@@ -281,7 +283,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
     },
   );
   opened.defer(() => gateway.close(AbortSignal.timeout(closeMs)));
-  return journals;
+  return { journals, gateway };
 }
 
 /** What becomes of streams, told here and asked of whoever can be asked. */
@@ -319,8 +321,19 @@ function linesOf(inlet: Inlet, report: Report): Lines {
   };
 }
 
-/** Read once: a renewed certificate is taken up by the next start. */
-async function certificateOf({ tlsCert, tlsKey }: Settings): Promise<{ cert: Buffer; key: Buffer } | null> {
+/** One that cannot be read or makes no sense changes nothing, and is said. */
+async function renewCertificate(settings: Settings, { renew }: Gateway, report: Report): Promise<void> {
+  try {
+    const certificate = await certificateOf(settings);
+    if (renew === null || certificate === null) return;
+    renew(certificate);
+    report({ fact: 'certificate.loaded', from: settings.tlsCert });
+  } catch (error) {
+    report({ fact: 'certificate.refused', why: messageOf(error) });
+  }
+}
+
+async function certificateOf({ tlsCert, tlsKey }: Settings): Promise<Certificate | null> {
   if (tlsCert === null || tlsKey === null) return null;
   const pem = (path: string): Promise<Buffer> =>
     readFile(path).catch((error: unknown) => {

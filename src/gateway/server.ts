@@ -10,8 +10,9 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { openGenerations } from '../node/generations.ts';
 import type { Journals } from '../node/journals.ts';
 import { listenFailure } from '../node/listen-failure.ts';
@@ -53,9 +54,12 @@ type Limits = {
   readonly answersBytesMax: number;
   /** Origins of pages that may use the API; `*`: all. */
   readonly corsOrigins: readonly string[];
-  /** PEM; null: clients talk plain HTTP, to us or to whoever ends TLS in front of us. */
-  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
+  /** null: clients talk plain HTTP, to us or to whoever ends TLS in front of us. */
+  readonly tls: Certificate | null;
 };
+
+/** PEM. */
+export type Certificate = { readonly cert: Buffer; readonly key: Buffer };
 
 type GatewayPorts = {
   readonly serving: Serving;
@@ -75,6 +79,8 @@ type GatewayPorts = {
 
 export type Gateway = {
   readonly port: number;
+  /** For connections from now on; null where there is none to renew. Failure `invalid`: it is none, and nothing changes. */
+  readonly renew: ((certificate: Certificate) => void) | null;
   /** Stops accepting, lets running requests finish until the signal aborts, then cuts them. */
   close(signal: AbortSignal): Promise<void>;
 };
@@ -145,7 +151,7 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
     const outlet = outlets.open(response, (why) => serving.report({ fact: 'request.cut', why, request: id }));
     routes.answer(request, response, { outlet, id });
   };
-  const server = serverFor(options.tls, onRequest);
+  const { server, renew } = serverFor(options.tls, onRequest);
   server.maxConnections = options.connectionsMax;
   // Who asks before sending is told before sending: a body that is too large never leaves its client.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
@@ -162,7 +168,7 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
   // Out of file descriptors, for one: the listener stands, the connection that asked is lost.
   server.on('error', () => serving.report({ fact: 'request.cut', why: 'accept', request: '' }));
   return {
-    port: (server.address() as AddressInfo).port,
+    ...{ port: (server.address() as AddressInfo).port, renew },
     close: async (signal) => {
       const cutSockets = (): void => sockets.forEach((socket) => socket.destroy());
       await closed(server, { cutStreams: generations.cut, cutSockets }, signal);
@@ -174,14 +180,24 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
   };
 }
 
-function serverFor(tls: Limits['tls'], onRequest: RequestListener): Server {
-  if (tls === null) return createServer(limits, onRequest);
+function serverFor(
+  tls: Limits['tls'],
+  onRequest: RequestListener,
+): Pick<Gateway, 'renew'> & { readonly server: Server | SecureServer } {
+  if (tls === null) return { server: createServer(limits, onRequest), renew: null };
+  const secure = { ...limits, ...secured(tls), handshakeTimeout: handshakeMs };
+  const server = createSecureServer(secure, onRequest);
+  // Without a handshake there is no way to say a word to whoever is there.
+  server.on('tlsClientError', (_, socket) => socket.destroy());
+  return { server, renew: (certificate) => server.setSecureContext(secured(certificate)) };
+}
+
+/** Failure `invalid`: certificate and key are none, or do not belong together. */
+function secured(certificate: Certificate): Certificate & { readonly minVersion: 'TLSv1.2' } {
+  const options = { ...certificate, minVersion: 'TLSv1.2' } as const;
   try {
-    const secure = { ...tls, minVersion: 'TLSv1.2', handshakeTimeout: handshakeMs } as const;
-    // Without a handshake there is no way to say a word to whoever is there.
-    return createSecureServer({ ...limits, ...secure }, onRequest).on('tlsClientError', (_, socket) =>
-      socket.destroy(),
-    );
+    createSecureContext(options);
+    return options;
   } catch (error) {
     throw new Failure('invalid', `certificate and key for clients: invalid: ${messageOf(error)}`, error);
   }

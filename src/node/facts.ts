@@ -220,6 +220,8 @@ export const facts = {
   'keys.loaded': { level: 'info' },
   'keys.refused': { level: 'error' },
   'keys.absent': { level: 'warn' },
+  'certificate.loaded': { level: 'info' },
+  'certificate.refused': { level: 'error' },
   'drain.started': {
     level: 'info',
     counter: {

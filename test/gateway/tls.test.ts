@@ -1,5 +1,5 @@
 /** The listener for clients with a certificate: who talks TLS to it, and who only holds its connections. */
-import { equal, ok, rejects } from 'node:assert/strict';
+import { equal, ok, rejects, throws } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -9,19 +9,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Certificate } from '../../src/gateway/server.ts';
 import { FakeCluster } from './fake-cluster.ts';
 
 const dir = await mkdtemp(join(tmpdir(), 'synkti-tls-'));
 after(() => rm(dir, { recursive: true, force: true }));
-const [certFile, keyFile] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
 const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
 const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', ...subject];
-execFileSync('openssl', [...made, '-days', '1', '-keyout', keyFile, '-out', certFile], { stdio: 'ignore' });
-const tls = { cert: await readFile(certFile), key: await readFile(keyFile) };
+async function certificate(name: string): Promise<Certificate> {
+  const [cert, key] = [join(dir, `${name}.cert.pem`), join(dir, `${name}.key.pem`)];
+  execFileSync('openssl', [...made, '-days', '1', '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  return { cert: await readFile(cert), key: await readFile(key) };
+}
+const tls = await certificate('first');
 
-const health = (port: number): Promise<number | undefined> =>
+const health = (port: number, ca = tls.cert): Promise<number | undefined> =>
   new Promise((resolve, reject) => {
-    get({ host: '127.0.0.1', port, path: '/healthz', ca: tls.cert, agent: false }, (answer) => {
+    get({ host: '127.0.0.1', port, path: '/healthz', ca, agent: false }, (answer) => {
       answer.resume();
       resolve(answer.statusCode);
     }).on('error', reject);
@@ -60,4 +64,15 @@ test('a handshake that is never finished holds up no end', async () => {
   const late = wait(8_000, 'late', { ref: false });
   ok((await Promise.race([node.gateway.close(AbortSignal.timeout(50)), late])) !== 'late');
   if (!silent.closed) await once(silent, 'close');
+});
+
+test('a renewed certificate is shown to who connects from then on, and one that is none changes nothing', async () => {
+  await using cluster = await FakeCluster.of(1, { tls });
+  const { gateway } = cluster.get(0);
+  const next = await certificate('next');
+  throws(() => gateway.renew!({ cert: next.cert, key: tls.key }), { kind: 'invalid' });
+  equal(await health(gateway.port), 200);
+  gateway.renew!(next);
+  equal(await health(gateway.port, next.cert), 200);
+  await rejects(health(gateway.port));
 });
