@@ -36,9 +36,18 @@ export function wonder({ asking, listing }: State, peerId: string, now: Instant)
   if (asking.at === never) asking.at = mayAt > now ? mayAt : now;
 }
 
-export function ask({ asking, strangers }: State, now: Instant, effects: Effect[]): void {
+/**
+ * Somebody is alive no more, who had kept its key against what others said and our own look showed: the next one may be
+ * at the door, or the one that was shown.
+ */
+export function wonderAnew(state: State, { otherKey }: Member, now: Instant): void {
+  if (otherKey !== null) wonder(state, otherKey, now);
+  for (const [peerId, { isHere }] of state.strangers) if (isHere) wonder(state, peerId, now);
+}
+
+export function ask({ asking, bindings }: State, now: Instant, effects: Effect[]): void {
   if (asking.at > now) return;
-  const peerIds = [...asking.about].filter((peerId) => strangers.has(peerId));
+  const peerIds = [...asking.about].filter((peerId) => holderOf(bindings, peerId) === undefined);
   asking.about.clear();
   asking.at = never;
   if (peerIds.length === 0) return;

@@ -17,6 +17,8 @@ export type Member = Shown & {
   /** It was alive with this key, and is no more. */
   hasEnded: boolean;
   left: boolean;
+  /** The key that our own last look showed, where it gave way to this one; null: it did not. */
+  otherKey: string | null;
   /** Known from an earlier life of ours only, which is too long ago to count as word of today. */
   remembered: boolean;
   /** Epochs in which it was found absent since it was last listed or live. */
@@ -52,7 +54,7 @@ export const isVoter = ({ role }: { readonly role: string }): boolean => role !=
 export type Seen = Omit<Entry, 'address' | 'ageMs'> & { readonly address: Endpoint | null };
 /** `former`: the key that it had until now; null: it has none but this. */
 export type Bound = { readonly type: 'bound'; readonly member: Member; readonly former: string | null };
-type Outcome =
+export type Outcome =
   | Bound
   /** Known already, or of no use yet: nobody could reach it. */
   | { readonly type: 'same' }
@@ -85,6 +87,7 @@ function newMember(seen: Seen, sight: Sight): Member {
     live: false,
     hasEnded: false,
     left: false,
+    otherKey: null,
     remembered: false,
     absences: 0,
     absentEpoch: -1,
@@ -97,19 +100,29 @@ function rebind(bindings: Bindings, member: Member, shown: Seen, sight: Sight): 
   const { seen: before } = member;
   const seen = shown.address === null ? { ...shown, address: before.address } : shown;
   const former = seen.peerId === before.peerId ? null : before.peerId;
+  const gives = former !== null && !supersedes(seen.peerId, sight, member);
+  if (sight.isOwn) member.otherKey = gives ? seen.peerId : null;
+  if (gives) return { type: 'same' };
   if (former === null) {
     const isKnown = sight.at < member.shownAt || isSame(before, seen);
     showAgain(member, sight);
     if (isKnown) return { type: 'same' };
   } else {
-    if (!supersedes(seen.peerId, sight, member)) return { type: 'same' };
     bindings.idByPeerId.delete(former);
     bindings.idByPeerId.set(seen.peerId, seen.id);
     replaceKey(member, former, sight);
-    Object.assign(member, { live: false, hasEnded: false, left: false });
+    Object.assign(member, { live: false, hasEnded: false, left: false, otherKey: null });
   }
   member.seen = seen;
   return { type: 'bound', member, former };
+}
+
+/** Whose place is needed first where there is none left; null: nobody is missing. Who is alive never is. */
+export function longestMissing({ members }: Bindings): Member | null {
+  let first: Member | null = null;
+  for (const member of members.values())
+    if (member.absentSince < (first?.absentSince ?? never)) first = member;
+  return first;
 }
 
 /** Of one and the same instance. */

@@ -13,7 +13,7 @@ import { dropOldest } from '../std/bounded.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { earliest, never, type Instant } from '../std/time.ts';
 import { omission, type Absentees } from './answer.ts';
-import { answer, ask, meet, welcome, wonder } from './asking.ts';
+import { answer, ask, meet, welcome, wonder, wonderAnew } from './asking.ts';
 import {
   barred,
   bind,
@@ -25,10 +25,13 @@ import {
   isVoter,
   judge,
   liveVoters,
+  longestMissing,
   seenIn,
   unbind,
   type Bound,
   type Member,
+  type Outcome,
+  type Seen,
 } from './bindings.ts';
 import { agreement, expire, settle } from './claims.ts';
 import type { Effect, Entry, Event, Listed } from './events.ts';
@@ -69,8 +72,7 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
     case 'vouched':
       return onVouched(state, event, now, effects);
     case 'judged':
-      judge(state.bindings, event);
-      return event.live ? countAnswers(state, now) : undefined;
+      return onJudged(state, event, now);
     case 'remembered':
       return recollect(state, event, now, effects);
     case 'met':
@@ -145,7 +147,7 @@ function bindListed(
     if (peerId === null) continue;
     freeKey(state, peerId, { claimant: id, seen }, now, effects);
     const claim = { id, peerId, address, zone, role };
-    const outcome = bind(bindings, claim, sight);
+    const outcome = seat(state, { seen: claim, sight }, now, effects);
     if (outcome.type === 'full') dropped++;
     if (outcome.type === 'doubled') {
       state.rivals.set(id, claim);
@@ -196,6 +198,20 @@ function redress(state: State, peerId: string, now: Instant, effects: Effect[]):
   release(state, holder, now, effects);
   const outcome = bind(state.bindings, rival, ourLook(state));
   if (outcome.type === 'bound') admit(state, outcome, effects);
+}
+
+/** [Y11] Where all places are taken, who is missing for the longest makes room. */
+function seat(
+  state: State,
+  { seen, sight }: { readonly seen: Seen; readonly sight: Sight },
+  now: Instant,
+  effects: Effect[],
+): Outcome {
+  const outcome = bind(state.bindings, seen, sight);
+  const missing = outcome.type === 'full' ? longestMissing(state.bindings) : null;
+  if (missing === null) return outcome;
+  release(state, missing, now, effects);
+  return bind(state.bindings, seen, sight);
 }
 
 function admit(state: State, { member, former }: Bound, effects: Effect[]): void {
@@ -284,10 +300,21 @@ function onStranger(
 ): void {
   const { strangers, plan } = state;
   if (isAdmitted(state, peerId)) return void effects.push({ type: 'settled', peerId, admitted: true });
-  if (!strangers.has(peerId)) wonder(state, peerId, now);
+  // Who knocks once more could not be let in before: others may know by now.
+  if (isHere || !strangers.has(peerId)) wonder(state, peerId, now);
+  if (isHere) plans.heedKnock(plan, nodesOf(state), now);
   const denied = enqueue(strangers, peerId, { at: now, isHere });
   if (denied !== null) effects.push({ type: 'settled', peerId: denied, admitted: false });
   if (!plan.looking) awaitStrangers(state, now);
+}
+
+/** [Y9] */
+function onJudged(state: State, event: Extract<Event, { type: 'judged' }>, now: Instant): void {
+  const member = state.bindings.members.get(event.id);
+  const wasLive = member?.live === true;
+  judge(state.bindings, event);
+  if (event.live) countAnswers(state, now);
+  else if (wasLive) wonderAnew(state, member, now);
 }
 
 /** [Y2] */
@@ -333,7 +360,8 @@ function accept(
     return;
   }
   const isHere = state.strangers.get(entry.peerId)?.isHere ?? false;
-  const outcome = bind(state.bindings, seenIn(entry), { at: lookedAt, isOwn: false, isHere });
+  const sight = { at: lookedAt, isOwn: false, isHere };
+  const outcome = seat(state, { seen: seenIn(entry), sight }, now, effects);
   if (outcome.type === 'bound') admit(state, outcome, effects);
 }
 

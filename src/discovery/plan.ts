@@ -72,8 +72,13 @@ const dialledMax = 16;
  * makes keys up and only tells of them makes nobody wait who knocks.
  */
 const missesMax = 4;
-/** All nodes together, when all pollers are silent: about one call a second, with the second attempt that each look has. */
+/**
+ * All nodes together, when all pollers are silent, or the API is away and somebody knocks everywhere: about one call a
+ * second, with the second attempt that each look has.
+ */
 const silenceShareMs = 2_000;
+/** From a look that failed to one for somebody at the door, at least. */
+const knockedMs = 10_000;
 
 export function newPlan(
   options: { readonly discoveryMs: number; readonly epochOffsetMs: number },
@@ -164,6 +169,13 @@ export function resume(plan: Plan, nodes: number, now: Instant): void {
   if (plan.failures === 0 || plan.isThrottled) return;
   const resumesAt = after(instant(Math.max(now, plan.begunAt)), gapMs + upTo(plan, shareMs(nodes)));
   plan.notBeforeAt = earliest(plan.notBeforeAt, resumesAt);
+}
+
+/** Who knocks knows us by an answer, perhaps a later one than the last that we had none to. */
+export function heedKnock(plan: Plan, nodes: number, now: Instant): void {
+  if (plan.failures === 0 || plan.isThrottled) return;
+  const mayAt = after(plan.begunAt, Math.max(knockedMs, nodes * silenceShareMs));
+  plan.notBeforeAt = earliest(plan.notBeforeAt, instant(Math.max(now, mayAt)));
 }
 
 function end(plan: Plan, nodes: number, now: Instant): void {

@@ -82,9 +82,15 @@ const outranks = (vote: Vote, { life, sequence }: Ballot): boolean =>
 export function disprove(poll: Poll, proof: 'word' | 'connection', now: Instant): void {
   for (const [by, { evidence }] of poll.ballots) {
     if (evidence !== 'slow' && proof === 'word') continue;
-    poll.allowances.set(by, { spentMs: spentMs(poll, by, now), at: now });
-    poll.ballots.delete(by);
+    strike(poll, by, now);
   }
+}
+
+/** False: there was none of this voter. What it did not use of it is its own again. */
+export function strike(poll: Poll, by: MemberId, now: Instant): boolean {
+  if (!poll.ballots.has(by)) return false;
+  poll.allowances.set(by, { spentMs: spentMs(poll, by, now), at: now });
+  return poll.ballots.delete(by);
 }
 
 /** Counts what stands of those that `mayVote`. */

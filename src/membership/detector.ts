@@ -14,7 +14,7 @@ import { beatTo } from './beats.ts';
 import { onConnected, onDialFailed, onDisconnected } from './connections.ts';
 import { dial } from './dialling.ts';
 import type { Effect, Event } from './events.ts';
-import { advance, dueAt, found, hurry, join, restart, tell, type Watch } from './ladder.ts';
+import { advance, found, hurry, join, restart, tell, type Watch } from './ladder.ts';
 import { isLiving, type Member } from './member.ts';
 import { admitWatcher, arrange, charge, drop, dropWatcher } from './neighbours.ts';
 import { onBound, onRecorded, onUnbound } from './roll.ts';
@@ -22,6 +22,7 @@ import { believe, dispel, hearAccusation, hearRumour } from './rumours.ts';
 import { nextBeat, rouse, type State } from './state.ts';
 import { upkeep } from './upkeep.ts';
 import { admitVote, isAccusing, judge, recount } from './verdict.ts';
+import { plan } from './wakes.ts';
 import { onBeat, onWord } from './words.ts';
 
 /** A tick this late means that we stood still, not the others. */
@@ -96,13 +97,7 @@ function onTick(state: State, now: Instant, effects: Effect[]): void {
   if (now >= state.pollAt) recount(state, now, effects);
   if (now >= state.upkeepAt) upkeep(state, now, effects);
   dial(state, now, effects);
-  state.wakeAt = nextWake(state);
-}
-
-function nextWake(state: State): Instant {
-  let at: number = Math.min(state.beatAt, state.arrangeAt, state.pollAt, state.dialAt);
-  for (const watch of state.watches) at = Math.min(at, dueAt(watch));
-  return instant(at);
+  plan(state);
 }
 
 function onStall(state: State, now: Instant, effects: Effect[]): void {

@@ -114,12 +114,16 @@ export function newWatch(member: Member, role: Watch['role'], probeAt: Instant):
 }
 
 /** When it next wants to be advanced. */
-export function dueAt({ round, askedAt, finding, role, member, probeAt, tellAt }: Watch): Instant {
+export function dueAt(watch: Watch): Instant {
+  const { round, askedAt, member, probeAt, tellAt } = watch;
   if (round !== 0) return after(askedAt, answerMs);
-  const hears = finding === null && member.connected && role === 'observing';
-  if (hears) return instant(Math.max(probeAt, member.heardAt + silenceMs));
+  if (isHearing(watch)) return instant(Math.max(probeAt, member.heardAt + silenceMs));
   return instant(Math.min(probeAt, tellAt));
 }
+
+/** Its beats come: all that is waited for is the next one. */
+export const isHearing = ({ round, finding, role, member }: Watch): boolean =>
+  round === 0 && finding === null && member.connected && role === 'observing';
 
 export function advance(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
   if (now < dueAt(watch)) return;

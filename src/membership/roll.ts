@@ -3,6 +3,7 @@
  * said goodbye stays on it, until discovery sees the instance no more.
  */
 import type { Instant } from '../std/time.ts';
+import { strike } from './ballots.ts';
 import { dismiss } from './dialling.ts';
 import type { Binding, Effect, Event } from './events.ts';
 import { isLiving, newMember, type Member } from './member.ts';
@@ -10,7 +11,7 @@ import { dropWatcher } from './neighbours.ts';
 import { insert, remove } from './rings.ts';
 import { reappear } from './rumours.ts';
 import { rearrange, welcome, type State } from './state.ts';
-import { part, revive, turn } from './verdict.ts';
+import { judge, part, revive, turn } from './verdict.ts';
 import { renew } from './words.ts';
 
 /** Twice what a cell may have (500). */
@@ -53,8 +54,15 @@ export function onUnbound(state: State, member: Member | undefined, now: Instant
   state.accusers.delete(member.id);
   dismiss(state, member, now);
   dropWatcher(state, member.peerId);
+  retract(state, member.id, now, effects);
   rearrange(state, now);
   effects.push({ type: 'fact', fact: { fact: 'member.forgotten', member: member.id, why: 'unbound' } });
+}
+
+/** What it said of others goes with it: its next key has a clock of its own, and may begin below. */
+function retract(state: State, voter: Member['id'], now: Instant, effects: Effect[]): void {
+  for (const subject of state.polled)
+    if (subject.poll !== null && strike(subject.poll, voter, now)) judge(state, subject, now, effects);
 }
 
 export function onRecorded(

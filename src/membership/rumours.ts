@@ -105,13 +105,17 @@ export function outlive(state: State, member: Member, now: Instant, effects: Eff
   if (isSpread(state, rumour, now)) turn(state, member, ['dead', 'rumour'], now, effects);
 }
 
+/**
+ * Only of the life that we live: what outranks us is of an earlier one, of this key, and then the registry raises ours
+ * above it, or of a former key, and then nothing that we say would take it back.
+ */
 export function hearAccusation(
   state: State,
   { by, incarnation }: { readonly by: MemberId; readonly incarnation: number },
   now: Instant,
   effects: Effect[],
 ): void {
-  if (!isWitness(state, by) || incarnation < state.self.incarnation) return;
+  if (!isWitness(state, by) || incarnation !== state.self.incarnation) return;
   state.accusers.set(by, now);
   forget(state.accusers, accusationMs, now);
   const others = state.living - (state.self.voter ? 1 : 0);

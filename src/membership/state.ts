@@ -95,6 +95,8 @@ export type State = {
   /** When we last stood still, and went on. */
   stalledAt: Instant;
   wakeAt: Instant;
+  /** So many of those whom we hear have to speak before `wakeAt`, or it is for them. */
+  awaited: number;
   rng: Rng;
 };
 
@@ -155,6 +157,7 @@ export function init(
     deafUntil: now,
     stalledAt: now,
     wakeAt: instant(Math.min(beatAt, now + phaseMs)),
+    awaited: 0,
     rng: next,
   };
 }

@@ -8,6 +8,7 @@ import { reunite } from './rumours.ts';
 import { lagAfter } from './stamps.ts';
 import type { State } from './state.ts';
 import { revive } from './verdict.ts';
+import { heardFrom } from './wakes.ts';
 
 export function onBeat(
   state: State,
@@ -22,8 +23,9 @@ export function onBeat(
 
 export function onWord(state: State, member: Member | undefined, now: Instant, effects: Effect[]): void {
   if (member === undefined || !member.connected) return;
+  const { watch, heardAt: lastAt } = member;
   member.heardAt = now;
-  const { watch } = member;
+  if (watch !== null) heardFrom(state, watch, lastAt);
   const isWatched = watch !== null && (watch.finding !== null || watch.round !== 0);
   const isAccused = member.poll !== null || (state.rumours.size > 0 && state.rumours.has(member.id));
   if (member.health !== 'alive' || isAccused || isWatched) hear(state, member, 'heard', now, effects);

@@ -20,12 +20,64 @@ test('[Y7] others are asked about a stranger at once, and together about those t
   subject.now = instant(subject.now + 2_000);
   const asked = subject.now;
   deepEqual(asksOf(comes(subject, 'peer-x')), [['peer-x']]);
-  deepEqual(asksOf(comes(subject, 'peer-x')), [], 'it waits already');
   for (const id of ['y', 'z']) deepEqual(asksOf(comes(subject, `peer-${id}`)), []);
   for (const by of ['b', 'c']) subject.vouch(by, entry('y', { ageMs: 9 }));
   ok(deadline(subject.state) <= asked + 1_000);
   subject.now = instant(asked + 1_000);
   deepEqual(asksOf(subject.deliver({ type: 'tick' })), [['peer-z']], 'y is known by now');
+});
+
+test('[Y7] who knocks again is asked about again, because others may know by then; who is only heard of is not', () => {
+  for (const isHere of [true, false]) {
+    const subject = among('b', 'c', 'd');
+    const told = (): readonly Effect[] => subject.deliver({ type: 'stranger', peerId: 'peer-x', isHere });
+    subject.now = instant(subject.now + 2_000);
+    deepEqual(asksOf(told()), [['peer-x']]);
+    deepEqual(asksOf(told()), []);
+    subject.now = instant(subject.now + 1_000);
+    deepEqual(asksOf(subject.deliver({ type: 'tick' })), isHere ? [['peer-x']] : []);
+    subject.now = instant(subject.now + 4_000);
+    deepEqual(asksOf(told()), isHere ? [['peer-x']] : []);
+  }
+});
+
+test('[Y9] once somebody is alive no more, those at the door are asked about again: one may be the next life of it', () => {
+  const subject = among('b', 'c', 'd');
+  subject.judged(true, 'b');
+  subject.now = instant(subject.now + 2_000);
+  comes(subject, 'peer-new');
+  subject.deliver({ type: 'stranger', peerId: 'peer-y', isHere: false });
+  subject.now = instant(subject.now + 2_000);
+  subject.deliver({ type: 'tick' });
+  for (const by of ['c', 'd']) subject.vouch(by, entry('b', { peerId: 'peer-new', ageMs: 1_500 }));
+  const judged = (live: boolean): readonly Effect[] =>
+    subject.deliver({ type: 'judged', id: memberId('b'), live, left: false });
+  subject.now = instant(subject.now + 2_000);
+  deepEqual(asksOf(judged(true)), []);
+  deepEqual(asksOf(judged(false)), [['peer-new']]);
+  subject.now = instant(subject.now + 2_000);
+  deepEqual(asksOf(judged(false)), [], 'which it was not before either');
+});
+
+test('[Y9] once somebody is alive no more, others are asked about the key that our own last look showed of it', () => {
+  for (const [shown, about] of [
+    [['peer-new'], ['peer-new']],
+    [['peer-new', 'peer-b'], null],
+    [['peer-new', 'peer-newer'], ['peer-newer']],
+  ] as const) {
+    const subject = among('b', 'c', 'd');
+    subject.judged(true, 'b');
+    for (const peerId of shown) {
+      subject.deliver({ type: 'isolated' });
+      subject.look(listed('b', { peerId }), listed('c'), listed('d'));
+    }
+    subject.now = instant(subject.now + 2);
+    const event = { type: 'judged', id: memberId('b'), live: false, left: false } as const;
+    deepEqual(asksOf(subject.deliver(event)), about === null ? [] : [about]);
+    for (const by of ['c', 'd']) subject.vouch(by, entry('b', { peerId: 'peer-newer', ageMs: 1 }));
+    equal(subject.state.bindings.members.get(memberId('b'))?.seen.peerId, 'peer-newer');
+    equal(subject.state.bindings.members.get(memberId('b'))?.otherKey, null);
+  }
 });
 
 test('[Y7] of a flood of strangers no more are asked about than may wait', () => {

@@ -1,7 +1,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import * as discovery from '../../src/discovery/discovery.ts';
-import type { Effect } from '../../src/discovery/events.ts';
+import type { Effect, Listed } from '../../src/discovery/events.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { instant } from '../../src/std/time.ts';
 import { among, entry, epochMs, listed, self, Subject } from './subject.ts';
@@ -174,6 +174,28 @@ test('[Y6] two that tell of answers end the wait of who found the API away, and 
   }
 });
 
+test('[Y6] who knocks ends the wait of who found the API away, ten seconds after its last look, and later where members are many', () => {
+  for (const [kind, others, waitMs] of [
+    ['unreachable', 0, 10_000],
+    ['unreachable', 9, 20_000],
+    ['busy', 0, 48_000],
+  ] as const) {
+    const ids = Array.from({ length: others }, (_, i) => `i-${i}`);
+    const subject = among(...ids);
+    for (let failures = 0; failures < 12; failures++) {
+      subject.untilLook();
+      subject.deliver({ type: 'look-failed', kind, why: kind });
+      subject.deliver({ type: 'isolated' });
+    }
+    const { plan } = subject.state;
+    plan.notBeforeAt = instant(plan.begunAt + 48_000);
+    subject.deliver({ type: 'stranger', peerId: 'peer-x', isHere: false });
+    equal(plan.notBeforeAt - plan.begunAt, 48_000);
+    subject.deliver({ type: 'stranger', peerId: 'peer-x', isHere: true });
+    equal(plan.notBeforeAt - plan.begunAt, waitMs);
+  }
+});
+
 test('[Y7] a stranger causes a look and hears what became of it; who came during a look waits for the next', () => {
   const subject = among('b');
   subject.now = instant(subject.now + 5_000);
@@ -314,5 +336,27 @@ test('[Y11] more than a thousand are reported, not kept', () => {
   deepEqual(
     effects.filter(({ type }) => type === 'fact'),
     [{ type: 'fact', fact: { fact: 'discovery.overfull', dropped: 10 } }],
+  );
+});
+
+test('[Y11] where there is no place left, who is missing and not alive makes room, the longest missing first', () => {
+  const named = (from: number, to: number): Listed[] =>
+    Array.from({ length: to - from }, (_, i) => listed(`i-${from + i}`));
+  const subject = new Subject();
+  subject.look(...named(0, 1_000));
+  subject.judged(true, 'i-0');
+  subject.look(...named(200, 1_000));
+  subject.look(...named(400, 1_000));
+  equal(subject.bound().length, 1_000, 'so many do not end at once');
+  const effects = subject.look(...named(400, 1_250));
+  deepEqual(effects.filter(({ type }) => type === 'fact').length, 1, 'that so many are missing');
+  equal(subject.bound().length, 1_000);
+  const left = new Set(subject.bound());
+  ok(left.has('i-0') && left.has('i-1249'));
+  deepEqual(
+    named(0, 400)
+      .filter(({ id }) => left.has(id))
+      .map(({ id }) => id),
+    ['i-0', ...named(251, 400).map(({ id }) => id)],
   );
 });

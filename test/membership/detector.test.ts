@@ -328,6 +328,13 @@ test('[M9] two that hold us dead make our incarnation rise, at most every two se
   for (const number of [1, 2, 3]) deepEqual(accuse(number), []);
 });
 
+test('[M9] whoever holds another life of ours dead makes nothing rise: our word would not revoke that', () => {
+  const view = View.connected(8);
+  for (const incarnation of [4, 6, 3_600_000])
+    for (const number of [1, 2, 3])
+      deepEqual(view.give({ type: 'accused', by: idOf(number), incarnation }), []);
+});
+
 test('[M15] with nobody connected for three seconds EC2 is asked, and then every 30 s', () => {
   const view = new View(4);
   equal(only(view.pass(2_500), 'isolated').length, 0);

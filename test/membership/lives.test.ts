@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Vote } from '../../src/membership/events.ts';
 import { castVote } from '../../src/membership/state.ts';
 import { instant } from '../../src/std/time.ts';
-import { idOf, peerOf, stranger, View } from './view.ts';
+import { binding, idOf, peerOf, stranger, View } from './view.ts';
 
 test('[M7] a later life of a voter counts at once though its clock went back, and an earlier one no more', () => {
   const view = View.connected(20);
@@ -44,4 +44,17 @@ test('[M7] own votes are of the life that the record began with, or was raised t
   equal(voted().life, 1_000);
   recorded(1_001);
   equal(voted().life, 1_000);
+});
+
+test('[M1] of an instance with a new key no vote of the old one counts, and its own do, though its clock was set back', () => {
+  const view = View.connected(20);
+  const { number, observers } = stranger(view);
+  const [voter] = observers as [number];
+  view.pass(1_000, [number]);
+  view.votes(number, 'slow', [voter], { life: 9, sequence: 3_600_000 });
+  equal(view.health(number), 'suspect');
+  view.give({ type: 'bound', binding: binding(voter, { peerId: 'peer-new' }) });
+  equal(view.health(number), 'alive');
+  view.votes(number, 'refused', [voter], { life: 2, sequence: 50 });
+  equal(view.health(number), 'suspect');
 });

@@ -1,6 +1,7 @@
 /** How often and how much: beats, votes, dials and connections have a pace and a bound. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { deadline } from '../../src/membership/detector.ts';
 import { init } from '../../src/membership/state.ts';
 import { instant } from '../../src/std/time.ts';
 import { binding, idOf, only, peerOf, stranger, View } from './view.ts';
@@ -178,4 +179,31 @@ test('[M14] two members whose clocks began apart beat at the same moments of the
     return (state.beatAt + epochOffsetMs) % 425;
   });
   for (const phase of phases) ok(Math.min(phase, 425 - phase) < 0.001, `off by ${phase} ms`);
+});
+
+test('[M17] a node at rest ticks once in a period of beats; whose beat does not come is probed when its silence ends', () => {
+  const view = View.connected(20);
+  const subject = Number(view.state.subjects[0]?.id.slice(2));
+  const ticksWhile = (ms: number, mute: readonly number[]): number => {
+    let ticks = 0;
+    for (const end = view.now + ms; view.now < end; view.now++) {
+      if (view.now % 425 === 3) view.beats(mute);
+      if (deadline(view.state) > view.now) continue;
+      view.give({ type: 'tick' });
+      ticks++;
+    }
+    return ticks;
+  };
+  ticksWhile(2_000, []);
+  const ticks = ticksWhile(42_500, []);
+  ok(ticks <= 105, `${ticks} ticks in a hundred periods`);
+  ticksWhile(425 - ((view.now - 4) % 425), []);
+  const lastWord = view.member(subject).heardAt;
+  ticksWhile(594 - (view.now - lastWord), [subject]);
+  const from = view.effects.length;
+  ticksWhile(2, [subject]);
+  deepEqual(
+    only(view.effects.slice(from), 'probe').map(({ id }) => id),
+    [idOf(subject)],
+  );
 });

@@ -56,13 +56,13 @@ export class View {
   pass(ms: number, mute: readonly number[] = []): readonly Effect[] {
     const from = this.effects.length;
     for (const end = this.now + ms; this.now < end; this.now++) {
-      if (this.now % 250 === 0) this.#beats(mute);
+      if (this.now % 250 === 0) this.beats(mute);
       if (deadline(this.state) <= this.now) this.give({ type: 'tick' });
     }
     return this.effects.slice(from);
   }
 
-  #beats(mute: readonly number[]): void {
+  beats(mute: readonly number[]): void {
     for (const { peerId } of [...members(this.state)].filter(({ connected }) => connected)) {
       if (!mute.includes(Number(peerId.slice(5)))) this.give({ type: 'beat', peerId, stamp: this.now });
     }

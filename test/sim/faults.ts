@@ -18,6 +18,8 @@ const livingLeast = 3;
 const harmlessLagMs = 35;
 const harmlessLoss = 0.05;
 const backlogTiny = 4;
+/** Of a clock that nobody looked at for long. */
+const daysMs = 3 * 86_400_000;
 
 export function schedule(world: World, faults: readonly Fault[]): void {
   for (const fault of faults) {
@@ -183,8 +185,8 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
   },
   echo: (world, dice) => world.overlaps.impose(world.network.mesh, 'echoes', dice.unit()),
   'wall-jump': (world, dice) => {
-    const jump = dice.pick([-3_600_000, -30_000, -1_000, 1_000, 30_000, 3_600_000]);
-    dice.pick(settled(world)).process.jumpWall(jump);
+    const by = dice.pick([1_000, 30_000, 3_600_000, daysMs]);
+    world.setWall(dice.pick(settled(world)), dice.hits(0.5) ? by : -by);
     return null;
   },
   revise: (world, dice) => {

@@ -103,7 +103,6 @@ export class SimProcess implements Target, Clock {
     this.#run(kind % served, x, y);
   }
 
-  /** As NTP steps it, or a person does. */
   jumpWall(ms: number): void {
     this.#drift.wallOffsetMs += ms;
   }

@@ -9,7 +9,15 @@ import { Dice } from './dice.ts';
 import { schedule } from './faults.ts';
 import { membershipOnly } from './resident.ts';
 import type { Sabotage } from './sabotage.ts';
-import { drawFaults, groupOf, habits, planDeaths, type Fault, type FaultKind } from './schedule.ts';
+import {
+  drawDisks,
+  drawFaults,
+  groupOf,
+  habits,
+  planDeaths,
+  type Fault,
+  type FaultKind,
+} from './schedule.ts';
 import { orphanMs } from './serving/custody.ts';
 import type { StreamCounts } from './serving/promises.ts';
 import { RequestPath } from './serving/request-path.ts';
@@ -146,7 +154,8 @@ function drawAll(
   for (const group of groups) {
     const its = kinds.filter((kind) => groupOf(kind) === group);
     const behind = drawn.length;
-    for (const fault of drawFaults(dice.for(group), span, its))
+    const draw = group === 'disk faults' ? drawDisks : drawFaults;
+    for (const fault of draw(dice.for(group), span, its))
       drawn.push({ ...fault, index: behind + fault.index });
   }
   return drawn;

@@ -127,6 +127,9 @@ const deathMs = 10_000;
 /** After the end of any run, ms. */
 const never = 1e12;
 
+/** Of seeds: every restart of theirs meets an empty data directory, as that of an instance without a disk of its own does. */
+const disklessShare = 0.2;
+
 /** A kind is in a seed's swarm as often as not; a seed of a quiet mood has few. */
 const moods = [0.08, 0.2, 0.35, 0.5];
 
@@ -151,6 +154,17 @@ export function drawFaults(
     }
   }
   return drawn.sort((a, b) => a.at - b.at || a.seed - b.seed).map((fault, index) => ({ index, ...fault }));
+}
+
+/** Disks are lost now and then, or at every restart of the run. */
+export function drawDisks(
+  dice: Dice,
+  span: { readonly from: number; readonly until: number },
+  allowed: readonly FaultKind[],
+): Fault[] {
+  const every = dice.for('every');
+  if (!allowed.includes('disks') || !every.hits(disklessShare)) return drawFaults(dice, span, allowed);
+  return [{ index: 0, kind: 'disks', at: span.from, until: never, seed: every.seed() }];
 }
 
 /**

@@ -16,6 +16,8 @@ export type Host = {
   gone: boolean;
   /** Hosts of different sides do not reach each other: the sum over all cuts that it is on the one side of. */
   side: number;
+  /** What its wall clock was set ahead by, ms: it stays when the daemon starts again. */
+  wallAheadMs: number;
   /** Added to each way, ms. */
   lagMs: number;
   /** Of packets, each way. */
@@ -57,15 +59,11 @@ export class Terrain {
     this.#dice = dice;
   }
 
-  add(
-    host: Omit<
-      Host,
-      'index' | 'queued' | 'process' | 'listensUntil' | 'on' | 'gone' | 'side' | 'lagMs' | 'loss'
-    >,
-  ): Host {
+  add(host: Pick<Host, 'id' | 'ip' | 'zone' | 'backlog'>): Host {
     const added: Host = {
       ...host,
       ...{ index: this.hosts.length, on: true, gone: false, side: 0, lagMs: 0, loss: 0, queued: 0 },
+      wallAheadMs: 0,
       process: null,
       listensUntil: 0,
     };

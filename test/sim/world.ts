@@ -65,7 +65,7 @@ export class World {
   /** Members that lie, or did a moment ago. */
   liars = 0;
   /** A daemon that starts again finds an empty data directory: it makes itself a new key, and remembers nothing. */
-  newDisks = false;
+  newDisks = process.env['ALLDISKS'] === '1';
   readonly sabotage: Sabotage | null;
   /** null: nothing. */
   tenants: Tenants | null = null;
@@ -150,7 +150,7 @@ export class World {
     const dice = this.#dice.for(`start ${host.id} ${this.residents.length}`);
     const drift = {
       rate: 1 + dice.between(-driftMost, driftMost),
-      wallOffsetMs: dice.between(-wallOffsetMostMs, wallOffsetMostMs),
+      wallOffsetMs: host.wallAheadMs + dice.between(-wallOffsetMostMs, wallOffsetMostMs),
     };
     const index = this.residents.length;
     const process = new SimProcess(index, { queue: this.queue, digest: this.digest, drift });
@@ -226,6 +226,12 @@ export class World {
     host.gone = true;
     this.powerOff(host);
     this.ec2.terminate(host.id);
+  }
+
+  /** As a person sets it, or NTP that was away for long. */
+  setWall(resident: Resident, aheadMs: number): void {
+    resident.process.jumpWall(aheadMs);
+    resident.host.wallAheadMs += aheadMs;
   }
 
   pause(resident: Resident): void {
