@@ -17,6 +17,8 @@ export type Member = Shown & {
   /** It was alive with this key, and is no more. */
   hasEnded: boolean;
   left: boolean;
+  /** It has its key because the key's owner has signed to be this instance. */
+  isOwners: boolean;
   /** The key that our own last look showed, where it gave way to this one; null: it did not. */
   otherKey: string | null;
   /** Known from an earlier life of ours only, which is too long ago to count as word of today. */
@@ -87,6 +89,7 @@ function newMember(seen: Seen, sight: Sight): Member {
     live: false,
     hasEnded: false,
     left: false,
+    isOwners: false,
     otherKey: null,
     remembered: false,
     absences: 0,
@@ -111,7 +114,7 @@ function rebind(bindings: Bindings, member: Member, shown: Seen, sight: Sight): 
     bindings.idByPeerId.delete(former);
     bindings.idByPeerId.set(seen.peerId, seen.id);
     replaceKey(member, former, sight);
-    Object.assign(member, { live: false, hasEnded: false, left: false, otherKey: null });
+    Object.assign(member, { live: false, hasEnded: false, left: false, isOwners: false, otherKey: null });
   }
   member.seen = seen;
   return { type: 'bound', member, former };

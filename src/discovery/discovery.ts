@@ -177,7 +177,7 @@ function freeKey(
   if (!holder.live) release(state, holder, now, effects);
 }
 
-/** [Y9] */
+/** [Y9] Two that are copies of one disk both sign by its key: the first word of its owner stands. */
 function onSigned(
   state: State,
   { peerId, id }: Extract<Event, { type: 'signed' }>,
@@ -185,7 +185,7 @@ function onSigned(
   effects: Effect[],
 ): void {
   const holder = holderOf(state.bindings, peerId);
-  if (holder === undefined || holder.seen.id === id) return;
+  if (holder === undefined || holder.seen.id === id || holder.isOwners) return;
   state.owners.set(peerId, id);
   redress(state, peerId, now, effects);
 }
@@ -197,7 +197,9 @@ function redress(state: State, peerId: string, now: Instant, effects: Effect[]):
   if (holder === undefined || rival?.peerId !== peerId) return;
   release(state, holder, now, effects);
   const outcome = bind(state.bindings, rival, ourLook(state));
-  if (outcome.type === 'bound') admit(state, outcome, effects);
+  if (outcome.type !== 'bound') return;
+  outcome.member.isOwners = true;
+  admit(state, outcome, effects);
 }
 
 /** [Y11] Where all places are taken, who is missing for the longest makes room. */

@@ -209,6 +209,25 @@ test('[Y9] what the owner of a key signed before it was listed counts when it is
   deepEqual(subject.bound().toSorted(), ['b', 'c']);
 });
 
+test('[Y9] of two that are copies of one disk, and both sign by its key, one is a member and remains it', () => {
+  const copy = listed('copy', { peerId: 'peer-b' });
+  const subject = new Subject();
+  let changes = 0;
+  for (let round = 0; round < 10; round++) {
+    const effects = [
+      ...subject.look(listed('b'), copy, listed('c')),
+      ...['copy', 'b'].flatMap((id) =>
+        subject.deliver({ type: 'signed', peerId: 'peer-b', id: memberId(id) }),
+      ),
+    ];
+    changes += effects.filter(({ type }) => type === 'unbound').length;
+    ok(discovery.isAdmitted(subject.state, 'peer-b'));
+  }
+  equal(changes, 1);
+  subject.look(listed('copy', { left: true }), listed('b'), listed('c'));
+  deepEqual(subject.bound().toSorted(), ['b', 'c'], 'when it goes the other one has it');
+});
+
 test('[Y9] the own key is nobody else’s: who tags itself with it is a fact in the log and no member', () => {
   const subject = among('b', 'c');
   const claim = { peerId: 'peer-self' };
