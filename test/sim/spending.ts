@@ -18,6 +18,8 @@ const peaceBytesPerSecond = 4_000;
 const perMember = { forLong: 2_000, atOnce: 6_000, atOncePerOther: 200 };
 /** Seconds. */
 const longSeconds = 10;
+/** Whom nobody calls dead, because nobody is left to agree, is hung up after 30 s of silence. */
+const lingerSeconds = 45;
 /** Who is gone is told to everybody for three epochs of 30 s (Y3). */
 const peaceSeconds = 100;
 
@@ -42,7 +44,7 @@ export class Spending {
     const living = this.#world().living();
     this.#quietSeconds = changes === this.#changes ? this.#quietSeconds + 1 : 0;
     this.#changes = changes;
-    keepLast(this.#members, living.length);
+    keepLast(this.#members, living.length, lingerSeconds);
     const members = Math.max(...this.#members);
     const accounts = new Map<Resident, Account>();
     for (const resident of living) {
@@ -57,7 +59,7 @@ export class Spending {
     const sent = this.#world().stationOf(resident)?.sentBytes ?? account.sent;
     const last = sent - account.sent;
     account.sent = sent;
-    keepLast(account.seconds, last);
+    keepLast(account.seconds, last, longSeconds);
     const mean = account.seconds.reduce((sum, one) => sum + one, 0) / longSeconds;
     const atOnce = members * (perMember.atOnce + perMember.atOncePerOther * members);
     const forLong = peaceBytesPerSecond + perMember.forLong * members;
@@ -71,7 +73,7 @@ export class Spending {
   }
 }
 
-function keepLast(all: number[], one: number): void {
+function keepLast(all: number[], one: number, count: number): void {
   all.push(one);
-  if (all.length > longSeconds) all.shift();
+  if (all.length > count) all.shift();
 }
