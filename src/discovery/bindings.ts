@@ -16,6 +16,8 @@ export type Member = Shown & {
   live: boolean;
   /** It was alive with this key, and is no more. */
   hasEnded: boolean;
+  /** With us, by this key. */
+  connected: boolean;
   left: boolean;
   /** It has its key because the key's owner has signed to be this instance. */
   isOwners: boolean;
@@ -88,6 +90,7 @@ function newMember(seen: Seen, sight: Sight): Member {
     seen,
     live: false,
     hasEnded: false,
+    connected: false,
     left: false,
     isOwners: false,
     otherKey: null,
@@ -114,7 +117,8 @@ function rebind(bindings: Bindings, member: Member, shown: Seen, sight: Sight): 
     bindings.idByPeerId.delete(former);
     bindings.idByPeerId.set(seen.peerId, seen.id);
     replaceKey(member, former, sight);
-    Object.assign(member, { live: false, hasEnded: false, left: false, isOwners: false, otherKey: null });
+    Object.assign(member, { live: false, hasEnded: false, connected: false, left: false });
+    Object.assign(member, { isOwners: false, otherKey: null });
   }
   member.seen = seen;
   return { type: 'bound', member, former };
@@ -181,6 +185,11 @@ export function isNews({ members }: Bindings, entry: Entry): boolean {
   const member = members.get(entry.id);
   if (entry.left === true) return member !== undefined && !member.live;
   return member === undefined || !isSame(member.seen, entry);
+}
+
+export function connect(bindings: Bindings, peerId: string, connected: boolean): void {
+  const member = holderOf(bindings, peerId);
+  if (member !== undefined) member.connected = connected;
 }
 
 /** Membership's word of a member. */

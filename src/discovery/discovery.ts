@@ -18,6 +18,7 @@ import {
   barred,
   bind,
   boundEffect,
+  connect,
   doubled,
   holderOf,
   isNews,
@@ -76,7 +77,10 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
     case 'remembered':
       return recollect(state, event, now, effects);
     case 'met':
+      connect(state.bindings, event.peerId, true);
       return meet(state, event.peerId, now, effects);
+    case 'parted':
+      return connect(state.bindings, event.peerId, false);
     case 'asked':
       return answer(state, event, now, effects);
     case 'isolated':
@@ -209,7 +213,8 @@ function seat(
   now: Instant,
   effects: Effect[],
 ): Outcome {
-  const outcome = bind(state.bindings, seen, sight);
+  const isHere = state.strangers.get(seen.peerId)?.isHere ?? false;
+  const outcome = bind(state.bindings, seen, { ...sight, isHere });
   const missing = outcome.type === 'full' ? longestMissing(state.bindings) : null;
   if (missing === null) return outcome;
   release(state, missing, now, effects);
@@ -361,8 +366,7 @@ function accept(
     if (lookedAt > member.ownLookAt) countAbsence(state, member, now, effects);
     return;
   }
-  const isHere = state.strangers.get(entry.peerId)?.isHere ?? false;
-  const sight = { at: lookedAt, isOwn: false, isHere };
+  const sight = { at: lookedAt, isOwn: false, isHere: false };
   const outcome = seat(state, { seen: seenIn(entry), sight }, now, effects);
   if (outcome.type === 'bound') admit(state, outcome, effects);
 }

@@ -65,6 +65,8 @@ export type Event =
   | { readonly type: 'remembered'; readonly entries: readonly Entry[]; readonly ageMs: number }
   /** A connection with this peer stands. */
   | { readonly type: 'met'; readonly peerId: string }
+  /** It stands no more. */
+  | { readonly type: 'parted'; readonly peerId: string }
   /** A member with a voice asks whose these keys are. */
   | { readonly type: 'asked'; readonly by: MemberId; readonly peerIds: readonly string[] }
   /** Nobody answers us though others are bound. */

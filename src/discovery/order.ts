@@ -35,25 +35,28 @@ export const longAgo = instant(-Infinity);
 
 const precedes = (one: Instant, other: Instant): boolean => other - one >= tagsSettleMs;
 
-/** What membership says of who holds a key. `hasEnded`: it was alive, and is no more. */
-type Life = { readonly live: boolean; readonly hasEnded: boolean };
+/**
+ * What membership says of who holds a key. `hasEnded`: it was alive, and is no more. `connected`: with us; who is alive
+ * and is not, is so by the word of others, who may have heard of its next key by now.
+ */
+type Life = { readonly live: boolean; readonly hasEnded: boolean; readonly connected: boolean };
 
 /**
  * [Y9] Whether a key that a look showed takes the place of the one that is bound. Where the order is not known, a key that
  * our own looks showed gives way to what others saw only once its holder has ended or the other one is here, and that of
- * one who is alive to nothing.
+ * one who is alive and connected to nothing.
  */
 export function supersedes(
   peerId: string,
   { at, isOwn, isHere }: Sight,
-  { shownFrom, ownLookAt, former, live, hasEnded }: Shown & Life,
+  { shownFrom, ownLookAt, former, live, hasEnded, connected }: Shown & Life,
 ): boolean {
   if (!isOwn && at <= ownLookAt) return false;
   if (precedes(shownFrom, at)) return true;
   const isOurs = ownLookAt !== longAgo;
   const isFormer = former?.peerId === peerId && precedes(former.shownFrom, shownFrom);
   if (isFormer && (isOurs || !isOwn)) return false;
-  return !live && (isOwn || !isOurs || hasEnded || isHere);
+  return live ? isHere && !connected : isOwn || !isOurs || hasEnded || isHere;
 }
 
 export const firstShown = ({ at, isOwn }: Sight): Shown => ({

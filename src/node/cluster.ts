@@ -338,6 +338,7 @@ export class Cluster implements ClusterPort {
   #onDisconnected(peerId: string): void {
     this.#registry.deliver({ type: 'disconnected', peerId });
     this.#membership.deliver({ type: 'disconnected', peerId });
+    this.#discovery?.deliver({ type: 'parted', peerId });
   }
 
   /** What becomes of words of peers. */

@@ -44,6 +44,7 @@ test('[Y7] who knocks again is asked about again, because others may know by the
 test('[Y9] once somebody is alive no more, those at the door are asked about again: one may be the next life of it', () => {
   const subject = among('b', 'c', 'd');
   subject.judged(true, 'b');
+  subject.deliver({ type: 'met', peerId: 'peer-b' });
   subject.now = instant(subject.now + 2_000);
   comes(subject, 'peer-new');
   subject.deliver({ type: 'stranger', peerId: 'peer-y', isHere: false });

@@ -131,17 +131,34 @@ test('[Y9] an old key is stale for a minute by the word of two others as well', 
   equal(keyOfB(subject), 'peer-b');
 });
 
-test('[Y9] who stands at the door with a key that two others saw after our own look is let in, if nobody is alive with the other', () => {
-  for (const live of [false, true]) {
+test('[Y9] who stands at the door with a key that two others saw after our own look is let in, if nobody is alive and connected with the other', () => {
+  for (const [live, words, key] of [
+    [false, [], 'peer-new'],
+    [true, ['met'], 'peer-b'],
+    [true, [], 'peer-new'],
+    [true, ['met', 'parted'], 'peer-new'],
+  ] as const) {
     const subject = among('b', 'c', 'd');
     if (live) subject.judged(true, 'b');
+    for (const type of words) subject.deliver({ type, peerId: 'peer-b' });
     subject.now = instant(subject.now + 10_000);
     subject.deliver({ type: 'stranger', peerId: 'peer-new', isHere: false });
     bothSay(subject, anew);
     equal(keyOfB(subject), 'peer-b', 'it was only heard of');
     subject.deliver({ type: 'stranger', peerId: 'peer-new', isHere: true });
     bothSay(subject, anew);
-    equal(keyOfB(subject), live ? 'peer-b' : 'peer-new');
+    equal(keyOfB(subject), key);
+  }
+});
+
+test('[Y9] so is who stands there with a key that our own look shows', () => {
+  for (const isHere of [false, true]) {
+    const subject = among('b', 'c', 'd');
+    subject.judged(true, 'b');
+    subject.now = instant(subject.now + 10_000);
+    subject.deliver({ type: 'stranger', peerId: 'peer-new', isHere });
+    subject.look(listed('b', anew), listed('c'), listed('d'));
+    equal(keyOfB(subject), isHere ? 'peer-new' : 'peer-b');
   }
 });
 
