@@ -61,4 +61,11 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     found:
       'a life whose clock was set back was taken for one that never said what the life before it had said',
   },
+  {
+    seed: 357,
+    nodes: null,
+    only: null,
+    found:
+      'an instance with a new key, that knocked while its former life was taken for alive, was asked about no more',
+  },
 ];
