@@ -77,6 +77,19 @@ test('[I8] thirty nodes at peace for minutes send 4 kB a second each at most', a
   deepEqual(violations, []);
 });
 
+test('[M4] of 32 all know of a killed process within 100 ms, and of a dark host within a second', async () => {
+  const deaths = { kill: 0, hostOff: 0 };
+  for (const seed of [1, 2, 3, 4, 5, 6]) {
+    const options = { ...plain, seed, nodes: 32, minutes: 2, kinds: ['kill', 'power'] } as const;
+    const { violations, kill, hostOff } = await run(options);
+    deepEqual(violations, []);
+    ok((kill?.max ?? 0) <= 100 && (hostOff?.max ?? 0) <= 1_000, `${kill?.max} ms, ${hostOff?.max} ms`);
+    deaths.kill += kill?.count ?? 0;
+    deaths.hostOff += hostOff?.count ?? 0;
+  }
+  ok(deaths.kill > 20 && deaths.hostOff > 1, JSON.stringify(deaths));
+});
+
 test('nodes that say everything ten times break I8', async () => {
   const { violations } = await run({ ...plain, kinds: [], sabotage: 'chatty' });
   equal(violations[0]?.invariant, 'I8');

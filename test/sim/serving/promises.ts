@@ -96,16 +96,15 @@ export class Promises {
   }
 
   onFact(station: Station, fact: Fact): void {
-    const { now } = this.#site().world;
     const { fact: name } = fact;
     if (name === 'stream.moved') this.#stalls.push(Number(fact['stallMs']));
     if (name === 'stream.moved') this.#mayLeave(station, fact);
     if (name === 'stream.failed') this.#mayFail(station, fact);
-    if (name === 'drain.started') this.#drainingSince.set(station, now);
+    if (name === 'drain.started') this.#onDraining(station);
     if (name === 'drain.started' || name === 'drain.advanced')
       this.#wholeness.onLeaving(station, Number(fact['remainingMs']));
-    if (name === 'drain.empty') this.#mayTake(station, Number(fact['afterMs']));
-    if (name === 'drain.overdue' && Number(fact['generations']) > 0) this.#mayTake(station, Infinity);
+    const isLate = name === 'drain.empty' && Number(fact['afterMs']) > emptyMs;
+    if (isLate || (name === 'drain.overdue' && Number(fact['generations']) > 0)) this.#mustKeepNone(station);
   }
 
   /** When everything has had its time. */
@@ -162,22 +161,28 @@ export class Promises {
     if (client !== undefined) this.#wholeness.onFailed(station, client, fact);
   }
 
-  /** `afterMs`: since the drain began. */
-  #mayTake(station: Station, afterMs: number): void {
-    if (afterMs <= emptyMs) return;
-    const since = this.#drainingSince.get(station) ?? 0;
+  #onDraining(station: Station): void {
+    const { world } = this.#site();
+    this.#drainingSince.set(station, world.now);
+    world.at(world.now + emptyMs, () => {
+      const load = station.engine?.load;
+      if (station.runsWell && load !== undefined && load.running + load.waiting > 0)
+        this.#mustKeepNone(station);
+    });
+  }
+
+  /** Of what could have gone on elsewhere. */
+  #mustKeepNone(station: Station): void {
     const site = this.#site();
-    const kept = [...this.clients.values()].filter(
-      ({ end, ownLegs, wish }) => end === null && wish.way === 'ids' && ownLegs.at(-1)?.member === station.id,
-    );
-    for (const { id, entry } of kept) {
+    const since = this.#drainingSince.get(station) ?? 0;
+    for (const { id, end, entry, ownLegs, wish } of this.clients.values()) {
+      // Of several choices one that is complete stays where it was.
+      const isThere = ownLegs.at(-1)?.member === station.id && (wish.body.n ?? 1) === 1;
+      if (end !== null || wish.way !== 'ids' || !isThere) continue;
       const fit = this.#wholeness.fitFor(entry, station);
-      const reached = site.couldTalk(entry, station, since - lateMs);
-      if (fit !== null && reached)
-        this.#break(
-          'R6',
-          `${station.id} drains for ${afterMs} ms with ${id} of ${entry.id}; ${fit.id} is fit`,
-        );
+      if (fit === null || !site.couldTalk(entry, station, since - lateMs)) continue;
+      const afterMs = Math.round(site.world.now - since);
+      this.#break('R6', `${station.id} drains for ${afterMs} ms with ${id} of ${entry.id}; ${fit.id} is fit`);
     }
   }
 }
