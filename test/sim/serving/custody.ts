@@ -99,7 +99,10 @@ export class Custody {
   readonly isAhead = (client: SimClient): boolean => {
     const { copies, had } = this.#tracks.get(client)!;
     const since = this.#now - fitMs;
-    return [...copies].every(([station, tokens]) => tokens < had || this.#lay(client.entry, station, since));
+    const isWithin = (station: Station): boolean =>
+      this.#lives(station) &&
+      (station === client.entry || this.#site().couldTalk(client.entry, station, since));
+    return [...copies].every(([station, tokens]) => tokens < had || !isWithin(station));
   };
 
   readonly wentOn = (): void => {

@@ -100,6 +100,7 @@ const pinned: readonly (readonly [seed: number, found: string])[] = [
     40,
     'of four packets in a hundred that were lost two were the same, and the silence was called a false alarm',
   ],
+  [91, 'the only copy that went as far as its client was at a node that stood still when it was looked for'],
   [100, 'a client came back to a node that had cut the same tokens into other pieces, and was sent away'],
 ];
 for (const [seed, found] of pinned) {
