@@ -5,7 +5,8 @@ import { AnswerLost, durableFetch, type DurableOptions, type Resumption } from '
 import { openNodes, textOf, wholeText, words, type FakeNodes, type Mood } from './fake-nodes.ts';
 
 const bounded = { timeout: 20_000 };
-const quick: DurableOptions = { seekMs: 1_000, silenceMs: 100 };
+/** A machine that stands still for some of this is no node that fell silent. */
+const quick: DurableOptions = { seekMs: 10_000, silenceMs: 1_000 };
 
 let nodes: FakeNodes | null = null;
 afterEach(async () => {
@@ -15,12 +16,18 @@ afterEach(async () => {
 
 async function ask(
   moods: readonly Mood[],
-  given: { readonly count?: number; readonly stream?: boolean; readonly init?: RequestInit } = {},
+  given: {
+    readonly count?: number;
+    readonly stream?: boolean;
+    readonly init?: RequestInit;
+    readonly options?: DurableOptions;
+  } = {},
 ) {
   nodes = await openNodes(given.count ?? 3, moods);
   const resumptions: Resumption[] = [];
   const durable = durableFetch(nodes.urls, {
     ...quick,
+    ...given.options,
     onResume: (resumption) => resumptions.push(resumption),
   });
   const response = await durable(`${nodes.urls[0]}/chat/completions?trace=1`, {
@@ -148,7 +155,7 @@ test(
   bounded,
   async () => {
     const busy: Mood = { type: 'refuse', status: 503, retryAfter: 0 };
-    const { response } = await ask(Array<Mood>(40).fill(busy));
+    const { response } = await ask(Array<Mood>(40).fill(busy), { options: { seekMs: 1_000 } });
     equal(response.status, 503);
     match(await response.text(), /status 503/);
   },
