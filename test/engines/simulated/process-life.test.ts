@@ -5,6 +5,8 @@ import { existsSync } from 'node:fs';
 import { createConnection, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../../../src/cli/dev/ports.ts';
 import { expectedContinuation } from '../../../src/engines/simulated/model.ts';
 import { eventsOf, type Call } from '../../conformance/talk.ts';
 import { EngineProcess, processesOf, until, type Event } from './engine-process.ts';
@@ -26,6 +28,17 @@ async function streaming(engine: EngineProcess, body: object = long): Promise<Ca
   return call;
 }
 
+/** When what was on its way has come: the counter has stood still for a while. */
+async function settledTokens(engine: EngineProcess): Promise<number> {
+  let [before, counted] = [-1, -1];
+  await until('the counter stands still', async () => {
+    await pause(200);
+    [before, counted] = [counted, await engine.metric('vllm:generation_tokens_total')];
+    return before === counted;
+  });
+  return counted;
+}
+
 const refuses = async (engine: EngineProcess): Promise<boolean> =>
   (await engine.get('/health')).end === 'refused';
 
@@ -39,7 +52,7 @@ test('one group holds the API server and a child called VLLM::EngineCore', async
 });
 
 test('the socket file is there early and refuses until the engine is ready', async () => {
-  await using engine = new EngineProcess(['--start-ms', '700']);
+  await using engine = new EngineProcess(['--start-ms', '2000']);
   await until('the file is there', () => existsSync(engine.socket));
   equal(await refuses(engine), true);
   await engine.ready();
@@ -89,7 +102,7 @@ test('a port that is taken is a failed start', async () => {
 });
 
 test('a SIGTERM while the core starts is lost', async () => {
-  await using engine = new EngineProcess(['--start-ms', '500']);
+  await using engine = new EngineProcess(['--start-ms', '2000']);
   await until('the core is there', () => processesOf(engine.pid).length === 2);
   process.kill(engine.pid, 'SIGTERM');
   await engine.ready();
@@ -156,7 +169,8 @@ test('a kept connection goes with the answer that was cut off, not five seconds 
 
 test('a drain finishes what runs and turns new work away in three ways', async () => {
   await using engine = await new EngineProcess(['--shutdown-timeout', '30']).ready();
-  const call = await streaming(engine, { ...streamed, max_tokens: 100 });
+  // It goes on for longer than all that is asked meanwhile takes on a busy machine.
+  const call = await streaming(engine, { ...streamed, max_tokens: 250 });
   process.kill(engine.pid, 'SIGTERM');
   await until('text is refused', async () => (await engine.post(path, { prompt: 'hi' })).status === 500);
   const text = await engine.post('/tokenize', { prompt: 'hi' });
@@ -213,7 +227,7 @@ test('when the API server is killed the core lives on as an orphan, until it is 
   process.kill(engine.pid, 'SIGKILL');
   equal((await stream.answer).end, 'cut');
   deepEqual(await engine.exited, { code: null, signal: 'SIGKILL' });
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await pause(300);
   deepEqual(
     processesOf(engine.pid).map(({ pid }) => pid),
     [core],
@@ -224,13 +238,12 @@ test('when the API server is killed the core lives on as an orphan, until it is 
 
 test('a frozen core freezes the counters and not the health, and loses nothing', async () => {
   await using engine = await new EngineProcess([]).ready();
-  const call = await streaming(engine, { ...streamed, max_tokens: 60 });
+  const call = await streaming(engine, { ...streamed, max_tokens: 150 });
   const core = engine.corePid();
   process.kill(core, 'SIGSTOP');
-  // A message that was on its way may still arrive.
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  const counted = await engine.metric('vllm:generation_tokens_total');
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  const counted = await settledTokens(engine);
+  ok(counted < 150);
+  await pause(200);
   equal(await engine.metric('vllm:generation_tokens_total'), counted);
   equal(await engine.metric('vllm:num_requests_running'), 1);
   equal((await engine.get('/health')).status, 200);
@@ -238,7 +251,7 @@ test('a frozen core freezes the counters and not the health, and loses nothing',
   const events = eventsOf((await call.answer).body).slice(0, -1) as readonly Event[];
   const ids = events.flatMap((event) => event.choices[0].token_ids as number[]);
   const promptIds = events[0].choices[0].prompt_token_ids as number[];
-  deepEqual(ids, expectedContinuation({ promptIds, count: 60 }));
+  deepEqual(ids, expectedContinuation({ promptIds, count: 150 }));
 });
 
 test('a client that leaves frees its place at once, and a queue shows as waiting', async () => {
@@ -247,8 +260,10 @@ test('a client that leaves frees its place at once, and a queue shows as waiting
   await until('two wait', async () => (await engine.metric('vllm:num_requests_waiting')) === 2);
   equal(await engine.metric('vllm:num_requests_running'), 2);
   for (const call of calls) call.hangUp();
-  await until('nothing runs', async () => (await engine.metric('vllm:num_requests_running')) === 0);
-  equal(await engine.metric('vllm:num_requests_waiting'), 0);
+  // Who waited runs for a moment where those that ran have left first.
+  const here = ['vllm:num_requests_running', 'vllm:num_requests_waiting'];
+  const counts = (): Promise<readonly number[]> => Promise.all(here.map((name) => engine.metric(name)));
+  await until('nothing runs, and nothing waits', async () => (await counts()).every((count) => count === 0));
   const { body } = await engine.get('/metrics');
   match(body, /request_success_total\{engine="0",finished_reason="abort",model_name="simulated"\} 0\.0/);
 });
@@ -257,19 +272,17 @@ test('an idle connection is closed after five seconds', async () => {
   await using engine = await new EngineProcess([]).ready();
   const socket = createConnection(engine.socket);
   const closed = new Promise((resolve) => socket.once('close', resolve));
+  const askedAt = performance.now();
   let answeredAt = 0;
   socket.on('data', () => (answeredAt = performance.now()));
   socket.write('GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
   await closed;
-  const idleMs = performance.now() - answeredAt;
-  ok(idleMs > 4900 && idleMs < 8000, `${Math.round(idleMs)} ms`);
+  const [most, least] = [askedAt, answeredAt].map((since) => performance.now() - since);
+  ok(most! > 4900 && least! < 8000, `between ${Math.round(least!)} and ${Math.round(most!)} ms`);
 });
 
 test('on a port it refuses until it is ready, then serves', async () => {
-  const holder = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => holder.once('listening', resolve));
-  const { port } = holder.address() as AddressInfo;
-  await new Promise((resolve) => holder.close(resolve));
+  const port = await freePort();
   const child = spawn(
     process.execPath,
     [join(import.meta.dirname, 'entry.ts'), '--host', '127.0.0.1', '--port', `${port}`],
