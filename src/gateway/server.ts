@@ -145,6 +145,8 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
       // 499, as nginx has it: the client left before it was told anything.
       const status = response.headersSent ? response.statusCode : 499;
       serving.report({ fact: 'request.answered', request: id, route: routes.nameOf(request), status, ms });
+      // A server that closes waits for connections which were told, before that, that they may stay.
+      if (!server.listening) server.closeIdleConnections();
     });
     if (!server.listening) response.shouldKeepAlive = false;
     if (cors.answers(request, response)) return;

@@ -1,9 +1,9 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { Pool } from 'undici';
 import { keyTable } from '../../src/gateway/keys.ts';
-import { FakeCluster, until } from './fake-cluster.ts';
+import { FakeCluster, until, type FakeNode } from './fake-cluster.ts';
 import { counting } from './fake-engine.ts';
 
 const keyOf = (name: string, requestsPerMinute: number | null, tokensPerMinute: number | null = null) => ({
@@ -240,12 +240,19 @@ test('[A4] what is there already is given once more for nothing', async () => {
   }
 });
 
+/** Resolves once so many more requests have come in, each of which goes or waits at once. */
+function entering(node: FakeNode): (count: number) => Promise<void> {
+  const admit = mock.method(node.accounts, 'admit');
+  return (count) => until(() => admit.mock.callCount() >= count, `${count} have come in`);
+}
+
 test('[A8] while every engine has a long queue keys take turns here, and of one key the more urgent goes first', async () => {
   await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null), keyOf('b', null)]) });
   const node = cluster.get(0);
   node.heard.set(node.id, { running: 32, waiting: 40 });
   const send = (key: string, name: string, priority: number): Promise<Response> =>
     ask(cluster, 0, key, { priority, user: name });
+  const entered = entering(node);
   const answers: Promise<Response>[] = [];
   for (const [key, name, priority] of [
     ['a', 'a1', 0],
@@ -255,7 +262,7 @@ test('[A8] while every engine has a long queue keys take turns here, and of one 
     ['a', 'urgent', -1],
   ] as const) {
     answers.push(send(key, name, priority));
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await entered(answers.length);
   }
   equal(node.engine.asked.length, 0);
   node.heard.set(node.id, { running: 0, waiting: 0 });
@@ -268,6 +275,7 @@ test('a client that leaves while it waits is asked of nobody', async () => {
   await using cluster = await FakeCluster.of(1, { keys: keyTable([keyOf('a', null)]) });
   const node = cluster.get(0);
   node.heard.set(node.id, { running: 32, waiting: 40 });
+  const entered = entering(node);
   const abort = new AbortController();
   const gone = fetch(`${node.url}/v1/embeddings`, {
     method: 'POST',
@@ -275,7 +283,7 @@ test('a client that leaves while it waits is asked of nobody', async () => {
     body: JSON.stringify({ model: 'tiny', input: 'x' }),
     signal: abort.signal,
   }).catch(() => null);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await entered(1);
   abort.abort();
   await gone;
   await until(() => node.named('request.answered').length === 1, 'the request is over');

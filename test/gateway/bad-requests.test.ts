@@ -227,7 +227,7 @@ test('a client that never reads is cut, and the engine is idle within five secon
     // Twenty megabytes of events are made, copied and sent before that.
     30_000,
   );
-  await until(() => cluster.nodes.every(({ engine }) => engine.running === 0), 'engines are idle');
+  await until(() => cluster.nodes.every(({ engine }) => engine.running === 0), 'engines are idle', 5_000);
   equal(node.entered, 0);
   socket.destroy();
 });

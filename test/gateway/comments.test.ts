@@ -5,7 +5,7 @@ import { FakeCluster, until, type FakeNode } from './fake-cluster.ts';
 import { counting, countedText } from './fake-engine.ts';
 import { fastClock } from './fast-clock.ts';
 
-const bounded = { timeout: 20_000 };
+const bounded = { timeout: 60_000 };
 const plain = { model: 'tiny', messages: [{ role: 'user', content: 'count' }], stream: true, temperature: 0 };
 /** Asked again after a loss. */
 const graded = { ...plain, logprobs: true };

@@ -351,8 +351,8 @@ function takeLines(node: FakeNode): void {
 /** Each node speaks from a loopback address of its own. */
 const addressOf = ({ id }: FakeNode): string => `127.0.1.${Number(id.slice(1)) + 1}`;
 
-/** Waits until it holds; fails loudly after `withinMs`. */
-export async function until(holds: () => boolean, what: string, withinMs = 5_000): Promise<void> {
+/** Waits until it holds; fails loudly after `withinMs`, which is longer than anything takes on a busy machine. */
+export async function until(holds: () => boolean, what: string, withinMs = 30_000): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);

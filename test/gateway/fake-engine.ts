@@ -39,6 +39,8 @@ export class FakeEngine {
   /** How large the rest of an answer in one piece is, bytes, and when its end comes. */
   padding = 0;
   lastWord: Promise<void> = Promise.resolve();
+  /** Such answers of which all but the end is written. */
+  written = 0;
   script: Script = counting(20);
   readonly asked: Asked[] = [];
   readonly #open = new Set<ServerResponse>();
@@ -114,6 +116,7 @@ export class FakeEngine {
       await pause(this.paceMs, null, { ref: false });
       if (this.padding === 0) return this.#whole(response, 200, { path, by: this.socketPath, ...usage });
       response.writeHead(200, { 'content-type': 'application/json' }).write(' '.repeat(this.padding));
+      this.written++;
       await this.lastWord;
       return void response.end('{}');
     }

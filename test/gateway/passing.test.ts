@@ -151,7 +151,7 @@ test('what was held of an answer that broke off is free again, and the next one 
   engine.lastWord = new Promise(() => {});
   const answer = ask(cluster);
   // What the socket between the two can hold is far less.
-  await until(() => engine.asked.length === 1 && engine.unsent === 0, 'most of it is here', patienceMs);
+  await until(() => engine.written === 1 && engine.unsent === 0, 'most of it is here', patienceMs);
   await engine.die();
   engine.lastWord = Promise.resolve();
   await engine.listen();

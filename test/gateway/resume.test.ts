@@ -10,7 +10,7 @@ import { counting, countedText } from './fake-engine.ts';
 import { FakeCluster, until, type FakeNode } from './fake-cluster.ts';
 
 let cluster: FakeCluster;
-const bounded = { timeout: 20_000 };
+const bounded = { timeout: 60_000 };
 
 beforeEach(async () => {
   cluster = await FakeCluster.of(4);

@@ -141,13 +141,13 @@ test('[A12] large answers of one key leave room to those of others', async () =>
   const asked = { path: '/v1/embeddings', stream: false };
   engine.padding = 400_000;
   const first = post(cluster, 'a', asked);
-  await until(() => engine.running === 1 && engine.unsent === 0, 'most of it is here');
+  await until(() => engine.written === 1 && engine.unsent === 0, 'most of it is here');
   const second = await post(cluster, 'a', asked);
   equal(second.status, 503);
   match((await complaintOf(second)).message, /Too many large answers at once: ask again/);
   engine.padding = 300_000;
   const other = post(cluster, 'b', asked);
-  await until(() => engine.running === 2 && engine.unsent === 0, 'and of another');
+  await until(() => engine.written === 3 && engine.unsent === 0, 'and of another');
   lastWord.resolve();
   deepEqual([(await first).status, (await other).status], [200, 200]);
 });
