@@ -18,8 +18,8 @@ export class FakeImds implements AsyncDisposable {
   tokenSeconds = 21_600;
   /** What time it is there, epoch ms. */
   time = (): number => Date.now();
-  /** Held back before a path is answered. */
-  readonly slowMs = new Map<string, number>();
+  /** What is waited for before a path is answered. */
+  readonly held = new Map<string, Promise<void>>();
   connections = 0;
   tokens = 0;
   /** Reads without a token: what version 1 would look like. */
@@ -74,9 +74,9 @@ export class FakeImds implements AsyncDisposable {
       text === undefined
         ? response.writeHead(404).end('not found')
         : response.writeHead(200, { date }).end(text);
-    const slowMs = this.slowMs.get(path) ?? 0;
-    if (slowMs === 0) tell();
-    else setTimeout(tell, slowMs);
+    const held = this.held.get(path);
+    if (held === undefined) tell();
+    else void held.then(tell);
   }
 
   #issue(response: ServerResponse): void {

@@ -1,10 +1,16 @@
-import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { openImds, type Imds } from '../../src/aws/imds.ts';
 import { FakeImds } from './fake-imds.ts';
 
 const within = (ms: number): AbortSignal => AbortSignal.timeout(ms);
+/** Longer than any of these takes on a busy machine. */
+const soon = (): AbortSignal => within(30_000);
 const path = 'meta-data/spot/instance-action';
+
+async function asked(fake: FakeImds, times: number): Promise<void> {
+  while (fake.reads.length < times) await new Promise((resolve) => setImmediate(resolve));
+}
 
 async function met(run: (imds: Imds, fake: FakeImds) => Promise<void>): Promise<void> {
   await using fake = await FakeImds.start();
@@ -18,40 +24,40 @@ async function met(run: (imds: Imds, fake: FakeImds) => Promise<void>): Promise<
 
 test('what is there is read, what is not is null, always with a token and on one connection', () =>
   met(async (imds, fake) => {
-    equal(await imds.read(path, 'notices', within(2_000)), null);
+    equal(await imds.read(path, 'notices', soon()), null);
     fake.tree.set(path, 'text');
-    for (let i = 0; i < 10; i++) equal(await imds.read(path, 'notices', within(2_000)), 'text');
+    for (let i = 0; i < 10; i++) equal(await imds.read(path, 'notices', soon()), 'text');
     deepEqual([fake.tokens, fake.bareReads, fake.connections], [1, 0, 1]);
   }));
 
 test('many reads at once share one request for a token', () =>
   met(async (imds, fake) => {
-    await Promise.all(Array.from({ length: 20 }, () => imds.read(path, 'rest', within(2_000))));
+    await Promise.all(Array.from({ length: 20 }, () => imds.read(path, 'rest', soon())));
     equal(fake.tokens, 1);
   }));
 
 test('a token is renewed at half its life, and an old one serves while no new one can be had', () =>
   met(async (imds, fake) => {
-    fake.tokenSeconds = 1;
+    fake.tokenSeconds = 3;
     fake.tree.set(path, 'text');
     const readUntil = async (tokens: number): Promise<void> => {
       const started = performance.now();
-      while (fake.tokens < tokens && performance.now() - started < 3_000)
-        equal(await imds.read(path, 'notices', within(2_000)), 'text');
+      while (fake.tokens < tokens && performance.now() - started < 30_000)
+        equal(await imds.read(path, 'notices', soon()), 'text');
     };
     await readUntil(2);
     fake.tokenMood = 500;
     await readUntil(4);
     equal(fake.tokens, 4);
-    equal(await imds.read(path, 'notices', within(2_000)), 'text');
+    equal(await imds.read(path, 'notices', soon()), 'text');
   }));
 
 test('a service that forgot its tokens costs one more token and no failure', () =>
   met(async (imds, fake) => {
     fake.tree.set(path, 'text');
-    await imds.read(path, 'notices', within(2_000));
+    await imds.read(path, 'notices', soon());
     fake.forgetTokens();
-    equal(await imds.read(path, 'notices', within(2_000)), 'text');
+    equal(await imds.read(path, 'notices', soon()), 'text');
     equal(fake.tokens, 2);
   }));
 
@@ -60,17 +66,17 @@ for (const mood of [401, 500, 503, 'reset'] as const) {
     met(async (imds, fake) => {
       fake.tree.set(path, 'text');
       fake.mood = mood;
-      setTimeout(() => (fake.mood = 'well'), 400);
-      equal(await imds.read(path, 'notices', within(5_000)), 'text');
+      const answer = imds.read(path, 'notices', soon());
+      await asked(fake, 3);
+      fake.mood = 'well';
+      equal(await answer, 'text');
       equal(fake.bareReads, 0);
     }));
 
   test(`a storm of ${mood} that outlasts the deadline is a failure, not an absence`, () =>
     met(async (imds, fake) => {
       fake.mood = mood;
-      const started = performance.now();
       await rejects(imds.read(path, 'notices', within(300)), { name: 'Failure' });
-      ok(performance.now() - started < 1_500);
     }));
 }
 
@@ -80,30 +86,30 @@ test('silence is given up at the deadline, and after it the next read works', ()
     fake.mood = 'mute';
     await rejects(imds.read(path, 'notices', within(200)), { name: 'Failure' });
     fake.mood = 'well';
-    equal(await imds.read(path, 'notices', within(2_000)), 'text');
+    equal(await imds.read(path, 'notices', soon()), 'text');
   }));
 
 test('a slow answer on another path does not delay the notice', () =>
   met(async (imds, fake) => {
     fake.tree.set('meta-data/slow', 'slow').set(path, 'text');
-    fake.slowMs.set('meta-data/slow', 700);
-    await imds.read(path, 'notices', within(2_000));
-    const slow = imds.read('meta-data/slow', 'rest', within(5_000));
-    const started = performance.now();
-    equal(await imds.read(path, 'notices', within(2_000)), 'text');
-    ok(performance.now() - started < 400);
+    const answers = Promise.withResolvers<void>();
+    fake.held.set('meta-data/slow', answers.promise);
+    const slow = imds.read('meta-data/slow', 'rest', soon());
+    await asked(fake, 1);
+    equal(await imds.read(path, 'notices', soon()), 'text');
+    answers.resolve();
     equal(await slow, 'slow');
   }));
 
 test('a service that is switched off is denied at once, without another try', () =>
   met(async (imds, fake) => {
     fake.tokenMood = 403;
-    await rejects(imds.read(path, 'notices', within(5_000)), { kind: 'denied' });
+    await rejects(imds.read(path, 'notices', soon()), { kind: 'denied' });
     equal(fake.tokens, 1);
   }));
 
 test('an answer larger than any of ours is refused', () =>
   met(async (imds, fake) => {
     fake.tree.set(path, 'x'.repeat(100_000));
-    await rejects(imds.read(path, 'notices', within(5_000)), { kind: 'invalid' });
+    await rejects(imds.read(path, 'notices', soon()), { kind: 'invalid' });
   }));
