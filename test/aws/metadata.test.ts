@@ -9,7 +9,7 @@ import type { Path } from '../../src/spot/notices.ts';
 import { instant, wallTime } from '../../src/std/time.ts';
 import { FakeImds } from './fake-imds.ts';
 
-const soon = (): AbortSignal => AbortSignal.timeout(3_000);
+const soon = (): AbortSignal => AbortSignal.timeout(30_000);
 
 const document = `{
 \t"accountId" : "111122223333",

@@ -74,7 +74,7 @@ test('it runs in a chroot that holds the C libraries and no Node.js', { skip }, 
 
 test(
   'it is a whole cluster: cloud, node and engine are this one file',
-  { skip, timeout: 60_000 },
+  { skip, timeout: 180_000 },
   async (t) => {
     const place = join(dir, 'dev');
     const args = ['dev', '--json', '--nodes', '1', '--base-port', `${await freePort()}`, '--dir', place];

@@ -25,7 +25,7 @@ import { memoryIo } from './io.ts';
 const standIn = join(import.meta.dirname, 'stand-in.ts');
 
 async function until<T>(what: string, look: () => Promise<T | null | false> | T | null | false): Promise<T> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     const found = await look();
     if (found !== null && found !== false) return found;
@@ -77,7 +77,7 @@ async function start(
     flags: ['--faults'],
     env: { ...process.env, AWS_SECRET_ACCESS_KEY: 'real', AWS_PROFILE: 'real', SYNKTI_API_PORT: '1' },
     program: (args) => ({ command: process.execPath, args: [standIn, ...args] }),
-    readyMs: 20_000,
+    readyMs: 60_000,
     // Longer than an ended instance keeps its number.
     replaceAfterMs: 600,
     onEvent: (event) => events.push(event),

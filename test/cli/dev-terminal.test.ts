@@ -16,7 +16,7 @@ const main = join(import.meta.dirname, '../../src/main.ts');
 const skip = spawnSync('tmux', ['-V']).status !== 0 && 'no tmux on this machine';
 
 async function until<T>(look: () => Promise<T | null>): Promise<T> {
-  const deadline = performance.now() + 45_000;
+  const deadline = performance.now() + 120_000;
   for (;;) {
     const found = await look();
     if (found !== null) return found;

@@ -51,7 +51,11 @@ test('it becomes ready, its load is seen, and it stops with nothing left behind'
     () => isIdle(daemon.status()),
     () => 'idle again',
   );
-  ok((await daemon.stop(5_000)) < 4_000);
+  await daemon.stop(60_000);
+  deepEqual(
+    daemon.facts('engine.exited').map(({ code, signal }) => [code, signal]),
+    [[0, null]],
+  );
   deepEqual(await bench.processes(), []);
   equal(existsSync(bench.socket), false);
 });
@@ -83,7 +87,8 @@ test('with a stream that nobody cut SIGTERM is not enough, and the stop still en
     () => 'it streams',
   );
   const tookMs = await daemon.stop(2_000);
-  ok(tookMs < 3_000, `${Math.round(tookMs)} ms`);
+  // Its client would read for a hundred seconds.
+  ok(tookMs < 20_000, `${Math.round(tookMs)} ms`);
   equal(await running.ended, 'cut');
   deepEqual(await bench.processes(), []);
 });

@@ -12,7 +12,7 @@ import { connectControl } from '../../src/localcloud/control-client.ts';
 import { openControlServer } from '../../src/localcloud/control-server.ts';
 import { startRig } from './rig.ts';
 
-const soon = (): AbortSignal => AbortSignal.timeout(5_000);
+const soon = (): AbortSignal => AbortSignal.timeout(30_000);
 
 /** What a person with curl would see. */
 async function raw(socketPath: string, method: string, path: string, body: string) {

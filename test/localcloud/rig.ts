@@ -59,7 +59,7 @@ export async function startRig(overrides: Partial<LocalCloudOptions> = {}): Prom
     facts,
     boot,
     pass,
-    operate: (name, request) => cloud.operate(name, request, AbortSignal.timeout(5_000)),
+    operate: (name, request) => cloud.operate(name, request, AbortSignal.timeout(30_000)),
     sdk: {
       endpoint: cloud.endpoint,
       region: 'us-east-1',
@@ -74,7 +74,7 @@ export async function startRig(overrides: Partial<LocalCloudOptions> = {}): Prom
 }
 
 /** Waits for a condition that sockets or hosts will bring about. */
-export async function until(condition: () => boolean, withinMs = 5_000): Promise<void> {
+export async function until(condition: () => boolean, withinMs = 30_000): Promise<void> {
   const end = performance.now() + withinMs;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${condition.toString()}`);

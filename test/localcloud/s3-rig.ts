@@ -114,7 +114,7 @@ export async function openS3Rig(overrides: Partial<S3Options> = {}): Promise<S3R
 /** Waits for what sockets and disks will bring about. */
 export async function eventually(
   condition: () => boolean | Promise<boolean>,
-  withinMs = 5_000,
+  withinMs = 30_000,
 ): Promise<void> {
   const end = performance.now() + withinMs;
   while (!(await condition())) {

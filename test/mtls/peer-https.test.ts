@@ -34,7 +34,7 @@ const node = async (name: string): Promise<Node> => {
   return { identity, credentials: await issueCertificate(identity) };
 };
 const [alice, bob, eve] = [await node('alice'), await node('bob'), await node('eve')];
-const soon = (): AbortSignal => AbortSignal.timeout(5_000);
+const soon = (): AbortSignal => AbortSignal.timeout(30_000);
 
 const listeners: PeerListener[] = [];
 const pools: Pool[] = [];

@@ -72,7 +72,7 @@ class Listener {
 }
 
 async function until(holds: () => boolean, complaint: () => string): Promise<void> {
-  const end = Date.now() + 5_000;
+  const end = Date.now() + 30_000;
   while (!holds()) {
     if (Date.now() > end) throw new Error(complaint());
     await turn();

@@ -6,21 +6,29 @@ import { equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { actionPath, until, watched, type Watched } from './watched-instance.ts';
 
-const seen = ({ announced }: Watched, withinMs: number): Promise<number> =>
-  until('the notice is acted on', () => announced.length > 0, withinMs);
+/** Longer than anything here takes on a busy machine. */
+const patienceMs = 30_000;
+
+/** Acted on by what is read of it first: one read was under way before, and one token may be refused. */
+async function seen({ announced, imds }: Watched): Promise<void> {
+  const reads = (): number => imds.reads.filter((path) => path === actionPath).length;
+  const before = reads();
+  await until('the notice is acted on', () => announced.length > 0, patienceMs);
+  ok(reads() - before <= 3, `${reads() - before} reads`);
+}
 
 const readTwice = ({ imds }: Watched): Promise<number> =>
-  until('the watch runs', () => imds.reads.filter((path) => path === actionPath).length > 1, 5_000);
+  until('the watch runs', () => imds.reads.filter((path) => path === actionPath).length > 1, patienceMs);
 
-test('[B1] the notice of an instance that answers version 2 only is acted on within a second', () =>
+test('[B1] the notice of an instance that answers version 2 only is acted on as soon as it is read', () =>
   watched(async (instance) => {
     await readTwice(instance);
     const sentAt = Date.now();
     instance.notice('terminate', 120_000);
-    await seen(instance, 1_000);
+    await seen(instance);
     const [first] = instance.announced;
     equal(first?.reason, 'interruption');
-    ok(Math.abs((first?.deadline ?? 0) - (sentAt + 120_000)) < 2_000);
+    ok(Math.abs((first?.deadline ?? 0) - (sentAt + 120_000)) < 10_000);
     equal(instance.imds.bareReads, 0, 'never asked without a token');
   }));
 
@@ -28,9 +36,9 @@ test('[B1] tokens that expire again and again cost no notice', () =>
   watched(async (instance) => {
     instance.imds.tokenSeconds = 1;
     instance.imds.forgetTokens();
-    await until('tokens are renewed', () => instance.imds.tokens >= 3, 5_000);
+    await until('tokens are renewed', () => instance.imds.tokens >= 3, patienceMs);
     instance.notice('terminate', 120_000);
-    await seen(instance, 1_500);
+    await seen(instance);
     equal(instance.imds.bareReads, 0);
   }));
 
@@ -39,7 +47,7 @@ test('[B1] a token that the service forgot is replaced, and the notice behind it
     await readTwice(instance);
     instance.imds.forgetTokens();
     instance.notice('terminate', 120_000);
-    await seen(instance, 1_000);
+    await seen(instance);
     equal(instance.imds.bareReads, 0);
   }));
 
@@ -51,10 +59,14 @@ for (const mood of [401, 500, 'reset', 'mute'] as const) {
       imds.mood = mood;
       instance.notice('terminate', 120_000);
       const reads = imds.reads.length;
-      await until('the storm is felt', () => imds.reads.length > reads + (mood === 'mute' ? 0 : 3), 5_000);
+      await until(
+        'the storm is felt',
+        () => imds.reads.length > reads + (mood === 'mute' ? 0 : 3),
+        patienceMs,
+      );
       equal(announced.length, 0);
       imds.mood = 'well';
-      await seen(instance, 2_500);
+      await seen(instance);
       equal(imds.bareReads, 0);
     }));
 }
@@ -66,8 +78,8 @@ test('[B1] a service that gives out no tokens for a while is asked again, never 
     imds.forgetTokens();
     const tokens = imds.tokens;
     instance.notice('terminate', 120_000);
-    await until('it is asked again', () => imds.tokens > tokens + 3, 5_000);
+    await until('it is asked again', () => imds.tokens > tokens + 3, patienceMs);
     imds.tokenMood = 'well';
-    await seen(instance, 1_500);
+    await seen(instance);
     equal(imds.bareReads, 0);
   }));

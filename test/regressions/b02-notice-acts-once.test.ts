@@ -14,7 +14,7 @@ const readsAgain = ({ imds }: Watched, path: string, times: number): Promise<num
   return until(
     `${path} is read ${times} times`,
     () => imds.reads.slice(before).filter((read) => read === path).length >= times,
-    20_000,
+    60_000,
   );
 };
 
@@ -27,12 +27,12 @@ for (const [action, expectedMs] of [
     watched(async (instance) => {
       const sentAt = Date.now();
       instance.notice(action, 90_000);
-      await until('acted on', () => instance.announced.length > 0, 2_000);
+      await until('acted on', () => instance.announced.length > 0, 30_000);
       await readsAgain(instance, actionPath, 5);
       equal(instance.announced.length, 1);
       equal(facts(instance, 'interruption.noticed'), 1);
       const [first] = instance.announced;
-      ok(Math.abs((first?.deadline ?? 0) - sentAt - expectedMs) < 3_000);
+      ok(Math.abs((first?.deadline ?? 0) - sentAt - expectedMs) < 10_000);
     }));
 }
 
@@ -44,8 +44,8 @@ test('[B2] a notice whose time has passed means now, and a time further off than
     await watched(async (instance) => {
       const sentAt = Date.now();
       instance.notice('terminate', inMs);
-      await until('acted on', () => instance.announced.length > 0, 2_000);
-      ok(Math.abs((instance.announced[0]?.deadline ?? 0) - sentAt - expectedMs) < 3_000);
+      await until('acted on', () => instance.announced.length > 0, 30_000);
+      ok(Math.abs((instance.announced[0]?.deadline ?? 0) - sentAt - expectedMs) < 10_000);
     });
   }
 });
@@ -55,7 +55,7 @@ test('[B2] a rebalance recommendation is read and told once, and drains nothing'
     const path = 'meta-data/events/recommendations/rebalance';
     instance.imds.tree.set(path, JSON.stringify({ noticeTime: new Date().toISOString() }));
     await readsAgain(instance, path, 2);
-    await until('told', () => facts(instance, 'rebalance.recommended') > 0, 2_000);
+    await until('told', () => facts(instance, 'rebalance.recommended') > 0, 30_000);
     equal(facts(instance, 'rebalance.recommended'), 1);
     deepEqual(instance.announced, []);
   }));

@@ -10,15 +10,15 @@ import { membersOf } from '../demo/observe.ts';
 import { isAlive } from '../real/cache.ts';
 
 const tagsOf = async (cluster: DevCluster, id: string): Promise<Readonly<Record<string, string>>> => {
-  const instances = await cluster.cloud('instances', {}, AbortSignal.timeout(5_000));
+  const instances = await cluster.cloud('instances', {}, AbortSignal.timeout(20_000));
   return instances.find((instance) => instance.id === id)?.tags ?? {};
 };
 
 test(
   '[B9] SIGTERM: the node leaves its peers, its tags say so, and its process ends',
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async (t) => {
-    const cluster = await startDevCluster({ nodes: 2, readyMs: 40_000, args: ['--replace-after', '1h'] });
+    const cluster = await startDevCluster({ nodes: 2, readyMs: 120_000, args: ['--replace-after', '1h'] });
     t.after(() => cluster.stop());
     const [peer, leaver] = cluster.nodes;
     const before = await tagsOf(cluster, leaver!.id);

@@ -151,7 +151,8 @@ test('a thread that breaks is one failure, which waits for nobody', async () => 
   equal(await cluster.admit('somebody'), false);
   const since = performance.now();
   await cluster.close();
-  ok(performance.now() - since < 500);
+  // One that lives has four seconds to answer.
+  ok(performance.now() - since < 3_000);
 });
 
 test('a thread that ends before it is up never was one', async () => {
