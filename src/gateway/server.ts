@@ -123,15 +123,8 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
   const passthrough = openPassthrough(options, { serving, generations, dispatcherTo, clock, entrance, room });
   const startedAt = clock.wallNow();
   const routes = openRoutes({
-    serving,
-    generations,
-    entrance,
-    passthrough,
-    bodyBytesMax,
+    ...{ serving, generations, entrance, passthrough, bodyBytesMax, metrics, startedAt, keys },
     requestsMax: options.connectionsMax,
-    metrics,
-    startedAt,
-    keys,
   });
 
   const cors = openCors(options.corsOrigins);
