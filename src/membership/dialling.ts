@@ -147,10 +147,16 @@ export function reached(state: State, member: Member, now: Instant): void {
   member.connectedAt = now;
   if (state.members.size < meshMax && (link?.wary === true || member.health === 'dead')) {
     const tookMs = link?.dialledAt == null ? 0 : now - link.dialledAt;
-    const restMs = Math.min(gentleMs, Math.max(wordMs, restFactor * tookMs));
-    state.gentleAt = instant(Math.max(state.gentleAt, after(now, restMs)));
+    beGentle(state, Math.min(gentleMs, Math.max(wordMs, restFactor * tookMs)), now);
   }
   dismiss(state, member, now);
+}
+
+/** Up to twice as long: whoever stood still when we did, on the same machine, say, would else dial when we do. */
+function beGentle(state: State, ms: number, now: Instant): void {
+  const [more, rng] = draw(state.rng, Math.ceil(ms));
+  state.rng = rng;
+  state.gentleAt = instant(Math.max(state.gentleAt, after(now, ms + more)));
 }
 
 /** Dials whoever is due; who was dialled goes to the end of the list. */
@@ -158,7 +164,7 @@ export function dial(state: State, now: Instant, effects: Effect[]): void {
   if (now < state.dialAt) return;
   state.dialAt = never;
   const turns = turnsUnderWay(state, now);
-  for (const member of [...state.dials]) {
+  for (const member of inTurn(state)) {
     const { link } = member;
     if (link === null) continue;
     const at = link.dialledAt === null ? link.nextAt : after(link.dialledAt, dialMsMax);
@@ -174,7 +180,7 @@ export function dial(state: State, now: Instant, effects: Effect[]): void {
     }
     if (!take(state.dialBudget, 1, now)) return scheduleDial(state, after(now, pauseMs));
     if (wary) turns.push(after(now, turnMs));
-    if (wary && now < after(state.stalledAt, shortOfBreathMs)) state.gentleAt = after(now, gentleMs);
+    if (wary && now < after(state.stalledAt, shortOfBreathMs)) beGentle(state, gentleMs, now);
     Object.assign(link, { dialledAt: now, wary });
     state.dials.delete(member);
     state.dials.add(member);
@@ -182,6 +188,14 @@ export function dial(state: State, now: Instant, effects: Effect[]): void {
     const { id, peerId, address } = member;
     effects.push({ type: 'dial', id, peerId, address, wary });
   }
+}
+
+/** Those whose beats we want, or who want ours, before those with whom we merely are to be connected. */
+function inTurn({ dials, subjects, observers }: State): readonly Member[] {
+  const neighbours = new Set([...subjects, ...observers]);
+  const [first, second]: [Member[], Member[]] = [[], []];
+  for (const member of dials) (neighbours.has(member) ? first : second).push(member);
+  return [...first, ...second];
 }
 
 /** When each of those who may be gone has had its turn. Lets go of dials that the network seems to have forgotten. */
@@ -195,9 +209,10 @@ function turnsUnderWay(state: State, now: Instant): Instant[] {
   return turns;
 }
 
+/** Whoever is in doubt waits for a place among the two, and for no rest. */
 function turnOf(state: State, member: Member, turns: readonly Instant[]): Instant {
   const free = turns.length < turnsMax ? 0 : Math.min(...turns);
-  const isLetBe = isLiving(member) || state.members.size < meshMax;
+  const isLetBe = member.health !== 'suspect' && (isLiving(member) || state.members.size < meshMax);
   return instant(isLetBe ? Math.max(free, state.gentleAt) : free);
 }
 

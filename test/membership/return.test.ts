@@ -1,5 +1,5 @@
 /** Those who come back, and those who had no time to speak. */
-import { equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { idOf, only, peerOf, View } from './view.ts';
 
@@ -60,6 +60,74 @@ test('[M12] once one of several dead ones is connected again, the others are let
   view.give({ type: 'connected', peerId: peerOf(Number(first.slice(2))) });
   equal(dialled(290).length, 0);
   ok(dialled(1_700).length > 0);
+});
+
+/** What is dialled while this passes, in vain. */
+function passInVain(view: View, ms: number): void {
+  for (let passed = 0; passed < ms; passed++)
+    for (const { id } of only(view.pass(1), 'dial')) view.give({ type: 'dial-failed', id, why: 'silent' });
+}
+
+/** The next member that is dialled, and how long that took. */
+function nextDial(view: View): { readonly number: number; readonly ms: number } {
+  for (let ms = 0; ms < 15_000; ms++) {
+    const [dial, ...more] = only(view.pass(1), 'dial');
+    for (const { id } of more) view.give({ type: 'dial-failed', id, why: 'silent' });
+    if (dial !== undefined) return { number: Number(dial.id.slice(2)), ms };
+  }
+  throw new Error('nobody is dialled');
+}
+
+/** Cut off from these for ten seconds, and one of them is back, by a dial that took a second. */
+function reunited(others: number, lost: readonly number[]): { readonly view: View; readonly first: number } {
+  const view = View.connected(others);
+  kill(view, ...lost);
+  passInVain(view, 10_000);
+  const { number: first } = nextDial(view);
+  passInVain(view, 1_000);
+  view.give({ type: 'connected', peerId: peerOf(first) });
+  return { view, first };
+}
+
+test('[M12] who was gone together is dialled at moments of its own, each time', () => {
+  const { view } = reunited(12, [5, 6, 7, 8, 9]);
+  const rests = [nextDial(view)];
+  while (rests.length < 4) {
+    passInVain(view, 1_000);
+    view.give({ type: 'connected', peerId: peerOf(rests.at(-1)!.number) });
+    rests.push(nextDial(view));
+  }
+  for (const { ms } of rests) ok(ms >= 1_495 && ms <= 3_050, `${ms}`);
+  ok(new Set(rests.map(({ ms }) => Math.round(ms / 50))).size > 2, rests.map(({ ms }) => ms).join(' '));
+});
+
+test('[M12] after a cut those are dialled first whose beats we want, or who want ours', () => {
+  const lost = Array.from({ length: 12 }, (_, i) => i + 1);
+  const { view, first } = reunited(24, lost);
+  const others = lost.filter((number) => number !== first);
+  for (const number of others) view.give({ type: 'recorded', id: idOf(number), incarnation: 2, left: false });
+  const isNeighbour = (number: number): boolean =>
+    [...view.state.subjects, ...view.state.observers].some(({ id }) => id === idOf(number));
+  const order: boolean[] = [];
+  for (const _ of others) {
+    const { number } = nextDial(view);
+    order.push(isNeighbour(number));
+    view.give({ type: 'connected', peerId: peerOf(number) });
+  }
+  const neighbours = order.filter(Boolean).length;
+  ok(neighbours > 2 && neighbours < others.length - 2, `${neighbours} of ${others.length}`);
+  deepEqual(
+    order,
+    others.map((_, i) => i < neighbours),
+  );
+});
+
+test('[M12] whoever is in doubt waits for no rest', () => {
+  const { view } = reunited(12, [5, 6, 7, 8, 9]);
+  view.give({ type: 'disconnected', peerId: peerOf(3) });
+  equal(view.health(3), 'suspect');
+  const { number, ms } = nextDial(view);
+  deepEqual([number, ms < 500], [3, true], `${number} after ${ms} ms`);
 });
 
 test('[M9] who came back by its record, and is not connected yet, is not slow for ten seconds', () => {
