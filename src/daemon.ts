@@ -57,10 +57,11 @@ const closeMs = 1_000;
 export async function runNode(settings: Settings, io: Io): Promise<number> {
   await using opened = new AsyncDisposableStack();
   let samples = (): readonly (GaugeSample | TotalSample)[] => [];
+  let models = (): readonly string[] => [];
   const { logLevel: level, logFormat: format } = settings;
   const telemetry = openTelemetry({
     ...{ level, format, out: io.out },
-    ...{ routes: modelPaths, samples: () => samples() },
+    ...{ routes: modelPaths, models: () => models(), samples: () => samples() },
   });
   const { report } = telemetry;
   const { version, commit } = release();
@@ -82,6 +83,7 @@ export async function runNode(settings: Settings, io: Io): Promise<number> {
   opened.defer(() => node.close());
   const parts = { settings, self, node, thread, engine, isolation, telemetry, keys };
   const { journals, gateway } = await openListeners(parts, opened);
+  models = () => node.serving.models().map(({ id }) => id);
   const build = { version, commit: commit ?? '', nodejs: process.versions.node };
   samples = () => [
     { name: 'synkti_build_info', labels: build, value: 1 },

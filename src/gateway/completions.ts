@@ -41,7 +41,7 @@ export function openCompletions(options: {
     const raw = bytes.toString('utf8');
     const named = namedInJson(raw);
     if ('status' in named) return reply(response, named);
-    const { id, outlet, key, owner } = about;
+    const { id, arrivedAt, outlet, key, owner } = about;
     const asked = { endpoint, ...named, raw };
     const headers = engineHeaders(request.headers, id);
     const client = clientAt(outlet);
@@ -49,7 +49,7 @@ export function openCompletions(options: {
     const { isLost, ...theirs } = aboutOf(request, asked, key);
     if (isLost) return client.refuse(streamGone);
     const begin = (spent: Spent, found?: () => void) =>
-      generations.begin(asked, told, { id, headers, spent, found, owner, ...theirs });
+      generations.begin(asked, told, { id, arrivedAt, headers, spent, found, owner, ...theirs });
     const { place } = theirs;
     const refuseNow = (refusal: Reply): void => reply(response, refusal);
     const ended =

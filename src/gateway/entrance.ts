@@ -66,11 +66,12 @@ export function openEntrance(ports: {
   readonly serving: Pick<Serving, 'model' | 'report'>;
   readonly clock: Clock;
 }): Entrance {
-  const { serving, accounts } = ports;
+  const { serving, accounts, clock } = ports;
   const searches = openSearches();
   const room = openWaitingRoom(ports);
   const meter = openMeter(ports);
   const hold = openHold();
+  const letIn = reportTo(serving);
 
   function passOn(asked: Asked, { go, refuse }: Turn): () => void {
     const { key, model, body, headers } = asked;
@@ -79,11 +80,18 @@ export function openEntrance(ports: {
       refuse(admitted);
       return () => {};
     }
-    if (room.isFree(model)) return go(admitted.spent);
+    if (room.isFree(model)) {
+      letIn(model, 0);
+      return go(admitted.spent);
+    }
+    const since = clock.now();
     let end: (() => void) | null = null;
     const leave = room.wait(model, {
       ...{ key: key?.name ?? nobody, priority: priorityOf(body, headers) },
-      begin: () => (end = go(admitted.spent)),
+      begin: () => {
+        letIn(model, clock.now() - since);
+        end = go(admitted.spent);
+      },
       refuse: (reply) => {
         admitted.refund();
         serving.report({ fact: 'request.unplaced', model, why: reply.status === 429 ? 'full' : 'late' });
@@ -121,6 +129,13 @@ export function openEntrance(ports: {
     close: room.close,
   };
 }
+
+/** Tells who is let in. What nobody serves is no model: a client may name any. */
+const reportTo =
+  (serving: Pick<Serving, 'model' | 'report'>) =>
+  (model: string, waitedMs: number): void => {
+    if (serving.model(model) !== null) serving.report({ fact: 'request.admitted', model, waitedMs });
+  };
 
 /** Keeps room for a body while what `act` begins has not ended. */
 function openHold() {

@@ -5,7 +5,7 @@ import type { Generations } from '../node/generations.ts';
 import type { Serving } from '../node/serving.ts';
 import { messageOf } from '../std/failure.ts';
 import { everyone } from '../std/room.ts';
-import type { WallTime } from '../std/time.ts';
+import type { Instant, WallTime } from '../std/time.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import { noRoom } from '../stream/refusal.ts';
 import { openCompletions } from './completions.ts';
@@ -23,6 +23,7 @@ import { formPaths, jsonPaths } from './surface.ts';
 export type About = {
   readonly outlet: Outlet;
   readonly id: string;
+  readonly arrivedAt: Instant;
   readonly key: ApiKey | null;
   readonly owner: string;
 };

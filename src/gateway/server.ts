@@ -131,10 +131,10 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     const id = requestIdOf(request.headers);
-    const begunAt = clock.now();
+    const arrivedAt = clock.now();
     response.setHeader(requestIdHeader, id);
     response.on('close', () => {
-      const ms = Math.round(clock.now() - begunAt);
+      const ms = clock.now() - arrivedAt;
       // 499, as nginx has it: the client left before it was told anything.
       const status = response.headersSent ? response.statusCode : 499;
       serving.report({ fact: 'request.answered', request: id, route: routes.nameOf(request), status, ms });
@@ -144,7 +144,7 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
     if (!server.listening) response.shouldKeepAlive = false;
     if (cors.answers(request, response)) return;
     const outlet = outlets.open(response, (why) => serving.report({ fact: 'request.cut', why, request: id }));
-    routes.answer(request, response, { outlet, id });
+    routes.answer(request, response, { outlet, id, arrivedAt });
   };
   const { server, renew } = serverFor(options.tls, onRequest);
   server.maxConnections = options.connectionsMax;

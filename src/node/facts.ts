@@ -1,6 +1,7 @@
 /**
  * Everything that the node reports, once. A fact becomes a log line and, where it has a `counter`, a Prometheus
- * counter; a gauge is read when somebody scrapes. One table, so that log, metrics and dashboard cannot disagree.
+ * counter; what it says of how long something took becomes a histogram (`histograms.ts`); a gauge is read when somebody
+ * scrapes. One table, so that log, metrics and dashboard cannot disagree.
  *
  * Levels: `error` a person must act; `warn` degraded, will mend by itself; `info` the node's life, a handful an
  * hour; `debug` per request. No fact carries prompts, completions, token ids or keys.
@@ -142,6 +143,7 @@ export const facts = {
     },
   },
   'stream.unanswered': { level: 'info' },
+  'stream.begun': { level: 'debug' },
   'stream.finished': {
     level: 'debug',
     counter: {
@@ -192,6 +194,7 @@ export const facts = {
       labels: { route: [], status: ['200', '400', '429', '499', '500', '502', '503'] },
     },
   },
+  'request.admitted': { level: 'debug' },
   'request.limited': {
     level: 'debug',
     counter: {
@@ -330,7 +333,10 @@ export const gauges = {
     help: 'How late the membership thread ran its last timer of one second.',
     labels: [],
   },
-  synkti_members: { help: 'Members as this node sees them, itself among them, by phase.', labels: ['phase'] },
+  synkti_members: {
+    help: 'Members as this node sees them, itself among them, by health.',
+    labels: ['health'],
+  },
   synkti_journals: {
     help: 'Streams whose journal this node holds: its own, and copies for other nodes.',
     labels: ['whose'],

@@ -92,7 +92,10 @@ export function gaugesOf({ cluster, engine }: Node): readonly GaugeSample[] {
     ...phased('synkti_node_phase', lifePhases, (phase) => (phase === own.life.phase ? 1 : 0)),
     ...phased('synkti_engine_phase', enginePhases, (phase) => (phase === own.engine.phase ? 1 : 0)),
     ...requests,
-    ...phased('synkti_members', healths, (health) => members.get(health)?.length ?? 0),
+    ...healths.map((health) => {
+      const value = members.get(health)?.length ?? 0;
+      return { name: 'synkti_members', labels: { health }, value } as const;
+    }),
   ];
 }
 

@@ -19,6 +19,7 @@ import { drive, type Driven } from './drive.ts';
 import type { ClientEvent, Gate } from './gate.ts';
 import type { LegNews, OpenLeg } from './leg.ts';
 import { eventOf, isFailure, OpenedLeg } from './opened-leg.ts';
+import { Pace } from './pace.ts';
 import type { Clock } from './ports.ts';
 import type { Serving } from './serving.ts';
 import { inSteps, type Spent } from './spent.ts';
@@ -67,9 +68,10 @@ export type RunningPorts = {
 /** What a client proves itself and its request by: hashes of its key, and of method, path and body. */
 export type Claim = { readonly owner: string; readonly digest: string };
 
-/** `id`: for the log, and in the answer's own. `createdAt`: unix time, s. `headers`: what the engine gets to see. */
+/** `id`: for the log, and in the answer's own. `arrivedAt`: its request. `createdAt`: unix time, s. `headers`: what the engine gets to see. */
 export type About = {
   readonly id: string;
+  readonly arrivedAt: Instant;
   readonly createdAt: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly spent?: Spent;
@@ -127,6 +129,7 @@ export class Running {
   /** Who said what its client is told first, and whether that is out. */
   #by: MemberId | null = null;
   #isOut = false;
+  readonly #pace: Pace;
   /** This node relays no longer. */
   #isCut = false;
   /** Since it was last seen to. */
@@ -134,9 +137,11 @@ export class Running {
   readonly #charge: (tokens: number) => void;
   readonly #headNow = (): AnswerHead => this.#headBy(this.#by);
   readonly #tell = (event: ClientEvent): void => {
+    const isFirst = !this.#isOut;
     this.#isOut = true;
     this.#hasSpoken = true;
     this.#way.client.send(event, this.#headNow);
+    if (isFirst) this.#pace.begin(event);
   };
 
   constructor(initial: AnswerState, way: WayOut, about: About, ports: RunningPorts) {
@@ -145,6 +150,8 @@ export class Running {
     this.#about = about;
     this.#charge = inSteps(about.spent);
     this.#model = initial.model;
+    const { id: request, arrivedAt, place } = about;
+    this.#pace = new Pace({ request, arrivedAt, model: this.#model, isRest: place !== null }, ports);
     const step: typeof machine.step = (state, event, now) => this.#step(state, event, now);
     const guarded = { step, deadline: machine.deadline, wake: machine.wake };
     this.#driven = drive<AnswerState, Event, Effect>(guarded, initial, ports.clock, (effect) =>
@@ -272,7 +279,7 @@ export class Running {
         if (effect.fact.fact === 'stream.finished') this.#judge(false);
         if ('tokens' in effect.fact && endings.has(effect.fact.fact)) this.#settle(effect.fact.tokens);
         this.#story?.hear(effect.fact);
-        return this.#ports.serving.report({ ...effect.fact, request: this.#about.id });
+        return this.#ports.serving.report(this.#pace.told(effect.fact));
     }
   }
 

@@ -1,9 +1,9 @@
 /**
- * Facts and gauges as Prometheus metrics, from the one table of facts. Counters start at zero, those with labels for every
- * value that is known, so that a rate is right from the first event; a gauge is asked for when somebody scrapes, so that
- * none can go stale.
+ * Facts and gauges as Prometheus metrics, from the tables of them. Counters and histograms start at zero, those with labels
+ * for every value that is known, so that a rate is right from the first event; a gauge is asked for when somebody scrapes,
+ * so that none can go stale.
  */
-import { Counter, Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import {
   facts,
   gauges,
@@ -15,6 +15,7 @@ import {
   type GaugeSample,
   type TotalSample,
 } from '../node/facts.ts';
+import { histograms, type HistogramShape } from '../node/histograms.ts';
 
 type Metrics = {
   count(fact: Fact): void;
@@ -25,6 +26,8 @@ type Metrics = {
 export function openMetrics(options: {
   /** The names of the API's routes, which whoever answers them knows. */
   readonly routes: readonly string[];
+  /** Those that the cluster serves by now. */
+  readonly models: () => readonly string[];
   readonly samples: () => readonly (GaugeSample | TotalSample)[];
 }): Metrics {
   const registry = new Registry();
@@ -50,17 +53,18 @@ export function openMetrics(options: {
   for (const name of Object.keys(totals) as TotalSample['name'][])
     totalOf.set(name, new Counter({ name, help: totals[name].help, registers: [registry] }));
 
+  const times = openTimes(registry, options);
+
   function count(fact: Fact): void {
+    times.count(fact);
     const shape = counterOf(fact.fact);
     if (shape === null) return;
-    const labels = Object.keys(shape.labels ?? {}).map(
-      (label) => [label, String(fact[label] ?? 'none')] as const,
-    );
     const amount = shape.sum === undefined ? 1 : Number(fact[shape.sum] ?? 0);
-    counters.get(shape.name)!.inc(Object.fromEntries(labels), amount);
+    counters.get(shape.name)!.inc(labelsIn(fact, shape.labels ?? {}), amount);
   }
 
   async function text(): Promise<string> {
+    times.begin();
     for (const metric of [...gaugeOf.values(), ...totalOf.values()]) metric.reset();
     for (const read of options.samples()) {
       if ('labels' in read) gaugeOf.get(read.name)!.set({ ...read.labels }, read.value);
@@ -71,6 +75,44 @@ export function openMetrics(options: {
 
   return { count, text };
 }
+
+type Options = Parameters<typeof openMetrics>[0];
+
+/** What facts tell of how long things took. */
+function openTimes(registry: Registry, { routes, models }: Pick<Options, 'routes' | 'models'>) {
+  const all = Object.entries<HistogramShape>(histograms).map(([name, shape]) => {
+    const { help, labels, buckets } = shape;
+    const labelNames = Object.keys(labels);
+    const histogram = new Histogram({ name, help, labelNames, buckets: [...buckets], registers: [registry] });
+    for (const known of combined({ ...labels, ...('route' in labels && { route: routes }) }))
+      histogram.zero(known);
+    return { shape, histogram };
+  });
+  const timesOf = Map.groupBy(all, ({ shape }) => shape.fact);
+  const known = new Set<string>();
+
+  function begin(model: string): void {
+    if (known.has(model)) return;
+    known.add(model);
+    for (const { shape, histogram } of all) if ('model' in shape.labels) histogram.zero({ model });
+  }
+
+  function count(fact: Fact): void {
+    for (const { shape, histogram } of timesOf.get(fact.fact) ?? []) {
+      const ms = fact[shape.of];
+      const counts = shape.when === undefined || fact[shape.when] === true;
+      if (!counts || typeof ms !== 'number') continue;
+      const labels = labelsIn(fact, shape.labels);
+      if (labels['model'] !== undefined) begin(labels['model']);
+      histogram.observe(labels, ms / 1_000);
+    }
+  }
+
+  return { count, begin: (): void => models().forEach(begin) };
+}
+
+const labelsIn = (fact: Fact, labels: Readonly<Record<string, unknown>>): Record<string, string> =>
+  Object.fromEntries(Object.keys(labels).map((label) => [label, String(fact[label] ?? 'none')]));
 
 const counterOf = (name: FactName) => {
   const shape: FactShape = facts[name];

@@ -1,5 +1,6 @@
-/** The README's table of metrics, made from the tables of facts, gauges and totals. */
+/** The README's table of metrics, made from the tables of facts, histograms, gauges and totals. */
 import { facts, gauges, totals, type FactShape } from '../node/facts.ts';
+import { histograms } from '../node/histograms.ts';
 import { code, withTable } from '../std/markdown.ts';
 
 const head = ['metric', 'type', 'labels', 'meaning'];
@@ -23,6 +24,9 @@ function rows(): readonly (readonly string[])[] {
   );
   const all = new Map([
     ...counters,
+    ...Object.entries(histograms).map(([name, { help, labels }]) =>
+      row(name, 'histogram', { help, labels: Object.keys(labels) }),
+    ),
     ...Object.entries(gauges).map(([name, shape]) => row(name, 'gauge', shape)),
     ...Object.entries(totals).map(([name, shape]) => row(name, 'counter', shape)),
   ]);

@@ -14,21 +14,21 @@ export function openTelemetry(options: {
   readonly format: 'auto' | 'json' | 'text';
   readonly out: LogOutput;
   readonly routes: readonly string[];
+  readonly models: () => readonly string[];
   readonly samples: () => readonly (GaugeSample | TotalSample)[];
 }): Telemetry {
   const log = openLog(options);
   const metrics = openMetrics(options);
   return {
     report: (exact) => {
-      const fact = rounded(exact);
-      metrics.count(fact);
-      log(fact);
+      metrics.count(exact);
+      log(rounded(exact));
     },
     metrics: metrics.text,
   };
 }
 
-/** Machines reckon in fractions of a millisecond, which say nothing to a reader. */
+/** Machines reckon in fractions of a millisecond, which say nothing to a reader of the log. */
 function rounded(fact: Fact): Fact {
   const fields: Record<string, Fact[string]> = {};
   for (const name in fact) {

@@ -125,6 +125,11 @@ async function wentOnSoon(streams: readonly Stream[], entries: readonly DevNode[
   ok(movedMs < 3_000 + othersMs, `${movedMs} ms, and ${othersMs} ms where nothing happened`);
 }
 
+test('a scrape has the model that the cluster serves before anybody has asked for it', async () => {
+  const text = await (await fetch(`${nodes[0].api}/metrics`)).text();
+  ok(text.includes('\nsynkti_time_to_first_token_seconds_count{model="simulated"} 0\n'));
+});
+
 test('a killed engine is started again, and what it computed goes on elsewhere', bounded, async () => {
   const [, victim] = nodes;
   const { all, done } = await streamsOver(victim, nodes);

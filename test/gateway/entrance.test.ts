@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Accounts } from '../../src/gateway/accounts.ts';
 import { openEntrance } from '../../src/gateway/entrance.ts';
 import type { ApiKey } from '../../src/node/api-key.ts';
+import type { Fact } from '../../src/node/facts.ts';
 import type { Spent } from '../../src/node/spent.ts';
 import { noAbility } from '../../src/std/ability.ts';
 import type { Json } from '../../src/std/json.ts';
@@ -37,10 +38,13 @@ function rig() {
     unreported: 0,
     doubted: false,
   });
-  const model = (id: string) => ({
-    ...{ id, ready: [member()], starting: 0, contextTokens: null, ability: noAbility },
-  });
-  const entrance = openEntrance({ accounts, serving: { model, report: () => {} }, clock });
+  /** That it serves. */
+  const models = new Set(['m']);
+  const model = (id: string) =>
+    models.has(id) ? { id, ready: [member()], starting: 0, contextTokens: null, ability: noAbility } : null;
+  const facts: Fact[] = [];
+  const report = (fact: Fact): void => void facts.push(fact);
+  const entrance = openEntrance({ accounts, serving: { model, report }, clock });
   const told: string[] = [];
   const enter = (
     name: string,
@@ -74,7 +78,7 @@ function rig() {
         refuse: ({ status, headers }) => told.push(`${name} ${status} ${headers?.['retry-after']}`),
       },
     );
-  return { clock, queue, charged, entrance, told, enter, resume };
+  return { clock, queue, charged, entrance, told, enter, resume, models, facts };
 }
 
 test('[A6] the bodies of all that were let in are bounded, whether they wait or are answered', async () => {
@@ -124,6 +128,25 @@ test('[A4] who leaves before its turn, or waits in vain, has paid nothing', asyn
   deepEqual(told, ['b 503']);
   end();
   equal(charged.tokens, 0);
+  entrance.close();
+});
+
+test('who is let in is told with how long it waited, unless nobody serves what it asks for', async () => {
+  const { clock, queue, entrance, enter, models, facts } = rig();
+  enter('a', 1);
+  queue.waiting = 100;
+  enter('b', 1);
+  enter('c', 1)();
+  await clock.run(200);
+  queue.waiting = 0;
+  await clock.run(25);
+  models.clear();
+  enter('d', 1);
+  const admitted = { fact: 'request.admitted', model: 'm' } as const;
+  deepEqual(facts, [
+    { ...admitted, waitedMs: 0 },
+    { ...admitted, waitedMs: 225 },
+  ]);
   entrance.close();
 });
 

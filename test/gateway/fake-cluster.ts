@@ -16,6 +16,7 @@ import { askBy, storiesPath } from '../../src/gateway/journal.ts';
 import { answersBytesMax } from '../../src/gateway/passthrough.ts';
 import { openInlet, type Inlet } from '../../src/gateway/peer.ts';
 import { ownWay } from '../../src/gateway/own-way.ts';
+import { modelPaths } from '../../src/gateway/surface.ts';
 import type { Way } from '../../src/gateway/way.ts';
 import { copiesBytesMax } from '../../src/journal/holder.ts';
 import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
@@ -35,6 +36,7 @@ import type {
   ServingMember,
 } from '../../src/node/serving.ts';
 import { systemClock } from '../../src/os/clock.ts';
+import { openTelemetry, type Telemetry } from '../../src/telemetry/telemetry.ts';
 import { noAbility, type Ability } from '../../src/std/ability.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import type { Instant } from '../../src/std/time.ts';
@@ -70,6 +72,7 @@ export class FakeNode {
   gateway!: Gateway;
   journals!: Journals;
   streams!: StreamExplainer;
+  telemetry!: Telemetry;
   /** Its process is no more. */
   isGone = false;
   inlet!: Inlet;
@@ -172,6 +175,10 @@ export class FakeCluster implements AsyncDisposable {
     if (sockets[index] === undefined) await engine.listen();
     const node = new FakeNode(memberId(name), engine);
     const serving = this.#servingOf(node);
+    node.telemetry = openTelemetry({
+      ...{ level: 'error', format: 'json', out: { write: () => {} }, routes: modelPaths },
+      ...{ models: () => serving.models().map(({ id }) => id), samples: () => [] },
+    });
     const dispatcherTo = (member: MemberId): Way | null => this.#wayTo(node, member);
     node.accounts = openAccounts({
       ...{ clock: systemClock, dispatcherTo },
@@ -218,7 +225,7 @@ export class FakeCluster implements AsyncDisposable {
         dispatcherTo,
         clock,
         rng: { seed: this.nodes.length + 1 },
-        metrics: () => Promise.resolve('synkti_members 1\n'),
+        metrics: node.telemetry.metrics,
         keys: () => this.#options.keys,
         accounts,
       },
@@ -307,7 +314,10 @@ export class FakeCluster implements AsyncDisposable {
       onMove: node.moves.add,
       onCut: node.cut.add,
       onRelayEnd: node.relayEnd.add,
-      report: (fact) => void node.facts.push(fact),
+      report: (fact) => {
+        node.facts.push(fact);
+        node.telemetry.report(fact);
+      },
     };
   }
 

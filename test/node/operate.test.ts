@@ -12,9 +12,9 @@ const nodeIn = (life: Life, engine: EngineStatus, others: readonly string[]): Sh
     engine: null,
   }) as unknown as Shown;
 
-const valuesOf = (node: Shown, wanted: string): Readonly<Record<string, number>> =>
+const valuesOf = (node: Shown, wanted: string, label = 'phase'): Readonly<Record<string, number>> =>
   Object.fromEntries(
-    gaugesOf(node).flatMap(({ name, labels, value }) => (name === wanted ? [[labels['phase'], value]] : [])),
+    gaugesOf(node).flatMap(({ name, labels, value }) => (name === wanted ? [[labels[label], value]] : [])),
   );
 
 test('the phase of the node and of its engine is 1 in one series and 0 in all others', () => {
@@ -24,8 +24,8 @@ test('the phase of the node and of its engine is 1 in one series and 0 in all ot
   deepEqual(valuesOf(node, 'synkti_engine_phase'), { none: 0, starting: 1, ready: 0, down: 0 });
 });
 
-test('members are counted by phase, this node among the living, and a phase without any is 0', () => {
+test('members are counted by health, this node among the living, and a health that none has is 0', () => {
   const node = nodeIn({ phase: 'serving' }, { phase: 'none' }, ['alive', 'dead', 'dead']);
   const none = { unknown: 0, suspect: 0, left: 0 };
-  deepEqual(valuesOf(node, 'synkti_members'), { ...none, alive: 2, dead: 2 });
+  deepEqual(valuesOf(node, 'synkti_members', 'health'), { ...none, alive: 2, dead: 2 });
 });

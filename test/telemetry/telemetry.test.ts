@@ -12,6 +12,7 @@ import {
   type FactShape,
   type GaugeSample,
 } from '../../src/node/facts.ts';
+import { histograms, type HistogramShape } from '../../src/node/histograms.ts';
 import { withMetricsTable } from '../../src/telemetry/readme.ts';
 import { openTelemetry } from '../../src/telemetry/telemetry.ts';
 
@@ -31,6 +32,7 @@ function open(options: Partial<Parameters<typeof openTelemetry>[0]> = {}) {
     format: 'json',
     out: { write: (line) => lines.push(line) },
     routes: modelPaths,
+    models: () => [],
     samples: () => [],
     ...options,
   });
@@ -141,12 +143,76 @@ test('a counter with labels stands at zero from the start for every value that i
     ok(lines.includes(`${series} 0`), series);
 });
 
-/** The first label of a counter whose values nobody knows beforehand: duties are named by whoever takes one. */
-const unknownBefore = new Set(['duty', 'route']);
+const times = Object.entries<HistogramShape>(histograms);
+const linesOf = async ({ metrics }: Pick<ReturnType<typeof open>, 'metrics'>): Promise<readonly string[]> =>
+  (await metrics()).split('\n');
+
+/** A fact that counts, of so many milliseconds. */
+const lastingOf = ({ fact, of, when, labels }: HistogramShape, ms: number): Fact => ({
+  ...{ fact, [of]: ms, ...(when === undefined ? {} : { [when]: true }) },
+  ...Object.fromEntries(Object.keys(labels).map((label) => [label, 'some'])),
+});
+
+test('every histogram counts its fact in seconds, to the fraction of a millisecond, and keeps exactly its labels', async () => {
+  for (const [name, shape] of times) {
+    const telemetry = open();
+    const [first = 0, second = 0] = shape.buckets;
+    telemetry.report(lastingOf(shape, first * 1_000 + 0.4));
+    telemetry.report(lastingOf(shape, first * 1_000));
+    telemetry.report(lastingOf(shape, 1_000_000));
+    const lines = await linesOf(telemetry);
+    const labels = Object.keys(shape.labels)
+      .map((label) => `${label}="some"`)
+      .join(',');
+    for (const line of [
+      `# TYPE ${name} histogram`,
+      `${name}_bucket{le="${first}",${labels}} 1`,
+      `${name}_bucket{le="${second}",${labels}} 2`,
+      `${name}_bucket{le="+Inf",${labels}} 3`,
+      `${name}_count{${labels}} 3`,
+    ])
+      ok(lines.includes(line), line);
+  }
+});
+
+test('a fact that does not say how long it took, or is no case of it, is not counted', async () => {
+  for (const [name, shape] of times) {
+    const telemetry = open();
+    const { [shape.of]: _, ...silent } = lastingOf(shape, 5);
+    telemetry.report(silent as Fact);
+    if (shape.when !== undefined) telemetry.report({ ...lastingOf(shape, 5), [shape.when]: false });
+    equal(
+      (await linesOf(telemetry)).find((line) => line.startsWith(`${name}_count{`) && !line.endsWith(' 0')),
+      undefined,
+    );
+  }
+});
+
+test('a histogram stands at zero for every value that is known, and for a model from when the cluster serves it', async () => {
+  const models = ['a'];
+  const telemetry = open({ models: () => models });
+  const timed = (model: string) => telemetry.report({ fact: 'stream.begun', model, ttftMs: 30 });
+  const count = async (series: string): Promise<string | undefined> =>
+    (await linesOf(telemetry)).find((line) => line.startsWith(`${series} `))?.split(' ')[1];
+  const ofModel = (model: string): string => `synkti_time_to_first_token_seconds_count{model="${model}"}`;
+  equal(await count('synkti_move_stall_seconds_count{cause="silence"}'), '0');
+  equal(await count('synkti_request_duration_seconds_count{route="/v1/embeddings"}'), '0');
+  deepEqual([await count(ofModel('a')), await count(ofModel('b'))], ['0', undefined]);
+  timed('a');
+  // Before anybody scrapes.
+  timed('b');
+  models.push('b', 'c');
+  deepEqual(await Promise.all(['a', 'b', 'c'].map((model) => count(ofModel(model)))), ['1', '1', '0']);
+  equal(await count('synkti_admission_wait_seconds_count{model="b"}'), '0');
+});
+
+/** Labels whose values nobody knows beforehand: duties are named by whoever takes one, models by whoever serves them. */
+const unknownBefore = new Set(['duty', 'route', 'model']);
 
 test('of every label the values are known, but for those that others name', () => {
-  for (const [name, { counter }] of table)
-    for (const [label, values] of Object.entries(counter?.labels ?? {}))
+  const labelled = [...table.map(([name, { counter }]) => [name, counter] as const), ...times];
+  for (const [name, shape] of labelled)
+    for (const [label, values] of Object.entries(shape?.labels ?? {}))
       equal(values.length === 0, unknownBefore.has(label), `${name} ${label}`);
 });
 
@@ -156,6 +222,7 @@ test('names and texts are as Prometheus lints them', async () => {
   const counters = table.flatMap(([, { counter }]) => (counter === undefined ? [] : [counter.name]));
   for (const name of [...counters, ...Object.keys(totals)]) match(name, /^[a-z][a-z_]*[a-z]_total$/);
   for (const name of Object.keys(gauges)) match(name, /^[a-z][a-z_]*(?<!_total|_count|_sum|_bucket)$/);
+  for (const [name] of times) match(name, /^[a-z][a-z_]*_seconds$/);
   const text = await open().metrics();
   const told = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)];
   equal(new Set(told.map(([, name]) => name)).size, told.length, 'each once');

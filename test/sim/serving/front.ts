@@ -2,6 +2,7 @@
 import type { ClientEvent } from '../../../src/node/gate.ts';
 import type { Asked, Generations } from '../../../src/node/generations.ts';
 import type { About, ClientEnd, WholeAnswer } from '../../../src/node/running.ts';
+import { instant } from '../../../src/std/time.ts';
 import { placeFrom } from '../../../src/stream/mark.ts';
 import { entryLeaves, streamGone, type Refusal } from '../../../src/stream/refusal.ts';
 import type { Sabotage } from '../sabotage.ts';
@@ -12,7 +13,7 @@ import type { Place, Wire } from './wires.ts';
 export type Call = {
   readonly type: 'call';
   readonly asked: Asked;
-  readonly about: Omit<About, 'place'>;
+  readonly about: Omit<About, 'place' | 'arrivedAt'>;
   readonly lastEventId: string | null;
   readonly attempt: number | null;
 };
@@ -66,7 +67,8 @@ export function openFront(place: Place, { generations, now, sabotage }: FrontPor
         if (lastEventId !== null && from === null) return client.refuse(streamGone);
         open.add(wire);
         const place = sabotagedPlace(from, sabotage);
-        leave = generations.begin(asked, client, { ...about, place: place && { ...place, attempt } });
+        const coming = { arrivedAt: instant(now()), place: place && { ...place, attempt } };
+        leave = generations.begin(asked, client, { ...about, ...coming });
       },
       lost: gone,
     };
