@@ -22,7 +22,19 @@ export function withTarget(command: Command): Command {
 
 export async function connectTo(target: Target, io: Io): Promise<ControlClient> {
   const { connectControl } = await import('../control/client.ts');
-  return connectControl(await dataDirOf(target, io));
+  const dataDir = await dataDirOf(target, io);
+  await needAnswering(dataDir);
+  return connectControl(dataDir);
+}
+
+/** A node can be asked once it has found out who it is, and until it has left, but has its data directory for longer. */
+async function needAnswering(dataDir: string): Promise<void> {
+  const { controlSocket, isAnswered } = await import('../control/socket-file.ts');
+  if (await isAnswered(controlSocket(dataDir))) return;
+  const { lockHolder } = await import('../os/lock.ts');
+  const holder = lockHolder(dataDir);
+  if (holder === null) return;
+  throw new Failure('unreachable', `the node in ${dataDir} (process ${holder}) is starting, or about to end`);
 }
 
 /** A node of the development cluster may be meant by the number that its log shows, as `3` or `node-3`. */

@@ -31,7 +31,7 @@ export async function claimSocket(dataDir: string): Promise<string> {
 }
 
 /** A stopped process answers too, and rightly: its node is still there. */
-function isAnswered(path: string): Promise<boolean> {
+export function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     const settle = (answered: boolean): void => {

@@ -13,12 +13,14 @@ import { Failure } from '../std/failure.ts';
 
 /** SQLITE_BUSY, in the lower byte of what SQLite says. */
 const busy = 5;
+/** The first byte of those that SQLite locks: no other program's file with the same number on another disk is taken for it. */
+const lockByte = 2 ** 30;
 
 type Lock = { release(): void };
 
 /** For this process until it ends, or gives it back. Failure `busy`: another one has it; `denied`: it cannot be had. */
 export function lockDirectory(directory: string): Lock {
-  const path = join(directory, 'lock');
+  const path = lockIn(directory);
   let file: DatabaseSync | null = null;
   try {
     file = new DatabaseSync(path);
@@ -30,18 +32,24 @@ export function lockDirectory(directory: string): Lock {
     const { errcode = 0, errstr = String(error) } = error as { errcode?: number; errstr?: string };
     if ((errcode & 0xff) !== busy)
       throw new Failure('denied', `data directory ${directory}: lock: ${errstr}`, error);
-    const holder = holderOf(path);
+    const holder = lockHolder(directory);
     const who = holder === null ? 'a node already runs' : `process ${holder} already runs a node`;
     throw new Failure('busy', `data directory ${directory}: ${who} here`, error);
   }
 }
 
-/** The process that has it, as Linux tells in proc(5); null: it tells nothing, or of no process that can be seen from here. */
-function holderOf(path: string): number | null {
+/**
+ * The process that has it, as Linux tells in proc(5) without a try at the lock, which might keep another from it. null: none
+ * has it that can be seen from here, or nothing is told.
+ */
+export function lockHolder(directory: string): number | null {
   try {
-    const lock = new RegExp(`: POSIX +ADVISORY +WRITE (\\d+) [\\da-f]+:[\\da-f]+:${statSync(path).ino} `);
+    const { ino } = statSync(lockIn(directory));
+    const lock = new RegExp(`: POSIX +ADVISORY +WRITE (\\d+) [\\da-f]+:[\\da-f]+:${ino} ${lockByte} `);
     return Number(lock.exec(readFileSync('/proc/locks', 'utf8'))?.[1] ?? 0) || null;
   } catch {
     return null; // Elsewhere there is no such file.
   }
 }
+
+const lockIn = (directory: string): string => join(directory, 'lock');

@@ -1,7 +1,9 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { hash } from 'node:crypto';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -10,6 +12,7 @@ import { writeDevState } from '../../src/cli/dev/state.ts';
 import { apiKeysFrom } from '../../src/config/api-keys.ts';
 import { settingNames, type Settings } from '../../src/config/settings.ts';
 import { openControl } from '../../src/control/server.ts';
+import { lockDirectory } from '../../src/os/lock.ts';
 import { processes } from '../../src/os/processes.ts';
 import { Failure } from '../../src/std/failure.ts';
 import { fakeNode, type FakeNode } from '../control/operations.ts';
@@ -276,6 +279,30 @@ test('a node is found by data directory, by number or instance id in dev, or by 
   await promisify(execFile)('cp', ['-r', usual, join(elsewhere, 'synkti', 'dev')]);
   equal(await idOf([], { SYNKTI_DATA_DIR: elsewhere, XDG_STATE_HOME: elsewhere }), 'i-1');
 });
+
+test(
+  'a node that has its data directory and cannot be asked yet is starting',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const dir = await tempDir(t);
+    const lock = lockDirectory(dir);
+    const starting = `synkti: the node in ${dir} (process ${process.pid}) is starting, or about to end\n`;
+    deepEqual(await synkti(['status', '--data-dir', dir]), { code: 1, out: '', err: starting });
+    equal((await synkti(['members'], { env: { SYNKTI_DATA_DIR: dir, HOME: dir } })).err, starting);
+    // The socket of one that was killed.
+    const killed = createServer().listen(join(dir, 'other.sock'));
+    await once(killed, 'listening');
+    await rename(join(dir, 'other.sock'), join(dir, 'control.sock'));
+    await new Promise((resolve) => killed.close(resolve));
+    equal((await synkti(['status', '--data-dir', dir])).err, starting);
+    await nodeIn(t, dir, 'i-1');
+    match((await synkti(['status', '--data-dir', dir])).out, /i-1/);
+    lock.release();
+    const gone = await tempDir(t);
+    lockDirectory(gone).release();
+    match((await synkti(['status', '--data-dir', gone])).err, /^synkti: no node runs behind /);
+  },
+);
 
 test('a state file of a process that is gone, or of a later one with its pid, names no cluster', async (t) => {
   const dir = await tempDir(t);
