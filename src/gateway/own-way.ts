@@ -1,7 +1,8 @@
 /**
  * The way to our own engine. One whose core is dead goes on answering for some seconds, by a status that a healthy engine
  * has for a bad request: so an answer of that kind, and a connection that breaks before any, is held until the engine's
- * health was asked. Of a dead one it is no answer. What else breaks is passed on, and has its health asked all the same.
+ * health was asked. Of a dead one it is no answer. What else breaks, or is broken off by an error event, is passed on, and has
+ * its health asked all the same.
  */
 import type { Dispatcher } from 'undici';
 import type { Serving } from '../node/serving.ts';
@@ -9,6 +10,15 @@ import { engineDead, type Way } from './way.ts';
 
 /** What one that does not implement something says of itself is no sign (501). */
 const deadly: ReadonlySet<number> = new Set([500, 502, 503, 504]);
+
+/** How vLLM begins the event by which it breaks a stream off: no other follows, and none comes shortly before it. */
+const errorEvent = 'data: {"error"';
+/** By this byte of it nearly all events are told from it. */
+const apartAt = errorEvent.indexOf('error');
+const apart = errorEvent.charCodeAt(apartAt);
+
+const beginsWithError = (part: Buffer): boolean =>
+  part.toString('latin1', 0, errorEvent.length) === errorEvent;
 
 export const ownWay = (engine: Way, serving: Pick<Serving, 'engineErred'>): Way => ({
   dispatch: (options, handler) => engine.dispatch(options, new Examined(handler, serving)),
@@ -49,6 +59,7 @@ class Examined implements Dispatcher.DispatchHandler {
 
   /** For each read of a stream: as it comes, without a list of it. */
   onResponseData(controller: Dispatcher.DispatchController, part: Buffer): void {
+    if (part[apartAt] === apart && beginsWithError(part)) this.#serving.engineErred(() => {});
     this.#handler.onResponseData?.(controller, part);
   }
 

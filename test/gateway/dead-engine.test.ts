@@ -110,6 +110,22 @@ test('[S10] an answer that has begun waits for another engine however often it m
   ok(!text.includes('"error"'), text.slice(-500));
 });
 
+test('[E14] an engine that breaks a stream off by an error event is asked for its health, before anybody asks it for more', async () => {
+  for (const serving of [0, 1]) {
+    await using cluster = await FakeCluster.of(2);
+    const [node, other] = [cluster.get(serving), cluster.get(1 - serving)];
+    cluster.get(0).heard.set(node.id, { running: 0, waiting: 0 });
+    cluster.get(0).heard.set(other.id, { running: 50, waiting: 0 });
+    node.engine.paceMs = 20;
+    let found = 0;
+    node.onDead = () => (found += 1);
+    const answer = await post(cluster, asks[0]!);
+    node.engine.loseCore();
+    match(await answer.text(), / 20"[^]*data: \[DONE\]/);
+    deepEqual([found, askedOf(node), askedOf(other)], [1, 1, 1]);
+  }
+});
+
 test('[S10] an engine that breaks a connection before it says anything is asked for its health as well', async () => {
   for (const [isDead, expected] of [
     [true, [503, '2']],

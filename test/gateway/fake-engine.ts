@@ -71,6 +71,13 @@ export class FakeEngine {
     this.#server.closeAllConnections();
   }
 
+  /** Its core dies: what runs on it ends by an error, and its server goes on for a while. */
+  loseCore(): void {
+    this.mode = 'dead';
+    for (const response of this.#open)
+      response.end(`data: {"error": ${JSON.stringify(coreDead)}}\n\ndata: [DONE]\n\n`);
+  }
+
   /** Breaks every open connection, as a SIGKILL does; the socket file stays and refuses. */
   async die(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -156,7 +163,7 @@ export class FakeEngine {
     if (this.mode === 'mute') return void response.end();
     for (const event of events) {
       while (this.mode === 'silent' && !response.destroyed) await pause(5);
-      if (response.destroyed) return;
+      if (response.destroyed || response.writableEnded) return;
       response.write(`data: ${event}\n\n`);
       if (this.paceMs > 0) await pause(this.paceMs);
     }
