@@ -68,14 +68,15 @@ export type Event =
       readonly outcomes: readonly Outcome[];
     }
   | { readonly type: 'voted'; readonly by: MemberId; readonly vote: Vote }
-  /** A digest of `by` holds this member dead. */
+  /** A digest of `by` holds this member dead, or lacks it. */
   | {
       readonly type: 'rumoured';
       readonly by: MemberId;
       readonly id: MemberId;
       readonly incarnation: number;
+      readonly says: 'dead' | 'nothing';
     }
-  /** A digest of `by` holds us dead. */
+  /** A digest of `by` holds us dead, or `by` says that those of two others do. */
   | { readonly type: 'accused'; readonly by: MemberId; readonly incarnation: number }
   /** A request to it failed as requests to dead members do. */
   | { readonly type: 'suspected'; readonly id: MemberId }
@@ -119,6 +120,8 @@ export type Effect =
   | { readonly type: 'beat'; readonly peerIds: readonly string[]; readonly stamp: number }
   /** Ask this peer to beat to us, or to cease. */
   | { readonly type: 'watch'; readonly peerId: string; readonly on: boolean }
+  /** Tell this peer, which is connected, that two others hold it dead in this life. */
+  | { readonly type: 'accuse'; readonly peerId: string; readonly incarnation: number }
   /** Two SYNs at once, `ms` each. Answer with `probed`, same round. */
   | {
       readonly type: 'probe';

@@ -51,6 +51,7 @@ export function onUnbound(state: State, member: Member | undefined, now: Instant
   for (const set of [state.polled, state.suspects, state.dead, state.extras]) set.delete(member);
   state.reunions.delete(member);
   state.rumours.delete(member.id);
+  state.contested.delete(member.id);
   state.accusers.delete(member.id);
   dismiss(state, member, now);
   dropWatcher(state, member.peerId);
@@ -80,6 +81,7 @@ export function onRecorded(
   if (incarnation === before) return;
   member.poll = null;
   state.polled.delete(member);
+  state.contested.delete(id);
   if (member.health === 'left') return turn(state, member, ['alive', 'record'], now, effects);
   reappear(state, member, before, now);
   revive(state, member, 'record', now, effects);

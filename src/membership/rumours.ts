@@ -11,10 +11,10 @@ import { meshMax } from '../std/mesh.ts';
 import { after, instant, type Instant } from '../std/time.ts';
 import { hardMs, isHard } from './ballots.ts';
 import { call } from './dialling.ts';
-import type { Effect } from './events.ts';
+import type { Effect, Event } from './events.ts';
 import { hurry, type Watch } from './ladder.ts';
 import { doubt } from './neighbours.ts';
-import type { State } from './state.ts';
+import { isMesh, type State } from './state.ts';
 import { isFresh, isLiving, type Member } from './member.ts';
 import { turn } from './verdict.ts';
 
@@ -51,21 +51,42 @@ export type Rumour = { readonly holders: Map<MemberId, Instant>; quietUntil: Ins
 
 export function hearRumour(
   state: State,
-  { by, id, incarnation }: { readonly by: MemberId; readonly id: MemberId; readonly incarnation: number },
+  { by, id, incarnation, says }: Omit<Extract<Event, { type: 'rumoured' }>, 'type'>,
   now: Instant,
   effects: Effect[],
 ): void {
   const member = state.members.get(id);
   if (member === undefined || !member.voter || !isLiving(member) || member.incarnation !== incarnation)
     return;
-  if (by === id || !isWitness(state, by) || isFresh(member, now)) return;
-  const rumour = state.rumours.get(id) ?? { holders: new Map(), quietUntil: now };
-  if (now < rumour.quietUntil) return;
-  if (!state.rumours.has(id) && state.rumours.size >= rumoursMax) return;
-  state.rumours.set(id, rumour);
-  if (rumour.holders.size < holdersMax || rumour.holders.has(by)) rumour.holders.set(by, now);
+  if (by === id || !isWitness(state, by)) return;
+  if (says === 'dead' && member.connected) warn(state, member, by, now, effects);
+  if (isFresh(member, now)) return;
+  if (note(state.rumours, id, by, now) === null) return;
   const watch = doubt(state, member, now);
   if (watch !== null) believe(state, watch, now, effects);
+}
+
+/** null: it is quiet about this one for now, or there are too many. */
+function note(rumours: Map<MemberId, Rumour>, id: MemberId, by: MemberId, now: Instant): Rumour | null {
+  const rumour = rumours.get(id) ?? { holders: new Map(), quietUntil: now };
+  if (now < rumour.quietUntil) return null;
+  if (!rumours.has(id) && rumours.size >= rumoursMax) return null;
+  rumours.set(id, rumour);
+  if (rumour.holders.size < holdersMax || rumour.holders.has(by)) rumour.holders.set(by, now);
+  return rumour;
+}
+
+/**
+ * It speaks to us, and others hold it dead. Where not all are connected with all those others are not connected with it,
+ * and whoever is holds it alive, so nothing that it compares would ever show it what they hold. We tell it once two
+ * have told us: with one that lies among them, one is still honest.
+ */
+function warn(state: State, member: Member, by: MemberId, now: Instant, effects: Effect[]): void {
+  if (isMesh(state)) return;
+  const rumour = note(state.contested, member.id, by, now);
+  if (rumour === null || !isSpread(state, rumour, now)) return;
+  rumour.quietUntil = after(now, refuteGapMs);
+  effects.push({ type: 'accuse', peerId: member.peerId, incarnation: member.incarnation });
 }
 
 /** To be called after each probe without an answer. What the kernel said a while ago it is asked again. */
@@ -153,10 +174,7 @@ function expect(state: State, member: Member, reunion: Reunion): void {
 }
 
 export function tend(state: State, now: Instant, effects: Effect[]): void {
-  for (const [id, rumour] of state.rumours) {
-    forget(rumour.holders, rumourMs, now);
-    if (rumour.holders.size === 0 && now >= rumour.quietUntil) state.rumours.delete(id);
-  }
+  for (const rumours of [state.rumours, state.contested]) fade(rumours, now);
   const areMany = state.reunions.size > 1;
   for (const [member, { incarnation, wasDead, at }] of state.reunions) {
     if (now < after(at, reunionMs)) continue;
@@ -164,6 +182,13 @@ export function tend(state: State, now: Instant, effects: Effect[]): void {
     const isCut = isSameLife || areMany;
     if (isCut && isLiving(member)) refute(state, 'reconnected', now, effects);
     if (isCut || now >= after(at, aloneMs)) state.reunions.delete(member);
+  }
+}
+
+function fade(rumours: Map<MemberId, Rumour>, now: Instant): void {
+  for (const [id, rumour] of rumours) {
+    forget(rumour.holders, rumourMs, now);
+    if (rumour.holders.size === 0 && now >= rumour.quietUntil) rumours.delete(id);
   }
 }
 

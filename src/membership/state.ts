@@ -66,6 +66,8 @@ export type State = {
   /** Connections beyond the rings' own, drawn. */
   readonly extras: Set<Member>;
   readonly rumours: Map<MemberId, Rumour>;
+  /** Of those who speak to us, in the life that they live. */
+  readonly contested: Map<MemberId, Rumour>;
   readonly accusers: Map<MemberId, Instant>;
   /** Members that were dead or silent for us and spoke, by their incarnation then. */
   readonly reunions: Map<Member, Reunion>;
@@ -138,6 +140,7 @@ export function init(
     wanted: new Set(),
     extras: new Set(),
     rumours: new Map(),
+    contested: new Map(),
     accusers: new Map(),
     reunions: new Map(),
     refutedAt: instant(-Infinity),

@@ -35,7 +35,7 @@ export function admitVote(state: State, by: MemberId, vote: Vote, now: Instant):
   const voter = state.members.get(by);
   const subject = state.members.get(vote.subject);
   if (voter === undefined || !voter.voter || !isLiving(voter)) return false;
-  if (subject === undefined || !isFirstHeard(voter, vote) || now < state.deafUntil) return false;
+  if (subject === undefined || !isFirstHeard(voter, vote) || isStale(state, vote, now)) return false;
   if (!subject.voter || subject.health === 'left') return false;
   if (vote.incarnation !== subject.incarnation) return false;
   if ((vote.evidence === 'timeout' || vote.evidence === 'slow') && !isSettled(voter, now)) return false;
@@ -45,6 +45,10 @@ export function admitVote(state: State, by: MemberId, vote: Vote, now: Instant):
   const castAt = saidAt(voter.lag, vote.sequence, now);
   return count(state, subject, { by, vote, castAt }, now);
 }
+
+/** What lay in our buffers while we stood still may have been taken back since, but not what takes back. */
+const isStale = ({ deafUntil }: State, { evidence }: Vote, now: Instant): boolean =>
+  now < deafUntil && evidence !== 'alive';
 
 /**
  * True for one of the newest life of its voter that is no replay. A new life has a clock of its own: what stamps told of

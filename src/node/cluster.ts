@@ -273,6 +273,8 @@ export class Cluster implements ClusterPort {
         return this.#telling.beat(effect, this.viewHash());
       case 'watch':
         return this.#telling.to(effect.peerId, { type: 'watch', on: effect.on });
+      case 'accuse':
+        return this.#telling.to(effect.peerId, { type: 'accused', incarnation: effect.incarnation });
       case 'probe':
         return void this.#reach.probe(effect);
       case 'vote':

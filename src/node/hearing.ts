@@ -50,6 +50,7 @@ export function hear({ author, message, via }: Word, ears: Ears): void {
       return onVouch(author, message, ears);
     case 'hello':
     case 'watch':
+    case 'accused':
     case 'load':
     case 'mute':
     case 'ask':
@@ -85,6 +86,10 @@ function onDirect(
       const id = ears.member(peerId)?.id;
       if (id === undefined) return;
       return message.type === 'mute' ? ears.muted(id) : ears.loaded(id, message);
+    }
+    case 'accused': {
+      const id = ears.member(peerId)?.id;
+      return id === undefined ? undefined : ears.membership({ ...message, by: id });
     }
     case 'ask': {
       const asker = ears.member(peerId);

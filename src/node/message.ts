@@ -48,6 +48,8 @@ export type Message =
   /** The sender wants beats from us, or no more of them. */
   | { readonly type: 'watch'; readonly on: boolean }
   | SealedVote
+  /** Two others hold the receiver dead in this life of it. */
+  | { readonly type: 'accused'; readonly incarnation: number }
   | { readonly type: 'vouch'; readonly entries: readonly Vouched[] }
   /** Whose keys these are, as far as the receiver knows. */
   | { readonly type: 'ask'; readonly peerIds: readonly string[] }
@@ -125,6 +127,7 @@ const wire = z.discriminatedUnion('type', [
   z.object({ type: z.literal('mute') }),
   z.object({ type: z.literal('watch'), on: z.boolean() }),
   z.object({ type: z.literal('vote'), ...sealed }),
+  z.object({ type: z.literal('accused'), incarnation: count }),
   z.object({ type: z.literal('hashes'), buckets }),
   z.object({
     type: z.literal('entries'),

@@ -78,7 +78,13 @@ export type Effect =
   /** A well-signed record of a peer that discovery does not know, or knows as another instance than `id`, which it names. */
   | { readonly type: 'stranger'; readonly peerId: string; readonly id: MemberId }
   /** A digest of the member `by` holds `id` dead, or lacks it, and ours does not. */
-  | { readonly type: 'rumoured'; readonly by: MemberId; readonly id: MemberId; readonly incarnation: number }
+  | {
+      readonly type: 'rumoured';
+      readonly by: MemberId;
+      readonly id: MemberId;
+      readonly incarnation: number;
+      readonly says: 'dead' | 'nothing';
+    }
   /** A digest of the member `by` holds us dead. */
   | { readonly type: 'accused'; readonly by: MemberId; readonly incarnation: number }
   | { readonly type: 'fact'; readonly fact: RegistryFact };

@@ -189,7 +189,9 @@ function onEntries(
 function rumour(state: State, by: MemberId, { id, incarnation }: Entry): readonly Effect[] {
   if (id === state.own.id) return [{ type: 'accused', by, incarnation }];
   const member = state.members.get(id);
-  return member === undefined || member.dead || id === by ? [] : [{ type: 'rumoured', by, id, incarnation }];
+  return member === undefined || member.dead || id === by
+    ? []
+    : [{ type: 'rumoured', by, id, incarnation, says: 'dead' }];
 }
 
 /** Whom it has forgotten, or never met, though we both had the time to hear of it: it holds that one for no more. */
@@ -204,7 +206,8 @@ function absences(
   return lacking.flatMap(({ id, held, dead }): readonly Effect[] => {
     const isOld = held !== null && now >= after(held.at, settledMs);
     if (!isOld || dead || id === by) return [];
-    return [{ type: 'rumoured', by, id, incarnation: held.signed.record.incarnation }];
+    const { incarnation } = held.signed.record;
+    return [{ type: 'rumoured', by, id, incarnation, says: 'nothing' }];
   });
 }
 

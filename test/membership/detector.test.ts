@@ -28,7 +28,7 @@ test('[M1] a connection of somebody who is not bound is hung up, and nothing it 
     { type: 'watch', peerId: 'peer-x', on: true },
     { type: 'recorded', id: memberId('i-x'), incarnation: 9, left: false },
     { type: 'suspected', id: memberId('i-x') },
-    { type: 'rumoured', by: memberId('i-x'), id: idOf(1), incarnation: 1 },
+    { type: 'rumoured', by: memberId('i-x'), id: idOf(1), incarnation: 1, says: 'dead' },
     { type: 'accused', by: memberId('i-x'), incarnation: 5 },
   ] as const) {
     deepEqual(view.give(event), []);
@@ -244,7 +244,8 @@ test('[M11] a rumour alone kills nobody: it is a probe, and only two denials and
   const { number } = stranger(view);
   view.give({ type: 'disconnected', peerId: peerOf(number) });
   const holders = [...members(view.state)].map(({ id }) => id).filter((id) => id !== idOf(number));
-  for (const by of holders) view.give({ type: 'rumoured', by, id: idOf(number), incarnation: 1 });
+  for (const by of holders)
+    view.give({ type: 'rumoured', by, id: idOf(number), incarnation: 1, says: 'dead' });
   equal(view.health(number), 'alive');
   const healths: (string | undefined)[] = [];
   for (let ms = 0; ms < 2_000; ms += 50) {
@@ -261,7 +262,7 @@ test('[M11] what the kernel said a while ago it is asked again before a rumour i
   const { number } = stranger(view);
   const [one, other] = [...members(view.state)].map(({ id }) => id).filter((id) => id !== idOf(number));
   view.give({ type: 'disconnected', peerId: peerOf(number) });
-  view.give({ type: 'rumoured', by: one!, id: idOf(number), incarnation: 1 });
+  view.give({ type: 'rumoured', by: one!, id: idOf(number), incarnation: 1, says: 'dead' });
   for (let ms = 0; ms < 2_500; ms += 50) {
     for (const { id, round } of only(view.pass(50), 'probe'))
       view.give({ type: 'probed', id, round, outcomes: ['silent', 'silent'] });
@@ -269,7 +270,7 @@ test('[M11] what the kernel said a while ago it is asked again before a rumour i
   const { hardProbes, foundAt } = view.member(number).watch!;
   ok(hardProbes >= 2);
   view.now = foundAt + 2_500;
-  const effects = view.give({ type: 'rumoured', by: other!, id: idOf(number), incarnation: 1 });
+  const effects = view.give({ type: 'rumoured', by: other!, id: idOf(number), incarnation: 1, says: 'dead' });
   equal(view.health(number), 'suspect');
   const [probe] = only(effects, 'probe');
   ok(probe !== undefined);
@@ -283,7 +284,8 @@ test('[M11] where the kernel answers a rumour of two, a dial shows whether it is
     const { number } = stranger(view);
     const [one, other] = [...members(view.state)].map(({ id }) => id).filter((id) => id !== idOf(number));
     view.give({ type: 'disconnected', peerId: peerOf(number) });
-    for (const by of [one!, other!]) view.give({ type: 'rumoured', by, id: idOf(number), incarnation: 1 });
+    for (const by of [one!, other!])
+      view.give({ type: 'rumoured', by, id: idOf(number), incarnation: 1, says: 'dead' });
     const from = view.effects.length;
     for (let ms = 0; ms < 1_500; ms += 50) {
       for (const { id, round } of only(view.pass(50), 'probe'))
@@ -302,7 +304,13 @@ test('[M11] a rumour that the kernel denies is not asked about again for ten sec
   view.give({ type: 'disconnected', peerId: peerOf(number) });
   let probes = 0;
   for (let ms = 0; ms < 9_000; ms += 100) {
-    view.give({ type: 'rumoured', by: idOf(number === 1 ? 2 : 1), id: idOf(number), incarnation: 1 });
+    view.give({
+      type: 'rumoured',
+      by: idOf(number === 1 ? 2 : 1),
+      id: idOf(number),
+      incarnation: 1,
+      says: 'dead',
+    });
     for (const { id, round } of only(view.pass(100), 'probe')) {
       probes++;
       view.give({ type: 'probed', id, round, outcomes: ['answered', 'answered'] });

@@ -18,7 +18,8 @@ function darkAfter(then: (view: View, number: number) => void): string | undefin
   const { number } = stranger(view);
   const [one, other] = [...members(view.state)].map(({ id }) => id).filter((id) => id !== idOf(number));
   view.pass(700, [number]);
-  for (const by of [one!, other!]) view.give({ type: 'rumoured', by, id: idOf(number), incarnation: 1 });
+  for (const by of [one!, other!])
+    view.give({ type: 'rumoured', by, id: idOf(number), incarnation: 1, says: 'dead' });
   then(view, number);
   view.give({ type: 'disconnected', peerId: peerOf(number) });
   view.give({ type: 'suspected', id: idOf(number) });

@@ -1,7 +1,7 @@
 /** Those who come back, and those who had no time to speak. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { idOf, only, peerOf, View } from './view.ts';
+import { idOf, only, peerOf, stranger, View } from './view.ts';
 
 /** Dead by the word of its observers, with its connection gone. */
 function kill(view: View, ...numbers: readonly number[]): void {
@@ -146,6 +146,19 @@ test('[M9] who came back by its record, and is not connected yet, is not slow fo
   }
   for (let passed = 0; passed < 10_000 && view.health(back) === 'alive'; passed += 100) answered(100);
   equal(view.health(back), 'suspect');
+});
+
+test('[M10] what takes a vote back counts though it lay in our buffers while we stood still', () => {
+  const view = View.connected(20);
+  const { number, observers } = stranger(view);
+  const [first] = observers;
+  view.pass(1_000, [number]);
+  view.votes(number, 'slow', [first!]);
+  equal(view.health(number), 'suspect');
+  view.now += 5_000;
+  view.give({ type: 'tick' });
+  view.votes(number, 'alive', [first!]);
+  equal(view.health(number), 'alive');
 });
 
 test('[M10] after a short stall the silent have twice the time, unless they have had it', () => {

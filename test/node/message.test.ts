@@ -21,6 +21,7 @@ const everyMessage: { readonly [T in Message['type']]: Extract<Message, { type: 
   load: { type: 'load', running: 3, waiting: 0 },
   mute: { type: 'mute' },
   watch: { type: 'watch', on: true },
+  accused: { type: 'accused', incarnation: 1_763_736_000_000 },
   vote: sealVote({ by: 'peer-a', vote }, sealOf('peer-a')),
   hashes: {
     type: 'hashes',

@@ -255,7 +255,7 @@ test('[G11] who is dead in a digest is rumoured, and if it is us, we are accused
   const before = viewHash(node.state);
   const effects = node.hear('b', entriesOf([entry('a', { dead: true }), entry('self', { dead: true })]));
   deepEqual(effects.slice(0, 2), [
-    { type: 'rumoured', by: 'i-b', id: 'i-a', incarnation: 1 },
+    { type: 'rumoured', by: 'i-b', id: 'i-a', incarnation: 1, says: 'dead' },
     { type: 'accused', by: 'i-b', incarnation: 1 },
   ]);
   deepEqual(viewHash(node.state), before);
@@ -270,7 +270,7 @@ test('[G11] whom a digest lacks after ten seconds is rumoured as well', () => {
   later.hear('a', told(record('a')));
   later.now += 10_000;
   const effects = later.hear('b', entriesOf([]));
-  deepEqual(effects[0], { type: 'rumoured', by: 'i-b', id: 'i-a', incarnation: 1 });
+  deepEqual(effects[0], { type: 'rumoured', by: 'i-b', id: 'i-a', incarnation: 1, says: 'nothing' });
   deepEqual(typesOf(effects), ['rumoured', 'send entries']);
 });
 

@@ -29,8 +29,9 @@ export type Violation = { readonly invariant: string; readonly at: number; reado
 
 /** Verdicts about a process may lag behind its start and end by what a vote stands and a record travels, ms. */
 const youngMs = 5_000;
-/** Nodes. */
-const smallMax = 100;
+/** Nodes. Beyond the one messages have no length, beyond the other all that each knows is too much to be compared. */
+const largeAbove = 100;
+const vastAbove = 200;
 /** One node in so many has all that it knows looked at each second, beside every change at all. */
 const sweepShare = { small: 10, large: 300 };
 
@@ -54,8 +55,9 @@ export class Checks {
   #equal = { asOf: '', is: false };
   #watched: string | null = null;
   readonly duty = new DutyLedger((what) => this.break('I5', what));
-  /** Of larger clusters what all know is compared by its hash. */
   readonly isLarge: boolean;
+  /** Of which what all know is compared by its hash, in which who never heard of the dead differs from who did. */
+  readonly #isVast: boolean;
   readonly #spending: Spending;
   readonly #world: () => World;
   readonly #deaths: Deaths;
@@ -74,7 +76,8 @@ export class Checks {
       onBroken: (what) => this.break('I1', what),
     });
     this.#spending = new Spending(world, (what) => this.break('I8', what));
-    this.isLarge = nodes > smallMax;
+    this.isLarge = nodes > largeAbove;
+    this.#isVast = nodes > vastAbove;
   }
 
   get world(): World {
@@ -143,12 +146,12 @@ export class Checks {
     return living.every(({ joined, alive }) => joined && alive === living.length - 1);
   }
 
-  /** Whether all know the same, and of a small cluster, whether it is true as well. */
+  /** Whether all know the same, and where it can be compared, whether it is true as well. */
   isEqual(): boolean {
     const living = this.world.living();
     const asOf = `${this.#changes} ${living.length} ${living.filter(({ joined }) => joined).length}`;
     if (asOf === this.#equal.asOf) return this.#equal.is;
-    this.#equal = { asOf, is: this.isLarge ? this.#isAgreed() : this.difference() === null };
+    this.#equal = { asOf, is: this.#isVast ? this.#isAgreed() : this.difference() === null };
     return this.#equal.is;
   }
 

@@ -112,6 +112,23 @@ test('two halves that were apart for an hour, and of which each has changed mean
   await cluster.comesToRest(30_000);
 });
 
+test('[M9] one of sixty that is cut off again and again lives for all of them ten seconds after each time', async () => {
+  const cluster = new Cluster(60, { withDuty: false });
+  const { world, hosts } = cluster;
+  await cluster.comesToRest(60_000);
+  const [host] = hosts as [Host];
+  for (let time = 1; time <= 5; time++) {
+    host.side = 1;
+    const lift = world.shadows.cast((a) => a === host);
+    world.pathsChanged();
+    await cluster.pass(5_000);
+    host.side = 0;
+    world.pathsChanged();
+    lift(world.now);
+    await cluster.comesToRest(10_000);
+  }
+});
+
 for (const newDisks of [false, true])
   test(`a clock that was three days ahead, and was set right before the next start${newDisks ? ' with a new key' : ''}, keeps nobody out`, async () => {
     const daysMs = 3 * 86_400_000;
