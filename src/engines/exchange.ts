@@ -56,6 +56,8 @@ export async function healthOf(engine: Exchange, signal: AbortSignal): Promise<H
   }
 }
 
+export const isDead = (health: Health): boolean => health === 'sick' || health === 'gone';
+
 /** A socket's file may be gone as well. */
 export const isRefused = (error: unknown): boolean =>
   error instanceof Failure && ['ECONNREFUSED', 'ENOENT'].includes(String(codeOf(error.cause)));

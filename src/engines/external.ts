@@ -7,7 +7,7 @@ import type { Event, Order } from '../engine/orders.ts';
 import { messageOf } from '../std/failure.ts';
 import { connectionTo } from './connection.ts';
 import { examine } from './examination.ts';
-import { type Exchange, healthOf, isRefused, probe, sample } from './exchange.ts';
+import { type Exchange, healthOf, isDead, isRefused, probe, sample } from './exchange.ts';
 import type { EngineHost } from './host.ts';
 
 /** `url`: of the engine's root, http or https. */
@@ -49,10 +49,12 @@ async function answer(order: Order, engine: Exchange, signal: AbortSignal): Prom
         (error: unknown) => unsampled(life, error),
       );
     case 'check':
-      return healthOf(engine, signal).then((health) => {
-        const isDead = health === 'sick' || health === 'gone';
-        return { type: 'checked', life, isDead, cause: null };
-      });
+      return healthOf(engine, signal).then((health) => ({
+        type: 'checked',
+        life,
+        isDead: isDead(health),
+        cause: null,
+      }));
     case 'terminate':
     case 'kill':
       return gone(life, null);

@@ -15,7 +15,7 @@ import type { Report } from '../node/facts.ts';
 import { Failure, messageOf } from '../std/failure.ts';
 import { type Connection, connectionTo } from './connection.ts';
 import { examine } from './examination.ts';
-import { healthOf, probe, sample, warmUp } from './exchange.ts';
+import { healthOf, isDead, probe, sample, warmUp } from './exchange.ts';
 import { type Hindered, type Hindrances, openHindrances } from './hindrances.ts';
 import { readLedger, writeLedger } from './ledger.ts';
 import { keepBounded, readCause, sizeOf, turnOver } from './output.ts';
@@ -265,9 +265,8 @@ class OwnEngine implements EngineHost {
     const living = this.#living;
     const health = await healthOf(this.#connection.questions, this.#signal(life));
     if (health === 'gone') await Promise.race([this.#ending, wait(endMs, null, { ref: false })]);
-    const isDead = health === 'sick' || health === 'gone';
-    const cause = isDead ? await this.#causeOf(living) : null;
-    return { type: 'checked', life, isDead, cause };
+    const cause = isDead(health) ? await this.#causeOf(living) : null;
+    return { type: 'checked', life, isDead: isDead(health), cause };
   }
 
   #signal(life: number): AbortSignal {
