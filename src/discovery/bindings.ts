@@ -202,7 +202,11 @@ export function judge(
   member.hasEnded = !live && (member.live || member.hasEnded);
   member.live = live;
   member.left = left;
-  if (!live) return;
+  if (live) forgetAbsences(member);
+}
+
+/** Of who is listed, or alive. */
+export function forgetAbsences(member: Member): void {
   member.absences = 0;
   member.absentSince = never;
 }

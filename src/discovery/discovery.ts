@@ -20,6 +20,7 @@ import {
   boundEffect,
   connect,
   doubled,
+  forgetAbsences,
   holderOf,
   isNews,
   isTold,
@@ -144,10 +145,7 @@ function bindListed(
     const { id, peerId, address, zone, role } = one;
     if (id === selfId || one.left) continue;
     const known = bindings.members.get(id);
-    if (known !== undefined) {
-      known.absences = 0;
-      known.absentSince = never;
-    }
+    if (known !== undefined) forgetAbsences(known);
     if (peerId === null) continue;
     freeKey(state, peerId, { claimant: id, seen }, now, effects);
     const claim = { id, peerId, address, zone, role };
