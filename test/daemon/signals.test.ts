@@ -1,8 +1,8 @@
 import { equal, match } from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { writeCertificate } from '../gateway/certificate.ts';
 import { makeMachine, RunningNode } from '../roster/processes.ts';
 
 test('SIGHUP ends no node, and says so where there is nothing to read again; SIGTERM does', async () => {
@@ -22,25 +22,12 @@ test('SIGHUP ends no node, and says so where there is nothing to read again; SIG
 test('SIGHUP takes up a renewed certificate, and one that makes no sense is refused and changes nothing', async () => {
   const machine = await makeMachine('secure');
   const [cert, key] = [join(machine.dataDir, 'cert.pem'), join(machine.dataDir, 'key.pem')];
-  const made = [
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-days',
-    '1',
-  ];
-  const renew = (): unknown =>
-    execFileSync('openssl', [...made, '-subj', '/CN=x', '-keyout', key, '-out', cert], { stdio: 'ignore' });
-  renew();
+  writeCertificate({ cert, key });
   const listed = `secure=${machine.peerId}@127.0.0.1:${machine.p2pPort}`;
   const tls = ['--tls-cert', cert, '--tls-key', key];
   const node = await RunningNode.start(machine, ['--role', 'edge', '--peers', listed, ...tls]);
   await node.fact(({ fact }) => fact === 'node.started');
-  renew();
+  writeCertificate({ cert, key });
   node.signal('SIGHUP');
   await node.fact(({ fact, from }) => fact === 'certificate.loaded' && from === cert);
   await writeFile(cert, 'half of a certificate');

@@ -3,22 +3,26 @@ import { deepEqual, equal } from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { connect as connectSecurely } from 'node:tls';
+import { makeCertificate } from './certificate.ts';
+import type { Certificate } from '../../src/gateway/server.ts';
 import { FakeCluster, until } from './fake-cluster.ts';
 import { fastClock } from './fast-clock.ts';
 
 /** Of sixteen places two are kept free. */
 const connectionsMax = 16;
 
-async function rig() {
+async function rig(tls: Certificate | null = null) {
   const { clock, skip } = fastClock();
-  const cluster = await FakeCluster.of(1, { connectionsMax, clock });
+  const cluster = await FakeCluster.of(1, { connectionsMax, clock, tls });
   const { gateway, engine } = cluster.get(0);
   const all: Socket[] = [];
   /** Its request, if any, is on its way when this resolves. */
   async function open(request = ''): Promise<Socket> {
-    const socket = connect(gateway.port, '127.0.0.1');
+    const to = { port: gateway.port, host: '127.0.0.1' };
+    const socket = tls === null ? connect(to) : connectSecurely({ ...to, ca: tls.cert });
     socket.on('error', () => {}).resume();
-    await once(socket, 'connect');
+    await once(socket, tls === null ? 'connect' : 'secureConnect');
     socket.write(request);
     all.push(socket);
     return socket;
@@ -59,22 +63,23 @@ test('[A12] when places get short each connection that comes closes the one that
   await until(() => first.closed, 'the first is the last');
 });
 
-test('[A12] what is asked goes on, and who has just come may ask', async () => {
-  await using rigged = await rig();
-  const { engine, open, skip, closed } = rigged;
-  engine.paceMs = 60_000;
-  for (let i = 0; i < 13; i++) await open(embed);
-  await until(() => engine.running === 13, 'all are asked');
-  skip(5_000);
-  await open();
-  const late = await open();
-  for (let i = 0; i < 2; i++) {
-    late.write(get);
-    await once(late, 'data');
-  }
-  deepEqual(closed(), []);
-  skip(5_000);
-  await open();
-  await until(() => closed().length > 0, 'one is closed');
-  deepEqual([closed(), engine.running], [[13], 13]);
-});
+for (const wire of ['TCP', 'TLS'])
+  test(`[A12] what is asked goes on, and who has just come may ask, by ${wire}`, async () => {
+    await using rigged = await rig(wire === 'TLS' ? await makeCertificate() : null);
+    const { engine, open, skip, closed } = rigged;
+    engine.paceMs = 60_000;
+    for (let i = 0; i < 13; i++) await open(embed);
+    await until(() => engine.running === 13, 'all are asked');
+    skip(5_000);
+    await open();
+    const late = await open();
+    for (let i = 0; i < 2; i++) {
+      late.write(get);
+      await once(late, 'data');
+    }
+    deepEqual(closed(), []);
+    skip(5_000);
+    await open();
+    await until(() => closed().length > 0, 'one is closed');
+    deepEqual([closed(), engine.running], [[13], 13]);
+  });

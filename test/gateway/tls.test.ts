@@ -1,27 +1,14 @@
 /** The listener for clients with a certificate: who talks TLS to it, and who only holds its connections. */
 import { equal, ok, rejects, throws } from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { get } from 'node:https';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Certificate } from '../../src/gateway/server.ts';
+import { makeCertificate } from './certificate.ts';
 import { FakeCluster } from './fake-cluster.ts';
 
-const dir = await mkdtemp(join(tmpdir(), 'synkti-tls-'));
-after(() => rm(dir, { recursive: true, force: true }));
-const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
-const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', ...subject];
-async function certificate(name: string): Promise<Certificate> {
-  const [cert, key] = [join(dir, `${name}.cert.pem`), join(dir, `${name}.key.pem`)];
-  execFileSync('openssl', [...made, '-days', '1', '-keyout', key, '-out', cert], { stdio: 'ignore' });
-  return { cert: await readFile(cert), key: await readFile(key) };
-}
-const tls = await certificate('first');
+const tls = await makeCertificate();
 
 const health = (port: number, ca = tls.cert): Promise<number | undefined> =>
   new Promise((resolve, reject) => {
@@ -69,7 +56,7 @@ test('a handshake that is never finished holds up no end', async () => {
 test('a renewed certificate is shown to who connects from then on, and one that is none changes nothing', async () => {
   await using cluster = await FakeCluster.of(1, { tls });
   const { gateway } = cluster.get(0);
-  const next = await certificate('next');
+  const next = await makeCertificate();
   throws(() => gateway.renew!({ cert: next.cert, key: tls.key }), { kind: 'invalid' });
   equal(await health(gateway.port), 200);
   gateway.renew!(next);
