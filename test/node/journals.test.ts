@@ -110,3 +110,24 @@ test('[J5] of a log that was taken over nothing is left once it has lingered, at
   equal(await found(logs, 'c'), null);
   logs.close();
 });
+
+test('[J5] the owner of a log that is too much for its node hears so, and writes into nothing', async () => {
+  const logs = new Logs({ a: 'x' });
+  const outgrown: string[] = [];
+  // Of 256 MiB four such logs take all.
+  const log = { owner: '', fence: { epoch: 1, by: memberId('a') }, bytes: new Uint8Array(64 * 1_024 ** 2) };
+  const ids = ['first', 'second', 'third', 'fourth', 'last'];
+  const [first] = ids.map((id) => {
+    const ears = { ...deaf, outgrown: () => outgrown.push(id) };
+    return logs.at('a').open(id, { ...log, urgent: false }, ears);
+  });
+  deepEqual(outgrown, ['first']);
+  first!.append(text('more'), true);
+  first!.end(60_000);
+  deepEqual(
+    ids.map((id) => logs.at('a').working(id) !== null),
+    [false, true, true, true, true],
+  );
+  deepEqual(outgrown, ['first']);
+  logs.close();
+});
