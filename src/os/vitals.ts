@@ -28,6 +28,6 @@ function descriptors(): readonly (readonly [GaugeSample['name'], number])[] {
       ['process_max_fds', limit === '' ? Infinity : Number(limit)],
     ];
   } catch {
-    return []; // No such files: not Linux.
+    return []; // No such files, as it is elsewhere; or no descriptor is left to read them by.
   }
 }

@@ -65,7 +65,11 @@ export function openMetrics(options: {
 
   async function text(): Promise<string> {
     times.begin();
-    for (const metric of [...gaugeOf.values(), ...totalOf.values()]) metric.reset();
+    for (const metric of [...gaugeOf.values(), ...totalOf.values()]) {
+      metric.reset();
+      // Without labels that leaves a 0, and what could not be read is none.
+      metric.remove({});
+    }
     for (const read of options.samples()) {
       if ('labels' in read) gaugeOf.get(read.name)!.set({ ...read.labels }, read.value);
       else totalOf.get(read.name)!.inc(read.value);
