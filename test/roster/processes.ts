@@ -32,15 +32,21 @@ export async function makeMachine(name: string): Promise<Machine> {
 /** A node under way: what it has told so far, and its end. */
 export class RunningNode {
   readonly facts: Fact[] = [];
+  /** Of its API. */
+  readonly url: string;
   readonly #child: ChildProcess;
   readonly #dataDir: string;
   #stderr = '';
   #ended = false;
   #wake = (): void => {};
 
-  private constructor(child: ChildProcess, dataDir: string) {
+  private constructor(
+    child: ChildProcess,
+    { dataDir, url }: { readonly dataDir: string; readonly url: string },
+  ) {
     this.#child = child;
     this.#dataDir = dataDir;
+    this.url = url;
   }
 
   static start(machine: Machine, args: readonly string[]): Promise<RunningNode> {
@@ -53,7 +59,8 @@ export class RunningNode {
   }
 
   static async #spawn({ p2pPort, dataDir }: Machine, args: readonly string[]): Promise<RunningNode> {
-    const ports = ['--p2p-port', `${p2pPort}`, '--api-port', `${await freePort()}`];
+    const apiPort = await freePort();
+    const ports = ['--p2p-port', `${p2pPort}`, '--api-port', `${apiPort}`];
     const own = ['--host', '127.0.0.1', '--data-dir', dataDir, '--log-level', 'debug'];
     const rest = ['--peer-port', `${await freePort()}`, '--api-host', '127.0.0.1', '--log-format', 'json'];
     const child = spawn(process.execPath, [main, 'run', ...own, ...ports, ...rest, ...args], {
@@ -65,7 +72,7 @@ export class RunningNode {
         AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
       },
     });
-    const node = new RunningNode(child, dataDir);
+    const node = new RunningNode(child, { dataDir, url: `http://127.0.0.1:${apiPort}` });
     child.stderr.on('data', (chunk: Buffer) => (node.#stderr += chunk.toString()));
     createInterface(child.stdout).on('line', (line) => node.#hear(line));
     child.once('close', () => {
