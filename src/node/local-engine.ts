@@ -44,7 +44,7 @@ export class LocalEngine {
   readonly #driven: Driven<State, EngineEvent>;
   readonly #stopped = Promise.withResolvers<void>();
   #generations = 0;
-  /** Who is to hear of the question after its health that is under way, and of the next one. */
+  /** Who is to hear of the question after its health that was put last, and of the next one. */
   #asking: TellDead[] = [];
   #waiting: TellDead[] = [];
   /** At the last look at the engine: what it had beyond ours, as of an earlier daemon. */
@@ -128,9 +128,15 @@ export class LocalEngine {
         return this.#stopped.resolve();
       case 'fact':
         return report({ ...effect.fact });
-      case 'check':
-        this.#asking.push(...this.#waiting.splice(0));
-        return host.perform(effect, (answer) => this.#answered(answer));
+      case 'check': {
+        const asking = this.#waiting.splice(0);
+        this.#asking = asking;
+        return host.perform(effect, (answer) => {
+          // The next question may be put by that: those who wait for it hear nothing of this one.
+          this.#answered(answer);
+          for (const tell of asking.splice(0)) tell(answer.type === 'checked' && answer.isDead);
+        });
+      }
       case 'adopt':
       case 'spawn':
       case 'probe':
@@ -149,7 +155,6 @@ export class LocalEngine {
 
   #answered(answer: EngineEvent): void {
     this.#driven.deliver(answer);
-    if (answer.type === 'checked') for (const tell of this.#asking.splice(0)) tell(answer.isDead);
     if (answer.type !== 'sampled') return;
     const { load } = this.status();
     if (load !== null) this.#others = Math.max(0, load.running + load.waiting - this.#generations);

@@ -39,6 +39,18 @@ test('[E14] who asks whether the engine is dead hears what it said when it was a
   deepEqual(told.toSorted(), ['a false', 'b true', 'c true']);
 });
 
+test('[E14] an answer that took long is none for whoever came while it was on its way', async () => {
+  const { clock, err, tell, told } = await ready();
+  err('a');
+  await clock.run(500);
+  err('b');
+  // By now the next question is due, and is put before anybody hears of this one.
+  tell(false);
+  deepEqual(told, ['a false']);
+  tell(true);
+  deepEqual(told, ['a false', 'b true']);
+});
+
 test('[E14] where it is not ready any more, whoever waits hears so at once', async () => {
   const { engine, err, told } = await ready();
   err('a');
