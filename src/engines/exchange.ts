@@ -46,21 +46,36 @@ export async function probe(
 /** What is left of it says that it is dead (`sick`), or nobody listens there any more (`gone`). */
 type Health = 'well' | 'sick' | 'gone' | 'unknown';
 
-/** No answer is none: a machine short of CPU is as silent. */
+/**
+ * No answer is none: a machine short of CPU is as silent. A server that ends breaks the connections that it kept, and
+ * whether it still listens a new one tells.
+ */
 export async function healthOf(engine: Exchange, signal: AbortSignal): Promise<Health> {
+  const asked = await askHealth(engine, signal);
+  return asked === 'broken' ? unlessBroken(await askHealth(engine, signal)) : asked;
+}
+
+async function askHealth(engine: Exchange, signal: AbortSignal): Promise<Health | 'broken'> {
   try {
     const { status } = await ask(engine, { method: 'GET', path: '/health' }, checkMs, signal);
     return status < 500 ? 'well' : 'sick';
   } catch (error) {
-    return isRefused(error) ? 'gone' : 'unknown';
+    return isRefused(error) ? 'gone' : isBroken(error) ? 'broken' : 'unknown';
   }
 }
+
+const unlessBroken = (health: Health | 'broken'): Health => (health === 'broken' ? 'unknown' : health);
 
 export const isDead = (health: Health): boolean => health === 'sick' || health === 'gone';
 
 /** A socket's file may be gone as well. */
-export const isRefused = (error: unknown): boolean =>
-  error instanceof Failure && ['ECONNREFUSED', 'ENOENT'].includes(String(codeOf(error.cause)));
+export const isRefused = (error: unknown): boolean => isOf(error, ['ECONNREFUSED', 'ENOENT']);
+
+/** `UND_ERR_SOCKET`: the other side closed it. */
+const isBroken = (error: unknown): boolean => isOf(error, ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
+
+const isOf = (error: unknown, codes: readonly string[]): boolean =>
+  error instanceof Failure && codes.includes(String(codeOf(error.cause)));
 
 const codeOf = (error: unknown): unknown => (error as { code?: unknown } | null)?.code;
 

@@ -106,6 +106,8 @@ class OwnEngine implements EngineHost {
   #begun = 0;
   /** The last life that was ordered to end: nothing of it is launched any more. */
   #condemned = 0;
+  /** The last life whose process has ended, which may not have been told yet. */
+  #over = 0;
   /** Until the end of the last one that lived has been told. */
   #ending: Promise<void> = Promise.resolve();
   /** A kill that is under way; a sweep comes after it. */
@@ -233,6 +235,7 @@ class OwnEngine implements EngineHost {
 
   async #ended(living: Living, exit: Exit, deliver: (event: Event) => void): Promise<void> {
     if (this.#living === living) this.#living = null;
+    this.#over = Math.max(this.#over, living.life);
     living.gone.abort();
     deliver({ type: 'exited', life: living.life, ...exit, cause: await this.#causeOf(living) });
     living.ended();
@@ -264,9 +267,10 @@ class OwnEngine implements EngineHost {
   async #check(life: number): Promise<Event> {
     const living = this.#living;
     const health = await healthOf(this.#connection.questions, this.#signal(life));
-    if (health === 'gone') await Promise.race([this.#ending, wait(endMs, null, { ref: false })]);
-    const cause = isDead(health) ? await this.#causeOf(living) : null;
-    return { type: 'checked', life, isDead: isDead(health), cause };
+    const isOver = (): boolean => health === 'gone' || life <= this.#over;
+    if (isOver()) await Promise.race([this.#ending, wait(endMs, null, { ref: false })]);
+    const dead = isDead(health) || isOver();
+    return { type: 'checked', life, isDead: dead, cause: dead ? await this.#causeOf(living) : null };
   }
 
   #signal(life: number): AbortSignal {

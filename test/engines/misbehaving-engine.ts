@@ -36,7 +36,8 @@ const page = (running: number, tokens: number): string =>
     '',
   ].join('\n');
 
-let behaviour = { health: 200, metrics: 'good', warmUp: Number(flags['warm-up']) };
+/** `health`: null for no answer. */
+let behaviour = { health: 200 as number | null, metrics: 'good', warmUp: Number(flags['warm-up']) };
 let tokens = 0;
 const asked: string[] = [];
 let warmedUpWith = '';
@@ -62,7 +63,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     case '/asked':
       return void response.end(JSON.stringify(asked));
     case '/health':
-      return void response.writeHead(behaviour.health).end();
+      return behaviour.health === null ? undefined : void response.writeHead(behaviour.health).end();
     case '/v1/models':
       return void response.end(JSON.stringify({ data: [{ id: flags.models, max_model_len: 2_048 }] }));
     case '/v1/completions':

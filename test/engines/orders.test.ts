@@ -7,7 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Event } from '../../src/engine/orders.ts';
 import type { EngineHost } from '../../src/engines/host.ts';
 import { processes } from '../../src/os/processes.ts';
-import { Bench } from './bench.ts';
+import { Bench, until } from './bench.ts';
 
 let bench: Bench;
 beforeEach(() => (bench = new Bench()));
@@ -16,7 +16,7 @@ afterEach(() => bench.clear());
 /** What it answers. */
 const perform = (
   host: EngineHost,
-  type: 'spawn' | 'sweep',
+  type: 'spawn' | 'sweep' | 'check',
   life: number,
   onExit = (_: Event): void => {},
 ): Promise<Event> =>
@@ -94,4 +94,34 @@ test('[E7] a kill that comes late leaves the next engine alone', async () => {
   letGo();
   await swept;
   deepEqual(await livingPids(), [pidOf(second)]);
+});
+
+test('[E14] nobody who asks after an engine hears that it lives when it ends meanwhile', async () => {
+  const exit = Promise.withResolvers<{ code: number | null; signal: string | null }>();
+  const launch: typeof processes.launch = async (order) => ({
+    ...(await processes.launch(order)),
+    exited: exit.promise,
+  });
+  const spec = bench.spec();
+  const host = bench.host(spec, { launch });
+  await perform(host, 'spawn', 1);
+  const ask = async (path: string, body: object | null): Promise<string> => {
+    const method = body === null ? 'GET' : 'POST';
+    const more = body === null ? {} : { body: JSON.stringify(body) };
+    const response = await host.dispatcher.request({ origin: host.origin, method, path, ...more });
+    return response.body.text();
+  };
+  await until(
+    () => existsSync(spec.socket),
+    () => 'it listens',
+  );
+  await ask('/behave', { health: null });
+  const checked = perform(host, 'check', 1);
+  await until(
+    async () => (await ask('/asked', null)).includes('GET /health'),
+    () => 'its health was asked',
+  );
+  exit.resolve({ code: 1, signal: null });
+  const answer = await checked;
+  equal(answer.type === 'checked' && answer.isDead, true, JSON.stringify(answer));
 });
