@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
+import { openImds, type Imds } from '../../src/aws/imds.ts';
 
 /** How reads are answered: `mute` never, `reset` by cutting the connection, a number with that status. */
 type Mood = 'well' | 'mute' | 'reset' | 401 | 403 | 500 | 503;
@@ -91,5 +92,16 @@ export class FakeImds implements AsyncDisposable {
     if (mood === 'reset') response.socket?.resetAndDestroy();
     else if (typeof mood === 'number') response.writeHead(mood).end('no');
     return mood !== 'well';
+  }
+}
+
+/** Somebody who asks one. */
+export async function met(run: (imds: Imds, fake: FakeImds) => Promise<void>): Promise<void> {
+  await using fake = await FakeImds.start();
+  const imds = openImds(fake.endpoint);
+  try {
+    await run(imds, fake);
+  } finally {
+    await imds.close();
   }
 }

@@ -1,7 +1,6 @@
 import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
-import { openImds, type Imds } from '../../src/aws/imds.ts';
-import { FakeImds } from './fake-imds.ts';
+import { met, type FakeImds } from './fake-imds.ts';
 
 const within = (ms: number): AbortSignal => AbortSignal.timeout(ms);
 /** Longer than any of these takes on a busy machine. */
@@ -10,16 +9,6 @@ const path = 'meta-data/spot/instance-action';
 
 async function asked(fake: FakeImds, times: number): Promise<void> {
   while (fake.reads.length < times) await new Promise((resolve) => setImmediate(resolve));
-}
-
-async function met(run: (imds: Imds, fake: FakeImds) => Promise<void>): Promise<void> {
-  await using fake = await FakeImds.start();
-  const imds = openImds(fake.endpoint);
-  try {
-    await run(imds, fake);
-  } finally {
-    await imds.close();
-  }
 }
 
 test('what is there is read, what is not is null, always with a token and on one connection', () =>

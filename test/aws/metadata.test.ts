@@ -2,12 +2,12 @@ import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { awaitCredentials, roleCredentials } from '../../src/aws/credentials.ts';
-import { openImds, type Imds } from '../../src/aws/imds.ts';
+import type { Imds } from '../../src/aws/imds.ts';
 import { clusterTag, identify, noticesFrom } from '../../src/aws/metadata.ts';
 import { systemClock } from '../../src/os/clock.ts';
 import type { Path } from '../../src/spot/notices.ts';
 import { instant, wallTime } from '../../src/std/time.ts';
-import { FakeImds } from './fake-imds.ts';
+import { met, type FakeImds } from './fake-imds.ts';
 
 const soon = (): AbortSignal => AbortSignal.timeout(30_000);
 
@@ -19,16 +19,6 @@ const document = `{
 \t"privateIp" : "10.0.0.1",
 \t"instanceType" : "g5.xlarge"
 }`;
-
-async function met(run: (imds: Imds, fake: FakeImds) => Promise<void>): Promise<void> {
-  await using fake = await FakeImds.start();
-  const imds = openImds(fake.endpoint);
-  try {
-    await run(imds, fake);
-  } finally {
-    await imds.close();
-  }
-}
 
 test('an instance knows itself from its document, and one without it is none', () =>
   met(async (imds, fake) => {
