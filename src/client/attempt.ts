@@ -88,6 +88,9 @@ export async function codeOf(refusal: Response): Promise<string | null> {
   }
 }
 
+/** No node of the cluster is to be asked for it again, of its own accord. */
+export const isGivenUp = (code: string | null): boolean => code === 'answer_lost' || code === 'engines_died';
+
 /** Waits, unless the caller aborts. */
 export function pause(ms: number, signal: AbortSignal | null): Promise<void> {
   return new Promise((resolve, reject) => {

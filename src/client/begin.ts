@@ -4,13 +4,14 @@
  * and a request that broke one engine after the other is not given to more of them.
  */
 import type { Asked } from './asked.ts';
-import { againAfterMs, attempt, codeOf, pause, type Attempt } from './attempt.ts';
+import { againAfterMs, attempt, codeOf, isGivenUp, pause, type Attempt } from './attempt.ts';
 import type { Settings } from './settings.ts';
 
 const elsewhere = new Set([429, 502, 503, 504]);
 const again = new Set([502, 503, 504]);
+
 /** The word of the whole cluster. */
-const final = new Set<string | null>(['answer_lost', 'rate_limit_exceeded']);
+const isFinal = (code: string | null): boolean => isGivenUp(code) || code === 'rate_limit_exceeded';
 
 /** Rejects as `fetch` does when no node was reached in time. */
 export async function beginAnswer(asked: Asked, settings: Settings): Promise<Attempt> {
@@ -42,7 +43,7 @@ async function askAll(asked: Asked, withinMs: number, settings: Settings): Promi
   for (const entry of settings.entries.inTurn()) {
     try {
       const made = await attempt(asked, { entry, from: null, withinMs }, settings);
-      if (!elsewhere.has(made.response.status) || final.has(await codeOf(made.response))) {
+      if (!elsewhere.has(made.response.status) || isFinal(await codeOf(made.response))) {
         refused?.close();
         return { taken: made, refused: null, error };
       }

@@ -1,7 +1,7 @@
 /** Finds a node that goes on with an answer whose stream broke off. */
 import { AnswerLost } from './answer-lost.ts';
 import type { Asked } from './asked.ts';
-import { againAfterMs, attempt, codeOf, pause, type Attempt, type Resuming } from './attempt.ts';
+import { againAfterMs, attempt, codeOf, isGivenUp, pause, type Attempt, type Resuming } from './attempt.ts';
 import type { Settings } from './settings.ts';
 
 /** A node that says one of these may find, or be, somebody who knows better in a moment. */
@@ -26,7 +26,7 @@ export async function resumeAnswer(asked: Asked, next: () => Resuming, settings:
         if (status === 200) return made;
         const code = await codeOf(made.response);
         // What an earlier attempt of ours has taken, a later one takes back.
-        const isPassing = code === 'stream_taken' || (passing.has(status) && code !== 'answer_lost');
+        const isPassing = code === 'stream_taken' || (passing.has(status) && !isGivenUp(code));
         if (isPassing) waitMs = Math.max(waitMs, againAfterMs(made.response));
         else if (unknown.has(status)) ignorant.set(entry, status);
         else throw new AnswerLost(await reasonOf(made), status);

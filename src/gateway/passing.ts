@@ -9,7 +9,7 @@ import type { Blocks } from '../routing/blocks.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 import { complaintJson } from '../stream/answer.ts';
-import { brokenOff, crowded, notPlaced, type Refusal } from '../stream/refusal.ts';
+import { brokenOff, crowded, enginesDied, notPlaced, type Refusal } from '../stream/refusal.ts';
 import { loadFromHeader, loadHeader, lostHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
 import { openAiError, refused, reply } from './reply.ts';
@@ -227,7 +227,7 @@ export class Passing {
     this.#losses += 1;
     this.#seekingSince = null;
     if (this.#response.headersSent) return this.#breakOff();
-    if (this.#losses >= lossesMax) return this.#giveUp();
+    if (this.#losses >= lossesMax) return this.#metDead ? this.#refuse(enginesDied) : this.#giveUp();
     this.#askAnother(member);
   }
 

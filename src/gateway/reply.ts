@@ -102,9 +102,12 @@ const retryAfter = (ms: number): Readonly<Record<string, string>> => ({
 });
 
 /** What generations and other requests are refused with. OpenAI's clients would ask again after any 409 and 502. */
-export const refused = ({ status, complaint, retryAfterMs }: Refusal): Reply => ({
+export const refused = ({ status, complaint, retryAfterMs, isHarmful }: Refusal): Reply => ({
   ...{ status, complaint },
-  headers: retryAfterMs === null ? { [shouldRetryHeader]: 'false' } : retryAfter(retryAfterMs),
+  headers: {
+    ...(retryAfterMs === null || isHarmful === true ? { [shouldRetryHeader]: 'false' } : {}),
+    ...(retryAfterMs === null ? {} : retryAfter(retryAfterMs)),
+  },
 });
 
 export function reply(response: ServerResponse, { status, complaint, headers }: Reply): void {

@@ -9,6 +9,8 @@ export type Refusal = {
   readonly complaint: Complaint;
   /** When to come back; null: coming back does not help. */
   readonly retryAfterMs: number | null;
+  /** Whoever comes back is to know what for: a program that repeats it unasked does harm. */
+  readonly isHarmful?: true;
 };
 
 /** Why no member takes a request now. */
@@ -58,6 +60,17 @@ export const brokenOff = (cause: LossCause): Refusal => ({
   retryAfterMs: null,
 });
 
+/** Of three in a row a request is the likelier reason, and repeated unasked it would end as many again. */
+export const enginesDied: Refusal = {
+  status: 503,
+  complaint: serverError(
+    'Three engines died, one after the other, with this request. Ask again if it cannot be the reason.',
+    'engines_died',
+  ),
+  retryAfterMs: 2_000,
+  isHarmful: true,
+};
+
 /** This node keeps as much as it can of answers in one piece, or as much of those of one key. */
 export const crowded: Refusal = {
   status: 503,
@@ -89,7 +102,8 @@ export function refusalFor(
   cause: LossCause | 'no-place',
   about: { readonly model: string; readonly isOut: boolean; readonly before: LossCause | null },
 ): Refusal {
-  const isUnplaced = cause === 'no-place' || cause === 'unreached' || cause === 'engine';
+  const isUnplaced = cause === 'no-place' || cause === 'unreached';
+  if (cause === 'engine' && !about.isOut) return enginesDied;
   // Nobody said anything of it: another entry node may reach a member that takes it, or a new engine is ready soon.
   if (isUnplaced && !about.isOut) return notPlaced(about.model, 'unavailable');
   if (cause === 'crowded' && !about.isOut) return crowded;

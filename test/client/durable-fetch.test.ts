@@ -161,20 +161,28 @@ test(
   },
 );
 
-test('an answer that the cluster has given up is asked for nowhere else', bounded, async () => {
-  const givenUp: Mood = { type: 'refuse', status: 502, code: 'answer_lost' };
-  const { response, nodes } = await ask([givenUp]);
-  equal(response.status, 502);
-  match(await response.text(), /answer_lost/);
-  equal(nodes.heard.length, 1);
-});
+for (const [status, code] of [
+  [502, 'answer_lost'],
+  [503, 'engines_died'],
+] as const) {
+  const givenUp: Mood = { type: 'refuse', status, code };
 
-test('and where its beginning is out already, it ends in an error', bounded, async () => {
-  const givenUp: Mood = { type: 'refuse', status: 502, code: 'answer_lost' };
-  const { response, nodes } = await ask([{ type: 'break', after: 3 }, givenUp]);
-  await rejects(response.text(), (error: unknown) => error instanceof AnswerLost && error.status === 502);
-  equal(nodes.heard.length, 2);
-});
+  test(`an answer that the cluster has given up is asked for nowhere else (${code})`, bounded, async () => {
+    const { response, nodes } = await ask([givenUp]);
+    equal(response.status, status);
+    match(await response.text(), new RegExp(code));
+    equal(nodes.heard.length, 1);
+  });
+
+  test(`and where its beginning is out already, it ends in an error (${code})`, bounded, async () => {
+    const { response, nodes } = await ask([{ type: 'break', after: 3 }, givenUp]);
+    await rejects(
+      response.text(),
+      (error: unknown) => error instanceof AnswerLost && error.status === status,
+    );
+    equal(nodes.heard.length, 2);
+  });
+}
 
 test('a limit of a key holds everywhere: who says so is the only one asked', bounded, async () => {
   const limit: Mood = { type: 'refuse', status: 429, retryAfter: 1, code: 'rate_limit_exceeded' };

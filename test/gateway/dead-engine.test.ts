@@ -69,8 +69,11 @@ test('[S10] three engines that are found dead by one request are all it gets, an
     await using cluster = await FakeCluster.of(4);
     for (const { engine } of cluster.nodes) engine.mode = 'dead';
     const answer = await post(cluster, ask);
-    deepEqual([answer.status, answer.headers.get('retry-after')], [503, '2'], JSON.stringify(ask));
-    match(await answer.text(), /model_unavailable/);
+    const [retryAfter, shouldRetry] = ['retry-after', 'x-should-retry'].map((name) =>
+      answer.headers.get(name),
+    );
+    deepEqual([answer.status, retryAfter, shouldRetry], [503, '2', 'false'], JSON.stringify(ask));
+    match(await answer.text(), /engines_died/);
     equal(
       cluster.nodes.reduce((sum, node) => sum + askedOf(node), 0),
       3,

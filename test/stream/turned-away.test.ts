@@ -72,7 +72,7 @@ test('[S10] nor does one that is known to be dead', () => {
   }
 });
 
-test('[S10] a new request is what three engines may have died of, and is told to come back', () => {
+test('[S10] a new request is what three engines may have died of, and is not to be repeated unasked', () => {
   const led = lead(chat());
   led.at(0, { type: 'begin' });
   for (const leg of [1, 2]) {
@@ -83,8 +83,10 @@ test('[S10] a new request is what three engines may have died of, and is told to
   const last = led.at(20, { type: 'engine-dead', leg: 3 });
   const refusals = last.flatMap((effect) => (effect.type === 'refuse' ? [effect.refusal] : []));
   deepEqual(
-    refusals.map(({ status, retryAfterMs }) => [status, retryAfterMs]),
-    [[503, 2_000]],
+    refusals.map(({ status, complaint, retryAfterMs, isHarmful }) => [
+      ...[status, complaint.code, retryAfterMs, isHarmful],
+    ]),
+    [[503, 'engines_died', 2_000, true]],
   );
 });
 
