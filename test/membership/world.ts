@@ -195,6 +195,8 @@ export class World {
         return;
       case 'judged':
         return this.#onJudged(node, effect);
+      // Nobody compares views here, so nobody hears of what others hold.
+      case 'accuse':
       case 'isolated':
         return;
       case 'fact':
