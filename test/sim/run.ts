@@ -3,6 +3,7 @@
  * follows from the options; the same options give the same digest.
  */
 import { wireCodec } from '../../src/node/message.ts';
+import { firstTokenMs } from '../../src/stream/rhythm.ts';
 import { asTheyAre, isBeat, onceEach } from './carriage.ts';
 import { Checks, type Violation } from './checks.ts';
 import { Dice } from './dice.ts';
@@ -68,6 +69,8 @@ const relapseMs = 33_000;
 const smallNodes = 50;
 /** Clients come until then after the last fault, and have the rest of the time to be answered, ms. */
 const lastStreamMs = 5_000;
+/** An engine that read a prompt and says nothing is waited for so long by an answer that has not begun ([S9]), ms. */
+const patienceMs = firstTokenMs + 20_000;
 /** Of larger clusters messages are not encoded, and beats wait to be read. */
 const wireNodesMax = 100;
 const bootMs = 3_000;
@@ -125,6 +128,8 @@ export async function run(options: RunOptions): Promise<Outcome> {
   watchRest(world, checks, { rest, end });
   watchStart(world, checks, timings);
   await guarded(checks, () => world.run(end, () => checks.violations.length > 0));
+  if (checks.violations.length === 0 && path.isAwaited())
+    await guarded(checks, () => world.run(end + patienceMs, () => checks.violations.length > 0));
   if (checks.violations.length === 0) settle(checks, rest);
   if (checks.violations.length === 0 && nodes <= smallNodes) checks.mustBeLed();
   if (checks.violations.length === 0 && streams > 0) path.settle();

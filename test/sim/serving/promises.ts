@@ -107,6 +107,10 @@ export class Promises {
     if (isLate || (name === 'drain.overdue' && Number(fact['generations']) > 0)) this.#mustKeepNone(station);
   }
 
+  isAwaited(): boolean {
+    return [...this.clients.values()].some(({ end }) => end === null);
+  }
+
   /** When everything has had its time. */
   atTheEnd(): void {
     for (const { id, end, entry } of this.clients.values())

@@ -44,6 +44,11 @@ export class RequestPath {
     return this.#promises.counts();
   }
 
+  /** Somebody still waits for an answer. */
+  isAwaited(): boolean {
+    return this.#promises.isAwaited();
+  }
+
   settle(): void {
     this.#promises.atTheEnd();
   }
