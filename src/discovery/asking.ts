@@ -3,7 +3,7 @@
  * lost; whoever missed it comes to hear of the newcomer all the same, by a knock or by a record, and asks some who are
  * here whose key that is. Two that know make a look at EC2 needless, and nothing need be told twice.
  */
-import { after, never, type Instant } from '../std/time.ts';
+import { after, earliest, never, type Instant } from '../std/time.ts';
 import { aged, holderOf, type Member } from './bindings.ts';
 import type { Effect, Event } from './events.ts';
 import { longAgo } from './order.ts';
@@ -22,6 +22,9 @@ const gapMs = 1_000;
 /** Two questions of a member that asks as we do may come closer to each other than they went. */
 const answerGapMs = gapMs / 2;
 
+/** Longer than a poller needs for a look. */
+const laterMs = 5_000;
+
 /** From a node's first look to its first connections, at most. */
 const startMs = 10_000;
 /** EC2 lets ten nodes a second tag themselves. */
@@ -33,7 +36,7 @@ export function wonder({ asking, listing }: State, peerId: string, now: Instant)
   if (listing === 'own' || asking.about.size >= entriesMax) return;
   asking.about.add(peerId);
   const mayAt = after(asking.askedAt, gapMs);
-  if (asking.at === never) asking.at = mayAt > now ? mayAt : now;
+  asking.at = earliest(asking.at, mayAt > now ? mayAt : now);
 }
 
 /**
@@ -43,6 +46,16 @@ export function wonder({ asking, listing }: State, peerId: string, now: Instant)
 export function wonderAnew(state: State, { otherKey }: Member, now: Instant): void {
   if (otherKey !== null) wonder(state, otherKey, now);
   for (const [peerId, { isHere }] of state.strangers) if (isHere) wonder(state, peerId, now);
+}
+
+/**
+ * Two others told of a key, but by looks before the last one of our own, which showed that of one who has ended. It may have
+ * been shown what was a minute ago, and before we look again those others have.
+ */
+export function wonderLater({ asking }: State, peerId: string, now: Instant): void {
+  if (asking.about.size >= entriesMax) return;
+  asking.about.add(peerId);
+  asking.at = earliest(asking.at, after(now, laterMs));
 }
 
 export function ask({ asking, bindings }: State, now: Instant, effects: Effect[]): void {

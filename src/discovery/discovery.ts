@@ -13,7 +13,7 @@ import { dropOldest } from '../std/bounded.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { earliest, never, type Instant } from '../std/time.ts';
 import { omission, type Absentees } from './answer.ts';
-import { answer, ask, meet, welcome, wonder, wonderAnew } from './asking.ts';
+import { answer, ask, meet, welcome, wonder, wonderAnew, wonderLater } from './asking.ts';
 import {
   barred,
   bind,
@@ -366,7 +366,8 @@ function accept(
   }
   const sight = { at: lookedAt, isOwn: false, isHere: false };
   const outcome = seat(state, { seen: seenIn(entry), sight }, now, effects);
-  if (outcome.type === 'bound') admit(state, outcome, effects);
+  if (outcome.type === 'bound') return admit(state, outcome, effects);
+  if (member?.hasEnded === true && member.seen.peerId !== entry.peerId) wonderLater(state, entry.peerId, now);
 }
 
 function onTick(state: State, now: Instant, effects: Effect[]): void {

@@ -81,6 +81,35 @@ test('[Y9] once somebody is alive no more, others are asked about the key that o
   }
 });
 
+test('[Y9] a key that two others saw before our last look showed that of one who has ended is asked about again, and they may have looked since', () => {
+  for (const hasEnded of [true, false]) {
+    const subject = among('b', 'c', 'd');
+    if (hasEnded) for (const live of [true, false]) subject.judged(live, 'b');
+    subject.now = instant(subject.now + 2_000);
+    const say = (ageMs: number): Effect[] =>
+      ['c', 'd'].flatMap((by) => subject.vouch(by, entry('b', { peerId: 'peer-new', ageMs })));
+    deepEqual(asksOf(say(10_000)), []);
+    subject.now = instant(subject.now + 4_999);
+    deepEqual(asksOf(subject.deliver({ type: 'tick' })), []);
+    equal(deadline(subject.state) <= subject.now + 1, hasEnded);
+    subject.now = instant(subject.now + 1);
+    deepEqual(asksOf(subject.deliver({ type: 'tick' })), hasEnded ? [['peer-new']] : []);
+    subject.now = instant(subject.now + 1);
+    say(1_000);
+    equal(subject.state.bindings.members.get(memberId('b'))?.seen.peerId, hasEnded ? 'peer-new' : 'peer-b');
+    subject.now = instant(subject.now + 10_000);
+    deepEqual(asksOf(subject.deliver({ type: 'tick' })), [], 'which is enough');
+  }
+});
+
+test('[Y9] a question that has time keeps no other waiting', () => {
+  const subject = among('b', 'c', 'd');
+  for (const live of [true, false]) subject.judged(live, 'b');
+  subject.now = instant(subject.now + 2_000);
+  for (const by of ['c', 'd']) subject.vouch(by, entry('b', { peerId: 'peer-new', ageMs: 10_000 }));
+  deepEqual(asksOf(comes(subject, 'peer-x')), [['peer-new', 'peer-x']]);
+});
+
 test('[Y7] of a flood of strangers no more are asked about than may wait', () => {
   const subject = among('b', 'c');
   subject.now = instant(subject.now + 2_000);

@@ -68,4 +68,11 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     found:
       'an instance with a new key, that knocked while its former life was taken for alive, was asked about no more',
   },
+  {
+    seed: 73,
+    nodes: null,
+    only: null,
+    found:
+      'two instances had new keys, and each held the other dead by the old one, which stale looks had shown them last',
+  },
 ];
