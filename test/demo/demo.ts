@@ -21,7 +21,7 @@ const plan = {
 };
 
 /** The local cloud's own answer; what it orders may go on after that. */
-const orderMs = 5_000;
+const orderMs = 30_000;
 
 type Scene = {
   readonly cluster: DevCluster;

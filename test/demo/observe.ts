@@ -4,9 +4,16 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { MemberStatus, NodeStatus } from '../../src/node/operations.ts';
 import type { DevNode } from '../cluster/dev-cluster.ts';
 
-export const statusOf = (node: Pick<DevNode, 'control'>): Promise<NodeStatus> =>
-  ask<NodeStatus>(node.control, '/status');
-export const membersOf = (node: DevNode): Promise<readonly MemberStatus[]> => ask(node.control, '/members');
+/** A machine that computes two models on two cores keeps a node from answering for seconds. */
+const patienceMs = 30_000;
+
+type Observed = Pick<DevNode, 'control'>;
+
+/** Rejects when there is no answer within `withinMs`. */
+export const statusOf = (node: Observed, withinMs = patienceMs): Promise<NodeStatus> =>
+  ask(node.control, '/status', withinMs);
+export const membersOf = (node: Observed, withinMs = patienceMs): Promise<readonly MemberStatus[]> =>
+  ask(node.control, '/members', withinMs);
 
 /** Whether the node admits new requests, as a load balancer asks it. */
 export async function isReady(node: DevNode): Promise<boolean> {
@@ -48,16 +55,16 @@ export async function timeUntil(
   return null;
 }
 
-function ask<T>(socketPath: string, path: string): Promise<T> {
+function ask<T>(socketPath: string, path: string, withinMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, timeout: 2_000 }, (response) => {
+    const call = request({ socketPath, path, timeout: withinMs }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (text += chunk));
       response.on('end', () => resolve(JSON.parse(text) as T));
       response.on('error', reject);
     });
-    call.on('timeout', () => call.destroy(new Error(`${path}: no answer`)));
+    call.on('timeout', () => call.destroy(new Error(`${path}: no answer within ${withinMs} ms`)));
     call.on('error', reject);
     call.end();
   });

@@ -34,7 +34,7 @@ const maxTokens = 1_000;
 const begunShare = 0.15;
 const noticeSeconds = 60;
 /** For the local cloud to take an order, ms. */
-const orderMs = 10_000;
+const orderMs = 30_000;
 
 export async function interruptUnderLoad(
   plan: { readonly nodes: number; readonly streams: number },

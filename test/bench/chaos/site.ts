@@ -67,6 +67,8 @@ const readyMs = 90_000;
 const replaceAfterMs = 500;
 /** The local cloud's own answer, ms. */
 const orderMs = 10_000;
+/** What a member says of its view, ms; who is frozen says nothing. */
+const answerMs = 2_000;
 
 export async function openDevSite({ plan, suite, program, factsFile }: Options): Promise<Site> {
   const { facts, hear, emptiedAt } = hearing(factsFile);
@@ -161,10 +163,10 @@ async function serving(nodes: readonly Member[], plan: Plan): Promise<readonly M
 /** Whom it takes for serving; null: it does not answer, or does not serve itself. */
 async function viewOf(member: Member): Promise<ReadonlySet<string> | null> {
   try {
-    const view = new Set((await membersOf(member)).filter(isServing).map(({ id }) => id));
+    const view = new Set((await membersOf(member, answerMs)).filter(isServing).map(({ id }) => id));
     return view.has(member.id) ? view : null;
   } catch {
-    return null; // Killed, or not yet there.
+    return null; // Killed, frozen, or not yet there.
   }
 }
 
