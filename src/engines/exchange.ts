@@ -51,20 +51,15 @@ type Health = 'well' | 'sick' | 'gone' | 'unknown';
  * whether it still listens a new one tells.
  */
 export async function healthOf(engine: Exchange, signal: AbortSignal): Promise<Health> {
-  const asked = await askHealth(engine, signal);
-  return asked === 'broken' ? unlessBroken(await askHealth(engine, signal)) : asked;
-}
-
-async function askHealth(engine: Exchange, signal: AbortSignal): Promise<Health | 'broken'> {
+  const answer = () => ask(engine, { method: 'GET', path: '/health' }, checkMs, signal);
+  const again = (error: unknown) => (isBroken(error) ? answer() : Promise.reject(error as Error));
   try {
-    const { status } = await ask(engine, { method: 'GET', path: '/health' }, checkMs, signal);
+    const { status } = await answer().catch(again);
     return status < 500 ? 'well' : 'sick';
   } catch (error) {
-    return isRefused(error) ? 'gone' : isBroken(error) ? 'broken' : 'unknown';
+    return isRefused(error) ? 'gone' : 'unknown';
   }
 }
-
-const unlessBroken = (health: Health | 'broken'): Health => (health === 'broken' ? 'unknown' : health);
 
 export const isDead = (health: Health): boolean => health === 'sick' || health === 'gone';
 

@@ -267,9 +267,9 @@ class OwnEngine implements EngineHost {
   async #check(life: number): Promise<Event> {
     const living = this.#living;
     const health = await healthOf(this.#connection.questions, this.#signal(life));
-    const isOver = (): boolean => health === 'gone' || life <= this.#over;
-    if (isOver()) await Promise.race([this.#ending, wait(endMs, null, { ref: false })]);
-    const dead = isDead(health) || isOver();
+    const isOver = health === 'gone' || life <= this.#over;
+    if (isOver) await Promise.race([this.#ending, wait(endMs, null, { ref: false })]);
+    const dead = isOver || isDead(health);
     return { type: 'checked', life, isDead: dead, cause: dead ? await this.#causeOf(living) : null };
   }
 
