@@ -3,7 +3,7 @@
  * lost; whoever missed it comes to hear of the newcomer all the same, by a knock or by a record, and asks some who are
  * here whose key that is. Two that know make a look at EC2 needless, and nothing need be told twice.
  */
-import { after, earliest, never, type Instant } from '../std/time.ts';
+import { after, earliest, instant, never, type Instant } from '../std/time.ts';
 import { aged, holderOf, type Member } from './bindings.ts';
 import type { Effect, Event } from './events.ts';
 import { longAgo } from './order.ts';
@@ -32,11 +32,11 @@ const newcomersMax = 128;
 
 export const noQuestions = (): Asking => ({ about: new Set(), at: never, askedAt: longAgo });
 
-export function wonder({ asking, listing }: State, peerId: string, now: Instant): void {
+/** Asks not before `at`. */
+export function wonder({ asking, listing }: State, peerId: string, at: Instant): void {
   if (listing === 'own' || asking.about.size >= entriesMax) return;
   asking.about.add(peerId);
-  const mayAt = after(asking.askedAt, gapMs);
-  asking.at = earliest(asking.at, mayAt > now ? mayAt : now);
+  asking.at = earliest(asking.at, instant(Math.max(after(asking.askedAt, gapMs), at)));
 }
 
 /**
@@ -52,11 +52,8 @@ export function wonderAnew(state: State, { otherKey }: Member, now: Instant): vo
  * Two others told of a key, but by looks before the last one of our own, which showed that of one who has ended. It may have
  * been shown what was a minute ago, and before we look again those others have.
  */
-export function wonderLater({ asking }: State, peerId: string, now: Instant): void {
-  if (asking.about.size >= entriesMax) return;
-  asking.about.add(peerId);
-  asking.at = earliest(asking.at, after(now, laterMs));
-}
+export const wonderLater = (state: State, peerId: string, now: Instant): void =>
+  wonder(state, peerId, after(now, laterMs));
 
 export function ask({ asking, bindings }: State, now: Instant, effects: Effect[]): void {
   if (asking.at > now) return;
