@@ -60,11 +60,11 @@ export const brokenOff = (cause: LossCause): Refusal => ({
   retryAfterMs: null,
 });
 
-/** Of three in a row a request is the likelier reason, and repeated unasked it would end as many again. */
+/** Of three lost in a row a request is the likelier reason, and repeated unasked it would end as many again. */
 export const enginesDied: Refusal = {
   status: 503,
   complaint: serverError(
-    'Three engines died, one after the other, with this request. Ask again if it cannot be the reason.',
+    'Three engines in a row were lost with this request, and the last one died. Ask again if it cannot be the reason.',
     'engines_died',
   ),
   retryAfterMs: 2_000,
