@@ -100,6 +100,17 @@ test('every folder of src has a floor, and every package an owner', () => {
   );
 });
 
+test('the README shows each folder on its floor', () => {
+  const readme = readFileSync('README.md', 'utf8');
+  const shown: [string, number][] = [];
+  let floor = Number.NaN;
+  for (const [, number, folders] of readme.matchAll(/^\| +(\d?) +\| ((?:`[\w./-]+` )+) *\|/gm)) {
+    if (number !== '') floor = Number(number);
+    for (const [, name] of folders!.matchAll(/`([\w-]+)(?:\.ts)?`/g)) shown.push([name!, floor]);
+  }
+  deepEqual(Object.fromEntries(shown), floors);
+});
+
 test('imports go down, never sideways or up', () => {
   const wrong = src.flatMap((source) =>
     relativeImports(source)
