@@ -15,12 +15,12 @@ export const statusOf = (node: Observed, withinMs = patienceMs): Promise<NodeSta
 export const membersOf = (node: Observed, withinMs = patienceMs): Promise<readonly MemberStatus[]> =>
   ask(node.control, '/members', withinMs);
 
-/** Whether the node admits new requests, as a load balancer asks it. */
+/** Whether the node admits new requests, as a load balancer asks it. One that is slow to say so may still admit them. */
 export async function isReady(node: DevNode): Promise<boolean> {
   try {
-    return (await fetch(`${node.api}/readyz`, { signal: AbortSignal.timeout(1_000) })).ok;
-  } catch {
-    return false;
+    return (await fetch(`${node.api}/readyz`, { signal: AbortSignal.timeout(patienceMs) })).ok;
+  } catch (error) {
+    return error instanceof DOMException;
   }
 }
 
@@ -33,7 +33,7 @@ async function counter(nodes: readonly DevNode[], name: string): Promise<number>
   const texts = await Promise.all(
     nodes.map(async (node) => {
       try {
-        return await (await fetch(`${node.api}/metrics`, { signal: AbortSignal.timeout(2_000) })).text();
+        return await (await fetch(`${node.api}/metrics`, { signal: AbortSignal.timeout(patienceMs) })).text();
       } catch {
         return '';
       }
