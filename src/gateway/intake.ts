@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { complaintJson } from '../stream/answer.ts';
 import { noRoom } from '../stream/refusal.ts';
-import { refused, reply, tooLarge, type Reply } from './reply.ts';
+import { encoded, refused, reply, tooLarge, type Reply } from './reply.ts';
 import { roomFor, type Share } from './room.ts';
 
 /** How much of a refused body is dropped before the connection is cut, and for how long. */
@@ -36,7 +36,7 @@ export function openIntake(bytesMax: number): Intake {
   function read(request: IncomingMessage, response: ServerResponse, owner: string): Promise<Buffer | null> {
     const share = room.of(owner);
     const declared = declaredBytes(request);
-    const refusal = refusalFor(declared === Infinity ? 0 : declared, share);
+    const refusal = codingRefusal(request) ?? refusalFor(declared === Infinity ? 0 : declared, share);
     if (refusal !== null) {
       refuse(request, response, refusal);
       return Promise.resolve(null);
@@ -91,6 +91,15 @@ export function refuse(request: IncomingMessage, response: ServerResponse, refus
   request.on('error', () => response.destroy());
   response.on('close', () => clearTimeout(timer));
   request.resume();
+}
+
+/**
+ * No client of OpenAI's encodes what it sends, and no engine decodes it: a small body may unfold to gigabytes. Of
+ * the header no more is said again than the name of a coding takes.
+ */
+function codingRefusal({ headers }: IncomingMessage): Reply | null {
+  const coding = headers['content-encoding']?.trim() ?? '';
+  return /^(identity)?$/i.test(coding) ? null : encoded(coding.slice(0, 64));
 }
 
 /** Infinite where only the end of the body will tell. */

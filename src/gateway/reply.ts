@@ -55,6 +55,18 @@ export const tooLarge = (bytesMax: number): Reply => ({
   },
 });
 
+/** A client that asks before it sends reads from `accept-encoding` what it may send (RFC 9110, 15.5.16). */
+export const encoded = (coding: string): Reply => ({
+  status: 415,
+  complaint: {
+    message: `The request body has Content-Encoding ${coding}, which is not decoded here: send it plain, without that header.`,
+    type: 'invalid_request_error',
+    param: null,
+    code: 'unsupported_content_encoding',
+  },
+  headers: { 'accept-encoding': 'identity' },
+});
+
 /** Ours, whatever it was: one request is lost by it, and not a node. */
 export const stumbled: Reply = {
   status: 500,

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { wordId } from '../stream/scripted-engine.ts';
 import { FakeCluster, until, type FakeNode } from './fake-cluster.ts';
 import { counting } from './fake-engine.ts';
@@ -173,6 +174,43 @@ function* megabytes(count: number, framed: boolean): Generator<Buffer> {
   const [open, close] = [Buffer.from('100000\r\n'), Buffer.from('\r\n')];
   for (let i = 0; i < count; i++) yield framed ? Buffer.concat([open, megabyte, close]) : megabyte;
 }
+
+const coders = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync, zstd: zstdCompressSync };
+
+for (const [coding, encode] of Object.entries(coders)) {
+  test(`a body in ${coding} is answered 415, which names the header and what is read`, async () => {
+    const body = encode(JSON.stringify(good));
+    for (const path of [chats, '/v1/responses', '/v1/audio/transcriptions']) {
+      const type =
+        path === '/v1/audio/transcriptions' ? 'multipart/form-data; boundary=x' : 'application/json';
+      const headers = { 'content-type': type, 'content-encoding': coding };
+      const told = await send(path, { method: 'POST', headers, body });
+      deepEqual([told.status, told.error['code']], [415, 'unsupported_content_encoding']);
+      match(String(told.error['message']), new RegExp(`Content-Encoding ${coding}\\b.*without that header`));
+      equal(told.headers.get('accept-encoding'), 'identity');
+    }
+  });
+}
+
+test('a body in gzip is answered 415 however much of it comes, and a plain one may say that it is', async () => {
+  const coded = 'Content-Encoding: gzip';
+  const large = `Content-Length: ${8 * 1_024 ** 2}`;
+  for (const [sized, framed] of [
+    [large, false],
+    ['Transfer-Encoding: chunked', true],
+  ] as const) {
+    const answer = await exchange(node.gateway.port, [head(coded, sized), ...megabytes(8, framed)]);
+    equal(answer.status, 415, sized);
+  }
+  const asks = head(coded, large, 'Expect: 100-continue');
+  equal((await exchange(node.gateway.port, [asks])).status, 415);
+  const { body, method } = posted({ ...good, stream: false });
+  for (const coding of ['identity', 'Identity', '']) {
+    const headers = { 'content-type': 'application/json', 'content-encoding': coding };
+    const response = await fetch(node.url + chats, { method, headers, body } as RequestInit);
+    equal(response.status, 200, await response.text());
+  }
+});
 
 for (const [name, framed] of [
   ['that says so', false],
