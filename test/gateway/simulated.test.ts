@@ -11,7 +11,8 @@ import { gathered } from '../stream/conversation.ts';
 import { FakeCluster, until } from './fake-cluster.ts';
 
 const tokenMs = 12;
-const parsing = ['--enable-scale-out', '--enable-auto-tool-choice', '--tool-call-parser=hermes', '--markup'];
+const calling = ['--enable-auto-tool-choice', '--tool-call-parser=hermes'];
+const parsing = ['--enable-scale-out', ...calling, '--reasoning-parser=qwen3', '--markup'];
 const ability = { scaleOut: true, keyedByPosition: true, repeatable: true, neutralPenalties: true };
 let engines: readonly EngineProcess[] = [];
 let cluster: FakeCluster;
@@ -67,6 +68,8 @@ const asks: readonly Ask[] = [
   chat('no ids', { return_token_ids: false, stream_options: undefined }),
   chat('tools', { tools }),
   chat('tools and their end', { tools, ignore_eos: false, min_tokens: 90 }),
+  // By which the end of a turn is drawn in the middle of it.
+  chat('tools and many ends', { tools, logit_bias: { 2: 53 } }),
   chat('tools without ids', { tools, return_token_ids: false, stream_options: undefined }),
   chat('likelihoods', { logprobs: true, top_logprobs: 2 }),
   chat('presence', { presence_penalty: 0.5, seed: 3, temperature: 0.8 }),

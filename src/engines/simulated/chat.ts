@@ -77,7 +77,18 @@ export function readChat(api: Api, body: JsonObject): ChatRequest {
   const maxTokens = resolveMaxTokens(asked, promptIds.length, contextTokens);
   verifySampling(sampling);
   const logprobs = wantsLogprobs ? (topLogprobs ?? 0) : null;
-  return { requestId, conversation, promptIds, maxTokens, sampling, delivery, logprobs, echo };
+  const skipSpecial = sampling.skipSpecial && !showsSpecial(api, body);
+  return {
+    ...{ requestId, conversation, promptIds, maxTokens, delivery, logprobs, echo },
+    sampling: { ...sampling, skipSpecial },
+  };
+}
+
+/** Parsers need to see special tokens, and whatever of them is no markup comes out as text. */
+function showsSpecial({ settings }: Api, body: JsonObject): boolean {
+  const tools = body['tools'];
+  const mayCall = Array.isArray(tools) && tools.length > 0 && body['tool_choice'] !== 'none';
+  return settings.hasReasoningParser || (settings.autoTools && mayCall);
 }
 
 function verifyTools(api: Api, body: JsonObject): void {

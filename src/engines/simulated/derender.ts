@@ -32,7 +32,7 @@ export async function derenderChat(api: Api, exchange: Exchange): Promise<void> 
       'chat_request is required when a tool or reasoning parser is configured because plain detokenization would ' +
         'leak raw parser markup into content.',
     );
-  // Rendered for parsers, a request shows special tokens: the end of the turn leaks into the text.
+  // For parsers special tokens are shown: the end of the turn leaks into the text.
   if (body['stream'] === true && hasParser && markup) exchange.respond(200, parsedChunk(api, body));
   else if (body['stream'] === true) exchange.respond(200, chatChunk(api, body, { skipSpecial: !hasParser }));
   else exchange.respond(200, wholeChat(api, body, { skipSpecial: !hasParser }));

@@ -24,6 +24,8 @@ export type EngineSettings = {
   readonly scaleOut: boolean;
   readonly autoTools: boolean;
   readonly hasParser: boolean;
+  /** It takes special tokens for its own, as that of Qwen 3 does: every chat is asked for with them. */
+  readonly hasReasoningParser: boolean;
   /** The model thinks and calls, and the parsers make something of it. */
   readonly markup: boolean;
   readonly requestIdHeaders: boolean;
@@ -112,6 +114,7 @@ export function readFlags(
     scaleOut: given.has('enable-scale-out'),
     autoTools: given.has('enable-auto-tool-choice') && given.text('tool-call-parser') !== null,
     hasParser: given.text('tool-call-parser') !== null || given.text('reasoning-parser') !== null,
+    hasReasoningParser: given.text('reasoning-parser') !== null,
     markup: given.has('markup'),
     requestIdHeaders: given.has('enable-request-id-headers'),
     promptTokenDetails: given.has('enable-prompt-tokens-details'),

@@ -28,7 +28,6 @@ export async function renderChat(api: Api, exchange: Exchange): Promise<void> {
     rendered(api, body, {
       ...request,
       id: `chatcmpl-${exchange.requestId(request.requestId)}`,
-      hidesSpecial: !hasParser,
       reasoning: hasParser
         ? { ended: false, kwargs: { chat_template_kwargs: kwargs } }
         : { ended: null, kwargs: null },
@@ -47,7 +46,6 @@ export async function renderCompletion(api: Api, exchange: Exchange): Promise<vo
       id: `${id}-${i}`,
       promptIds,
       maxTokens: request.maxTokens[i]!,
-      hidesSpecial: true,
       reasoning: { ended: null, kwargs: null },
     }),
   );
@@ -61,8 +59,6 @@ type Rendering = {
   readonly sampling: Sampling;
   readonly logprobs: number | null;
   readonly delivery: Delivery;
-  /** Parsers need to see special tokens. */
-  readonly hidesSpecial: boolean;
   readonly reasoning: { readonly ended: boolean | null; readonly kwargs: object | null };
 };
 
@@ -93,7 +89,7 @@ function rendered(api: Api, body: JsonObject, rendering: Rendering): object {
 
 /** Values that are SamplingParams' own defaults are left out, with the exceptions that vLLM makes. */
 function samplingParams(body: JsonObject, rendering: Rendering): object {
-  const { sampling, delivery, logprobs, maxTokens, hidesSpecial } = rendering;
+  const { sampling, delivery, logprobs, maxTokens } = rendering;
   const { temperature, stop } = sampling;
   const grammar = grammarOf(body);
   const held = Math.max(0, ...stop.map((text) => [...text].length - 1));
@@ -113,7 +109,7 @@ function samplingParams(body: JsonObject, rendering: Rendering): object {
     ...unless(maxTokens === 16, { max_tokens: maxTokens }),
     ...unless(sampling.minTokens === 0, { min_tokens: sampling.minTokens }),
     ...unless(logprobs === null, { logprobs }),
-    ...unless(hidesSpecial && sampling.skipSpecial, { skip_special_tokens: false }),
+    ...unless(sampling.skipSpecial, { skip_special_tokens: false }),
     ...unless(!sampling.includeStop, { include_stop_str_in_output: true }),
     output_kind: delivery.stream ? outputKind.delta : outputKind.final,
     skip_clone: true,

@@ -2,7 +2,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { deltaBetween, markupAfter, parseMarkup } from '../../../src/engines/simulated/markup.ts';
-import { decode, encode } from '../../../src/engines/simulated/vocabulary.ts';
+import { decode, encode, eosId } from '../../../src/engines/simulated/vocabulary.ts';
 import { EngineProcess, type Event, type Loose } from './engine-process.ts';
 
 const flags = ['--enable-scale-out', '--enable-auto-tool-choice', '--tool-call-parser=hermes', '--markup'];
@@ -116,5 +116,32 @@ test('cut anywhere, generate and derender go on with the very rest', async () =>
     const second = await derender(made.slice(half), first.stream_state);
     const parts = [first, second].map(({ chunk }) => chunk.choices[0].delta);
     deepEqual(told(parts), told(deltasOf(rest)), `cut after ${at}`);
+  }
+});
+
+test('what a parser is to see of special tokens everybody sees, and nobody where none parses', async () => {
+  await using thinks = await new EngineProcess([
+    ...flags,
+    '--token-ms',
+    '1',
+    '--reasoning-parser=qwen3',
+  ]).ready();
+  const ends = '<|im_end|>';
+  const biased = { ...request, max_tokens: 200, logit_bias: { [eosId]: 100 } };
+  for (const [on, rest, shows] of [
+    [engine, {}, true],
+    [engine, { tool_choice: 'none' }, false],
+    [engine, { tools: undefined }, false],
+    [thinks, { tools: undefined }, true],
+  ] as const) {
+    const asked = { ...biased, ...rest };
+    const [{ body }, { body: rendered }] = [
+      await on.json(chat, asked),
+      await on.json(`${chat}/render`, asked),
+    ];
+    const { message, token_ids: ids } = body.choices[0];
+    ok(ids.includes(eosId));
+    equal(message.content?.includes(ends) ?? false, shows, JSON.stringify(rest));
+    equal(rendered.sampling_params.skip_special_tokens, shows ? false : undefined);
   }
 });
