@@ -41,7 +41,7 @@ export async function converse(
     if (open !== undefined || heard.choices.size === 0)
       cut = `finished ${open?.finishes.length ?? 0} times: ${open?.finishes.join(' ')}`;
   } catch (error) {
-    cut = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    cut = withCauses(error);
   }
   const waits = [...heard.waits].sort((a, b) => a - b);
   return {
@@ -54,4 +54,11 @@ export async function converse(
     heard,
     ...question.judge(heard, cut === null),
   };
+}
+
+/** The client's own words say that a connection failed, and its causes how. */
+function withCauses(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { name, message, cause } = error;
+  return `${name}: ${message}${cause === undefined ? '' : ` (${withCauses(cause)})`}`;
 }
