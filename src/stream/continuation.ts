@@ -51,7 +51,7 @@ const firstLegOnly = new Set([
 ]);
 
 export function firstLeg(request: PlainRequest): LegRequest {
-  const body = { ...request.body, ...streaming(request), ...stopping(request) };
+  const body = { ...request.body, ...streaming(request), ...stopping(request, request.endpoint) };
   return { path: pathOf(request.endpoint), body: JSON.stringify(body), streamed: true };
 }
 
@@ -79,7 +79,7 @@ export function continuationLeg(
   const body = {
     ...Object.fromEntries(kept),
     ...streaming(request),
-    ...stopping(request),
+    ...stopping(request, 'completions'),
     // It would find them in the prompt that it says again.
     ...(mayEcho ? { stop: undefined } : {}),
     prompt: [...promptIds, ...carried],
@@ -102,12 +102,14 @@ function streaming({ streamed, wants }: PlainRequest): Json {
 
 /**
  * The engine is to stop by itself but to hold nothing back. `include_stop_str_in_output` would also show the text of
- * a stop token, so where there can be such a text the engine is not told the strings and is cut off at a match.
+ * the token that stops it, so where there can be such a text the engine is not told the strings and is cut off at a
+ * match. In a chat there can: for its parsers an engine shows special tokens, the end of the turn among them.
  */
-function stopping({ body, stops, includeStop }: PlainRequest): Json {
+function stopping({ body, stops, includeStop }: PlainRequest, endpoint: Endpoint): Json {
   if (stops.length === 0 || includeStop) return {};
   const ids = body['stop_token_ids'];
-  const tokenHasText = (Array.isArray(ids) && ids.length > 0) || body['skip_special_tokens'] === false;
+  const hasStopTokens = Array.isArray(ids) && ids.length > 0;
+  const tokenHasText = endpoint === 'chat' || hasStopTokens || body['skip_special_tokens'] === false;
   return tokenHasText ? { stop: undefined } : { include_stop_str_in_output: true };
 }
 

@@ -30,6 +30,9 @@ export function wordId(text: string): number {
   return id;
 }
 
+/** What a chat shows of the token that ends it, for its parsers, where it shows a stop string too. */
+const endText = '<|im_end|>';
+
 /** One token a byte. */
 export const byteIds = (text: string): number[] => [...Buffer.from(text)];
 
@@ -58,7 +61,7 @@ export function respond(script: Script, request: LegRequest): string[] {
   const fits = carried.every((id, i) => id === script.answer[i]);
   const rest = fits ? script.answer.slice(carried.length) : byteIds('RUBBISH RUBBISH RUBBISH');
   const limit = body.max_completion_tokens ?? body.max_tokens ?? (chat ? Infinity : 16);
-  const tokens = generate(rest, limit, { body, promptIds });
+  const tokens = generate(rest, limit, { body, promptIds, chat });
   return events(tokens, { script, body, chat, promptIds });
 }
 
@@ -72,7 +75,7 @@ type Token = {
 function generate(
   rest: readonly number[],
   limit: number,
-  { body, promptIds }: { body: Body; promptIds: readonly number[] },
+  { body, promptIds, chat }: { body: Body; promptIds: readonly number[]; chat: boolean },
 ): Token[] {
   const stops = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []);
   const include = body.include_stop_str_in_output === true;
@@ -88,7 +91,7 @@ function generate(
     pending.push(id);
     const ends = body.stop_token_ids?.includes(id) === true;
     // vLLM shows the text of a stop token only where it would show a stop string.
-    const text = ends && !include ? '' : decode(pending);
+    const text = ends && !include ? '' : decode(pending) + (chat && include && id === eosId ? endText : '');
     const added = text.endsWith('\uFFFD') ? '' : text;
     if (added !== '') pending = [];
     said += added;
