@@ -45,7 +45,7 @@ async function until(what: string, holds: () => Promise<boolean> | boolean): Pro
 
 /** As `observers` see it; its own word that it serves is in that. */
 const isBack = async (node: DevNode, observers: readonly DevNode[]): Promise<boolean> => {
-  const views = await Promise.all(observers.map(membersOf));
+  const views = await Promise.all(observers.map((observer) => membersOf(observer)));
   return views.every((view) =>
     view.some(
       ({ id, health, phase, engine }) =>
@@ -169,7 +169,7 @@ test(
       fetch(`${nodes[0].api}${path}`, { method: 'POST', headers, body }),
     );
     await until('asked', async () =>
-      (await Promise.all(nodes.map(statusOf))).some(({ streams }) => streams.serving > 0),
+      (await Promise.all(nodes.map((node) => statusOf(node)))).some(({ streams }) => streams.serving > 0),
     );
     for (const pid of servers) process.kill(pid, 'SIGCONT');
     for (const { status, headers } of await Promise.all(answers))

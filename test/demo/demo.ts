@@ -207,7 +207,7 @@ async function killOne({ cluster, load, lost, stalls }: Scene, node: DevNode) {
   const since = performance.now();
   const survivors = cluster.nodes.filter((other) => !lost.has(other.node));
   const out = async (): Promise<boolean> => {
-    const views = await Promise.all(survivors.map(membersOf));
+    const views = await Promise.all(survivors.map((survivor) => membersOf(survivor)));
     return views.every((view) => !view.some((member) => member.id === node.id && member.health === 'alive'));
   };
   const outOfTablesMs = await timeUntil(out, { since, withinMs: patience.outOfTablesMs });

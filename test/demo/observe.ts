@@ -5,20 +5,21 @@ import type { MemberStatus, NodeStatus } from '../../src/node/operations.ts';
 import type { DevNode } from '../cluster/dev-cluster.ts';
 
 /** A machine that computes two models on two cores keeps a node from answering for seconds. */
-const patienceMs = 30_000;
+const usual = { withinMs: 30_000 };
 
 type Observed = Pick<DevNode, 'control'>;
+type Patience = { readonly withinMs: number };
 
-/** Rejects when there is no answer within `withinMs`. */
-export const statusOf = (node: Observed, withinMs = patienceMs): Promise<NodeStatus> =>
-  ask(node.control, '/status', withinMs);
-export const membersOf = (node: Observed, withinMs = patienceMs): Promise<readonly MemberStatus[]> =>
-  ask(node.control, '/members', withinMs);
+/** Rejects when there is no answer in time. */
+export const statusOf = (node: Observed, patience: Patience = usual): Promise<NodeStatus> =>
+  ask(node.control, '/status', patience);
+export const membersOf = (node: Observed, patience: Patience = usual): Promise<readonly MemberStatus[]> =>
+  ask(node.control, '/members', patience);
 
 /** Whether the node admits new requests, as a load balancer asks it. One that is slow to say so may still admit them. */
 export async function isReady(node: DevNode): Promise<boolean> {
   try {
-    return (await fetch(`${node.api}/readyz`, { signal: AbortSignal.timeout(patienceMs) })).ok;
+    return (await fetch(`${node.api}/readyz`, { signal: AbortSignal.timeout(usual.withinMs) })).ok;
   } catch (error) {
     return error instanceof DOMException;
   }
@@ -33,7 +34,9 @@ async function counter(nodes: readonly DevNode[], name: string): Promise<number>
   const texts = await Promise.all(
     nodes.map(async (node) => {
       try {
-        return await (await fetch(`${node.api}/metrics`, { signal: AbortSignal.timeout(patienceMs) })).text();
+        return await (
+          await fetch(`${node.api}/metrics`, { signal: AbortSignal.timeout(usual.withinMs) })
+        ).text();
       } catch {
         return '';
       }
@@ -55,7 +58,7 @@ export async function timeUntil(
   return null;
 }
 
-function ask<T>(socketPath: string, path: string, withinMs: number): Promise<T> {
+function ask<T>(socketPath: string, path: string, { withinMs }: Patience): Promise<T> {
   return new Promise((resolve, reject) => {
     const call = request({ socketPath, path, timeout: withinMs }, (response) => {
       let text = '';

@@ -163,7 +163,9 @@ async function serving(nodes: readonly Member[], plan: Plan): Promise<readonly M
 /** Whom it takes for serving; null: it does not answer, or does not serve itself. */
 async function viewOf(member: Member): Promise<ReadonlySet<string> | null> {
   try {
-    const view = new Set((await membersOf(member, answerMs)).filter(isServing).map(({ id }) => id));
+    const view = new Set(
+      (await membersOf(member, { withinMs: answerMs })).filter(isServing).map(({ id }) => id),
+    );
     return view.has(member.id) ? view : null;
   } catch {
     return null; // Killed, frozen, or not yet there.
