@@ -74,7 +74,8 @@ export async function startDevCluster(options: {
   async function stop(): Promise<void> {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGINT');
-      const kill = setTimeout(() => child.kill('SIGKILL'), 20_000);
+      // It would leave all that it started.
+      const kill = setTimeout(() => child.kill('SIGKILL'), 90_000);
       await gone;
       clearTimeout(kill);
     }

@@ -259,8 +259,8 @@ async function unbegunAt({ socket }: EngineProcess): Promise<number> {
   return here + sum('request_success_total') - sum('time_to_first_token_seconds_count');
 }
 
-/** Takes longer than it takes a busy machine to have all begun. */
-const longer = ({ path, body }: Ask): Ask => ({ path, body: { ...body, max_tokens: 300 } });
+/** Takes longer than it takes a busy machine, or one that stands still for a while, to have all begun. */
+const longer = ({ path, body }: Ask): Ask => ({ path, body: { ...body, max_tokens: 700 } });
 
 test('every answer is the same while engines are killed and stopped', { timeout: 240_000 }, async () => {
   const every = [...asks, ...(await withStops())].map(longer);
@@ -294,7 +294,7 @@ test('every answer is the same while engines are killed and stopped', { timeout:
     way === 'replay' ? Number(tokens) * tokenMs : 0,
   ]);
   ok(
-    stalls.every(([ms, againMs]) => ms! - againMs! < 15_000),
+    stalls.every(([ms, againMs]) => ms! - againMs! < 40_000),
     `stalls ${stalls.join('  ')}`,
   );
 });

@@ -23,7 +23,7 @@ export type Peer = {
   onMessage: (text: string) => void;
 };
 
-export const soon = (): AbortSignal => AbortSignal.timeout(10_000);
+export const soon = (): AbortSignal => AbortSignal.timeout(60_000);
 
 export async function startPeer(host = '127.0.0.1', port = 0, gossips = true): Promise<Peer> {
   const links: string[] = [];
@@ -78,7 +78,7 @@ export async function dialAgain(from: Peer, to: Peer, tries = 3): Promise<void> 
 }
 
 /** Resolves once `holds`; rejects with what was waited for when it does not come true in time. */
-export async function until(what: string, holds: () => boolean, withinMs = 10_000): Promise<number> {
+export async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<number> {
   const started = performance.now();
   while (!holds()) {
     if (performance.now() - started > withinMs) throw new Error(`never: ${what}`);

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { processes } from '../../src/os/processes.ts';
 import { makeOnce } from './cache.ts';
 
 let root: string;
@@ -14,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-const signal = (): AbortSignal => AbortSignal.timeout(10_000);
+const signal = (): AbortSignal => AbortSignal.timeout(60_000);
 const fill = (text: string) => (): Promise<void> => writeFile(join(dir, 'content'), text);
 const content = (): Promise<string> => readFile(join(dir, 'content'), 'utf8');
 /** A pid that was given away and is free again. */
@@ -47,13 +48,16 @@ void test('of two at once the second waits and finds what the first made', async
   assert.deepEqual([first, second].sort(), ['found', 'made']);
 });
 
-void test('a lock whose holder is gone holds nobody up', async () => {
-  await writeFile(`${dir}.lock`, String(deadPid()));
-  assert.equal(await makeOnce(dir, signal(), fill('whole')), 'made');
-  assert.deepEqual(await readdir(root), ['thing']);
+void test('a lock whose holder is gone holds nobody up, whoever has its pid now', async () => {
+  for (const gone of [`${deadPid()} 1`, `${process.pid} 1`, '']) {
+    await writeFile(`${dir}.lock`, gone);
+    assert.equal(await makeOnce(dir, signal(), fill('whole')), 'made');
+    assert.deepEqual(await readdir(root), ['thing']);
+    await rm(dir, { recursive: true });
+  }
 });
 
 void test('who waits for a lock can be told to stop', async () => {
-  await writeFile(`${dir}.lock`, String(process.pid));
+  await writeFile(`${dir}.lock`, `${process.pid} ${processes.startOf(process.pid)}`);
   await assert.rejects(makeOnce(dir, AbortSignal.timeout(50), fill('never')));
 });

@@ -7,6 +7,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { processes } from '../../src/os/processes.ts';
 
 export const cacheRoot = (): string =>
   join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'synkti');
@@ -17,6 +18,9 @@ export async function hashOf(...files: readonly URL[]): Promise<string> {
   for (const file of files) hash.update(await readFile(file));
   return hash.digest('hex').slice(0, 8);
 }
+
+/** Its pid and when it started: a later process may have the same pid, above all in a container. */
+const nameOf = (pid: number): string => `${pid} ${processes.startOf(pid)}`;
 
 /** Whether the process is there; one that belongs to somebody else is there too. */
 export function isAlive(pid: number): boolean {
@@ -58,19 +62,19 @@ const exists = (file: string): Promise<boolean> =>
     () => false,
   );
 
-/** A file with the holder's pid; one whose holder is gone is taken over. */
+/** A file that names its holder; one whose holder is gone is taken over. */
 async function lock(file: string, signal: AbortSignal): Promise<() => Promise<void>> {
   await mkdir(dirname(file), { recursive: true });
   for (;;) {
     signal.throwIfAborted();
     try {
-      await writeFile(file, String(process.pid), { flag: 'wx' });
+      await writeFile(file, nameOf(process.pid), { flag: 'wx' });
       return () => rm(file, { force: true });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const holder = Number(await readFile(file, 'utf8').catch(() => '0'));
-    if (holder > 0 && isAlive(holder)) await sleep(500, undefined, { signal });
+    const holder = await readFile(file, 'utf8').catch(() => '');
+    if (holder !== '' && holder === nameOf(parseInt(holder))) await sleep(500, undefined, { signal });
     else await rm(file, { force: true });
   }
 }

@@ -9,7 +9,7 @@ import { ask, call, eventsOf, type Answer, type Call } from '../../conformance/t
 
 const entry = join(import.meta.dirname, 'entry.ts');
 /** Longer than any of these tests waits for anything on a machine that does other things too, ms. */
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 
