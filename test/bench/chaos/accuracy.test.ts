@@ -71,6 +71,8 @@ test('a run in which everything holds breaks no bound, and each harm breaks one'
   }
   const wait = { fact: 'stream.unanswered', request: '1', tokens: 0, member: 'i-2' } as const;
   deepEqual(brokenIn({ ...findings, facts: [...findings.facts, wait, { ...wait, member: 'i-3' }] }), []);
+  const choices = [0, 1].map((choice) => ({ ...wait, choice }));
+  deepEqual(brokenIn({ ...findings, facts: [...findings.facts, ...choices] }), []);
   const twice = brokenIn({ ...findings, facts: [...findings.facts, wait, wait] });
   deepEqual(twice, ['no request waits for a silent node twice']);
 });

@@ -93,10 +93,10 @@ export function reportOf({ fault, suite, times, told, facts, leaves }: Findings)
   };
 }
 
-/** How often a request that nobody had begun to answer waited in vain for a member for which it had waited before. */
+/** How often a request, or a choice of one, that nobody had begun to answer waited in vain for a member for which it had waited before. */
 export function waitedTwice({ facts }: Findings): number {
   const waits = facts.filter(({ fact, tokens }) => fact === 'stream.unanswered' && tokens === 0);
-  const places = waits.map(({ request, member }) => `${request} ${member}`);
+  const places = waits.map(({ request, choice, member }) => `${request} ${choice} ${member}`);
   return places.length - new Set(places).size;
 }
 

@@ -44,6 +44,8 @@ const heardOf = [
 export type StreamFact = {
   readonly fact: (typeof heardOf)[number];
   readonly request: string;
+  /** Of several, each of which is a leg of its own. */
+  readonly choice?: number;
   readonly cause?: string;
   /** That said nothing. */
   readonly member?: string;
