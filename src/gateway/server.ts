@@ -99,6 +99,8 @@ const limits = {
   connectionsCheckingInterval: 2_000,
   /** Above the idle time of every client and load balancer we know (an AWS ALB's is 60 s): they close first. ms */
   keepAliveTimeout: 75_000,
+  /** Closed so much later than announced: a client that stood still meanwhile sends on what it should have given up. ms */
+  keepAliveTimeoutBuffer: 15_000,
   noDelay: true,
 } as const;
 
