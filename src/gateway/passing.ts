@@ -4,7 +4,7 @@ import type { Dispatcher } from 'undici';
 import type { Generations } from '../node/generations.ts';
 import type { Clock } from '../node/ports.ts';
 import type { MoveReason, Serving } from '../node/serving.ts';
-import { inSteps, type Spent } from '../node/spent.ts';
+import type { Spent } from '../node/spent.ts';
 import type { Blocks } from '../routing/blocks.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
@@ -14,7 +14,7 @@ import { loadFromHeader, loadHeader, lostHeader, refusedHeader, servedByHeader }
 import { withModels } from './models.ts';
 import { openAiError, refused, reply } from './reply.ts';
 import type { Share } from './room.ts';
-import { answerTokensAt, eventsIn, tailOf } from './usage.ts';
+import { openPassedStream, tokensIn, type PassedStream } from './usage.ts';
 import { isEngineDead, isTurnedAway, whyBroken, type Way } from './way.ts';
 
 /**
@@ -34,6 +34,8 @@ const answerBytesMax = 128 * 1_024 ** 2;
 const passingStatuses = new Set([429, 500, 502, 503, 504]);
 
 type Asked = {
+  readonly id: string;
+  readonly arrivedAt: Instant;
   readonly path: string;
   readonly model: string;
   readonly bytes: Buffer;
@@ -79,16 +81,13 @@ export class Passing {
   #refused: Answer | null = null;
   /** What this request has of the room for answers, bytes. */
   #heldBytes = 0;
-  /** Of a stream. */
-  #tail: Buffer = Buffer.alloc(0);
-  #events = 0;
-  readonly #charging: (tokens: number) => void;
+  readonly #stream: PassedStream;
   #over = false;
   #disarm = (): void => {};
 
   constructor(asked: Asked, response: ServerResponse, ports: Ports) {
     this.#asked = asked;
-    this.#charging = inSteps(asked.spent);
+    this.#stream = openPassedStream({ spent: asked.spent, begun: () => this.#begun() });
     this.#response = response;
     this.#ports = ports;
     response.on('drain', () => this.#attempt?.resume());
@@ -149,8 +148,8 @@ export class Passing {
     this.#disarm();
     this.#attempt?.end();
     this.#holdOnly(0);
-    // Of a stream that did not come to its end, or does not say what it took.
-    if (this.#events > 0) this.#asked.spent(Math.max(answerTokensAt(this.#tail) ?? 0, this.#events));
+    const tokens = this.#stream.tokensSoFar();
+    if (tokens !== null) this.#asked.spent(tokens);
   }
 
   /** One more piece of an answer is kept until all of it is there. False: all answers together are too large. */
@@ -187,16 +186,14 @@ export class Passing {
         ...{ 'content-type': type, [servedByHeader]: by },
         ...{ 'cache-control': 'no-cache', 'x-accel-buffering': 'no' },
       });
-    this.#tail = tailOf(this.#tail, part);
-    this.#events += eventsIn(part);
-    this.#charging(this.#events);
+    this.#stream.take(part);
     return this.#response.write(part);
   }
 
   streamed(attempt: Attempt): void {
     attempt.end();
     this.#judge(attempt, false);
-    this.#charge(this.#tail);
+    this.#charge(this.#stream.tokens());
     this.#response.end();
   }
 
@@ -212,8 +209,13 @@ export class Passing {
     this.#heldBytes = bytes;
   }
 
-  #charge(tail: Buffer): void {
-    const tokens = answerTokensAt(tail);
+  #begun(): void {
+    const { id: request, model, arrivedAt } = this.#asked;
+    const { serving, clock } = this.#ports;
+    serving.report({ fact: 'stream.begun', model, ttftMs: clock.now() - arrivedAt, request });
+  }
+
+  #charge(tokens: number | null): void {
     // What only reads says that it wrote none, and that is no refusal.
     if (tokens !== null && tokens > 0) this.#asked.spent(tokens);
   }
@@ -271,7 +273,7 @@ export class Passing {
 
   #deliver({ status, type, body, by }: Answer): void {
     if (this.#response.headersSent || this.#response.destroyed) return;
-    if (status < 400) this.#charge(tailOf(Buffer.alloc(0), body));
+    if (status < 400) this.#charge(tokensIn(body));
     else this.#asked.spent(0);
     const told = status < 400 ? body : Buffer.from(openAiError(status, body.toString('utf8')));
     this.#response.writeHead(status, {

@@ -64,12 +64,11 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
   }
 
   async function answer(
-    call: { readonly path: string; readonly kind: 'json' | 'form' },
+    { path, kind }: { readonly path: string; readonly kind: 'json' | 'form' },
     request: IncomingMessage,
     response: ServerResponse,
     about: About,
   ): Promise<void> {
-    const { path, kind } = call;
     const type = request.headers['content-type'] ?? '';
     const refusal = refusalOf(kind, type, about.owner);
     if (refusal !== null) return refuse(request, response, refusal);
@@ -81,8 +80,9 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
     if (stored !== null) return reply(response, stored);
     const passed = { ...engineHeaders(request.headers, about.id), ...anthropicVersion(request.headers) };
     const headers = { ...passed, 'content-type': type };
-    const { owner } = about;
-    const asked = { path, model: named.model, bytes, headers, prompt: promptOf(named.body), owner };
+    const { owner, id, arrivedAt } = about;
+    const call = { id, arrivedAt, path, model: named.model, owner };
+    const asked = { ...call, bytes, headers, prompt: promptOf(named.body) };
     const characters = about.key === null || kind === 'form' ? 0 : charactersOf(named.body);
     const ended = ports.entrance.enter(
       {

@@ -144,6 +144,7 @@ export const facts = {
   },
   'stream.unanswered': { level: 'info' },
   'stream.begun': { level: 'debug' },
+  'stream.resumed': { level: 'debug' },
   'stream.finished': {
     level: 'debug',
     counter: {

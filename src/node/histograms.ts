@@ -24,11 +24,18 @@ const pauses = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40];
 
 export const histograms = {
   synkti_time_to_first_token_seconds: {
-    help: "From a streamed completion's request to its first event, by model.",
+    help: 'From a request to the first token of its stream, by model, whichever API it came by.',
     fact: 'stream.begun',
     of: 'ttftMs',
     labels: { model: [] },
     buckets: [0.01, 0.025, ...pauses, 80],
+  },
+  synkti_stream_resume_seconds: {
+    help: 'From a request that goes on with a stream to the first event that it lacked, by model.',
+    fact: 'stream.resumed',
+    of: 'waitMs',
+    labels: { model: [] },
+    buckets: pauses,
   },
   synkti_time_per_output_token_seconds: {
     help: 'Mean time between the tokens of a streamed completion, stalls included, by model.',

@@ -1,7 +1,6 @@
 /** How soon and how fast a client is told its answer: for the facts of it. Of an event it asks no more than whether it is the first. */
 import type { Instant } from '../std/time.ts';
 import type { StreamFact } from '../stream/events.ts';
-import type { Fact } from './facts.ts';
 import type { ClientEvent } from './gate.ts';
 import type { Clock } from './ports.ts';
 import type { Serving } from './serving.ts';
@@ -12,8 +11,8 @@ type Paced = {
   readonly request: string;
   readonly model: string;
   readonly arrivedAt: Instant;
-  /** The client has the beginning of it from another node. */
-  readonly isRest: boolean;
+  /** What its client has of it from another node; `all`: it is made again for nobody, up to where the client is. */
+  readonly had: 'nothing' | 'beginning' | 'all';
 };
 
 export class Pace {
@@ -31,21 +30,26 @@ export class Pace {
   /** Of all that this node tells it, the first. */
   begin({ id }: ClientEvent): void {
     this.#hasBegun = true;
-    const { isRest, arrivedAt, request, model } = this.#paced;
+    const { had, arrivedAt, request, model } = this.#paced;
     // What has no id is an error.
-    if (isRest || id === null) return;
+    if (id === null || had === 'all') return;
     const { clock, serving } = this.#ports;
-    this.#begunAt = clock.now();
-    serving.report({ fact: 'stream.begun', model, ttftMs: this.#begunAt - arrivedAt, request });
+    const now = clock.now();
+    const ms = now - arrivedAt;
+    if (had === 'beginning') return serving.report({ fact: 'stream.resumed', model, waitMs: ms, request });
+    this.#begunAt = now;
+    serving.report({ fact: 'stream.begun', model, ttftMs: ms, request });
   }
 
-  /** A fact of the answer, as it is reported. */
-  told(fact: StreamFact): Fact {
-    const { request } = this.#paced;
-    if (fact.fact === 'stream.moved') return { ...fact, begun: this.#hasBegun, request };
-    if (fact.fact !== 'stream.finished' || this.#begunAt === null || fact.tokens < 2)
-      return { ...fact, request };
-    const perTokenMs = (this.#ports.clock.now() - this.#begunAt) / (fact.tokens - 1);
-    return { ...fact, perTokenMs, request };
+  /** Reports a fact of the answer. The end of what is made again is none: it lies where the client is. */
+  tell(fact: StreamFact): void {
+    const { request, had } = this.#paced;
+    const { clock, serving } = this.#ports;
+    if (fact.fact === 'stream.moved') return serving.report({ ...fact, begun: this.#hasBegun, request });
+    if (fact.fact !== 'stream.finished') return serving.report({ ...fact, request });
+    if (had === 'all') return;
+    const begunAt = fact.tokens < 2 ? null : this.#begunAt;
+    const pace = begunAt === null ? {} : { perTokenMs: (clock.now() - begunAt) / (fact.tokens - 1) };
+    serving.report({ ...fact, ...pace, request });
   }
 }

@@ -151,7 +151,8 @@ export class Running {
     this.#charge = inSteps(about.spent);
     this.#model = initial.model;
     const { id: request, arrivedAt, place } = about;
-    this.#pace = new Pace({ request, arrivedAt, model: this.#model, isRest: place !== null }, ports);
+    const had = way.begin === null ? 'all' : place === null ? 'nothing' : 'beginning';
+    this.#pace = new Pace({ request, arrivedAt, model: this.#model, had }, ports);
     const step: typeof machine.step = (state, event, now) => this.#step(state, event, now);
     const guarded = { step, deadline: machine.deadline, wake: machine.wake };
     this.#driven = drive<AnswerState, Event, Effect>(guarded, initial, ports.clock, (effect) =>
@@ -279,7 +280,7 @@ export class Running {
         if (effect.fact.fact === 'stream.finished') this.#judge(false);
         if ('tokens' in effect.fact && endings.has(effect.fact.fact)) this.#settle(effect.fact.tokens);
         this.#story?.hear(effect.fact);
-        return this.#ports.serving.report(this.#pace.told(effect.fact));
+        return this.#pace.tell(effect.fact);
     }
   }
 

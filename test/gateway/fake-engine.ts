@@ -129,7 +129,7 @@ export class FakeEngine {
     }
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     response.flushHeaders();
-    const going = Array.from({ length: this.pieces }, () => 'going');
+    const going = Array.from({ length: this.pieces }, () => 'going.delta');
     for (const event of ['begun', ...going, 'done']) {
       while (this.mode === 'silent' && !response.destroyed) await pause(5);
       if (response.destroyed) return;

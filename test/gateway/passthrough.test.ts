@@ -117,6 +117,9 @@ test('a stream goes through event by event, and says so when it breaks off', asy
   const whole = await post('/v1/responses', { model: 'tiny', input: 'a', stream: true });
   match(whole.headers.get('content-type') ?? '', /^text\/event-stream/);
   equal((await whole.text()).split('\n\n').filter((event) => event !== '').length, 3);
+  const [begun, ...more] = cluster.get(0).named('stream.begun');
+  deepEqual([begun?.['model'], begun?.['request'], more], ['tiny', whole.headers.get('x-request-id'), []]);
+  ok(Number(begun?.['ttftMs']) > 0);
   cluster.get(1).engine.paceMs = 3_000;
   const broken = await post('/v1/messages', { model: 'tiny', messages: [], stream: true });
   await cluster.get(1).engine.die();

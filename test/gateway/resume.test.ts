@@ -100,8 +100,14 @@ for (const events of [1, 2, 9, 20]) {
       // As many as had it when the head went out: the first event waits for one of the two.
       match(response.headers.get('x-synkti-replicas') ?? '', /^[12]$/);
       notEqual(response.headers.get('x-synkti-protected'), null);
+      const { facts } = cluster.get(2);
+      facts.length = 0;
       const rest = read(await ask(cluster.get(2), { 'last-event-id': had.at(-1)!.id! }));
       await rest.done;
+      deepEqual(
+        facts.map(({ fact }) => fact).filter((fact) => /^stream\.(begun|resumed|finished)$/.test(fact)),
+        ['stream.resumed', 'stream.finished'],
+      );
       const all = [...had, ...rest.events];
       equal(textOf(all), countedText(30));
       equal(all.at(-1)?.data, '[DONE]');

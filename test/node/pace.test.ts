@@ -8,11 +8,11 @@ import type { StreamFact } from '../../src/stream/events.ts';
 import { VirtualClock } from './world.ts';
 
 /** An answer whose request arrived at 20 ms. */
-function rig(isRest = false) {
+function rig(had: ConstructorParameters<typeof Pace>[0]['had'] = 'nothing') {
   const clock = new VirtualClock();
   const facts: Fact[] = [];
   const serving = { report: (fact: Fact) => void facts.push(fact) };
-  const pace = new Pace({ request: 'r', model: 'm', arrivedAt: instant(20), isRest }, { clock, serving });
+  const pace = new Pace({ request: 'r', model: 'm', arrivedAt: instant(20), had }, { clock, serving });
   return { clock, facts, pace };
 }
 
@@ -29,25 +29,50 @@ test('the first event is told by the time since the request arrived, and the tok
   await clock.run(120);
   pace.begin(event);
   await clock.run(400);
-  deepEqual(facts, [{ fact: 'stream.begun', model: 'm', ttftMs: 100, request: 'r' }]);
-  deepEqual(pace.told(finished(5)), { ...finished(5), perTokenMs: 100, request: 'r' });
-  deepEqual(pace.told(finished(1)), { ...finished(1), request: 'r' });
+  pace.tell(finished(5));
+  pace.tell(finished(1));
+  deepEqual(facts, [
+    { fact: 'stream.begun', model: 'm', ttftMs: 100, request: 'r' },
+    { ...finished(5), perTokenMs: 100, request: 'r' },
+    { ...finished(1), request: 'r' },
+  ]);
 });
 
-test('an error is no first event, and the rest of an answer has none', () => {
-  for (const [isRest, first] of [
-    [false, { ...event, id: null }],
-    [true, event],
-  ] as const) {
-    const { facts, pace } = rig(isRest);
-    pace.begin(first);
-    deepEqual([facts, pace.told(finished(5))], [[], { ...finished(5), request: 'r' }]);
+test('an error is no first event', () => {
+  for (const had of ['nothing', 'beginning'] as const) {
+    const { facts, pace } = rig(had);
+    pace.begin({ ...event, id: null });
+    pace.tell(finished(5));
+    deepEqual(facts, [{ ...finished(5), request: 'r' }]);
   }
 });
 
-test('a move is told with whether its client had heard anything', () => {
-  const { pace } = rig();
-  deepEqual(pace.told(moved), { ...moved, begun: false, request: 'r' });
+test('the rest of an answer has no first token, but a time that its client waited for it', async () => {
+  const { clock, facts, pace } = rig('beginning');
+  await clock.run(120);
   pace.begin(event);
-  deepEqual(pace.told(moved), { ...moved, begun: true, request: 'r' });
+  pace.tell(finished(5));
+  deepEqual(facts, [
+    { fact: 'stream.resumed', model: 'm', waitMs: 100, request: 'r' },
+    { ...finished(5), request: 'r' },
+  ]);
+});
+
+test('what is made again for nobody neither begins nor finishes, and its moves are told', () => {
+  const { facts, pace } = rig('all');
+  pace.begin(event);
+  pace.tell(moved);
+  pace.tell(finished(5));
+  deepEqual(facts, [{ ...moved, begun: true, request: 'r' }]);
+});
+
+test('a move is told with whether its client had heard anything', () => {
+  const { facts, pace } = rig();
+  pace.tell(moved);
+  pace.begin(event);
+  pace.tell(moved);
+  deepEqual(
+    facts.filter(({ fact }) => fact === 'stream.moved'),
+    [false, true].map((begun) => ({ ...moved, begun, request: 'r' })),
+  );
 });
