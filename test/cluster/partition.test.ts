@@ -8,7 +8,7 @@ import { enclosable } from '../lab/enclosure.ts';
 
 const trial = join(import.meta.dirname, '../trial/partition.ts');
 const can = enclosable();
-const bounded = { timeout: 240_000, skip: can === true ? false : can };
+const bounded = { timeout: 540_000, skip: can === true ? false : can };
 
 type Answers = { readonly answered: number; readonly failed: number };
 

@@ -40,9 +40,9 @@ export type LabOptions = {
 
 /** Node.js starts on one core in about a second: more at once only delay one another. */
 const startsAtOnce = 3;
-const startMs = 30_000;
+const startMs = 120_000;
 /** For all to know all once the last has started: 500 handshakes and as many records on two cores. */
-const meetMs = 60_000;
+const meetMs = 120_000;
 
 export async function openLab(options: LabOptions): Promise<Lab> {
   const { nodes, ground } = options;
