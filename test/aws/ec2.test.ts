@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { openCloud } from '../../src/aws/ec2.ts';
 import { FakeEc2, mute, throttled, unauthorized, unknownInstance, well } from './fake-ec2.ts';
 
-const soon = (): AbortSignal => AbortSignal.timeout(10_000);
+const soon = (): AbortSignal => AbortSignal.timeout(30_000);
 
 async function met(run: (cloud: ReturnType<typeof openCloud>, ec2: FakeEc2) => Promise<void>): Promise<void> {
   await using ec2 = await FakeEc2.start();

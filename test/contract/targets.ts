@@ -26,7 +26,7 @@ export async function openLocalCloud(): Promise<Target> {
   const dir = await mkdtemp(join(tmpdir(), 'synkti-contract-'));
   const cloud = await startLocalCloud(
     { ...usualCloud, dir, hosts: new FakeHosts(), clock: systemClock, report: () => {}, seed: 13 },
-    AbortSignal.timeout(10_000),
+    AbortSignal.timeout(30_000),
   );
   const clients = openClients(cloud.endpoint, cloud.operatorCredentials);
   return {

@@ -37,7 +37,7 @@ export async function startRig(overrides: Partial<LocalCloudOptions> = {}): Prom
   const facts: Fact[] = [];
   const cloud = await startLocalCloud(
     { ...usualCloud, dir, hosts, clock, report: (fact) => facts.push(fact), seed: 13, ...overrides },
-    AbortSignal.timeout(10_000),
+    AbortSignal.timeout(30_000),
   );
 
   async function pass(ms: number): Promise<void> {

@@ -34,7 +34,7 @@ async function listen(t: TestContext, bounds: Partial<Bounds>): Promise<Listenin
       bounds: { ...peerBounds, ...bounds },
       onRefused: (why) => refusals.push(why),
     },
-    AbortSignal.timeout(5_000),
+    AbortSignal.timeout(30_000),
   );
   t.after(() => listener.close(AbortSignal.abort()));
   return { port: listener.port, refusals };

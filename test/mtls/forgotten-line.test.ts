@@ -93,7 +93,7 @@ test('a call by a line that its peer has forgotten goes by a new one, where it m
       bounds: peerBounds,
       onRefused: () => {},
     },
-    AbortSignal.timeout(5_000),
+    AbortSignal.timeout(30_000),
   );
   t.after(() => listener.close(AbortSignal.abort()));
   const host = await hostOf(listener.port, (end) => t.after(end));

@@ -78,7 +78,7 @@ function peerSees(listed: readonly Listed[]): Seen {
 }
 
 async function seenByPeer({ cloud }: Tagged): Promise<Seen> {
-  const sightings = await cloud.sightings(AbortSignal.timeout(5_000));
+  const sightings = await cloud.sightings(AbortSignal.timeout(30_000));
   return peerSees(sightings.map(({ instanceId, ...rest }) => ({ id: memberId(instanceId), ...rest })));
 }
 
