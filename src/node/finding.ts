@@ -3,13 +3,15 @@ import { isBelow } from '../journal/fence.ts';
 import { ranked, type Candidate } from '../journal/rendezvous.ts';
 import { messageBytes, readHeld, type HeldLog } from '../journal/wire.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { after } from '../std/time.ts';
+import { after, type Instant } from '../std/time.ts';
 import type { Clock } from './ports.ts';
 
 /** For one who may hold a log: a host that is gone answers nothing. ms */
 export const peekMs = 1_000;
 /** Once a log is enough, how long the others have to show a newer one, ms. */
 const graceMs = 100;
+/** A timer that comes later than this came before what the network had to say meanwhile: the others are given their time anew. ms */
+const lateMs = 50;
 /** Members that are asked for a log at once, and how many at most: copies stand early in the order. */
 const peeksAtOnce = 6;
 const peeksMax = 60;
@@ -60,12 +62,22 @@ export function findLog(
     tell(better(best, ours()));
   }
 
+  function wait(): void {
+    const due = after(clock.now(), graceMs);
+    disarm = clock.wakeAt(due, () => wake(due));
+  }
+
+  function wake(due: Instant): void {
+    if (clock.now() - due > lateMs) wait();
+    else finish();
+  }
+
   function hear(told: Uint8Array | null): void {
     open -= 1;
     if (over) return;
     best = better(best, told && readHeld(told));
     if (open > 0) {
-      if (best !== null && isEnough(best)) disarm ??= clock.wakeAt(after(clock.now(), graceMs), finish);
+      if (disarm === null && best !== null && isEnough(best)) wait();
       return;
     }
     // Whoever has a copy stands early in the order: found once, it is not looked for further.
