@@ -4,7 +4,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { startDevCluster, type DevCluster, type DevNode } from '../cluster/dev-cluster.ts';
+import { startDevCluster, type DevCluster, type DevFact, type DevNode } from '../cluster/dev-cluster.ts';
 import { until } from '../conformance/until.ts';
 import { statusOf, watchCounter } from '../demo/observe.ts';
 import { isAlive } from './cache.ts';
@@ -47,13 +47,15 @@ export async function interruptUnderLoad(
   report(`starting ${plan.nodes} nodes, each with its own vLLM`);
   // The replacement of the interrupted node would only be one more engine to start.
   const args = ['--engine', 'vllm', '--replace-after', '1h'];
-  const cluster = await startDevCluster({ nodes: plan.nodes, readyMs, args, signal });
+  const goodbyes: DevFact[] = [];
+  const onFact = (fact: DevFact): void => void (fact.fact === 'drain.left' && goodbyes.push(fact));
+  const cluster = await startDevCluster({ nodes: plan.nodes, readyMs, args, signal, onFact });
   const family: Process[] = [];
   let result;
   try {
     report(`ready after ${(cluster.readyMs / 1000).toFixed(1)} s`);
     family.push(...(await familyOf(process.pid)));
-    result = await play(cluster, plan, report, signal);
+    result = await play(cluster, goodbyes, plan, report, signal);
   } finally {
     await cluster.stop();
   }
@@ -64,6 +66,7 @@ export async function interruptUnderLoad(
 
 async function play(
   cluster: DevCluster,
+  goodbyes: readonly DevFact[],
   plan: { readonly nodes: number; readonly streams: number },
   report: Progress,
   signal: AbortSignal,
@@ -112,7 +115,10 @@ async function play(
     readySeconds: Math.round(cluster.readyMs / 100) / 10,
     interruption: { lost: plan.streams - finished },
   };
-  const sockets = await socketsIn(dirname(victim.control));
+  // Whose time is up leaves what it had no time to remove, and says that its end was not a clean one.
+  const isClean = !goodbyes.some(({ clean }) => clean === false);
+  if (!isClean) report('its time was up before its engine had ended');
+  const sockets = isClean ? await socketsIn(dirname(victim.control)) : [];
   const bounds: readonly (readonly [string, boolean])[] = [
     ['every stream finishes', finished === plan.streams],
     ['no token is wrong', result.wrongTokens === 0],
