@@ -96,6 +96,7 @@ const reasons: Readonly<Record<string, string>> = {
   bound: 'listed, and not met yet',
   closed: 'its connection closed',
   silent: 'its beats stopped',
+  replaced: 'somebody with another key answers at its address',
   request: 'a request to it failed as requests to dead members do',
   votes: 'so its observers voted',
   rumour: 'others hold it dead, and our own probes agree',

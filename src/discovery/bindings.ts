@@ -7,7 +7,16 @@
 import type { MemberId } from '../std/member-id.ts';
 import { never, type Instant } from '../std/time.ts';
 import type { Binding, Effect, Endpoint, Entry } from './events.ts';
-import { firstShown, longAgo, replaceKey, showAgain, supersedes, type Shown, type Sight } from './order.ts';
+import {
+  firstShown,
+  isRival,
+  longAgo,
+  replaceKey,
+  showAgain,
+  supersedes,
+  type Shown,
+  type Sight,
+} from './order.ts';
 
 export type Member = Shown & {
   /** As it was shown last. Others are told of it again and again: by this very object, until something of it changes. */
@@ -23,6 +32,8 @@ export type Member = Shown & {
   isOwners: boolean;
   /** The key that our own last look showed, where it gave way to this one; null: it did not. */
   otherKey: string | null;
+  /** What was shown of it with another key, and takes the place of this one unless this one's holder is there; null: nothing. */
+  rival: { readonly seen: Seen; readonly sight: Sight } | null;
   /** Known from an earlier life of ours only, which is too long ago to count as word of today. */
   remembered: boolean;
   /** Epochs in which it was found absent since it was last listed or live. */
@@ -62,6 +73,8 @@ export type Outcome =
   | Bound
   /** Known already, or of no use yet: nobody could reach it. */
   | { readonly type: 'same' }
+  /** It has another key, and which is newer would tell whoever is at its address. */
+  | { readonly type: 'disputed' }
   | { readonly type: 'full' }
   /** Another instance has this key. */
   | { readonly type: 'doubled'; readonly holder: MemberId };
@@ -94,6 +107,7 @@ function newMember(seen: Seen, sight: Sight): Member {
     left: false,
     isOwners: false,
     otherKey: null,
+    rival: null,
     remembered: false,
     absences: 0,
     absentEpoch: -1,
@@ -108,7 +122,12 @@ function rebind(bindings: Bindings, member: Member, shown: Seen, sight: Sight): 
   const former = seen.peerId === before.peerId ? null : before.peerId;
   const gives = former !== null && !supersedes(seen.peerId, sight, member);
   if (sight.isOwn) member.otherKey = gives ? seen.peerId : null;
-  if (gives) return { type: 'same' };
+  if (gives) {
+    if (!isRival(seen.peerId, sight, member)) return { type: 'same' };
+    member.rival = { seen, sight };
+    return { type: member.connected ? 'same' : 'disputed' };
+  }
+  if (former !== null || sight.at >= (member.rival?.sight.at ?? longAgo)) member.rival = null;
   if (former === null) {
     const isKnown = sight.at < member.shownAt || isSame(before, seen);
     showAgain(member, sight);
@@ -152,6 +171,8 @@ export const doubled = (id: MemberId, holder: MemberId): Effect => ({
   fact: { fact: 'discovery.failed', why: `${id} has tagged itself with the key of ${holder}` },
 });
 
+export const disputed = (id: MemberId): Effect => ({ type: 'disputed', id });
+
 export const barred = (peerId: string): Effect => ({ type: 'barred', peerId });
 
 export function boundEffect({ seen: { id, peerId, address, zone, role } }: Member): Effect {
@@ -187,9 +208,18 @@ export function isNews({ members }: Bindings, entry: Entry): boolean {
   return member === undefined || !isSame(member.seen, entry);
 }
 
-export function connect(bindings: Bindings, peerId: string, connected: boolean): void {
+/** It is there, by this key. */
+export function connect(bindings: Bindings, peerId: string): void {
   const member = holderOf(bindings, peerId);
-  if (member !== undefined) member.connected = connected;
+  if (member !== undefined) Object.assign(member, { connected: true, rival: null });
+}
+
+/** It may have been gone for long while its connection stood. */
+export function part(bindings: Bindings, peerId: string): readonly Effect[] {
+  const member = holderOf(bindings, peerId);
+  if (member === undefined) return [];
+  member.connected = false;
+  return member.rival === null ? [] : [disputed(member.seen.id)];
 }
 
 /** Membership's word of a member. */

@@ -19,6 +19,7 @@ import {
   bind,
   boundEffect,
   connect,
+  disputed,
   doubled,
   forgetAbsences,
   holderOf,
@@ -28,6 +29,7 @@ import {
   judge,
   liveVoters,
   longestMissing,
+  part,
   seenIn,
   unbind,
   type Bound,
@@ -78,10 +80,12 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
     case 'remembered':
       return recollect(state, event, now, effects);
     case 'met':
-      connect(state.bindings, event.peerId, true);
+      connect(state.bindings, event.peerId);
       return meet(state, event.peerId, now, effects);
     case 'parted':
-      return connect(state.bindings, event.peerId, false);
+      return void effects.push(...part(state.bindings, event.peerId));
+    case 'unreached':
+      return onUnreached(state, event.id, effects);
     case 'asked':
       return answer(state, event, now, effects);
     case 'isolated':
@@ -213,6 +217,7 @@ function seat(
 ): Outcome {
   const isHere = state.strangers.get(seen.peerId)?.isHere ?? false;
   const outcome = bind(state.bindings, seen, { ...sight, isHere });
+  if (outcome.type === 'disputed') effects.push(disputed(seen.id));
   const missing = outcome.type === 'full' ? longestMissing(state.bindings) : null;
   if (missing === null) return outcome;
   release(state, missing, now, effects);
@@ -320,6 +325,14 @@ function onJudged(state: State, event: Extract<Event, { type: 'judged' }>, now: 
   judge(state.bindings, event);
   if (event.live) countAnswers(state, now);
   else if (wasLive) wonderAnew(state, member, now);
+}
+
+/** [Y9] */
+function onUnreached(state: State, id: MemberId, effects: Effect[]): void {
+  const rival = state.bindings.members.get(id)?.rival ?? null;
+  if (rival === null) return;
+  const outcome = bind(state.bindings, rival.seen, { ...rival.sight, isHere: true });
+  if (outcome.type === 'bound') admit(state, outcome, effects);
 }
 
 /** [Y2] */

@@ -67,6 +67,8 @@ export type Event =
   | { readonly type: 'met'; readonly peerId: string }
   /** It stands no more. */
   | { readonly type: 'parted'; readonly peerId: string }
+  /** Nobody answers at its address, or somebody else does. */
+  | { readonly type: 'unreached'; readonly id: MemberId }
   /** A member with a voice asks whose these keys are. */
   | { readonly type: 'asked'; readonly by: MemberId; readonly peerIds: readonly string[] }
   /** Nobody answers us though others are bound. */
@@ -85,6 +87,8 @@ export type Effect =
   | { readonly type: 'unbound'; readonly id: MemberId }
   /** No member holds this key any more: what stands under its name is cut. */
   | { readonly type: 'barred'; readonly peerId: string }
+  /** It was shown with another key, and looks do not tell which is newer: is it there? Answered by `met` or `unreached`. */
+  | { readonly type: 'disputed'; readonly id: MemberId }
   /** To everyone, or to this peer: at most 64 entries, to everyone possibly none. */
   | { readonly type: 'vouch'; readonly entries: readonly Entry[]; readonly to: string | null }
   /** Ask some who are connected whose these keys are, 64 at most: what they know comes as `vouched`. */

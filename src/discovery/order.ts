@@ -13,7 +13,7 @@ import { instant, type Instant } from '../std/time.ts';
 export type Sight = {
   readonly at: Instant;
   readonly isOwn: boolean;
-  /** The holder of the key that it showed stands at our door. */
+  /** The holder of the key that it showed stands at our door, or nobody is where that of the other one should be. */
   readonly isHere: boolean;
 };
 
@@ -44,7 +44,7 @@ type Life = { readonly live: boolean; readonly hasEnded: boolean; readonly conne
 /**
  * [Y9] Whether a key that a look showed takes the place of the one that is bound. Where the order is not known, a key that
  * our own looks showed gives way to what others saw only once its holder has ended or the other one is here, and that of
- * one who is alive and connected to nothing.
+ * one who is alive and connected to nothing. The others stay rivals, until their address tells (`isRival`).
  */
 export function supersedes(
   peerId: string,
@@ -58,6 +58,10 @@ export function supersedes(
   if (isFormer && (isOurs || !isOwn)) return false;
   return live ? isHere && !connected : isOwn || !isOurs || hasEnded || isHere;
 }
+
+/** [Y9] Whether it would, if the holder of the other one were no more. */
+export const isRival = (peerId: string, sight: Sight, holder: Shown & Life): boolean =>
+  supersedes(peerId, sight, { ...holder, live: false, hasEnded: true });
 
 export const firstShown = ({ at, isOwn }: Sight): Shown => ({
   ...{ shownFrom: at, shownAt: at },

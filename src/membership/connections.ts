@@ -5,7 +5,7 @@
 import { after, type Instant } from '../std/time.ts';
 import { disprove } from './ballots.ts';
 import { beatTo } from './beats.ts';
-import { dial, dialFailed, isDialledInVain, reached, redialLost } from './dialling.ts';
+import { call, dial, dialFailed, isDialledInVain, reached, redialLost } from './dialling.ts';
 import type { Effect, Event } from './events.ts';
 import { ask, closed, hurry, silenceMs } from './ladder.ts';
 import { isLiving, type Member } from './member.ts';
@@ -53,15 +53,21 @@ function onClosed(state: State, member: Member, now: Instant, effects: Effect[])
   if (isOurs && isLiving(member)) closed(state, watch, now, effects);
 }
 
+export function onDisputed(state: State, id: Member['id'], now: Instant): void {
+  const member = state.members.get(id);
+  if (member?.voter === true && member.health !== 'left') call(state, member, now);
+}
+
 export function onDialFailed(
   state: State,
-  { id, why }: Extract<Event, { type: 'dial-failed' }>,
+  { id, peerId, why }: Extract<Event, { type: 'dial-failed' }>,
   now: Instant,
   effects: Effect[],
 ): void {
-  const member = state.members.get(id);
-  if (member === undefined) return;
+  const member = state.memberByPeerId.get(peerId);
+  if (member?.id !== id) return;
   if (why === 'replaced') outlive(state, member, now, effects);
+  if (why !== 'denied' && !member.connected) effects.push({ type: 'unreached', id });
   if (!dialFailed(state, member, why, now)) return;
   const { watch } = member;
   const explains = watch?.role === 'observing' && isLiving(member) && watch.finding === null;

@@ -11,7 +11,7 @@
 import { unreachable } from '../std/assert.ts';
 import { after, instant, type Instant } from '../std/time.ts';
 import { beatTo } from './beats.ts';
-import { onConnected, onDialFailed, onDisconnected } from './connections.ts';
+import { onConnected, onDialFailed, onDisconnected, onDisputed } from './connections.ts';
 import { dial } from './dialling.ts';
 import type { Effect, Event } from './events.ts';
 import { advance, found, hurry, join, restart, tell, type Watch } from './ladder.ts';
@@ -60,6 +60,8 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
       return onUnbound(state, state.members.get(event.id), now, effects);
     case 'recorded':
       return onRecorded(state, event, now, effects);
+    case 'disputed':
+      return onDisputed(state, event.id, now);
     case 'connected':
       return onConnected(state, event.peerId, now, effects);
     case 'disconnected':

@@ -8,7 +8,10 @@
 import type { MemberId } from '../std/member-id.ts';
 import type { Endpoint, Health } from './health.ts';
 
-/** What an observer found: the kernel says that nobody listens, says nothing, or answers for a process that does not. */
+/**
+ * What an observer found: nobody listens for it, as the kernel says or whoever else has its address has proven; the kernel
+ * says nothing; or it answers for a process that does not.
+ */
 export type Evidence = 'refused' | 'timeout' | 'slow';
 
 /** Who cast it is proven by the envelope it came in. */
@@ -52,9 +55,17 @@ export type Event =
   | { readonly type: 'unbound'; readonly id: MemberId }
   /** A record was accepted, perhaps our own: the registry has checked its signature and its order. */
   | { readonly type: 'recorded'; readonly id: MemberId; readonly incarnation: number; readonly left: boolean }
+  /** Another key was shown of it than the one that it is bound with: whoever answers at its address proves its own. */
+  | { readonly type: 'disputed'; readonly id: MemberId }
   | { readonly type: 'connected'; readonly peerId: string }
   | { readonly type: 'disconnected'; readonly peerId: string }
-  | { readonly type: 'dial-failed'; readonly id: MemberId; readonly why: DialFailure }
+  /** `peerId`: by the key that was dialled, which may not be its key any more. */
+  | {
+      readonly type: 'dial-failed';
+      readonly id: MemberId;
+      readonly peerId: string;
+      readonly why: DialFailure;
+    }
   /** Any message on its direct stream that is not a beat. */
   | { readonly type: 'heard'; readonly peerId: string }
   /** `stamp`: of the sender, by the clock that its votes go by. */
@@ -136,6 +147,8 @@ export type Effect =
   | { readonly type: 'refute' }
   /** Nobody answers us: look at EC2 now. */
   | { readonly type: 'isolated' }
+  /** Nobody answers at its address, or somebody else does. */
+  | { readonly type: 'unreached'; readonly id: MemberId }
   /** Our view of a member changed. */
   | { readonly type: 'judged'; readonly id: MemberId; readonly health: Health }
   | { readonly type: 'fact'; readonly fact: Fact };

@@ -164,7 +164,7 @@ export function found(
 ): Evidence | null {
   if (watch.round !== round) return null;
   const { member } = watch;
-  const finding = evidenceFrom(outcomes);
+  const finding = evidenceFrom(outcomes, member);
   const soonMs = finding === 'slow' && !member.connected ? closingMs[watch.closing++] : undefined;
   watch.round = 0;
   watch.probes += soonMs === undefined ? 1 : 0;
@@ -307,8 +307,12 @@ function widen(damp: Damp, { baseMs, capMs }: { baseMs: number; capMs: number },
   damp.gapMs = isCalm ? baseMs : Math.min(damp.gapMs * 2, capMs);
 }
 
-/** One refusal is proof; one answer among silences is an answer. */
-function evidenceFrom(outcomes: readonly Outcome[]): Evidence {
+/**
+ * One refusal is proof; one answer among silences is an answer. Where somebody else has proven to have its address, a kernel
+ * that answers does so for that one, and nobody listens for the member.
+ */
+function evidenceFrom(outcomes: readonly Outcome[], { doubt }: Member): Evidence {
   if (outcomes.includes('refused')) return 'refused';
-  return outcomes.includes('answered') ? 'slow' : 'timeout';
+  if (!outcomes.includes('answered')) return 'timeout';
+  return doubt === 'replaced' ? 'refused' : 'slow';
 }

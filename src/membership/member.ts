@@ -38,7 +38,7 @@ export type Member = Seat & {
   /** Highest incarnation that its record showed; 0: no record yet. */
   incarnation: number;
   /** What we ourselves hold against it, whatever others say. */
-  doubt: 'closed' | 'silent' | 'request' | null;
+  doubt: 'closed' | 'silent' | 'request' | 'replaced' | null;
   /** Its votes, of the newest of its lives that cast any. */
   heardVotes: Heard | null;
   watch: Watch | null;

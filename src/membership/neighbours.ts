@@ -63,7 +63,8 @@ export function drop(state: State, watch: Watch, now: Instant, effects: Effect[]
   const { member } = watch;
   state.watches.delete(watch);
   if (member.watch === watch) member.watch = null;
-  member.doubt = isMesh(state) && member.voter && !member.connected ? member.doubt : null;
+  const isOut = isMesh(state) && member.voter && !member.connected;
+  if (!isOut && member.doubt !== 'replaced') member.doubt = null;
   judge(state, member, now, effects);
 }
 

@@ -16,7 +16,7 @@ import { hurry, type Watch } from './ladder.ts';
 import { doubt } from './neighbours.ts';
 import { isMesh, type State } from './state.ts';
 import { isFresh, isLiving, type Member } from './member.ts';
-import { turn } from './verdict.ts';
+import { judge, turn } from './verdict.ts';
 
 /** Digests that differ are told again every second; this is many of them. */
 const rumourMs = 30_000;
@@ -119,11 +119,19 @@ export function dispel(state: State, member: Member, now: Instant): void {
   rumour.quietUntil = after(now, quietMs);
 }
 
-/** Somebody else has its address: who is held dead by two others is dead. */
+/**
+ * Somebody else has its address: another machine, or its own next life. It is not to be used, and who is held dead by two
+ * others is dead.
+ */
 export function outlive(state: State, member: Member, now: Instant, effects: Effect[]): void {
+  if (!isLiving(member) || isFresh(member, now)) return;
   const rumour = state.rumours.get(member.id);
-  if (rumour === undefined || !isLiving(member) || isFresh(member, now)) return;
-  if (isSpread(state, rumour, now)) turn(state, member, ['dead', 'rumour'], now, effects);
+  if (rumour !== undefined && isSpread(state, rumour, now))
+    return turn(state, member, ['dead', 'rumour'], now, effects);
+  if (member.connected || member.doubt === 'replaced') return;
+  member.doubt = 'replaced';
+  judge(state, member, now, effects);
+  if (member.watch?.role === 'observing') hurry(state, member.watch, now, effects);
 }
 
 /**

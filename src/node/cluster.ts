@@ -227,6 +227,8 @@ export class Cluster implements ClusterPort {
         return this.#onUnbound(effect.id);
       case 'barred':
         return this.barred.tell(effect.peerId);
+      case 'disputed':
+        return this.#membership.deliver(effect);
       case 'vouch':
         return this.#vouch(effect);
       case 'ask':
@@ -282,7 +284,8 @@ export class Cluster implements ClusterPort {
       case 'refute':
         return this.#registry.deliver({ type: 'refute' });
       case 'isolated':
-        return this.#discovery?.deliver({ type: 'isolated' });
+      case 'unreached':
+        return this.#discovery?.deliver(effect);
       case 'judged':
         return this.#onJudged(effect);
       case 'fact':

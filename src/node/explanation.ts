@@ -64,7 +64,7 @@ export type MemberExplanation = {
     /** It asked for our beats. */
     readonly itObservesUs: boolean;
     /** What we ourselves hold against it, whatever others say. */
-    readonly doubt: 'closed' | 'silent' | 'request' | null;
+    readonly doubt: 'closed' | 'silent' | 'request' | 'replaced' | null;
     /** What its kernel said when we last asked; null: nothing made us ask. */
     readonly finding: { readonly evidence: Evidence; readonly ageMs: number } | null;
   };

@@ -59,12 +59,13 @@ export class Reach {
   }
 
   async dial({ id, wary, ...peer }: Extract<MembershipEffect, { type: 'dial' }>): Promise<void> {
+    const { peerId } = peer;
     const missed = wary ? await knock(this.#ports.probe, peer.address) : null;
-    if (missed !== null) return this.#ears.membership({ type: 'dial-failed', id, why: missed });
+    if (missed !== null) return this.#ears.membership({ type: 'dial-failed', id, peerId, why: missed });
     try {
       await this.#within(dialMs, async (signal) => this.#ears.network()?.dial(peer, signal));
     } catch (error) {
-      this.#ears.membership({ type: 'dial-failed', id, why: whyNot(error) });
+      this.#ears.membership({ type: 'dial-failed', id, peerId, why: whyNot(error) });
     }
   }
 

@@ -1,6 +1,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import * as discovery from '../../src/discovery/discovery.ts';
+import type { Effect } from '../../src/discovery/events.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { instant } from '../../src/std/time.ts';
 import { among, entry, listed, Subject } from './subject.ts';
@@ -160,6 +161,70 @@ test('[Y9] so is who stands there with a key that our own look shows', () => {
     subject.look(listed('b', anew), listed('c'), listed('d'));
     equal(keyOfB(subject), isHere ? 'peer-new' : 'peer-b');
   }
+});
+
+/** Whether this asks if b is still there by the key that it has. */
+const isDisputed = (effects: readonly Effect[]): boolean =>
+  effects.some((effect) => effect.type === 'disputed' && effect.id === memberId('b'));
+
+const unreached = { type: 'unreached', id: memberId('b') } as const;
+
+test('[Y9] where looks do not tell which key is newer, its holder is asked whether it is there, and if it is not the other one counts', () => {
+  for (const [live, isOwn] of [
+    [true, true],
+    [true, false],
+    [false, false],
+  ] as const) {
+    const subject = among('b', 'c', 'd');
+    if (live) subject.judged(true, 'b');
+    subject.now = instant(subject.now + 10_000);
+    const from = subject.effects.length;
+    if (isOwn) subject.look(listed('b', anew), listed('c'), listed('d'));
+    else bothSay(subject, anew);
+    ok(isDisputed(subject.effects.slice(from)));
+    equal(keyOfB(subject), 'peer-b');
+    const effects = subject.deliver(unreached);
+    equal(keyOfB(subject), 'peer-new');
+    ok(effects.some((effect) => effect.type === 'barred' && effect.peerId === 'peer-b'));
+    deepEqual(subject.deliver(unreached), []);
+    equal(keyOfB(subject), 'peer-new');
+  }
+});
+
+test('[Y9] who is there keeps its key, and so does who is shown with it again', () => {
+  for (const proof of ['met', 'shown'] as const) {
+    const subject = among('b', 'c', 'd');
+    subject.judged(true, 'b');
+    subject.now = instant(subject.now + 10_000);
+    ok(isDisputed(subject.look(listed('b', anew), listed('c'), listed('d'))));
+    if (proof === 'shown') subject.look(listed('b'), listed('c'), listed('d'));
+    else for (const type of ['met', 'parted'] as const) subject.deliver({ type, peerId: 'peer-b' });
+    subject.deliver(unreached);
+    equal(keyOfB(subject), 'peer-b', proof);
+  }
+});
+
+test('[Y9] who is connected is asked once it is so no more, for it may have been gone for long', () => {
+  const subject = among('b', 'c', 'd');
+  subject.judged(true, 'b');
+  subject.deliver({ type: 'met', peerId: 'peer-b' });
+  subject.now = instant(subject.now + 10_000);
+  ok(!isDisputed(subject.look(listed('b', anew), listed('c'), listed('d'))));
+  ok(isDisputed(subject.deliver({ type: 'parted', peerId: 'peer-b' })));
+  subject.deliver(unreached);
+  equal(keyOfB(subject), 'peer-new');
+});
+
+test('[Y9] that nobody is there makes no key newer than one that was first shown a minute after it', () => {
+  const subject = among('b', 'c', 'd');
+  subject.now = instant(subject.now + minute);
+  subject.look(listed('b', anew), listed('c'), listed('d'));
+  subject.judged(true, 'b');
+  const from = subject.effects.length;
+  subject.look(listed('b'), listed('c'), listed('d'));
+  ok(!isDisputed(subject.effects.slice(from)));
+  subject.deliver(unreached);
+  equal(keyOfB(subject), 'peer-new');
 });
 
 test('[Y9] what two others saw before we did tells nothing of where an instance is', () => {

@@ -24,6 +24,8 @@ export const epochMs = 30_000;
 export class Subject {
   now = instant(0);
   state: State;
+  /** All that it ever asked for. */
+  readonly effects: Effect[] = [];
 
   constructor(listing: Listing = 'shared') {
     const options = {
@@ -39,6 +41,7 @@ export class Subject {
   deliver(event: Event): readonly Effect[] {
     const [state, effects] = discovery.step(this.state, event, this.now);
     this.state = state;
+    this.effects.push(...effects);
     return effects;
   }
 

@@ -293,7 +293,7 @@ test('[M11] where the kernel answers a rumour of two, a dial shows whether it is
     }
     const dialled = only(view.effects.slice(from), 'dial').map(({ id }) => id);
     deepEqual(dialled, [idOf(number)]);
-    view.give({ type: 'dial-failed', id: idOf(number), why });
+    view.give({ type: 'dial-failed', id: idOf(number), peerId: peerOf(number), why });
     equal(view.health(number), why === 'replaced' ? 'dead' : 'alive');
   }
 });

@@ -34,6 +34,16 @@ for (const count of [2, 3, 4, 10, 32, 60]) {
     deepEqual(world.wrongs, []);
   });
 
+  test(`[M4] of ${count} members all know within two seconds of one whose address somebody else has`, () => {
+    const world = settled(count);
+    const victim = world.node(1);
+    world.replace(victim);
+    const ms = world.until(5_000, () => world.allHold(victim, 'dead'));
+    ok(ms <= 2_000, `${ms} ms`);
+    world.run(60_000);
+    ok(world.allHold(victim, 'dead'));
+  });
+
   test(`[M5] of ${count} members a stopped one is suspect for all, and dead for none`, () => {
     const world = settled(count);
     const victim = world.node(1);

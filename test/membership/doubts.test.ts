@@ -2,7 +2,7 @@ import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Outcome } from '../../src/membership/events.ts';
 import { members } from '../../src/membership/explanation.ts';
-import { idOf, only, peerOf, stranger, View } from './view.ts';
+import { binding, idOf, only, peerOf, stranger, View } from './view.ts';
 
 /** Lets time pass in which every kernel that is asked gives that answer. */
 function pass(view: View, ms: number, outcome: Outcome): void {
@@ -70,4 +70,83 @@ test('[M12] where no watch is free, a failed request leaves nobody suspect whom 
     others.filter(({ health }) => health !== 'alive').map(({ id }) => id),
     [],
   );
+});
+
+/** A dial of it, answered by somebody with another key. */
+const replaced = (number: number) =>
+  ({ type: 'dial-failed', id: idOf(number), peerId: peerOf(number), why: 'replaced' }) as const;
+
+test('[M5] whose address somebody else has is suspect for whoever finds it so, whatever the kernel there answers, until its own word', () => {
+  const view = View.connected(60);
+  const { number } = stranger(view);
+  view.give({ type: 'disconnected', peerId: peerOf(number) });
+  equal(view.health(number), 'alive');
+  view.give(replaced(number));
+  equal(view.health(number), 'suspect');
+  view.give({ type: 'suspected', id: idOf(number) });
+  pass(view, 10_000, 'answered');
+  equal(view.health(number), 'suspect');
+  equal(only(view.effects, 'vote').filter(({ vote }) => vote.subject === idOf(number)).length, 0);
+  view.give({ type: 'connected', peerId: peerOf(number) });
+  equal(view.health(number), 'alive');
+});
+
+test('[M4] whose address somebody else has is refused by that for its observers, and one of them alone kills nobody', () => {
+  const view = View.connected(60);
+  const number = Number(view.state.subjects[0]!.id.slice(2));
+  view.give({ type: 'disconnected', peerId: peerOf(number) });
+  pass(view, 20_000, 'answered');
+  const from = view.effects.length;
+  const [probe] = only(view.give(replaced(number)), 'probe');
+  view.give({ type: 'probed', id: idOf(number), round: probe!.round, outcomes: ['answered', 'answered'] });
+  pass(view, 200, 'answered');
+  const said = only(view.effects.slice(from), 'vote').filter(({ vote }) => vote.subject === idOf(number));
+  deepEqual([...new Set(said.map(({ vote }) => vote.evidence))], ['refused']);
+  equal(view.health(number), 'suspect');
+  const [second] = view.observers(number).filter((one) => one !== 0);
+  view.votes(number, 'refused', [second!]);
+  equal(view.health(number), 'dead');
+});
+
+test('[M5] whose address somebody else has stays suspect for who observes it no more', () => {
+  const view = View.connected(60);
+  const number = Number(view.state.subjects[0]!.id.slice(2));
+  view.give({ type: 'disconnected', peerId: peerOf(number) });
+  view.give(replaced(number));
+  for (let newcomer = 61; view.observers(number).includes(0); newcomer++)
+    view.give({ type: 'bound', binding: binding(newcomer) });
+  pass(view, 5_000, 'answered');
+  equal(view.member(number).watch, null);
+  equal(view.health(number), 'suspect');
+});
+
+test('[M1] a dial of its former key says nothing of a member', () => {
+  const view = View.connected(60);
+  const { number } = stranger(view);
+  view.give({ type: 'bound', binding: { ...binding(number), peerId: 'peer-new' } });
+  view.give({ type: 'recorded', id: idOf(number), incarnation: 2, left: false });
+  equal(only(view.give(replaced(number)), 'unreached').length, 0);
+  equal(view.health(number), 'alive');
+  view.give({ ...replaced(number), peerId: 'peer-new' });
+  equal(view.health(number), 'suspect');
+});
+
+test('[M13] who is disputed is dialled once, though we want no connection, and it is told when nobody is there', () => {
+  for (const [why, isTold] of [
+    ['replaced', true],
+    ['refused', true],
+    ['silent', true],
+    ['denied', false],
+  ] as const) {
+    const view = View.connected(60);
+    const number = [...members(view.state)]
+      .map(({ id }) => Number(id.slice(2)))
+      .find((one) => !view.member(one).wanted);
+    view.give({ type: 'disconnected', peerId: peerOf(number!) });
+    view.give({ type: 'disputed', id: idOf(number!) });
+    equal(only(view.pass(100), 'dial').filter(({ id }) => id === idOf(number!)).length, 1);
+    const effects = view.give({ ...replaced(number!), why });
+    equal(only(effects, 'unreached').length, isTold ? 1 : 0);
+    equal(only(view.pass(20_000), 'dial').filter(({ id }) => id === idOf(number!)).length, 0);
+  }
 });

@@ -33,9 +33,9 @@ test('[M12] dials are at most twenty a second, and of those who may be gone two 
   const view = new View(45);
   let dials = 0;
   for (let second = 0; second < 20; second++) {
-    for (const { id } of only(view.pass(1_000), 'dial')) {
+    for (const { id, peerId } of only(view.pass(1_000), 'dial')) {
       dials++;
-      view.give({ type: 'dial-failed', id, why: 'refused' });
+      view.give({ type: 'dial-failed', id, peerId, why: 'refused' });
     }
     if (second === 1) ok(dials > 20 && dials <= 60, `${dials}`);
   }
@@ -86,7 +86,7 @@ test('[M13] to whom three dials in a row failed is suspect, until a connection s
   for (let failures = 1; failures <= 3; failures++) {
     equal(view.health(1), 'alive');
     while (!only(view.pass(10), 'dial').some(({ id }) => id === idOf(1)));
-    view.give({ type: 'dial-failed', id: idOf(1), why: 'denied' });
+    view.give({ type: 'dial-failed', id: idOf(1), peerId: peerOf(1), why: 'denied' });
   }
   equal(view.health(1), 'suspect');
   view.give({ type: 'connected', peerId: peerOf(1) });

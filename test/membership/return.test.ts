@@ -65,14 +65,15 @@ test('[M12] once one of several dead ones is connected again, the others are let
 /** What is dialled while this passes, in vain. */
 function passInVain(view: View, ms: number): void {
   for (let passed = 0; passed < ms; passed++)
-    for (const { id } of only(view.pass(1), 'dial')) view.give({ type: 'dial-failed', id, why: 'silent' });
+    for (const { id, peerId } of only(view.pass(1), 'dial'))
+      view.give({ type: 'dial-failed', id, peerId, why: 'silent' });
 }
 
 /** The next member that is dialled, and how long that took. */
 function nextDial(view: View): { readonly number: number; readonly ms: number } {
   for (let ms = 0; ms < 15_000; ms++) {
     const [dial, ...more] = only(view.pass(1), 'dial');
-    for (const { id } of more) view.give({ type: 'dial-failed', id, why: 'silent' });
+    for (const { id, peerId } of more) view.give({ type: 'dial-failed', id, peerId, why: 'silent' });
     if (dial !== undefined) return { number: Number(dial.id.slice(2)), ms };
   }
   throw new Error('nobody is dialled');

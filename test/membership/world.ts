@@ -4,7 +4,7 @@
  * needed to show the rules.
  */
 import { deadline, step } from '../../src/membership/detector.ts';
-import type { Binding, Effect, Event, Fact, Outcome } from '../../src/membership/events.ts';
+import type { Binding, DialFailure, Effect, Event, Fact, Outcome } from '../../src/membership/events.ts';
 import type { Health } from '../../src/membership/health.ts';
 import { init, type State } from '../../src/membership/state.ts';
 import { drive, type Driven } from '../../src/node/drive.ts';
@@ -28,8 +28,11 @@ export class Node {
   readonly links = new Set<Node>();
   readonly votes: Votes[] = [];
   readonly facts: { readonly at: number; readonly fact: Fact }[] = [];
-  /** stopped: its kernel answers, its process does not run. dark: its host is gone. killed: nobody listens. */
-  life: 'running' | 'stopped' | 'dark' | 'killed' = 'killed';
+  /**
+   * stopped: its kernel answers, its process does not run. dark: its host is gone. killed: nobody listens. replaced:
+   * somebody else has its address.
+   */
+  life: 'running' | 'stopped' | 'dark' | 'killed' | 'replaced' = 'killed';
   incarnation = 0;
   #driven: Driven<State, Event> | null = null;
   readonly #timers: (() => void)[] = [];
@@ -158,6 +161,12 @@ export class World {
     for (const other of links) this.#close(node, other);
   }
 
+  /** Its machine is gone, and another one has its address. */
+  replace(node: Node): void {
+    this.kill(node);
+    node.life = 'replaced';
+  }
+
   /** What TCP held back arrives now. */
   heal(): void {
     this.carries = () => true;
@@ -198,6 +207,7 @@ export class World {
       // Nobody compares views here, so nobody hears of what others hold.
       case 'accuse':
       case 'isolated':
+      case 'unreached':
         return;
       case 'fact':
         node.facts.push({ at: this.agenda.now, fact: effect.fact });
@@ -254,9 +264,10 @@ export class World {
     isRepeated = false,
   ): void {
     const to = this.#byPeerId(peerId);
-    const fail = (why: 'refused' | 'silent', ms: number): void =>
-      this.agenda.after(ms, () => from.give({ type: 'dial-failed', id, why }));
+    const fail = (why: DialFailure, ms: number): void =>
+      this.agenda.after(ms, () => from.give({ type: 'dial-failed', id, peerId, why }));
     if (to.life === 'killed' && this.carries(from, to)) return fail('refused', 1);
+    if (to.life === 'replaced' && this.carries(from, to)) return fail('replaced', 1);
     if (to.life !== 'running' || !this.carries(from, to)) {
       if (isRepeated) return fail('silent', 2_000);
       return this.agenda.after(1_000, () => this.#dial(from, { id, peerId }, true)); // the kernel repeats its SYN
