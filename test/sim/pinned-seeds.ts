@@ -75,4 +75,24 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     found:
       'two instances had new keys, and each held the other dead by the old one, which stale looks had shown them last',
   },
+  {
+    seed: 10,
+    nodes: 56,
+    only: null,
+    found:
+      'beyond a full mesh whoever knew a restarted one by its record alone kept its old key, which others had seen replaced',
+  },
+  {
+    seed: 23,
+    nodes: 56,
+    only: null,
+    found: 'so did whoever was told of its old key by others that looked a moment before it had the new one',
+  },
+  {
+    seed: 4,
+    nodes: 56,
+    only: null,
+    found:
+      'a connection whose other end was long gone kept the old key of an instance, which then ended unnoticed',
+  },
 ];
