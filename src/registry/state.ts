@@ -5,6 +5,7 @@ import type { Rng } from '../std/random.ts';
 import type { Seal } from '../std/seal.ts';
 import { instant, never, type Instant } from '../std/time.ts';
 import type { Allowance } from './allowance.ts';
+import { noBuckets, type BucketSet } from './bucket-set.ts';
 import type { Effect, Entry, RegistryFact } from './events.ts';
 import { outranks, type NodeRecord } from './record.ts';
 import type { Signed } from './sealed.ts';
@@ -66,8 +67,8 @@ export type Peer = {
   /** Its `hashes` are not answered before this. */
   answersAt: Instant;
   /** Buckets whose entries it owes us, first ones and replies. */
-  readonly awaited: Set<number>;
-  readonly echoed: Set<number>;
+  readonly awaited: BucketSet;
+  readonly echoed: BucketSet;
   /** What it has and we want, but have not asked for yet. */
   queue: Entry[];
   readonly served: Allowance;
@@ -196,8 +197,8 @@ export const newPeer = (now: Instant): Peer => ({
   compared: null,
   fruitless: 0,
   answersAt: now,
-  awaited: new Set(),
-  echoed: new Set(),
+  awaited: noBuckets(),
+  echoed: noBuckets(),
   queue: [],
   served: { left: Infinity, at: now },
 });

@@ -19,6 +19,7 @@ import type { MemberId } from '../std/member-id.ts';
 import { draw } from '../std/random.ts';
 import { after, never, type Instant } from '../std/time.ts';
 import { take, type Limit } from './allowance.ts';
+import { add, addEvery, remove } from './bucket-set.ts';
 import type { Effect, Entry, RegistryMessage } from './events.ts';
 import { hear } from './merge.ts';
 import { sealOwn } from './own.ts';
@@ -97,8 +98,7 @@ function mayBegin(state: State, isMany: boolean, now: Instant): boolean {
 
 export function begin(state: State, peerId: string, peer: Peer, now: Instant): readonly Effect[] {
   peer.nextSyncAt = after(now, Math.min(pauseMs * 2 ** peer.fruitless, pauseMaxMs));
-  if (peer.awaited.size < bucketCount)
-    for (let bucket = 0; bucket < bucketCount; bucket++) peer.awaited.add(bucket);
+  addEvery(peer.awaited);
   return [send(peerId, { type: 'hashes', buckets: bucketHashes(state.view) })];
 }
 
@@ -157,7 +157,7 @@ function onHashes(
   const differing: number[] = [];
   for (let bucket = 0; bucket < bucketCount; bucket++)
     if (!sameHash(theirs[bucket]!, ours[bucket]!)) differing.push(bucket);
-  for (const bucket of differing) peer.echoed.add(bucket);
+  for (const bucket of differing) add(peer.echoed, bucket);
   return tellEntries(state, peerId, differing, false);
 }
 
@@ -168,7 +168,7 @@ function onEntries(
   now: Instant,
 ): readonly Effect[] {
   const owed = message.reply ? peer.echoed : peer.awaited;
-  const buckets = new Set(message.buckets.filter((bucket) => owed.delete(bucket)));
+  const buckets = new Set(message.buckets.filter((bucket) => remove(owed, bucket)));
   if (buckets.size === 0) return [];
   const by = state.idByPeerId.get(peerId);
   const effects: Effect[] = [];
