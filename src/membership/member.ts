@@ -52,6 +52,13 @@ export type Member = Seat & {
 export function newMember({ id, peerId, address, zone, voter }: Binding, now: Instant): Member {
   const { seatA, seatB } = seatOf(id);
   return {
+    // What each beat looks at lies together.
+    connected: false,
+    heardAt: now,
+    lag: null,
+    watch: null,
+    poll: null,
+    health: 'unknown',
     id,
     peerId,
     address,
@@ -59,22 +66,16 @@ export function newMember({ id, peerId, address, zone, voter }: Binding, now: In
     voter,
     seatA,
     seatB,
-    health: 'unknown',
     since: now,
     why: 'bound',
-    connected: false,
     connectedAt: now,
     brief: 0,
     met: false,
     parting: false,
     wanted: false,
-    heardAt: now,
-    lag: null,
     incarnation: 0,
     doubt: null,
     heardVotes: null,
-    watch: null,
-    poll: null,
     link: null,
     observed: null,
   };
