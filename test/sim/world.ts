@@ -3,9 +3,10 @@
  * from one seed. What happens to them is decided in `faults.ts`, what must hold in `checks.ts`.
  */
 import type { Fact } from '../../src/node/facts.ts';
-import type { Cloud, Memory, Network, NetworkEvents, Probe, Remembered } from '../../src/node/ports.ts';
+import type { Cloud, Memory, Network, NetworkEvents, Probe } from '../../src/node/ports.ts';
 import { Dice } from './dice.ts';
 import { Digest } from './digest.ts';
+import { Disks } from './disks.ts';
 import { SimEc2 } from './ec2.ts';
 import { SimNetwork, type IsMail, type Station } from './network.ts';
 import { Overlaps } from './overlaps.ts';
@@ -65,7 +66,7 @@ export class World {
   /** Members that lie, or did a moment ago. */
   liars = 0;
   /** A daemon that starts again finds an empty data directory: it makes itself a new key, and remembers nothing. */
-  newDisks = process.env['ALLDISKS'] === '1';
+  newDisks = false;
   readonly sabotage: Sabotage | null;
   /** null: nothing. */
   tenants: Tenants | null = null;
@@ -73,8 +74,7 @@ export class World {
   readonly #dice: Dice;
   readonly #closing: Dice;
   readonly #living = new Map<Host, Resident>();
-  /** On the disks of machines. */
-  readonly #memories = new Map<Host, Remembered>();
+  readonly #disks = new Disks();
   readonly #peerIds = new Map<Host, string>();
   #launched = 0;
 
@@ -171,7 +171,7 @@ export class World {
       probe: this.#probe(host, process),
       store: this.#s3For(dice).storeOf(process),
       memory: this.#memoryOf(host, process),
-      remembered: sabotage === 'shut-out' ? null : (this.#memories.get(host) ?? null),
+      remembered: sabotage === 'shut-out' ? null : this.#disks.recall(host),
       run: `${host.id}.${index}`,
       report: (fact) => onFact(resident, fact),
       ...{ host, process, exit: () => this.#exit(resident) },
@@ -263,7 +263,7 @@ export class World {
   #keyOn(host: Host): string {
     const kept = this.#peerIds.get(host);
     if (kept !== undefined && !this.newDisks) return kept;
-    this.#memories.delete(host);
+    this.#disks.erase(host);
     const name = kept === undefined ? `peer-${host.id}` : `peer-${host.id}-${this.residents.length}`;
     const peerId = interned(name);
     this.#peerIds.set(host, peerId);
@@ -272,8 +272,10 @@ export class World {
 
   #memoryOf(host: Host, process: SimProcess): Memory {
     return {
-      keep: (remembered) => void (process.alive && this.#memories.set(host, remembered)),
-      erase: () => void this.#memories.delete(host),
+      keep: (remembered) => {
+        if (process.alive) this.#disks.keep(host, remembered);
+      },
+      erase: () => this.#disks.erase(host),
     };
   }
 
