@@ -197,13 +197,13 @@ export class SimClient implements ClientEnd {
   }
 
   /**
-   * A stop string that spans a seam is seen by the gateway alone, which cannot tell the tokens of one chunk apart: those
-   * behind the string count.
+   * A stop string of a chat, or one that spans a seam, is seen by the gateway alone, which cannot tell the tokens of one
+   * chunk apart: those behind the string count.
    */
   get #slack(): number {
-    return this.wish.body.stop !== undefined && this.legs.length > this.#choices.length
-      ? chunkTokensMax - 1
-      : 0;
+    const { path, body } = this.wish;
+    const isGatewaysToFind = path === '/v1/chat/completions' || this.legs.length > this.#choices.length;
+    return body.stop !== undefined && isGatewaysToFind ? chunkTokensMax - 1 : 0;
   }
 }
 
