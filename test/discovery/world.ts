@@ -145,6 +145,7 @@ export class World {
       case 'fact':
         return void this.facts.push(effect.fact.fact);
       case 'unbound':
+      case 'disputed':
       case 'barred':
       case 'settled':
       case 'remember':
