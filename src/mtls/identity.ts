@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { directoryFailure } from '../node/directory-failure.ts';
 import { Failure, type FailureKind } from '../std/failure.ts';
 
 export type Identity = {
@@ -23,7 +24,10 @@ export type Identity = {
 /** A PKCS #8 PEM of an Ed25519 key is 119 bytes; far more than that is some other file. */
 const keyBytesMax = 4_096;
 
-/** Reads <dataDir>/identity.key, or makes it on the first start. Failure `denied` or `invalid`; never a new key then. */
+/**
+ * Reads <dataDir>/identity.key, or makes it on the first start, and the directory if there is none. Failure `denied`,
+ * `invalid` or `busy`, where there is no room; never a new key then.
+ */
 export async function loadIdentity(dataDir: string): Promise<Identity> {
   const path = join(dataDir, 'identity.key');
   return identityFromPem((await readKey(path)) ?? (await createKey(dataDir, path)), path);
@@ -51,7 +55,7 @@ async function readKey(path: string): Promise<string | null> {
 async function createKey(dataDir: string, path: string): Promise<string> {
   const draft = `${path}.${randomUUID()}.new`;
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await makeDirectory(dataDir);
     const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
     try {
       await using file = await open(draft, 'wx', 0o600);
@@ -65,7 +69,16 @@ async function createKey(dataDir: string, path: string): Promise<string> {
   } catch (error) {
     const standing = codeOf(error) === 'EEXIST' ? await readKey(path) : null;
     if (standing !== null) return standing;
-    throw failed(`create identity ${path}`, error);
+    throw directoryFailure(dataDir, error);
+  }
+}
+
+/** Not those above it, which whoever takes it for a node has made. */
+async function makeDirectory(dataDir: string): Promise<void> {
+  try {
+    await mkdir(dataDir, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -1,13 +1,15 @@
 import { Failure, type FailureKind } from '../std/failure.ts';
 
+/** Each with what to do about it. */
 const reasons: Readonly<Record<string, readonly [FailureKind, string]>> = {
-  EACCES: ['denied', 'not writable for this user'],
-  EPERM: ['denied', 'belongs to another user'],
-  ENOENT: ['denied', 'cannot be made there'],
-  EROFS: ['denied', 'is on a read-only file system'],
-  ENOTDIR: ['invalid', 'a file stands in the way'],
-  EEXIST: ['invalid', 'a file stands in the way'],
-  ENOSPC: ['busy', 'no room left on the device'],
+  EACCES: ['denied', 'not writable for this user: chown it, or choose another'],
+  EPERM: ['denied', 'belongs to another user: chown it, or choose another'],
+  ENOENT: ['denied', 'cannot be made there: choose another'],
+  EROFS: ['denied', 'is on a read-only file system: choose another'],
+  ENOTDIR: ['invalid', 'a file stands in the way: choose another'],
+  EEXIST: ['invalid', 'a file stands in the way: choose another'],
+  ENOSPC: ['busy', 'no room left on the device: free some, or choose another'],
+  EDQUOT: ['busy', "nothing left of this user's quota: free some, or choose another"],
 };
 
 /** What keeps a node from its data directory, in words. */

@@ -151,7 +151,7 @@ test('a data directory that cannot be used is one clear line', async (t) => {
   await writeFile(file, '');
   await rejects(open(t, { dir: join(file, 'data') }), {
     kind: 'invalid',
-    message: `data directory ${join(file, 'data')}: a file stands in the way`,
+    message: `data directory ${join(file, 'data')}: a file stands in the way: choose another`,
   });
   const long = join(await tempDir(t), 'x'.repeat(90));
   await rejects(

@@ -1,4 +1,5 @@
 import { deepEqual, equal, match, notEqual, rejects } from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -83,4 +84,44 @@ test('a data directory that is no directory, or a key that is one, is one clear 
     );
     await mkdir(join(folder, 'identity.key'), { mode: 0o700 });
     await rejects(loadIdentity(folder), refused('invalid', /identity\.key: invalid: EISDIR/));
+  }));
+
+const procfs = { skip: process.platform !== 'linux' };
+
+test('where the kernel makes no directory there is one clear failure, at once', procfs, () =>
+  rejects(
+    loadIdentity('/proc/synkti'),
+    refused('denied', /^data directory \/proc\/synkti: cannot be made there: choose another$/),
+  ),
+);
+
+/** In a mount namespace of its own, where a directory is a file system without a free page. */
+const onFullDisk = (folder: string, command: readonly string[]) =>
+  spawnSync(
+    'unshare',
+    [
+      ...['--user', '--map-root-user', '--mount', 'sh', '-c'],
+      'mount -t tmpfs -o size=4096,mode=700 none "$0" || exit 77; head -c 8192 /dev/zero > "$0/full" 2>&-; exec "$@"',
+      ...[folder, ...command],
+    ],
+    { encoding: 'utf8', env: { PATH: process.env['PATH'] } },
+  );
+
+test('a first start on a full disk is one line that says what is full and what to do, and exit code 1', (t) =>
+  within(async (folder) => {
+    if (onFullDisk(folder, ['true']).status !== 0) return t.skip('no mount namespace here');
+    const main = join(import.meta.dirname, '../../src/main.ts');
+    // With a list of its own neither EC2 nor a metadata service is asked.
+    const listed = [
+      '--node-id',
+      'alone',
+      '--peers',
+      `alone=${(await loadIdentity(join(folder, 'a'))).peerId}`,
+    ];
+    const start = [process.execPath, main, 'run', '--role', 'edge', '--host', '127.0.0.1', ...listed];
+    for (const command of [[process.execPath, main, 'identity'], start]) {
+      const { status, stderr } = onFullDisk(folder, [...command, '--data-dir', folder]);
+      const wanted = `data directory ${folder}: no room left on the device: free some, or choose another`;
+      deepEqual([status, stderr], [1, `synkti: ${wanted}\n`], command[2]);
+    }
   }));

@@ -19,7 +19,7 @@ test('a data directory is made for its owner alone', async (t) => {
   await writeFile(file, '');
   await rejects(takeDataDir(file), {
     kind: 'invalid',
-    message: `data directory ${file}: a file stands in the way`,
+    message: `data directory ${file}: a file stands in the way: choose another`,
   });
 });
 
