@@ -5,10 +5,11 @@ import { test } from 'node:test';
 import { writeCertificate } from '../gateway/certificate.ts';
 import { makeMachine, RunningNode } from '../roster/processes.ts';
 
-test('SIGHUP ends no node, and says so where there is nothing to read again; SIGTERM does', async () => {
+test('SIGHUP ends no node, and says so where there is nothing to read again; SIGTERM does', async (t) => {
   const machine = await makeMachine('alone');
   const listed = `alone=${machine.peerId}@127.0.0.1:${machine.p2pPort}`;
   const node = await RunningNode.start(machine, ['--role', 'edge', '--peers', listed]);
+  t.after(() => node.stop());
   await node.fact(({ fact }) => fact === 'node.started');
   node.signal('SIGHUP');
   await node.fact(({ fact, why }) => fact === 'keys.absent' && /nothing|no list/.test(String(why)));
@@ -19,13 +20,14 @@ test('SIGHUP ends no node, and says so where there is nothing to read again; SIG
   match(order, /keys\.absent .*keys\.absent .*drain\.started/);
 });
 
-test('SIGHUP takes up a renewed certificate, and one that makes no sense is refused and changes nothing', async () => {
+test('SIGHUP takes up a renewed certificate, and one that makes no sense is refused and changes nothing', async (t) => {
   const machine = await makeMachine('secure');
   const [cert, key] = [join(machine.dataDir, 'cert.pem'), join(machine.dataDir, 'key.pem')];
   writeCertificate({ cert, key });
   const listed = `secure=${machine.peerId}@127.0.0.1:${machine.p2pPort}`;
   const tls = ['--tls-cert', cert, '--tls-key', key];
   const node = await RunningNode.start(machine, ['--role', 'edge', '--peers', listed, ...tls]);
+  t.after(() => node.stop());
   await node.fact(({ fact }) => fact === 'node.started');
   writeCertificate({ cert, key });
   node.signal('SIGHUP');
