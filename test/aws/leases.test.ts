@@ -6,16 +6,20 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { openLeaseStore } from '../../src/aws/leases.ts';
 import { Holding } from '../../src/node/holding.ts';
-import type { LeaseStore } from '../../src/node/ports.ts';
+import type { Clock, LeaseStore } from '../../src/node/ports.ts';
 import { systemClock } from '../../src/os/clock.ts';
 import { memberId } from '../../src/std/member-id.ts';
+import { wallTime, type WallTime } from '../../src/std/time.ts';
+import { fastClock } from '../gateway/fast-clock.ts';
 import { Bucket, eventually, openS3Rig, type S3Rig } from '../localcloud/s3-rig.ts';
 import { openLossyProxy } from './lossy-proxy.ts';
 
 const soon = (): AbortSignal => AbortSignal.timeout(30_000);
 const key = 'leases/scale';
-/** Short enough for a test, long enough for a machine that is busy with other tests. */
-const ttlMs = 3_000;
+/** Long enough for a machine that stands still for some seconds; while a test waits its time goes faster. */
+const ttlMs = 30_000;
+/** For each look of a test that waits, ms: twenty times as fast as it would. */
+const skippedMs = 100;
 
 type Opened = LeaseStore & AsyncDisposable;
 
@@ -94,11 +98,24 @@ test('[L5] an answer that is lost leaves the write behind, and says nothing of i
   equal((await store.read(key, soon()))?.body, 'x');
 });
 
-function candidate(id: string, store: LeaseStore, rank = 0): Holding & Disposable {
+/** The clocks of one machine, and a wait during which they go faster together. */
+function fast() {
+  const { clock, skip } = fastClock();
+  const slipMs = (): number => clock.now() - systemClock.now();
+  const wallNow = (): WallTime => wallTime(systemClock.wallNow() + slipMs());
+  const until = (holds: () => boolean): Promise<void> =>
+    eventually(() => {
+      skip(skippedMs);
+      return holds();
+    });
+  return { clock: { ...clock, wallNow }, until };
+}
+
+function candidate(id: string, store: LeaseStore, clock: Clock, rank = 0): Holding & Disposable {
   const facts: string[] = [];
   const holding = new Holding(
     { duty: 'scale', self: memberId(id), run: `${id}-${process.pid}`, ttlMs, rank },
-    { clock: systemClock, store, rng: { seed: 13 }, report: ({ fact }) => facts.push(fact) },
+    { clock, store, rng: { seed: 13 }, report: ({ fact }) => facts.push(fact) },
   );
   return Object.assign(holding, { [Symbol.dispose]: () => holding.close() });
 }
@@ -115,15 +132,16 @@ test('[L9] a duty goes from one to the next by release, and both see who has it'
   await using rig = await openS3Rig();
   await using store = open(rig);
   await free(store);
-  using one = candidate('i-1', store);
-  await eventually(() => one.holds() !== null);
+  const { clock, until } = fast();
+  using one = candidate('i-1', store, clock);
+  await until(() => one.holds() !== null);
   equal(one.holds()?.epoch, 7);
-  using two = candidate('i-2', store, 1);
+  using two = candidate('i-2', store, clock, 1);
   const told: (number | null)[] = [];
   two.changed.add((held) => told.push(held?.epoch ?? null));
   await one.release(soon());
   equal(one.holds(), null);
-  await eventually(() => two.holds() !== null);
+  await until(() => two.holds() !== null);
   deepEqual(told, [8]);
   equal(JSON.parse((await store.read(key, soon()))!.body).holder, 'i-2');
 });
@@ -134,17 +152,18 @@ test('[L4] who cannot reach S3 stops before the next one starts, and its late co
   await using cut = open(rig, proxy.url);
   await using store = open(rig);
   await free(store);
-  using one = candidate('i-1', cut);
-  await eventually(() => one.holds() !== null);
+  const { clock, until } = fast();
+  using one = candidate('i-1', cut, clock);
+  await until(() => one.holds() !== null);
   deepEqual(await one.commit('first', soon()), { type: 'committed' });
-  using two = candidate('i-2', store, 1);
+  using two = candidate('i-2', store, clock, 1);
   proxy.hold(true);
-  let bothMs = 0;
-  await eventually(() => {
-    if (one.holds() !== null && two.holds() !== null) bothMs += 5;
+  let both = 0;
+  await until(() => {
+    if (one.holds() !== null && two.holds() !== null) both += 1;
     return two.holds() !== null;
   });
-  equal(bothMs, 0);
+  equal(both, 0);
   equal(two.holds()?.epoch, 8);
   deepEqual(await two.commit('second', soon()), { type: 'committed' });
   deepEqual(await one.commit('late', soon()), { type: 'not-held' });
@@ -155,8 +174,9 @@ test('[L5] a holder lives through SlowDown, a conflict and a lost answer without
   await using proxy = await openLossyProxy(rig.url);
   await using store = open(rig, proxy.url);
   await free(store);
-  using one = candidate('i-1', store);
-  await eventually(() => one.holds() !== null);
+  const { clock, until } = fast();
+  using one = candidate('i-1', store, clock);
+  await until(() => one.holds() !== null);
   const told: unknown[] = [];
   one.changed.add((held) => told.push(held));
   for (const trouble of [503, 409, 'lost'] as const) {
@@ -164,7 +184,7 @@ test('[L5] a holder lives through SlowDown, a conflict and a lost answer without
     if (trouble === 'lost') proxy.loseNextAnswer();
     else rig.faults.push({ delayMs: 0, fail: trouble });
     // The write that fails, the read after it, and a renewal that works.
-    await eventually(() => rig.begun.slice(begun).filter((name) => name === 'PutObject').length >= 2);
+    await until(() => rig.begun.slice(begun).filter((name) => name === 'PutObject').length >= 2);
     ok(rig.begun.slice(begun).includes('GetObject'), String(trouble));
   }
   equal(one.holds()?.epoch, 7);
