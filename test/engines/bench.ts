@@ -23,7 +23,8 @@ export const hurried: Config = {
   probeMs: 20,
   sampleMs: 20,
   answerMs: 8_000,
-  wedgedMs: 500,
+  // A busy machine gives an engine no turn for a second, and its node many.
+  wedgedMs: 2_000,
   backoffBaseMs: 10,
   slowMs: 200,
 };

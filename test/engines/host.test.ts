@@ -111,7 +111,7 @@ test('an engine that ignores SIGTERM is killed within the time of its stop', asy
   const daemon = await bench.daemon(bench.spec('--deaf', '--orphans'), { killMs: 3_000 }).ready();
   const tookMs = await daemon.stop(9_000);
   // It would go on for ever.
-  ok(tookMs < 30_000, `${Math.round(tookMs)} ms`);
+  ok(tookMs < 15_000, `${Math.round(tookMs)} ms`);
   deepEqual(await pids(), []);
   match(bench.output(), /not listening to SIGTERM/);
 });

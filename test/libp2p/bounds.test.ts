@@ -72,13 +72,16 @@ async function another(node: Peer): Promise<Peer> {
   return peer;
 }
 
+/** What is neither held up nor broken off takes less on a machine that stands still for some seconds, ms. */
+const soonMs = 15_000;
+
 /** Whatever the hostile one does meanwhile, a message of another peer comes through, soon. */
 async function unharmed(node: Peer, other: Peer): Promise<void> {
   ok(other.network.send(node.peerId, bytes('unharmed')));
   const tookMs = await until('the other one is heard', () =>
     node.heard.some(({ text }) => text === 'unharmed'),
   );
-  ok(tookMs < 3_000, `${tookMs} ms`);
+  ok(tookMs < soonMs, `${tookMs} ms`);
   ok(!node.links.includes(`-${other.peerId}`));
 }
 
@@ -237,7 +240,7 @@ test('of the streams that a peer opens and leaves so, only a few stand, and the 
   muxer.maxOutboundStreams = 1_000;
   const opened = await Promise.all(Array.from({ length: 100 }, () => muxer.createStream()));
   const standing = (): number => opened.filter(({ status }) => status === 'open').length;
-  await until('most are reset', () => standing() <= 16, 3_000);
+  await until('most are reset', () => standing() <= 16, soonMs);
   await unharmed(node, other);
   ok(!node.links.includes(`-${raw.peerId.toString()}`));
 });
