@@ -45,7 +45,9 @@ export type Plan = {
   isolatedAt: Instant;
   /** Looks in a row that failed. */
   failures: number;
-  /** The last of them was the account's rate, which others' answers do not make higher. */
+  /** As many of them were throttled. */
+  throttlings: number;
+  /** The last of them was: others' answers do not make the account's rate higher. */
   isThrottled: boolean;
   /** The wait before the next look of one who found nobody. */
   aloneMs: number;
@@ -99,6 +101,7 @@ export function newPlan(
     silenceAt: never,
     isolatedAt: never,
     failures: 0,
+    throttlings: 0,
     isThrottled: false,
     aloneMs: aloneBaseMs,
     rng,
@@ -146,6 +149,7 @@ export function begin(plan: Plan, now: Instant): void {
 /** One look serves all the reasons for it. `alone`: nobody else is listed. */
 export function succeeded(plan: Plan, nodes: number, alone: boolean, now: Instant): void {
   plan.failures = 0;
+  plan.throttlings = 0;
   plan.notBeforeAt = after(now, Math.min(gapMs, plan.discoveryMs));
   plan.bootAt = alone && plan.aloneMs < plan.discoveryMs ? after(now, plan.aloneMs) : never;
   plan.aloneMs = Math.min(2 * plan.aloneMs, plan.discoveryMs);
@@ -154,9 +158,13 @@ export function succeeded(plan: Plan, nodes: number, alone: boolean, now: Instan
 }
 
 export function failed(plan: Plan, nodes: number, throttled: boolean, now: Instant): void {
-  const [ms, rng] = backoffMs({ attempt: plan.failures, ...(throttled ? retryThrottled : retry) }, plan.rng);
+  const wait = throttled
+    ? { attempt: plan.throttlings, ...retryThrottled }
+    : { attempt: plan.failures, ...retry };
+  const [ms, rng] = backoffMs(wait, plan.rng);
   plan.rng = rng;
   plan.failures++;
+  if (throttled) plan.throttlings++;
   plan.isThrottled = throttled;
   plan.notBeforeAt = after(now, Math.max(ms, Math.min(gapMs, plan.discoveryMs)));
   end(plan, nodes, now);

@@ -159,6 +159,35 @@ test('[Y6] failures put looks off further and further, throttling at once, to tw
   }
 });
 
+/** How long it waits at most, of many times, for the look after these that failed. */
+function waitMost(...kinds: readonly string[]): number {
+  const subject = new Subject();
+  const waits = Array.from({ length: 60 }, () => {
+    for (const kind of kinds) {
+      subject.deliver({ type: 'isolated' });
+      subject.untilLook();
+      subject.deliver({ type: 'look-failed', kind, why: kind });
+    }
+    const { plan } = subject.state;
+    const waitMs = plan.notBeforeAt - subject.now;
+    subject.look();
+    return waitMs;
+  });
+  return Math.max(...waits);
+}
+
+test('[Y6] of throttled looks, those that failed otherwise do not count: the first waits for 24 s at most, the second for 48 s', () => {
+  const away = Array<string>(5).fill('unreachable');
+  for (const [kinds, most] of [
+    [['busy'], 24_000],
+    [[...away, 'busy'], 24_000],
+    [['busy', ...away, 'busy'], 48_000],
+  ] as const) {
+    const waitMs = waitMost(...kinds);
+    ok(waitMs > most * 0.8 && waitMs <= most, `${kinds.join()}: ${waitMs} ms`);
+  }
+});
+
 test('[Y6] two that tell of answers end the wait of who found the API away, and not of who was throttled', () => {
   for (const kind of ['busy', 'unreachable']) {
     const subject = among('b', 'c');

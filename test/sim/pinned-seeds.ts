@@ -95,4 +95,11 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     found:
       'a connection whose other end was long gone kept the old key of an instance, which then ended unnoticed',
   },
+  {
+    seed: 28,
+    nodes: 56,
+    only: null,
+    found:
+      'who had found the API away before it was throttled, and knew nobody yet, waited for as long as after three throttled looks',
+  },
 ];
