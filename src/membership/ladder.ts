@@ -309,10 +309,11 @@ function widen(damp: Damp, { baseMs, capMs }: { baseMs: number; capMs: number },
 
 /**
  * One refusal is proof; one answer among silences is an answer. Where somebody else has proven to have its address, a kernel
- * that answers does so for that one, and nobody listens for the member.
+ * that answers does so for that one, and nobody listens for the member. Of whom we have no record that one may be its next
+ * life, of which others have none either: by the vote they could not tell which of the two is meant.
  */
-function evidenceFrom(outcomes: readonly Outcome[], { doubt }: Member): Evidence {
+function evidenceFrom(outcomes: readonly Outcome[], { doubt, incarnation }: Member): Evidence {
   if (outcomes.includes('refused')) return 'refused';
   if (!outcomes.includes('answered')) return 'timeout';
-  return doubt === 'replaced' ? 'refused' : 'slow';
+  return doubt === 'replaced' && incarnation > 0 ? 'refused' : 'slow';
 }

@@ -108,6 +108,22 @@ test('[M4] whose address somebody else has is refused by that for its observers,
   equal(view.health(number), 'dead');
 });
 
+test('[M4] of whom there is no record somebody else at its address may be its next life, and refuses nothing', () => {
+  for (const [record, evidences] of [
+    [null, []],
+    [2, ['refused']],
+  ] as const) {
+    const view = View.connected(60);
+    const number = Number(view.state.subjects[0]!.id.slice(2));
+    view.give({ type: 'bound', binding: { ...binding(number), peerId: 'peer-new' } });
+    if (record !== null) view.give({ type: 'recorded', id: idOf(number), incarnation: record, left: false });
+    view.give({ ...replaced(number), peerId: 'peer-new' });
+    pass(view, 20_000, 'answered');
+    const said = only(view.effects, 'vote').filter(({ vote }) => vote.subject === idOf(number));
+    deepEqual([...new Set(said.map(({ vote }) => vote.evidence))], evidences);
+  }
+});
+
 test('[M5] whose address somebody else has stays suspect for who observes it no more', () => {
   const view = View.connected(60);
   const number = Number(view.state.subjects[0]!.id.slice(2));
