@@ -11,6 +11,9 @@ export type Allowance = {
   spend(tokens: number): boolean;
 };
 
+/** Draws from the allowance of whoever is at the other end of a connection; throws when that is used up. */
+export type Charge = (tokens: number) => void;
+
 export function allowanceOf(limits: Rate): Allowance {
   const bucket = fullBucket(limits, now());
   return { spend: (tokens) => take(bucket, tokens, now()) };

@@ -7,13 +7,15 @@ import {
   serviceCapabilities,
   type ConnectionGater,
   type Libp2p,
+  type MessageStream,
   type PrivateKey,
   type ServiceMap,
 } from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import type { Allowance } from './allowance.ts';
+import type { Allowance, Charge } from './allowance.ts';
+import { boundAnswers } from './negotiation.ts';
 import { boundedNoise } from './noise.ts';
 import { thriftyYamux } from './yamux.ts';
 
@@ -54,18 +56,26 @@ export function createNode(options: {
   /** This peer sent more than we take, whatever it was; the connection that it came by is gone. */
   readonly onFlood: (peerId: string) => void;
 }): Promise<Libp2p<Services>> {
+  const charges = new WeakMap<MessageStream, Charge>();
+  const encrypting = new WeakSet<MessageStream>();
   return createLibp2p<Services>({
     start: false,
     privateKey: options.privateKey,
     nodeInfo: { name: 'synkti', version: options.version },
     addresses: { listen: [options.listen.toString()] },
-    connectionGater: options.gater,
+    connectionGater: {
+      ...options.gater,
+      denyInboundConnection: (connection) => {
+        boundAnswers(connection, () => encrypting.has(connection));
+        return false;
+      },
+    },
     transports: [
       // A standing connection may be silent for minutes: the default cuts it after two of them.
       tcp({ backlog, inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 }),
     ],
-    connectionEncrypters: [boundedNoise(options)],
-    streamMuxers: [thriftyYamux({ streamsMax })],
+    connectionEncrypters: [boundedNoise({ ...options, charges, encrypting })],
+    streamMuxers: [thriftyYamux({ streamsMax, charges })],
     connectionManager: {
       maxConnections: connectionsMax,
       // Defaults: 5 a second and 10 pending; the rest is reset.

@@ -11,7 +11,9 @@
  * us keep them all, and a stranger may fill megabytes while it waits to be admitted.
  *
  * Every message is counted for its peer before it is decrypted, whatever it is for, so that no layer above can be flooded
- * with anything: pings, openings of streams, window updates, crumbs of a frame.
+ * with crumbs; what a message holds many of, that layer counts by the same allowance.
+ *
+ * Which muxer is spoken is settled within the handshake, as ours do, or not at all.
  */
 import type {
   ConnectionEncrypter,
@@ -20,7 +22,7 @@ import type {
   StreamMessageEvent,
 } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
-import { tokensFor, type Allowance } from './allowance.ts';
+import { tokensFor, type Allowance, type Charge } from './allowance.ts';
 
 /** Streams stop writing when the socket is full, so that only answers to pings and the like wait here. */
 const unsentBytesMax = 1_048_576;
@@ -43,6 +45,10 @@ type Counted = {
   readonly allowanceOf: (peerId: string) => Allowance;
   /** This peer sent more than it is allowed; the connection that it came by is gone. */
   readonly onFlood: (peerId: string) => void;
+  /** For the layer above, by the secured connection. */
+  readonly charges: WeakMap<MessageStream, Charge>;
+  /** What is beyond its choice of an encryption. */
+  readonly encrypting: WeakSet<MessageStream>;
 };
 
 export function boundedNoise(
@@ -52,27 +58,39 @@ export function boundedNoise(
     const encrypter: Encrypter = noise()(components);
     return {
       protocol: encrypter.protocol,
-      secureInbound: async (...given) => bounded(await encrypter.secureInbound(...given), counted),
+      secureInbound: async (connection, options) => {
+        counted.encrypting.add(connection);
+        return bounded(await encrypter.secureInbound(connection, options), counted);
+      },
       secureOutbound: async (...given) => bounded(await encrypter.secureOutbound(...given), counted),
     };
   };
 }
 
-function bounded<E>(secured: SecuredConnection<E>, { allowanceOf, onFlood }: Counted): SecuredConnection<E> {
+function bounded<E>(secured: SecuredConnection<E>, counted: Counted): SecuredConnection<E> {
+  if (secured.streamMuxer === undefined) throw new Error('no muxer was offered');
   const stream = secured.connection as Secured;
   stream.maxWriteBufferLength = unsentBytesMax;
   stream.maxReadBufferLength = unreadBytesMax;
   const { encrypt, decrypt } = stream;
   stream.encrypt = (plain) => encrypt.call(stream, plain).subarray();
   stream.decoder.lengthDecoder = messageLength;
-  const peerId = secured.remotePeer.toString();
-  const allowance = allowanceOf(peerId);
+  const charge = chargeFor(secured.remotePeer.toString(), counted);
+  counted.charges.set(stream, charge);
   stream.decrypt = (sealed) => {
-    if (allowance.spend(tokensFor(sealed.byteLength))) return decrypt.call(stream, sealed);
-    onFlood(peerId);
-    throw new Error('more messages than we take');
+    charge(tokensFor(sealed.byteLength));
+    return decrypt.call(stream, sealed);
   };
   return secured;
+}
+
+function chargeFor(peerId: string, { allowanceOf, onFlood }: Counted): Charge {
+  const allowance = allowanceOf(peerId);
+  return (tokens) => {
+    if (allowance.spend(tokens)) return;
+    onFlood(peerId);
+    throw new Error('more than we take');
+  };
 }
 
 /** How the decoder is told to wait for more. */
