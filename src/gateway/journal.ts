@@ -44,7 +44,8 @@ class Answer implements Dispatcher.DispatchHandler {
 
   constructor(withinMs: number, tell: (answer: Uint8Array | null) => void) {
     this.#tell = tell;
-    this.#late = setTimeout(() => this.#giveUp(), withinMs);
+    // If it was us who stood still, the answer lies in the socket: it is read before the second turn from then.
+    this.#late = setTimeout(() => setImmediate(() => setImmediate(() => this.#giveUp())), withinMs);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -72,6 +73,7 @@ class Answer implements Dispatcher.DispatchHandler {
   }
 
   #giveUp(): void {
+    if (this.#over) return;
     this.#finish(null);
     this.#controller?.abort(new Error('too late'));
   }
