@@ -100,6 +100,9 @@ export type AnswerRequest = GenerationRequest | ApartRequest;
 /** vLLM's default for /v1/completions without max_tokens; chat has none and fills the context. */
 const completionTokensDefault = 16;
 
+/** By it vLLM means none, as some programs do that always send one. */
+const noSeed = -1;
+
 /** What is known of the engines that serve the model, and the seed for a request that has none. */
 export type Engines = {
   /** Prompt and answer together, tokens; null: not known. */
@@ -200,8 +203,10 @@ const optionsIn = (body: Json): Json => (isObject(body['stream_options']) ? body
 const promptsIn = (endpoint: Endpoint, prompt: unknown): number =>
   endpoint === 'completions' && Array.isArray(prompt) && !prompt.every(isInt) ? prompt.length : 1;
 
-const drawsOf = (body: Json): Draws =>
-  body['temperature'] === 0 || body['top_k'] === 1 ? 'greedy' : absent(body['seed']) ? 'free' : 'seeded';
+const drawsOf = ({ temperature, top_k: topK, seed }: Json): Draws => {
+  if (temperature === 0 || topK === 1) return 'greedy';
+  return absent(seed) || seed === noSeed ? 'free' : 'seeded';
+};
 
 function maxTokensOf(endpoint: Endpoint, body: Json): number | null {
   const asked =

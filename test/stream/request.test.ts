@@ -115,6 +115,8 @@ test('[S18] what is told the same a second time is asked again and compared, if 
     equal(ask('chat', { ...chat, ...body }).way, 'whole');
   }
   equal(ask('chat', { ...chat, presence_penalty: 0.1, stream: true }).way, 'whole');
+  // Which is no seed.
+  equal(ask('chat', { ...chat, presence_penalty: 0.1, seed: -1, stream: true }).way, 'whole');
   equal(ask('chat', { ...chat, max_tokens: 'many', seed: 1, stream: true }).way, 'whole');
 });
 
@@ -125,6 +127,8 @@ test('[S18] where engines draw by position, a request that draws freely is given
   deepEqual(request.way === 'replay' && JSON.parse(request.raw), { ...grammar, seed: 99 });
   const plain = ask('chat', chat, engines);
   deepEqual(plain.way === 'ids' && [plain.body['seed'], plain.draws], [99, 'free']);
+  const unseeded = ask('chat', { ...chat, seed: -1 }, engines);
+  deepEqual(unseeded.way === 'ids' && [unseeded.body['seed'], unseeded.draws], [99, 'free']);
   for (const body of [{ seed: 3 }, { temperature: 0 }]) {
     const given = ask('chat', { ...chat, ...body }, engines);
     deepEqual(given.way === 'ids' && given.body, { ...chat, ...body });

@@ -52,7 +52,7 @@ export function readSampling(fields: Fields, config: GenerationConfig): Sampling
   return {
     n: fields.integer('n') ?? 1,
     temperature: fields.number('temperature') ?? config.temperature ?? 1,
-    seed: fields.integer('seed'),
+    seed: seedOf(fields.integer('seed')),
     topP: fields.number('top_p') ?? config.topP,
     topK: fields.integer('top_k') ?? config.topK ?? 0,
     minP: fields.number('min_p') ?? config.minP,
@@ -70,6 +70,9 @@ export function readSampling(fields: Fields, config: GenerationConfig): Sampling
     forced: readForced(fields.object('structured_outputs')),
   };
 }
+
+/** Of all seeds this one means none. */
+const seedOf = (seed: number | null): number | null => (seed === -1 ? null : seed);
 
 function readLogitBias(
   fields: Fields | null,

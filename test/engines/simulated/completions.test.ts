@@ -73,6 +73,14 @@ test('a continuation by ids goes on exactly, by text it would not have to', asyn
   deepEqual([...whole.slice(0, 17), ...rest], whole);
 });
 
+test('a seed of -1 is none', async () => {
+  const drawn = { ...base, temperature: 0.8 };
+  deepEqual(
+    idsOf(await engine.stream(path, { ...drawn, seed: -1 })),
+    idsOf(await engine.stream(path, drawn)),
+  );
+});
+
 test('choice i of n is a request of its own with seed + i', async () => {
   const seeded = { ...base, temperature: 0.8, seed: 7 };
   const both = await engine.stream(path, { ...seeded, n: 2 });
