@@ -6,6 +6,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { complaintJson } from '../stream/answer.ts';
+import { afterReading } from './patience.ts';
 
 const lingerMs = 2_000;
 
@@ -27,10 +28,11 @@ const told = new WeakSet<Socket>();
 export function complainOnSocket(error: NodeJS.ErrnoException, socket: Socket): void {
   // The parser complains again about each further byte.
   if (told.has(socket)) return;
-  told.add(socket);
   if (error.code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) return void socket.destroy();
   // Opened ahead and not used yet: an answer would be taken for that of the request that is just being sent.
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0) return void socket.destroy();
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0)
+    return afterReading(socket, () => socket.destroy());
+  told.add(socket);
   const [status, message] = answers[error.code ?? ''] ?? [400, 'This is not an HTTP request.'];
   const body = complaintJson({ message, type: 'invalid_request_error', param: null, code: null });
   socket.end(

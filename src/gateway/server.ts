@@ -31,6 +31,7 @@ import type { KeyTable } from './keys.ts';
 import { legsBy } from './leg.ts';
 import { watchOutlets } from './outlet.ts';
 import { openPassthrough } from './passthrough.ts';
+import { readBeforeClosing } from './patience.ts';
 import { complainOnSocket } from './protocol-errors.ts';
 import { roomFor } from './room.ts';
 import { openRoutes } from './routes.ts';
@@ -97,8 +98,8 @@ const limits = {
   headersTimeout: 15_000,
   requestTimeout: 120_000,
   connectionsCheckingInterval: 2_000,
-  /** Above the idle time of every client and load balancer we know (an AWS ALB's is 60 s): they close first. ms */
-  keepAliveTimeout: 75_000,
+  /** Above the idle time of every client and load balancer we know (an AWS ALB's is 60 s, Go's 90 s): they close first. ms */
+  keepAliveTimeout: 105_000,
   /** Closed so much later than announced: a client that stood still meanwhile sends on what it should have given up. ms */
   keepAliveTimeoutBuffer: 15_000,
   noDelay: true,
@@ -157,6 +158,7 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
     server.emit('request', request, response);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => complainOnSocket(error, socket));
+  readBeforeClosing(server);
   const sockets = socketsOf(server);
   const kind = options.tls === null ? 'connection' : 'secureConnection';
   keepPlaces(server, { kind, open: () => sockets.size }, { ...options, clock });

@@ -1,0 +1,68 @@
+/** What a client sent while this node stood still is answered, however long nothing was heard of it. */
+import { match } from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerOptions } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { readBeforeClosing } from '../../src/gateway/patience.ts';
+import { complainOnSocket } from '../../src/gateway/protocol-errors.ts';
+
+const get = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
+const limitMs = 200;
+
+/** A server that keeps nobody for long, and a client of it. */
+async function rig(t: TestContext, limits: ServerOptions) {
+  const server = createServer(limits, (_, response) => response.end('here'));
+  server.on('clientError', (error, socket) => complainOnSocket(error, socket as Socket));
+  readBeforeClosing(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  let heard = '';
+  client.setEncoding('utf8').on('data', (part: string) => (heard += part));
+  client.on('error', (error) => (heard += error.message));
+  t.after(() => {
+    client.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  await accepted;
+  return { client, heard: () => heard };
+}
+
+function standStill(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+
+test('a request on a kept connection', async (t) => {
+  const { client, heard } = await rig(t, { keepAliveTimeout: limitMs, keepAliveTimeoutBuffer: 0 });
+  client.write(get);
+  await once(client, 'data');
+  client.write(get);
+  standStill(2 * limitMs);
+  await once(client, 'data');
+  client.write(get);
+  await once(client, 'data');
+  match(heard(), /^(HTTP[^]*? 200 OK[^]*?here){3}$/);
+  await once(client, 'close');
+});
+
+test('a first request', async (t) => {
+  const limits = { headersTimeout: limitMs, requestTimeout: limitMs, connectionsCheckingInterval: 20 };
+  const { client, heard } = await rig(t, limits);
+  client.write(get);
+  standStill(2 * limitMs);
+  await once(client, 'data');
+  client.write(get);
+  await once(client, 'data');
+  match(heard(), /^(HTTP[^]*? 200 OK[^]*?here){2}$/);
+});
+
+test('a connection that says nothing is closed all the same', async (t) => {
+  const limits = { headersTimeout: limitMs, requestTimeout: limitMs, connectionsCheckingInterval: 20 };
+  const { client, heard } = await rig(t, limits);
+  await once(client, 'close');
+  match(heard(), /^$/);
+});
