@@ -90,13 +90,17 @@ export function continuationLeg(
   return { path: '/v1/completions', body: JSON.stringify(body), streamed: true };
 }
 
-/** An answer that is not streamed to the client needs its usage all the same. */
+/**
+ * An answer that is not streamed to the client needs its usage all the same, and what turns to reasoning is passed on with
+ * the usage that its engine tells.
+ */
 function streaming({ streamed, wants }: PlainRequest): Json {
   const usage = wants.usage || !streamed;
+  const continuous = wants.continuousUsage ? { continuous_usage_stats: true } : {};
   return {
     stream: true,
     return_token_ids: true,
-    ...(usage ? { stream_options: { include_usage: true } } : { stream_options: undefined }),
+    stream_options: usage ? { include_usage: true, ...continuous } : undefined,
   };
 }
 

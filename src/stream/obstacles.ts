@@ -30,8 +30,9 @@ const obstacles = {
     ) ||
     !absent(b['structured_outputs']) ||
     Object.keys(b).some((name) => name.startsWith('guided_') && !absent(b[name])),
-  logprobs: (b) =>
-    !(absent(b['logprobs']) || b['logprobs'] === false) ||
+  /** Of a completion it is a number, as which vLLM reads `false` too. */
+  logprobs: (b, endpoint) =>
+    !(absent(b['logprobs']) || (endpoint === 'chat' && b['logprobs'] === false)) ||
     !absent(b['top_logprobs']) ||
     !absent(b['prompt_logprobs']),
   echo: (b) => !(absent(b['echo']) || b['echo'] === false) || !(absent(b['suffix']) || b['suffix'] === ''),

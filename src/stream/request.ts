@@ -194,11 +194,14 @@ function untouched(endpoint: Endpoint, { body, raw }: Sent, because: Because): U
   const isToldAgain = drawsOf(body) !== 'free' && because !== 'malformed';
   if (!streamed || !isToldAgain) return { way: 'whole', endpoint, model, raw, streamed, because };
   const wantsUsage = optionsIn(body)['include_usage'] === true;
-  const choices = (isInt(body['n']) ? body['n'] : 1) * promptsIn(endpoint, body['prompt']);
+  const choices = choicesIn(body) * promptsIn(endpoint, body['prompt']);
   return { way: 'replay', endpoint, model, raw, streamed, because, choices, wantsUsage };
 }
 
 const optionsIn = (body: Json): Json => (isObject(body['stream_options']) ? body['stream_options'] : {});
+
+/** Whoever asks for none is refused by an engine: who has all of them already needs none. */
+const choicesIn = ({ n }: Json): number => (isInt(n) ? Math.max(1, n) : 1);
 
 const promptsIn = (endpoint: Endpoint, prompt: unknown): number =>
   endpoint === 'completions' && Array.isArray(prompt) && !prompt.every(isInt) ? prompt.length : 1;

@@ -46,6 +46,24 @@ for (const [name, asked] of Object.entries(scenarios)) {
   });
 }
 
+test('[S7] a plain chat that turns to reasoning tells its usage with every chunk, cut or not', () => {
+  const asked = {
+    ...scenarios['a plain chat that turns to reasoning'],
+    stream_options: { include_usage: true, continuous_usage_stats: true },
+  };
+  for (const cuts of [[], [{ after: 9, by: 'eof' } as const]]) {
+    const chunks = run(asked, cuts)
+      .sent.filter((data) => data !== '[DONE]')
+      .map((data) => JSON.parse(data) as { readonly usage?: { readonly completion_tokens: number } });
+    const counts = chunks.map(({ usage }) => usage?.completion_tokens);
+    deepEqual(
+      counts,
+      counts.map((count = NaN) => count).toSorted((one, other) => one - other),
+    );
+    equal(counts.at(-1), answerIds.length);
+  }
+});
+
 test('[S19] it is rendered once, generated from prompt and answer, and told from one state', () => {
   const questions: LegRequest[] = [];
   const engine = (request: LegRequest, leg: number): readonly string[] => {

@@ -68,7 +68,7 @@ type Body = {
   readonly token_ids?: readonly number[];
   readonly max_tokens?: number;
   readonly return_token_ids?: boolean;
-  readonly stream_options?: { readonly include_usage?: boolean };
+  readonly stream_options?: { readonly include_usage?: boolean; readonly continuous_usage_stats?: boolean };
   readonly sampling_params?: { readonly max_tokens: number };
   readonly generate_chunk?: {
     readonly choices: readonly {
@@ -149,18 +149,23 @@ function chat(body: Body, leg: number, sizes: Sizes): readonly string[] {
       token_ids: shows ? told.map(({ id }) => id) : null,
     };
     const counts = body.stream_options?.include_usage === true;
+    const isCounted = counts && body.stream_options.continuous_usage_stats === true;
     chunks.push({
       ...head,
       choices: [choice],
+      ...(isCounted ? { usage: usageOf(at) } : {}),
       ...(finish === null || counts ? {} : { system_fingerprint: 'f' }),
     });
   }
   if (body.stream_options?.include_usage === true) {
-    const [prompt, completion] = [promptIds.length, tokens.length];
-    const usage = { prompt_tokens: prompt, total_tokens: prompt + completion, completion_tokens: completion };
-    chunks.push({ ...head, choices: [], usage, system_fingerprint: 'f' });
+    chunks.push({ ...head, choices: [], usage: usageOf(tokens.length), system_fingerprint: 'f' });
   }
   return [...chunks.map((chunk) => JSON.stringify(chunk)), '[DONE]'];
+}
+
+function usageOf(completion: number): object {
+  const prompt = promptIds.length;
+  return { prompt_tokens: prompt, total_tokens: prompt + completion, completion_tokens: completion };
 }
 
 /** As vLLM's, it shows the text of the token that ended the turn when it is told of it. */

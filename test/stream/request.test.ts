@@ -43,6 +43,7 @@ const others: readonly (readonly [string, Record<string, unknown>])[] = [
   ['grammar', { guided_choice: ['a', 'b'] }],
   ['logprobs', { logprobs: true }],
   ['logprobs', { ...completion, logprobs: 0 }],
+  ['logprobs', { ...completion, logprobs: false }],
   ['echo', { ...completion, echo: true }],
   ['echo', { ...completion, suffix: 'end' }],
   ['penalty', { presence_penalty: 0.1 }],
@@ -141,6 +142,8 @@ test('[S18] choices are counted by n and by prompts', () => {
     return request.way === 'replay' && request.choices;
   };
   deepEqual([count({}), count({ prompt: ['a', 'b'], n: 3 }), count({ prompt: [1, 2] })], [1, 6, 1]);
+  // Which an engine is to refuse.
+  deepEqual([count({ n: 0 }), count({ n: -1 })], [1, 1]);
 });
 
 test('[S19] a streamed chat with tools goes on from ids where engines render and the model is free', () => {
