@@ -5,9 +5,10 @@ import { makeMachine, RunningNode } from '../roster/processes.ts';
 
 const hint = /alone until --peers lists the others: as name=peerId@host:port, or name=peerId for mDNS/;
 
-test('a node on a machine that is no instance, and without a list, ends with a line that says what it needs', async () => {
+test('a node on a machine that is no instance, and without a list, ends with a line that says what it needs', async (t) => {
   await using imds = await FakeImds.start();
   const node = await RunningNode.startUnlisted(await makeMachine('elsewhere'), imds.endpoint);
+  t.after(() => node.stop());
   await rejects(
     node.fact(() => false),
     (error: Error) => {
@@ -19,10 +20,11 @@ test('a node on a machine that is no instance, and without a list, ends with a l
   equal(await node.stop(), 1);
 });
 
-test('while it waits for the metadata of an instance it says so, and what to do where there is none', async () => {
+test('while it waits for the metadata of an instance it says so, and what to do where there is none', async (t) => {
   await using imds = await FakeImds.start();
   imds.tokenMood = 503;
   const node = await RunningNode.startUnlisted(await makeMachine('elsewhere'), imds.endpoint);
+  t.after(() => node.stop());
   const { why } = await node.fact(({ fact }) => fact === 'imds.awaited');
   match(String(why), hint);
   await node.stop();
