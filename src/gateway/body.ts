@@ -29,6 +29,7 @@ export const isJson = (contentType: string): boolean =>
 export const isForm = (contentType: string): boolean => /^multipart\/form-data\s*;/i.test(contentType);
 
 export const notJson: Reply = badRequest("Unsupported media type: only 'application/json' is accepted.");
+export const notUtf8: Reply = badRequest('The request body is not UTF-8.', null, 'invalid_json');
 export const notForm: Reply = badRequest("Unsupported media type: only 'multipart/form-data' is accepted.");
 
 export function namedInJson(raw: string): Named | Reply {

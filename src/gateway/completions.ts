@@ -2,6 +2,7 @@
  * From an HTTP request to a generation: what is wrong with it is said here, before any engine hears of it. An engine
  * would accept some of it (vLLM takes a request without a model), in a cluster it would mean nothing.
  */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Generations } from '../node/generations.ts';
 import type { Serving } from '../node/serving.ts';
@@ -9,7 +10,7 @@ import type { Spent } from '../node/spent.ts';
 import type { Endpoint } from '../stream/chunk.ts';
 import { everyone } from '../std/room.ts';
 import { streamGone, type Refusal } from '../stream/refusal.ts';
-import { isJson, namedInJson, notJson } from './body.ts';
+import { isJson, namedInJson, notJson, notUtf8 } from './body.ts';
 import type { Entrance } from './entrance.ts';
 import { aboutOf, engineHeaders } from './headers.ts';
 import { openIntake, refuse } from './intake.ts';
@@ -38,6 +39,8 @@ export function openCompletions(options: {
     if (refusal !== null) return refuse(request, response, refusal);
     const bytes = await intake.read(request, response, about.owner);
     if (bytes === null || response.destroyed) return;
+    // Read as text it would be another prompt, and nobody would be told.
+    if (!isUtf8(bytes)) return reply(response, notUtf8);
     const raw = bytes.toString('utf8');
     const named = namedInJson(raw);
     if ('status' in named) return reply(response, named);

@@ -124,9 +124,13 @@ const allowedOf = (methods: Readonly<Record<string, Route>>): string =>
     .flatMap((method) => (method === 'GET' ? [method, 'HEAD'] : [method]))
     .join(', ');
 
+/** Whoever takes us for a proxy puts scheme and host before it, and is to be answered all the same (RFC 9112, 3.2.2). */
+const authority = /^https?:\/\/[^/?]*/i;
+
 function pathOf({ url = '/' }: IncomingMessage): string {
-  const query = url.indexOf('?');
-  return query === -1 ? url : url.slice(0, query);
+  const target = url.startsWith('/') ? url : url.replace(authority, '');
+  const query = target.indexOf('?');
+  return query === -1 ? target : target.slice(0, query);
 }
 
 function tellReadiness(response: ServerResponse, serving: Serving): void {

@@ -55,8 +55,18 @@ type Case = readonly [
   said: { readonly param?: string | null; readonly code?: string | number | null },
 ];
 
+const invalid = { code: 'invalid_json' };
+const latin1 = (text: string): RequestInit => ({ ...posted(text), body: Buffer.from(text, 'latin1') });
+
 const cases: readonly Case[] = [
   ['a body that is not JSON', chats, posted('{"model": "tiny",'), 400, { code: 'invalid_json' }],
+  [
+    'a body that is not UTF-8',
+    chats,
+    latin1(JSON.stringify(good).replace('count', 'caf\u00e9')),
+    400,
+    invalid,
+  ],
   ['a body that is no object', chats, posted('[1]'), 400, { code: 'invalid_json' }],
   ...[
     `{"model":"tiny","tools":${'['.repeat(6_000)}${']'.repeat(6_000)}}`,
@@ -223,6 +233,13 @@ for (const [name, framed] of [
     match(answer.body, /"code":"request_too_large"/);
   });
 }
+
+test('a path with scheme and host before it, as proxies are asked, is that path', async () => {
+  const { status, body } = await exchange(node.gateway.port, [
+    'GET http://models.example/healthz?now HTTP/1.1\r\nhost: models.example\r\n\r\n',
+  ]);
+  deepEqual([status, body], [200, '{"status":"ok"}']);
+});
 
 test('a client that asks before sending is told before it sends', async () => {
   const asks = head(`Content-Length: ${bodyBytesMax + 1}`, 'Expect: 100-continue');
