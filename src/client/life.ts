@@ -7,6 +7,9 @@ import type { Settings } from './settings.ts';
 /** A browser has so many connections to one node over HTTP/1.1: a question would wait for one of them. */
 const connectionsMax = 6;
 
+/** If it was us who stood still, the answer is there by then: timers come before it. ms */
+const graceMs = 50;
+
 type Question = { readonly askedAt: number; readonly isAlive: Promise<boolean> };
 
 export class Life {
@@ -63,7 +66,9 @@ async function answers(
   { fetch, lookMs }: Pick<Settings, 'fetch' | 'lookMs'>,
 ): Promise<boolean> {
   const ending = new AbortController();
-  const late = setTimeout(() => ending.abort(), lookMs);
+  let late = setTimeout(() => {
+    late = setTimeout(() => ending.abort(), graceMs);
+  }, lookMs);
   try {
     const url = `${entry.replace(/\/v1$/, '')}/healthz`;
     await fetch(url, { mode: 'no-cors', cache: 'no-store', signal: ending.signal });
