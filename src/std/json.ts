@@ -20,3 +20,13 @@ export function parseObject(text: string): Json | null {
   const value = parseJson(text);
   return isObject(value) ? value : null;
 }
+
+/**
+ * The text of an object that has at least one field, with these besides or instead. All else stays as it was written: who
+ * reads numbers and writes them again makes other texts of them (`1.0`, 9223372036854775807), and a model may read the text.
+ * Of two fields of one name readers take the last, as JavaScript and Python do.
+ */
+export function withFields(text: string, fields: Json): string {
+  const end = text.lastIndexOf('}');
+  return `${text.slice(0, end)},${JSON.stringify(fields).slice(1)}`;
+}

@@ -4,7 +4,7 @@
  * within one engine (vLLM, `ParentRequest`); what draws freely has no seed there either, or one of ours for each. All
  * others are asked of one engine together: what it remembers of a choice is told again by asking the same again.
  */
-import type { Json } from '../std/json.ts';
+import { withFields } from '../std/json.ts';
 import type { Named } from './answer.ts';
 import type { Endpoint } from './chunk.ts';
 import { absent, isInt } from './obstacles.ts';
@@ -46,7 +46,7 @@ function readApart(
 ): ApartRequest | null {
   const all = Array.from({ length: choicesApart(sent) }, (_, choice) => {
     const seed = (engines.seed + choice) % seedMax;
-    return readRequest(endpoint, single(sent.body, choice), { ...engines, seed }, named);
+    return readRequest(endpoint, single(sent, choice), { ...engines, seed }, named);
   });
   const parts = all.filter((part) => part.way === 'ids' || part.way === 'derender');
   const [first] = parts;
@@ -55,8 +55,8 @@ function readApart(
   return { way: 'apart', endpoint, model, streamed, wantsUsage: wants.usage, parts };
 }
 
-function single(body: Json, choice: number): Sent {
+function single({ body, raw }: Sent, choice: number): Sent {
   const { n: _, ...rest } = body;
-  const only = isInt(body['seed']) ? { ...rest, seed: body['seed'] + choice } : rest;
-  return { body: only, raw: JSON.stringify(only) };
+  const seeded = isInt(body['seed']) ? { seed: body['seed'] + choice } : {};
+  return { body: { ...rest, ...seeded }, raw: withFields(raw, { n: 1, ...seeded }) };
 }

@@ -7,7 +7,7 @@
  * The engine counts a few things from the start of its own request, so those are corrected by what was carried over:
  * max_tokens, min_tokens, and frequency_penalty, which subtracts once for each occurrence just as a logit_bias does.
  */
-import type { Json } from '../std/json.ts';
+import { withFields, type Json } from '../std/json.ts';
 import type { Endpoint } from './chunk.ts';
 import type { ParsedRequest, PlainRequest } from './request.ts';
 
@@ -56,9 +56,9 @@ export function firstLeg(request: PlainRequest): LegRequest {
 }
 
 /** The stream as it is, and the ids that go with it. */
-export const firstLegOf = ({ body }: ParsedRequest): LegRequest => ({
+export const firstLegOf = ({ raw }: ParsedRequest): LegRequest => ({
   path: '/v1/chat/completions',
-  body: JSON.stringify({ ...body, return_token_ids: true }),
+  body: withFields(raw, { return_token_ids: true }),
   streamed: true,
 });
 

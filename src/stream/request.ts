@@ -10,7 +10,7 @@
  * do not understand is `whole` too: the engine is the one to refuse it, in its own words.
  */
 import type { Ability } from '../std/ability.ts';
-import { isObject, type Json } from '../std/json.ts';
+import { isObject, withFields, type Json } from '../std/json.ts';
 import type { Endpoint } from './chunk.ts';
 import type { Named } from './answer.ts';
 import { absent, hasAutoTools, isInt, obstacleIn, stopsOf, type Obstacle } from './obstacles.ts';
@@ -184,8 +184,7 @@ function wantsOf(body: Json): Wants {
 /** Only a request that draws: one of the likeliest tokens needs no seed, and its engines decide faster without. */
 function withSeed(sent: Sent, { ability, seed }: Engines): Sent {
   if (!ability.keyedByPosition || drawsOf(sent.body) !== 'free') return sent;
-  const body = { ...sent.body, seed };
-  return { body, raw: JSON.stringify(body) };
+  return { body: { ...sent.body, seed }, raw: withFields(sent.raw, { seed }) };
 }
 
 function untouched(endpoint: Endpoint, { body, raw }: Sent, because: Because): UntouchedRequest {

@@ -1,5 +1,8 @@
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Json } from '../../src/std/json.ts';
+import { readAnswer } from '../../src/stream/apart.ts';
+import { firstLegOf } from '../../src/stream/continuation.ts';
 import type { Engines } from '../../src/stream/request.ts';
 import { noAbility } from '../../src/std/ability.ts';
 import { ask } from './conversation.ts';
@@ -134,6 +137,22 @@ test('[S18] where engines draw by position, a request that draws freely is given
     const given = ask('chat', { ...chat, ...body }, engines);
     deepEqual(given.way === 'ids' && given.body, { ...chat, ...body });
   }
+});
+
+test('[S19] numbers in the schema of a tool reach its engine as they were written, for the model reads them', () => {
+  const schema = '{"minimum":1.0,"maximum":9223372036854775807}';
+  const tool = `{"type":"function","function":{"name":"f","parameters":${schema}}}`;
+  const raw = `{"model":"tiny","stream":true,"n":2,"messages":${JSON.stringify(messages)},"tools":[${tool}]}`;
+  const body = JSON.parse(raw) as Json;
+  const ability = { ...noAbility, scaleOut: true, keyedByPosition: true };
+  const answer = readAnswer('chat', { body, raw }, { maxModelLen: 4_096, ability, seed: 7 }, null);
+  const parts = answer.way === 'apart' ? answer.parts : [];
+  const legs = parts.map((part) => (part.way === 'derender' ? firstLegOf(part).body : ''));
+  ok(legs.length === 2 && legs.every((leg) => leg.includes(schema)));
+  deepEqual(
+    legs.map((leg) => JSON.parse(leg) as Json),
+    [7, 8].map((seed) => ({ ...body, n: 1, seed, return_token_ids: true })),
+  );
 });
 
 test('[S18] choices are counted by n and by prompts', () => {
