@@ -25,6 +25,9 @@ const minutesUsual = 2;
 /** A thousand nodes are more than a gigabyte that lives, and before there is as much it is in vain to look for what does not. */
 const largeHeapMb = 3_000;
 
+/** A child has one core. That it waits for another one is no leisure in which to look for garbage. */
+const thrifty = ['--max-semi-space-size=32', '--single-threaded-gc', '--no-memory-reducer'];
+
 type Order = { readonly options: RunOptions; readonly how: { twice: boolean; shrinks: boolean } };
 
 async function main(): Promise<void> {
@@ -144,7 +147,7 @@ async function shareOut(orders: readonly Order[]): Promise<SeedReport[]> {
 
 function heap(orders: readonly Order[]): string[] {
   const isLarge = orders.some(({ options: { nodes } }) => (nodes ?? 0) > twiceNodesMax);
-  return ['--max-semi-space-size=32', ...(isLarge ? [`--initial-old-space-size=${largeHeapMb}`] : [])];
+  return [...thrifty, ...(isLarge ? [`--initial-old-space-size=${largeHeapMb}`] : [])];
 }
 
 function obey(): void {
