@@ -9,6 +9,7 @@
 import type { MultiaddrConnection } from '@libp2p/interface';
 import { putNewest } from '../std/bounded.ts';
 import { allowances, type Allowance } from './allowance.ts';
+import { Partings } from './partings.ts';
 
 const connectionsMax = 2;
 /** Of one peer, in messages: a few for each message of ours. A burst: all records of a thousand members. */
@@ -22,14 +23,22 @@ export class Connections {
   readonly #held = new Map<string, Set<MultiaddrConnection>>();
   readonly #allowances = allowances(messages);
   readonly #shunnedUntil = new Map<string, number>();
+  readonly #partings: Partings;
+
+  /** `lost`: the other side closed the last connection with this peer; libp2p hears of it a little later. */
+  constructor(lost: (peerId: string) => void) {
+    this.#partings = new Partings(lost);
+  }
 
   /** false: it was one too many, and the others are gone. */
   hold(peerId: string, connection: MultiaddrConnection): boolean {
+    this.finish(peerId);
     if (connection.status !== 'open') return true;
     const held = this.#held.get(peerId) ?? new Set();
     const isRoom = held.size < connectionsMax;
     if (!isRoom) this.end(peerId, 'made a third connection');
     this.#held.set(peerId, held.add(connection));
+    this.#partings.watch(peerId, connection, () => held.size === 1);
     connection.addEventListener('close', () => {
       held.delete(connection);
       if (held.size === 0 && this.#held.get(peerId) === held) this.#held.delete(peerId);
@@ -39,6 +48,15 @@ export class Connections {
 
   end(peerId: string, why: string): void {
     for (const connection of [...(this.#held.get(peerId) ?? [])]) connection.abort(new Error(why));
+  }
+
+  /** libp2p hears of a connection with this peer that has ended, if it has not yet. */
+  finish(peerId: string): void {
+    this.#partings.finish(peerId);
+  }
+
+  finishAll(): void {
+    this.#partings.finishAll();
   }
 
   /** One for all connections of a peer, those that it makes later too. */

@@ -74,7 +74,7 @@ type Peering = {
 
 /** Failure `busy` or `denied` when the address cannot be had. */
 export async function startNetwork(options: NetworkOptions, events: NetworkEvents): Promise<Libp2pNetwork> {
-  const connections = new Connections();
+  const connections = new Connections((peerId) => network.lose(peerId));
   const denies = async (remote: PeerId, connection: MultiaddrConnection): Promise<boolean> => {
     const peerId = remote.toString();
     if (connections.isShunned(peerId)) return true;
@@ -95,7 +95,7 @@ export async function startNetwork(options: NetworkOptions, events: NetworkEvent
     allowanceOf: (peerId) => connections.allowance(peerId),
     onFlood,
   });
-  const network = new Libp2pNetwork(node, events, { ...options, onFlood });
+  const network: Libp2pNetwork = new Libp2pNetwork(node, events, connections, { ...options, onFlood });
   try {
     await network.start();
   } catch (error) {
@@ -117,6 +117,7 @@ async function admitInTime(events: NetworkEvents, peerId: string): Promise<boole
 export class Libp2pNetwork implements Network {
   readonly #node: Libp2p<Services>;
   readonly #events: NetworkEvents;
+  readonly #connections: Connections;
   readonly #onRefused: NetworkOptions['onRefused'];
   readonly #onFlood: NetworkOptions['onFlood'];
   readonly #onStumbled: NetworkOptions['onStumbled'];
@@ -129,10 +130,12 @@ export class Libp2pNetwork implements Network {
   constructor(
     node: Libp2p<Services>,
     events: NetworkEvents,
+    connections: Connections,
     given: Pick<NetworkOptions, 'onRefused' | 'onFlood' | 'onStumbled' | 'isGossip'>,
   ) {
     this.#node = node;
     this.#events = events;
+    this.#connections = connections;
     this.#onRefused = given.onRefused;
     this.#onFlood = given.onFlood;
     this.#onStumbled = given.onStumbled;
@@ -142,9 +145,10 @@ export class Libp2pNetwork implements Network {
   async start(): Promise<void> {
     const node = this.#node;
     node.addEventListener('peer:connect', ({ detail }) => void this.#open(detail));
-    node.addEventListener('peer:disconnect', ({ detail }) =>
-      this.#end(detail.toString(), 'connection closed'),
-    );
+    node.addEventListener('peer:disconnect', ({ detail }) => {
+      endGossip(node.services.pubsub, detail);
+      this.lose(detail.toString());
+    });
     await node.handle(directProtocol, (stream, { remotePeer }) => this.#take(remotePeer.toString(), stream), {
       maxInboundStreams: 1,
       maxOutboundStreams: 1,
@@ -176,6 +180,7 @@ export class Libp2pNetwork implements Network {
     signal: AbortSignal,
   ): Promise<void> {
     if (this.#connected(peerId) !== null) return;
+    this.#connections.finish(peerId);
     try {
       signal.throwIfAborted();
       await this.#node.dial(multiaddrOf(address, peerId), { signal });
@@ -218,6 +223,7 @@ export class Libp2pNetwork implements Network {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#watch);
+    this.#connections.finishAll();
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(() => {
       for (const connection of this.#node.getConnections()) connection.abort(new Error('closing'));
@@ -336,8 +342,21 @@ export class Libp2pNetwork implements Network {
     this.#peerings.delete(peerId);
     endGossip(this.#node.services.pubsub, peering.peerId);
     for (const connection of this.#node.getConnections(peering.peerId)) connection.abort(new Error(why));
-    peering.opened.resolve(cut(peerId, why));
-    if (peering.isTold) this.#events.disconnected(peerId);
+    this.#tellEnd(peering, why);
+  }
+
+  /** The other side closed the last connection with it: told before libp2p does anything about that. */
+  lose(peerId: string): void {
+    const peering = this.#peerings.get(peerId);
+    if (peering === undefined || this.#closed) return;
+    this.#peerings.delete(peerId);
+    this.#tellEnd(peering, 'connection closed');
+  }
+
+  #tellEnd({ peerId: remote, opened, isTold }: Peering, why: string): void {
+    const peerId = remote.toString();
+    opened.resolve(cut(peerId, why));
+    if (isTold) this.#events.disconnected(peerId);
   }
 
   /**

@@ -133,13 +133,14 @@ export type Effect =
   | { readonly type: 'watch'; readonly peerId: string; readonly on: boolean }
   /** Tell this peer, which is connected, that two others hold it dead in this life. */
   | { readonly type: 'accuse'; readonly peerId: string; readonly incarnation: number }
-  /** Two SYNs at once, `ms` each. Answer with `probed`, same round. */
+  /** Two SYNs at once, `ms` each, and an answer is one when it stands for `standMs`. Answer with `probed`, same round. */
   | {
       readonly type: 'probe';
       readonly id: MemberId;
       readonly address: Endpoint;
       readonly round: number;
       readonly ms: number;
+      readonly standMs: number;
     }
   /** Seal it and tell it: `wide` by gossip, else on every direct stream. Our own vote is counted already. */
   | { readonly type: 'vote'; readonly vote: Vote; readonly wide: boolean }

@@ -39,7 +39,7 @@ const redialMs = 500;
 /**
  * A kernel closes what a killed process had open one by one, its connections before the socket that it listened on: for
  * some milliseconds the port of a process that is gone still answers. So who answers after its connection closed is asked
- * again, after these.
+ * twice whether its answer stands for so long.
  */
 const closingMs = [20, 60];
 /** Who came back by its record is connected again within this, and until then only silent by not being asked. */
@@ -143,7 +143,9 @@ function probe(state: State, watch: Watch, now: Instant, effects: Effect[]): voi
   watch.askedAt = now;
   // It may have forgotten that we asked for beats, or never have heard it.
   if (watch.role === 'observing' && member.connected) effects.push(ask(watch, true));
-  effects.push({ type: 'probe', id: member.id, address: member.address, round: watch.round, ms: probeMs });
+  const { id, address } = member;
+  const standMs = closingMs[watch.closing] ?? 0;
+  effects.push({ type: 'probe', id, address, round: watch.round, ms: probeMs, standMs });
 }
 
 export const ask = ({ member }: Watch, on: boolean): Effect => ({ type: 'watch', peerId: member.peerId, on });
@@ -165,9 +167,9 @@ export function found(
   if (watch.round !== round) return null;
   const { member } = watch;
   const finding = evidenceFrom(outcomes, member);
-  const soonMs = finding === 'slow' && !member.connected ? closingMs[watch.closing++] : undefined;
+  const isClosing = finding === 'slow' && !member.connected && ++watch.closing < closingMs.length;
   watch.round = 0;
-  watch.probes += soonMs === undefined ? 1 : 0;
+  watch.probes += isClosing ? 0 : 1;
   watch.hardProbes = isHard(finding) ? watch.hardProbes + 1 : 0;
   watch.wasSilent ||= finding === 'timeout';
   if (finding !== 'slow') watch.tellAt = never;
@@ -177,9 +179,9 @@ export function found(
   const gapMs = Math.min(doubled, finding === 'slow' ? slowProbeMsMax : hardGap.capMs);
   const isAwaited = member.why === 'record' && now < after(member.since, reconnectMs);
   const isRedialled = finding === 'slow' && !member.connected && (watch.probes === 1 || isAwaited);
-  watch.probeAt = after(now, soonMs ?? (isRedialled ? redialMs * watch.probes : gapMs));
+  watch.probeAt = isClosing ? now : after(now, isRedialled ? redialMs * watch.probes : gapMs);
   rouse(state, watch.probeAt);
-  return soonMs !== undefined || isRedialled ? null : finding;
+  return isClosing || isRedialled ? null : finding;
 }
 
 /** The connection of a member that we observe closed, and not by us. */

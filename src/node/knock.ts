@@ -6,6 +6,6 @@ const knockMs = 300;
 
 /** null: somebody may be at home, or it could not be asked; then the dial says why. */
 export async function knock(probe: Probe, address: PeerAddress): Promise<'refused' | 'silent' | null> {
-  const [asked] = await Promise.allSettled([probe(address, knockMs)]);
+  const [asked] = await Promise.allSettled([probe(address, { ms: knockMs, standMs: 0 })]);
   return asked.status === 'rejected' || asked.value === 'answered' ? null : asked.value;
 }

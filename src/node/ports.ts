@@ -96,10 +96,15 @@ export type EngineHost = {
 export type ReadNotice = (path: Path, signal: AbortSignal) => Promise<Reading | null>;
 
 /**
- * One TCP SYN to the peer's libp2p port, closed at once: what its kernel says of the process. `silent`: nothing came
- * within `ms`. Rejects with a Failure when the question could not be put, which says nothing of the peer.
+ * One TCP SYN to the peer's libp2p port: what its kernel says of the process. `silent`: nothing came within `ms`. The
+ * connection is closed once it has stood for `standMs`; where it is reset before that, as by a kernel that closes what a
+ * killed process listened on, another SYN asks once more. Rejects with a Failure when the question could not be put,
+ * which says nothing of the peer.
  */
-export type Probe = (address: PeerAddress, ms: number) => Promise<'answered' | 'refused' | 'silent'>;
+export type Probe = (
+  address: PeerAddress,
+  patience: { readonly ms: number; readonly standMs: number },
+) => Promise<'answered' | 'refused' | 'silent'>;
 
 /** A small text in S3, and the ETag by which a writer proves that he has seen it. */
 export type Document = { readonly body: string; readonly etag: string };

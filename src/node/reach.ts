@@ -70,9 +70,18 @@ export class Reach {
   }
 
   /** Two SYNs, because one may be lost. A question that could not be put has no outcome. */
-  async probe({ id, address, round, ms }: Extract<MembershipEffect, { type: 'probe' }>): Promise<void> {
+  async probe({
+    id,
+    address,
+    round,
+    ms,
+    standMs,
+  }: Extract<MembershipEffect, { type: 'probe' }>): Promise<void> {
     const { probe } = this.#ports;
-    const asked = await Promise.allSettled([probe(address, ms), probe(address, ms)]);
+    const asked = await Promise.allSettled([
+      probe(address, { ms, standMs }),
+      probe(address, { ms, standMs }),
+    ]);
     const outcomes = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     if (outcomes.length > 0) this.#ears.membership({ type: 'probed', id, round, outcomes });
   }

@@ -1,6 +1,9 @@
 /**
  * Asks the kernel of another machine whether a process listens there: one TCP SYN, and the connection is cut with RST
- * the moment it stands, so that neither side keeps a socket in TIME_WAIT and the process there has nothing to serve.
+ * once it stands, so that neither side keeps a socket in TIME_WAIT and the process there has nothing to serve.
+ *
+ * A kernel that closes what a killed process had open comes to its listening socket last, and then resets what waits in its
+ * accept queue. So whoever lets the connection stand hears of that in the same moment, and asks again.
  *
  *   SYN-ACK  answered   something holds the port, be it frozen: a stopped process loses no listener
  *   RST      refused    the kernel is up and nothing listens: the process is gone
@@ -26,6 +29,7 @@ const perSecond = 50;
 const waitingMax = 128;
 
 type Outcome = Awaited<ReturnType<Probe>>;
+type Patience = Parameters<Probe>[1];
 
 /** Every other error is one of this machine: out of descriptors or of ports, a name that nobody resolves. */
 const outcomes: Readonly<Record<string, Outcome>> = {
@@ -57,7 +61,7 @@ export function openProbe(): Probe {
     }, 1_000 / perSecond);
   }
 
-  return async (address, ms) => {
+  return async (address, patience) => {
     if (waiting.length >= waitingMax)
       throw new Failure('busy', `probe ${address.host}:${address.port}: busy: ${waitingMax} wait already`);
     await new Promise<void>((turn) => {
@@ -65,7 +69,7 @@ export function openProbe(): Probe {
       next();
     });
     try {
-      return await ask(address, ms);
+      return await ask(address, patience);
     } finally {
       open--;
       next();
@@ -73,24 +77,30 @@ export function openProbe(): Probe {
   };
 }
 
-function ask({ host, port }: PeerAddress, ms: number): Promise<Outcome> {
+function ask({ host, port }: PeerAddress, { ms, standMs }: Patience): Promise<Outcome> {
   const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
   const socket = connect({ host, port, autoSelectFamily: false });
-  const late = setTimeout(() => setImmediate(forget), ms);
+  let timer = setTimeout(() => setImmediate(forget), ms);
   function forget(): void {
     // Without a connection there is nothing to reset.
     if (socket.connecting) socket.destroy();
     resolve('silent');
   }
-  socket.once('connect', () => {
+  function reset(): void {
     socket.resetAndDestroy();
     resolve('answered');
+  }
+  socket.once('connect', () => {
+    clearTimeout(timer);
+    if (standMs === 0) reset();
+    else timer = setTimeout(reset, standMs);
   });
   socket.once('error', (error: NodeJS.ErrnoException) => {
     const { code = error.message } = error;
+    if (code === 'ECONNRESET' && standMs > 0) return resolve(ask({ host, port }, { ms, standMs: 0 }));
     const outcome = outcomes[code];
     if (outcome !== undefined) resolve(outcome);
     else reject(new Failure('unreachable', `probe ${host}:${port}: unreachable: ${code}`, error));
   });
-  return promise.finally(() => clearTimeout(late));
+  return promise.finally(() => clearTimeout(timer));
 }

@@ -20,6 +20,9 @@ async function listen(server: Server, backlog = 511): Promise<{ host: string; po
   return { host: '127.0.0.1', port: (server.address() as AddressInfo).port };
 }
 
+/** Within `ms`, and the first answer counts. */
+const briefly = (ms: number): Parameters<ReturnType<typeof openProbe>>[1] => ({ ms, standMs: 0 });
+
 /** A program of its own that listens, and stops itself as soon as it does. */
 async function startFrozenListener(backlog: number) {
   const script = `require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: ${backlog} }, function () {
@@ -43,7 +46,7 @@ test('a listener answers, and its process sees the connection end with a reset',
     socket.resume();
   });
   const address = await listen(server);
-  equal(await openProbe()(address, 1_000), 'answered');
+  equal(await openProbe()(address, briefly(1_000)), 'answered');
   while (ends.length < 2) await new Promise((resolve) => setTimeout(resolve, 2));
   deepEqual(ends, ['ECONNRESET', 'close']);
 });
@@ -51,21 +54,41 @@ test('a listener answers, and its process sees the connection end with a reset',
 test('a stopped process still answers, and refuses once it is gone', async () => {
   const { pid, address } = await startFrozenListener(1_024);
   const probe = openProbe();
-  const outcomes = await Promise.all(Array.from({ length: 40 }, () => probe(address, 1_000)));
+  const outcomes = await Promise.all(Array.from({ length: 40 }, () => probe(address, briefly(1_000))));
   deepEqual([...new Set(outcomes)], ['answered']);
   process.kill(pid, 'SIGKILL');
   const until = performance.now() + 5_000;
-  let outcome = await probe(address, 250);
+  let outcome = await probe(address, briefly(250));
   // A killed process closes its listener some moments after the signal.
-  while (outcome === 'answered' && performance.now() < until) outcome = await probe(address, 250);
+  while (outcome === 'answered' && performance.now() < until) outcome = await probe(address, briefly(250));
   equal(outcome, 'refused');
+});
+
+test('an answer that does not stand is asked for again, and refused once the listener has closed', async () => {
+  const { pid, address } = await startFrozenListener(1_024);
+  const asked = openProbe()(address, { ms: 1_000, standMs: 30_000 });
+  // It stands in the accept queue by then; whenever the kernel closes the listener, that is what resets it.
+  equal(await openProbe()(address, briefly(1_000)), 'answered');
+  process.kill(pid, 'SIGKILL');
+  equal(await asked, 'refused');
+});
+
+test('an answer that stands for as long as it should is one, and so is that of who resets one connection and lives', async () => {
+  const address = await listen(createServer((socket) => socket.on('error', () => 'we reset it')));
+  const started = performance.now();
+  equal(await openProbe()(address, { ms: 1_000, standMs: 60 }), 'answered');
+  ok(performance.now() - started > 55);
+  const rude = await listen(
+    createServer((socket) => socket.on('error', () => 'we reset it too').resetAndDestroy()),
+  );
+  equal(await openProbe()(rude, { ms: 1_000, standMs: 30_000 }), 'answered');
 });
 
 test('a port that nobody holds refuses', async () => {
   const server = createServer();
   const address = await listen(server);
   await new Promise((resolve) => server.close(resolve));
-  equal(await openProbe()(address, 1_000), 'refused');
+  equal(await openProbe()(address, briefly(1_000)), 'refused');
 });
 
 test('a host whose packets are dropped is silent, no sooner than the deadline', async (t) => {
@@ -89,13 +112,13 @@ test('a host whose packets are dropped is silent, no sooner than the deadline', 
   const address = { host: there, port: 4001 };
   // A link is not up as soon as it is told to be.
   const until = performance.now() + 30_000;
-  let outcome = await probe(address, 1_000);
-  while (outcome === 'silent' && performance.now() < until) outcome = await probe(address, 1_000);
+  let outcome = await probe(address, briefly(1_000));
+  while (outcome === 'silent' && performance.now() < until) outcome = await probe(address, briefly(1_000));
   equal(outcome, 'refused', 'the host is up');
   // Its neighbour's hardware address is known by now, so packets go out and nobody takes them.
   await run('ip', ['-n', name, 'addr', 'del', `${there}/30`, 'dev', b]);
   const started = performance.now();
-  equal(await probe(address, 250), 'silent');
+  equal(await probe(address, briefly(250)), 'silent');
   ok(performance.now() - started >= 249);
   return undefined;
 });
@@ -103,20 +126,22 @@ test('a host whose packets are dropped is silent, no sooner than the deadline', 
 test('a full accept queue is silent as well: that is why probes are few', async () => {
   const { address } = await startFrozenListener(1);
   const probe = openProbe();
-  const outcomes = await Promise.all(Array.from({ length: 12 }, () => probe(address, 300)));
+  const outcomes = await Promise.all(Array.from({ length: 12 }, () => probe(address, briefly(300))));
   ok(outcomes.includes('silent'), outcomes.join());
 });
 
 test('an event loop that stood still does not take its own silence for that of the peer', async () => {
   const address = await listen(createServer((socket) => socket.on('error', () => socket.destroy())));
-  const outcome = openProbe()(address, 50);
+  const outcome = openProbe()(address, briefly(50));
   await new Promise((resolve) => setImmediate(resolve));
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
   equal(await outcome, 'answered');
 });
 
 test('what cannot be asked is a failure, and no outcome', async () => {
-  await rejects(openProbe()({ host: 'no-such-host.invalid', port: 4001 }, 2_000), { kind: 'unreachable' });
+  await rejects(openProbe()({ host: 'no-such-host.invalid', port: 4001 }, briefly(2_000)), {
+    kind: 'unreachable',
+  });
 });
 
 test('a burst waits its turn, fifty in a second after the first sixty-four', async () => {
@@ -129,7 +154,7 @@ test('a burst waits its turn, fifty in a second after the first sixty-four', asy
   const address = await listen(server, 1_024);
   const probe = openProbe();
   const started = performance.now();
-  const outcomes = await Promise.all(Array.from({ length: 84 }, () => probe(address, 2_000)));
+  const outcomes = await Promise.all(Array.from({ length: 84 }, () => probe(address, briefly(2_000))));
   const tookMs = performance.now() - started;
   ok(
     outcomes.every((outcome) => outcome === 'answered'),
@@ -143,7 +168,7 @@ test('more than can be asked in time is turned away', async () => {
   const { pid, address } = await startFrozenListener(1_024);
   const probe = openProbe();
   const asked = Array.from({ length: 300 }, () =>
-    probe(address, 100).catch((error: { kind: string }) => error.kind),
+    probe(address, briefly(100)).catch((error: { kind: string }) => error.kind),
   );
   equal(await asked.at(-1), 'busy');
   process.kill(pid, 'SIGKILL');

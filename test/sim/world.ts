@@ -292,7 +292,7 @@ export class World {
   }
 
   #probe(host: Host, process: SimProcess): Probe {
-    return (address, ms) => {
+    return (address, { ms, standMs }) => {
       const { promise, resolve } = Promise.withResolvers<'answered' | 'refused' | 'silent'>();
       const to = this.terrain.at(address.host);
       const lost = to === null || this.terrain.loses(host, to) || this.terrain.loses(to, host);
@@ -300,10 +300,17 @@ export class World {
       const trip = to === null ? Infinity : 2 * this.terrain.way(host, to);
       const told = answer === 'silent' || trip > ms ? 'silent' : answer;
       const wrong = this.#options.sabotage === 'slow-is-refused' && told === 'answered';
-      process.receive(this.now + Math.min(trip, told === 'silent' ? ms : trip), () => {
+      const tell = (outcome: typeof answer): void => {
         this.turn.note();
-        resolve(wrong ? 'refused' : told);
-      });
+        resolve(wrong ? 'refused' : outcome);
+      };
+      if (told === 'answered' && standMs > 0) {
+        // What stands in the queue of a listener that closes is reset, and the next SYN refused.
+        const closesAt = to!.listensUntil > this.now ? to!.listensUntil : Infinity;
+        process.receive(Math.min(this.now + standMs, closesAt) + 2 * trip, () =>
+          tell(this.network.knock(host, address, false)),
+        );
+      } else process.receive(this.now + Math.min(trip, told === 'silent' ? ms : trip), () => tell(told));
       return this.turn.promise(promise);
     };
   }
