@@ -20,8 +20,19 @@ export function openLog(options: {
   const isText = options.format === 'text' || (options.format === 'auto' && out.isTTY === true);
   const write = isText ? (fact: Fact) => out.write(`${textLine(fact, new Date())}\n`) : jsonWriter(out);
   return (fact) => {
-    if (rank[facts[fact.fact].level] >= rank[level]) write(fact);
+    // Most facts are of single requests, and are not written.
+    if (rank[facts[fact.fact].level] >= rank[level]) write(rounded(fact));
   };
+}
+
+/** Machines reckon in fractions of a millisecond, which say nothing to a reader of the log. */
+function rounded(fact: Fact): Fact {
+  const fields: Record<string, Fact[string]> = {};
+  for (const name in fact) {
+    const value = fact[name]!;
+    fields[name] = typeof value === 'number' && /(^m|M)s$/.test(name) ? Math.round(value) : value;
+  }
+  return fields as Fact;
 }
 
 function jsonWriter(out: LogOutput): Report {

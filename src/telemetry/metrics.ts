@@ -115,8 +115,11 @@ function openTimes(registry: Registry, { routes, models }: Pick<Options, 'routes
   return { count, begin: (): void => models().forEach(begin) };
 }
 
-const labelsIn = (fact: Fact, labels: Readonly<Record<string, unknown>>): Record<string, string> =>
-  Object.fromEntries(Object.keys(labels).map((label) => [label, String(fact[label] ?? 'none')]));
+function labelsIn(fact: Fact, labels: Readonly<Record<string, unknown>>): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const label in labels) found[label] = String(fact[label] ?? 'none');
+  return found;
+}
 
 const counterOf = (name: FactName) => {
   const shape: FactShape = facts[name];

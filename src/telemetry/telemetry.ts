@@ -1,5 +1,5 @@
 /** What the node reports becomes a log line and a count, in this one place. */
-import type { Fact, GaugeSample, Report, TotalSample } from '../node/facts.ts';
+import type { GaugeSample, Report, TotalSample } from '../node/facts.ts';
 import { openLog, type LogLevel, type LogOutput } from './log.ts';
 import { openMetrics } from './metrics.ts';
 
@@ -20,20 +20,10 @@ export function openTelemetry(options: {
   const log = openLog(options);
   const metrics = openMetrics(options);
   return {
-    report: (exact) => {
-      metrics.count(exact);
-      log(rounded(exact));
+    report: (fact) => {
+      metrics.count(fact);
+      log(fact);
     },
     metrics: metrics.text,
   };
-}
-
-/** Machines reckon in fractions of a millisecond, which say nothing to a reader of the log. */
-function rounded(fact: Fact): Fact {
-  const fields: Record<string, Fact[string]> = {};
-  for (const name in fact) {
-    const value = fact[name]!;
-    fields[name] = typeof value === 'number' && /(^m|M)s$/.test(name) ? Math.round(value) : value;
-  }
-  return fields as Fact;
 }
