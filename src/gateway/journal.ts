@@ -2,6 +2,7 @@
 import type { Dispatcher } from 'undici';
 import type { AskMember } from '../node/finding.ts';
 import type { MemberId } from '../std/member-id.ts';
+import { inTwoTurns } from './patience.ts';
 import type { Way } from './way.ts';
 
 export const journalPath = '/journal';
@@ -44,8 +45,8 @@ class Answer implements Dispatcher.DispatchHandler {
 
   constructor(withinMs: number, tell: (answer: Uint8Array | null) => void) {
     this.#tell = tell;
-    // If it was us who stood still, the answer lies in the socket: it is read before the second turn from then.
-    this.#late = setTimeout(() => setImmediate(() => setImmediate(() => this.#giveUp())), withinMs);
+    // If it was us who stood still, the answer lies in the socket.
+    this.#late = setTimeout(() => inTwoTurns(() => this.#giveUp()), withinMs);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

@@ -9,12 +9,13 @@ import type { Socket } from 'node:net';
 export const readBeforeClosing = (server: Server): void =>
   void server.on('timeout', (socket: Socket) => afterReading(socket, () => socket.destroy()));
 
-/** Unless something comes by then: what lies in the socket is read before the second turn from now. */
+/** Unless something comes by then. */
 export function afterReading(socket: Socket, end: () => void): void {
   const { bytesRead } = socket;
-  setImmediate(() =>
-    setImmediate(() => {
-      if (socket.bytesRead === bytesRead) end();
-    }),
-  );
+  inTwoTurns(() => {
+    if (socket.bytesRead === bytesRead) end();
+  });
 }
+
+/** What lies in a socket now is read before that. */
+export const inTwoTurns = (then: () => void): void => void setImmediate(() => setImmediate(then));

@@ -32,7 +32,6 @@ export class Partings {
       if (error !== undefined || ending.status !== 'open' || !isOnly())
         return onTransportClosed.call(ending, error);
       isPart = true;
-      this.finish(peerId);
       const timer = setTimeout(() => this.finish(peerId), restMs);
       this.#rests.set(peerId, () => {
         clearTimeout(timer);

@@ -9,10 +9,11 @@ import { complainOnSocket } from '../../src/gateway/protocol-errors.ts';
 
 const get = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 const limitMs = 200;
+const limits = { headersTimeout: limitMs, requestTimeout: limitMs, connectionsCheckingInterval: 20 };
 
 /** A server that keeps nobody for long, and a client of it. */
-async function rig(t: TestContext, limits: ServerOptions) {
-  const server = createServer(limits, (_, response) => response.end('here'));
+async function rig(t: TestContext, options: ServerOptions) {
+  const server = createServer(options, (_, response) => response.end('here'));
   server.on('clientError', (error, socket) => complainOnSocket(error, socket as Socket));
   readBeforeClosing(server);
   server.listen(0, '127.0.0.1');
@@ -50,7 +51,6 @@ test('a request on a kept connection', async (t) => {
 });
 
 test('a first request', async (t) => {
-  const limits = { headersTimeout: limitMs, requestTimeout: limitMs, connectionsCheckingInterval: 20 };
   const { client, heard } = await rig(t, limits);
   client.write(get);
   standStill(2 * limitMs);
@@ -61,7 +61,6 @@ test('a first request', async (t) => {
 });
 
 test('a connection that says nothing is closed all the same', async (t) => {
-  const limits = { headersTimeout: limitMs, requestTimeout: limitMs, connectionsCheckingInterval: 20 };
   const { client, heard } = await rig(t, limits);
   await once(client, 'close');
   match(heard(), /^$/);
