@@ -32,6 +32,7 @@ import { gaugesOf, journalGauges, openOperations } from './node/operate.ts';
 import { openStories } from './node/stories.ts';
 import { originMs, systemClock as clock } from './os/clock.ts';
 import { openIsolation, type Isolation } from './os/isolation.ts';
+import { optimizeWithWork } from './os/optimizing.ts';
 import { preferThread } from './os/priority.ts';
 import { vitals } from './os/vitals.ts';
 import type { NodeRecord } from './registry/record.ts';
@@ -200,7 +201,7 @@ type Parts = {
   readonly keys: ApiKeys;
 };
 
-type DispatcherTo = (member: MemberId) => ReturnType<typeof wayTo>;
+type DispatcherTo = ReturnType<typeof openWays>;
 
 const accountsOf = ({ node }: Parts, dispatcherTo: DispatcherTo) =>
   openAccounts({
@@ -222,7 +223,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
   const credentials = await issueCertificate(self.identity);
   const pools = openPeerPools(credentials, { protocol, open: (...line) => new AskingLine(...line) });
   opened.defer(() => pools.close());
-  const dispatcherTo: DispatcherTo = (member) => wayTo(member, { node, engine, pools });
+  const dispatcherTo = openWays({ node, engine, pools });
   const accounts = accountsOf(parts, dispatcherTo);
   opened.defer(() => accounts.close());
   const journals = journalsOf(parts, dispatcherTo);
@@ -349,13 +350,14 @@ const apiUrl = ({ tlsCert, apiPort }: Settings, host: string): string =>
   `${tlsCert === null ? 'http' : 'https'}://${authorityOf({ host, port: apiPort })}`;
 
 /** Our own engine on its Unix socket; a peer's through the mutual TLS of both nodes. */
-function wayTo(
-  member: MemberId,
-  { node, engine, pools }: { node: Node; engine: EngineHost | null; pools: PeerPools },
-) {
-  if (member === node.serving.self) return engine && ownWay(engine.dispatcher, node.serving);
-  const record = node.cluster.member(member)?.record ?? null;
-  return record && pools.to({ peerId: record.peerId, address: record.addresses.peer });
+function openWays({ node, engine, pools }: { node: Node; engine: EngineHost | null; pools: PeerPools }) {
+  const work = optimizeWithWork();
+  return (member: MemberId) => {
+    work();
+    if (member === node.serving.self) return engine && ownWay(engine.dispatcher, node.serving);
+    const record = node.cluster.member(member)?.record ?? null;
+    return record && pools.to({ peerId: record.peerId, address: record.addresses.peer });
+  };
 }
 
 /** A partition cuts what runs between nodes; clients, AWS and the metadata service stay reachable. */
