@@ -27,6 +27,8 @@ export function parseObject(text: string): Json | null {
  * Of two fields of one name readers take the last, as JavaScript and Python do.
  */
 export function withFields(text: string, fields: Json): string {
+  const added = JSON.stringify(fields);
+  if (added === '{}') return text;
   const end = text.lastIndexOf('}');
-  return `${text.slice(0, end)},${JSON.stringify(fields).slice(1)}`;
+  return `${text.slice(0, end)},${added.slice(1)}`;
 }

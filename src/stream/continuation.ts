@@ -51,8 +51,13 @@ const firstLegOnly = new Set([
 ]);
 
 export function firstLeg(request: PlainRequest): LegRequest {
-  const body = { ...request.body, ...streaming(request), ...stopping(request, request.endpoint) };
-  return { path: pathOf(request.endpoint), body: JSON.stringify(body), streamed: true };
+  const { body, endpoint, untouched, streamed } = request;
+  const fields = {
+    ...(body['return_token_ids'] === true ? {} : { return_token_ids: true }),
+    ...(streamed ? {} : streaming(request)),
+    ...stopping(request, endpoint),
+  };
+  return { path: pathOf(endpoint), body: withFields(untouched.raw, fields), streamed: true };
 }
 
 /** The stream as it is, and the ids that go with it. */
@@ -81,7 +86,7 @@ export function continuationLeg(
     ...streaming(request),
     ...stopping(request, 'completions'),
     // It would find them in the prompt that it says again.
-    ...(mayEcho ? { stop: undefined } : {}),
+    ...(mayEcho ? { stop: [] } : {}),
     prompt: [...promptIds, ...carried],
     max_tokens: remainingTokens(request, promptIds.length, carried.length),
     ...(minTokens > 0 ? { min_tokens: minTokens } : {}),
@@ -100,7 +105,7 @@ function streaming({ streamed, wants }: PlainRequest): Json {
   return {
     stream: true,
     return_token_ids: true,
-    stream_options: usage ? { include_usage: true, ...continuous } : undefined,
+    ...(usage ? { stream_options: { include_usage: true, ...continuous } } : {}),
   };
 }
 
@@ -114,7 +119,7 @@ function stopping({ body, stops, includeStop }: PlainRequest, endpoint: Endpoint
   const ids = body['stop_token_ids'];
   const hasStopTokens = Array.isArray(ids) && ids.length > 0;
   const tokenHasText = endpoint === 'chat' || hasStopTokens || body['skip_special_tokens'] === false;
-  return tokenHasText ? { stop: undefined } : { include_stop_str_in_output: true };
+  return tokenHasText ? { stop: [] } : { include_stop_str_in_output: true };
 }
 
 /** What frequency_penalty would subtract for tokens that the engine takes for its prompt. */

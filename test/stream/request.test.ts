@@ -2,8 +2,8 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Json } from '../../src/std/json.ts';
 import { readAnswer } from '../../src/stream/apart.ts';
-import { firstLegOf } from '../../src/stream/continuation.ts';
-import type { Engines } from '../../src/stream/request.ts';
+import { firstLeg, firstLegOf } from '../../src/stream/continuation.ts';
+import { readRequest, type Engines } from '../../src/stream/request.ts';
 import { noAbility } from '../../src/std/ability.ts';
 import { ask } from './conversation.ts';
 
@@ -153,6 +153,24 @@ test('[S19] numbers in the schema of a tool reach its engine as they were writte
     legs.map((leg) => JSON.parse(leg) as Json),
     [7, 8].map((seed) => ({ ...body, n: 1, seed, return_token_ids: true })),
   );
+});
+
+test('[S12] a plain request reaches its engine as it was written, with what is to be changed behind it', () => {
+  const written = '"max_tokens" : 5, "chat_template_kwargs":{"at":1.0,"id":9223372036854775807}';
+  const legOf = (fields: string): string => {
+    const raw = `{"model":"tiny", "messages":${JSON.stringify(messages)}, ${written}${fields}}`;
+    const engines = { maxModelLen: 4_096, ability: noAbility, seed: 1 };
+    const request = readRequest('chat', { body: JSON.parse(raw) as Json, raw }, engines, null);
+    const { body } = request.way === 'ids' ? firstLeg(request) : { body: '' };
+    ok(body.startsWith(raw.slice(0, -1)), body);
+    return body.slice(raw.length - 1);
+  };
+  equal(legOf(',"stream":true'), ',"return_token_ids":true}');
+  equal(legOf(',"stream":true,"return_token_ids":true,"stream_options":{"include_usage":true}'), '}');
+  deepEqual(JSON.parse(`{${legOf(',"stream":false,"stop":"x"').slice(1)}`), {
+    ...{ stream: true, return_token_ids: true, stream_options: { include_usage: true } },
+    stop: [],
+  });
 });
 
 test('[S18] choices are counted by n and by prompts', () => {
