@@ -43,10 +43,17 @@ const headed = (endpoint: Endpoint, { id, created, model }: Head) => ({
   model,
 });
 
-export const roleChunk = (head: Head, promptIds: readonly number[] | null, usage: Json | null): string =>
+type Opening = {
+  readonly role: string;
+  /** Null: not asked for, both. */
+  readonly promptIds: readonly number[] | null;
+  readonly usage: Json | null;
+};
+
+export const roleChunk = (head: Head, { role, promptIds, usage }: Opening): string =>
   JSON.stringify({
     ...headed('chat', head),
-    choices: [{ index: 0, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null }],
+    choices: [{ index: 0, delta: { role, content: '' }, logprobs: null, finish_reason: null }],
     ...(usage === null ? {} : { usage }),
     prompt_token_ids: promptIds,
     prompt_text: null,
@@ -127,6 +134,7 @@ export const usageChunk = (
   });
 
 type WholeAnswer = {
+  readonly role: string;
   readonly text: string;
   readonly finish: Finish;
   readonly ids: readonly number[] | null;
@@ -136,11 +144,11 @@ type WholeAnswer = {
 };
 
 export function wholeAnswer(endpoint: Endpoint, head: Head, answer: WholeAnswer): string {
-  const { text, finish, ids, promptIds, usage, fingerprint } = answer;
+  const { role, text, finish, ids, promptIds, usage, fingerprint } = answer;
   const ending = { finish_reason: finish.reason, stop_reason: finish.stopReason, token_ids: ids };
   const chat = endpoint === 'chat';
   const message = {
-    role: 'assistant',
+    role,
     content: text,
     refusal: null,
     annotations: null,

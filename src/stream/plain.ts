@@ -149,7 +149,7 @@ function tell(journal: Journal, text: string, foreign: Json | null): readonly Sa
     return [];
   }
   assert(head !== null, 'a chunk was heard');
-  const { wants, endpoint } = request;
+  const { wants, endpoint, role } = request;
   const first = !journal.out;
   const added = journal.ids.slice(journal.idsOut);
   const promptIds = first && wants.tokenIds ? journal.promptIds : null;
@@ -167,8 +167,8 @@ function tell(journal: Journal, text: string, foreign: Json | null): readonly Sa
   journal.out = true;
   const said = { data: part, mark: journal.mark };
   if (!first || endpoint !== 'chat') return [said];
-  const role = roleChunk(head, promptIds, wants.continuousUsage ? usage(journal, 0) : null);
-  return [{ data: role, mark: start }, said];
+  const opening = { role, promptIds, usage: wants.continuousUsage ? usage(journal, 0) : null };
+  return [{ data: roleChunk(head, opening), mark: start }, said];
 }
 
 /** What is still owed to a streaming client once the last token is out. */
@@ -192,6 +192,7 @@ export function answer(journal: Journal): string {
   assert(head !== null && finish !== null, 'only a finished generation is told as a whole');
   const { tokenIds } = request.wants;
   return wholeAnswer(request.endpoint, head, {
+    role: request.role,
     text: journal.said.join(''),
     finish,
     ids: tokenIds ? ids : null,

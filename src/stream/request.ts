@@ -34,6 +34,8 @@ export type PlainRequest = {
   readonly frequencyPenalty: number;
   readonly draws: Draws;
   readonly wants: Wants;
+  /** Of a chat, whose answer this is. */
+  readonly role: string;
   /** As the answer is named from its beginning; null: as the engine names it that says something first. */
   readonly named: Named | null;
   /** The same, for when the answer turns out to carry reasoning; null: then it cannot be continued from there on. */
@@ -55,6 +57,7 @@ export type ParsedRequest = {
   readonly frequencyPenalty: number;
   readonly draws: Draws;
   readonly wants: Wants;
+  readonly role: string;
 };
 
 type Because = Obstacle | 'context' | 'generator' | 'foreign';
@@ -147,6 +150,7 @@ export function readRequest(
     frequencyPenalty: Number(body['frequency_penalty'] ?? 0),
     draws,
     wants: wantsOf(body),
+    role: roleOf(body),
     named,
     parsed,
     untouched: untouched(endpoint, seeded, 'foreign'),
@@ -168,7 +172,15 @@ function parsedRequest(
     frequencyPenalty: Number(body['frequency_penalty'] ?? 0),
     draws,
     wants: wantsOf(body),
+    role: roleOf(body),
   };
+}
+
+/** Where no turn is opened, the last one goes on, whoever has it. */
+function roleOf({ add_generation_prompt: opensTurn, messages }: Json): string {
+  const last: unknown = Array.isArray(messages) ? messages.at(-1) : null;
+  const isLast = opensTurn === false && isObject(last) && typeof last['role'] === 'string';
+  return isLast ? String(last['role']) : 'assistant';
 }
 
 function wantsOf(body: Json): Wants {

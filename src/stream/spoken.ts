@@ -99,9 +99,11 @@ function retellCount(
 /** The role, which is told with the first token. */
 export function openingOf(parsed: Parsed): string[] {
   const { head, promptIds, request } = parsed;
-  const { tokenIds, continuousUsage } = request.wants;
-  const usage = continuousUsage ? usageOf(parsed, 0) : null;
-  return head === null ? [] : [roleChunk(head, tokenIds ? promptIds : null, usage)];
+  const { role, wants } = request;
+  const usage = wants.continuousUsage ? usageOf(parsed, 0) : null;
+  return head === null
+    ? []
+    : [roleChunk(head, { role, promptIds: wants.tokenIds ? promptIds : null, usage })];
 }
 
 export function usageOf({ promptIds, ids }: Parsed, completion = ids.length): Json {

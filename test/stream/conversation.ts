@@ -183,7 +183,7 @@ export function gathered(sent: readonly string[]) {
     finish: choices.filter((c) => c.finish_reason !== null).map((c) => [c.finish_reason, c.stop_reason]),
     usage: chunks.findLast((chunk) => chunk.usage !== undefined)?.usage ?? null,
     heads: [...new Set(chunks.map((chunk) => `${chunk.id} ${chunk.created} ${chunk.model}`))],
-    roles: choices.filter((choice) => choice.delta?.role !== undefined).length,
+    roles: choices.flatMap((choice) => choice.delta?.role ?? []),
     error: chunks.find((chunk) => chunk.error !== undefined)?.error ?? null,
     done: sent.at(-1) === '[DONE]',
   };

@@ -90,7 +90,7 @@ test('[S6] the second engine answers under the name of the first, and opens no s
   const told = converse(chat({ stream_options: { include_usage: true } }), script, [{ after: 3, by: 'eof' }]);
   const said = gathered(told.sent);
   deepEqual(said.heads, ['cmpl-first 1795247514 tiny']);
-  equal(said.roles, 1);
+  deepEqual(said.roles, ['assistant']);
   ok(told.sent.some((data) => data.includes(fingerprint)));
 });
 

@@ -23,6 +23,7 @@ export const scenarios = {
   },
   'a chat with calls that is cut short': { ...body, ...usage, tools, max_tokens: 17 },
   'a plain chat that turns to reasoning': body,
+  'a chat with calls that opens no turn': { ...body, tools, add_generation_prompt: false },
   'a plain chat that turns to reasoning, with usage and ids': { ...body, ...usage, return_token_ids: true },
 };
 

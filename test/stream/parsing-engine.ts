@@ -68,6 +68,7 @@ type Body = {
   readonly token_ids?: readonly number[];
   readonly max_tokens?: number;
   readonly return_token_ids?: boolean;
+  readonly add_generation_prompt?: boolean;
   readonly stream_options?: { readonly include_usage?: boolean; readonly continuous_usage_stats?: boolean };
   readonly sampling_params?: { readonly max_tokens: number };
   readonly generate_chunk?: {
@@ -127,7 +128,8 @@ function chat(body: Body, leg: number, sizes: Sizes): readonly string[] {
   const tokens = generate([], body.max_tokens ?? 4_000);
   const opening = {
     index: 0,
-    delta: { role: 'assistant', content: '' },
+    // Whose turn it is that goes on, in the one chat that opens none.
+    delta: { role: body.add_generation_prompt === false ? 'user' : 'assistant', content: '' },
     logprobs: null,
     finish_reason: null,
   };

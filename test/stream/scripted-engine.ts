@@ -50,6 +50,8 @@ type Body = {
   readonly include_stop_str_in_output?: boolean;
   readonly ignore_eos?: boolean;
   readonly stream_options?: { readonly include_usage?: boolean };
+  readonly add_generation_prompt?: boolean;
+  readonly messages?: readonly { readonly role: string }[];
 };
 
 /** The payloads of the events, in order, `[DONE]` last. */
@@ -130,7 +132,8 @@ function events(
   };
   const chunks: object[] = [];
   if (chat) {
-    const delta = { role: 'assistant', content: '' };
+    const goesOn = body.add_generation_prompt === false;
+    const delta = { role: goesOn ? body.messages?.at(-1)?.role : 'assistant', content: '' };
     const choices = [{ index: 0, delta, logprobs: null, finish_reason: null }];
     chunks.push({ ...head, choices, prompt_token_ids: promptIds, prompt_text: null });
   }

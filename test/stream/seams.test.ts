@@ -47,6 +47,8 @@ const fiveAtOnce = (): number => 5;
 const scenarios: readonly Scenario[] = [
   chat('a chat', {}),
   chat('a chat with token ids', { return_token_ids: true }),
+  chat('a chat that opens no turn', { add_generation_prompt: false }),
+  chat('a chat that opens no turn and is not streamed', { add_generation_prompt: false, stream: false }),
   chat('a chat with usage', usage),
   chat('a chat with usage all along', { ...everyUsage, return_token_ids: true }),
   chat('a chat of limited length', { max_tokens: 17, ...usage }),
@@ -115,6 +117,7 @@ test('[S4] undisturbed, the client gets what vLLM would have said to it, stop st
     } else {
       const [choice] = (JSON.parse(told.answer.body) as { choices: Whole[] }).choices;
       equal(choice?.text ?? choice?.message?.content, vllm.text, scenario.name);
+      if (endpoint === 'chat') deepEqual([choice?.message?.role], vllm.roles, scenario.name);
       deepEqual([[choice?.finish_reason, choice?.stop_reason]], vllm.finish, scenario.name);
     }
   }
@@ -122,7 +125,7 @@ test('[S4] undisturbed, the client gets what vLLM would have said to it, stop st
 
 type Whole = {
   readonly text?: string;
-  readonly message?: { readonly content: string };
+  readonly message?: { readonly role: string; readonly content: string };
   readonly finish_reason: string;
   readonly stop_reason: string | null;
 };

@@ -17,7 +17,7 @@ test('[S12] it is repeated as a whole while nothing was delivered', () => {
   const told = converse(whole(), script, [{ after: 1, by: 'reset' }]);
   equal(told.asked[1]?.body, told.asked[0]?.body);
   equal(gathered(told.sent).text, text);
-  equal(gathered(told.sent).roles, 1);
+  deepEqual(gathered(told.sent).roles, ['assistant']);
 });
 
 test('[S12] and ends in an error event once something was', () => {
