@@ -7,6 +7,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '../node/ports.ts';
 import type { Instant } from '../std/time.ts';
+import { closeUnlessHeard } from './patience.ts';
 
 /** Of all places so many are kept free where that can be: each accept gives one back a moment later only. */
 const freeShare = 1 / 8;
@@ -32,7 +33,7 @@ export function keepPlaces(
     for (const [socket, since] of idle) {
       if (clock.now() - since < aboutMs) return;
       idle.delete(socket);
-      return void socket.destroy();
+      return closeUnlessHeard(socket);
     }
   }
 

@@ -6,15 +6,15 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 
 /** A kept connection on which nothing more is asked. */
-export const readBeforeClosing = (server: Server): void =>
-  void server.on('timeout', (socket: Socket) => afterReading(socket, () => socket.destroy()));
+export const readBeforeClosing = (server: Server): void => void server.on('timeout', closeUnlessHeard);
 
-/** Unless something comes by then. */
-export function afterReading(socket: Socket, end: () => void): void {
+export const closeUnlessHeard = (socket: Socket): void =>
+  afterReading(socket, (hasCome) => void (hasCome || socket.destroy()));
+
+/** Tells whether something came by then. */
+export function afterReading(socket: Socket, then: (hasCome: boolean) => void): void {
   const { bytesRead } = socket;
-  inTwoTurns(() => {
-    if (socket.bytesRead === bytesRead) end();
-  });
+  inTwoTurns(() => then(socket.bytesRead !== bytesRead));
 }
 
 /** What lies in a socket now is read before that. */

@@ -157,7 +157,9 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
       response.writeContinue();
     server.emit('request', request, response);
   });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => complainOnSocket(error, socket));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) =>
+    complainOnSocket(error, socket, limits.headersTimeout),
+  );
   readBeforeClosing(server);
   const sockets = socketsOf(server);
   const kind = options.tls === null ? 'connection' : 'secureConnection';

@@ -63,6 +63,20 @@ test('[A12] when places get short each connection that comes closes the one that
   await until(() => first.closed, 'the first is the last');
 });
 
+test('[A12] a request that lies unread while another connection comes is answered', async () => {
+  await using rigged = await rig();
+  const { open, skip, closed } = rigged;
+  const first = await open();
+  for (let i = 1; i < 14; i++) await open();
+  skip(5_000);
+  const late = open();
+  // Its connection is on its way when this is called.
+  process.nextTick(() => first.write(get));
+  await once(first, 'data');
+  await late;
+  deepEqual(closed(), []);
+});
+
 for (const wire of ['TCP', 'TLS'])
   test(`[A12] what is asked goes on, and who has just come may ask, by ${wire}`, async () => {
     await using rigged = await rig(wire === 'TLS' ? await makeCertificate() : null);

@@ -13,8 +13,10 @@ const limits = { headersTimeout: limitMs, requestTimeout: limitMs, connectionsCh
 
 /** A server that keeps nobody for long, and a client of it. */
 async function rig(t: TestContext, options: ServerOptions) {
-  const server = createServer(options, (_, response) => response.end('here'));
-  server.on('clientError', (error, socket) => complainOnSocket(error, socket as Socket));
+  const server = createServer(options, (request, response) => {
+    request.resume().on('end', () => response.end('here'));
+  });
+  server.on('clientError', (error, socket) => complainOnSocket(error, socket as Socket, limitMs));
   readBeforeClosing(server);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -28,8 +30,14 @@ async function rig(t: TestContext, options: ServerOptions) {
     server.closeAllConnections();
     server.close();
   });
-  await accepted;
-  return { client, heard: () => heard };
+  const [socket] = (await accepted) as [Socket];
+  /** Sends it, and waits until it is read. */
+  const say = async (text: string): Promise<void> => {
+    const { bytesRead } = socket;
+    client.write(text);
+    while (socket.bytesRead === bytesRead) await new Promise(setImmediate);
+  };
+  return { client, say, heard: () => heard };
 }
 
 function standStill(ms: number): void {
@@ -59,6 +67,33 @@ test('a first request', async (t) => {
   await once(client, 'data');
   match(heard(), /^(HTTP[^]*? 200 OK[^]*?here){2}$/);
 });
+
+const post = `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\n`;
+
+for (const [part, begin, end] of [
+  ['header', get.slice(0, 9), get.slice(9)],
+  ['body', `${post}four`, 'more'],
+] as const) {
+  test(`the rest of a request of which the ${part} had begun to come`, async (t) => {
+    const { client, say, heard } = await rig(t, limits);
+    await say(begin);
+    client.write(end);
+    standStill(2 * limitMs);
+    await once(client, 'data');
+    client.write(get);
+    await once(client, 'data');
+    match(heard(), /^(HTTP[^]*? 200 OK[^]*?here){2}$/);
+  });
+
+  test(`who sends only some more of the ${part} is told that it took too long`, async (t) => {
+    const { client, say, heard } = await rig(t, limits);
+    await say(begin);
+    client.write(end.slice(0, -1));
+    standStill(2 * limitMs);
+    await once(client, 'close');
+    match(heard(), /^HTTP\/1.1 408 /);
+  });
+}
 
 test('a connection that says nothing is closed all the same', async (t) => {
   const { client, heard } = await rig(t, limits);
