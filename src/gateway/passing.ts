@@ -10,6 +10,7 @@ import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 import { complaintJson } from '../stream/answer.ts';
 import { brokenOff, crowded, enginesDied, notPlaced, type Refusal } from '../stream/refusal.ts';
+import { ownStallMs } from '../stream/rhythm.ts';
 import { loadFromHeader, loadHeader, lostHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
 import { openAiError, refused, reply } from './reply.ts';
@@ -73,7 +74,7 @@ export class Passing {
   #losses = 0;
   /** A member had it, and has it no more: from then on a full one is better than none. */
   #isUrgent = false;
-  /** Since when nobody has begun it; null: it was begun and not yet lost, however often others were lost before. */
+  /** Since when nobody has begun it, less what we stood still; null: it was begun and not lost, but for others before. */
   #seekingSince: Instant | null = null;
   /** The last one was lost by an engine that was dead before it said anything. */
   #metDead = false;
@@ -245,7 +246,12 @@ export class Passing {
     if (!this.#isUrgent) return this.#refuse(notPlaced(this.#asked.model, why));
     if (this.#seeksTooLong()) return this.#giveUp();
     this.#avoid = [];
-    this.#disarm = clock.wakeAt(after(clock.now(), seekAgainMs), () => this.begin());
+    const due = after(clock.now(), seekAgainMs);
+    this.#disarm = clock.wakeAt(due, () => {
+      if (this.#seekingSince !== null)
+        this.#seekingSince = after(this.#seekingSince, ownStallMs(due, clock.now()));
+      this.begin();
+    });
   }
 
   #seeksTooLong(): boolean {

@@ -2,11 +2,11 @@
  * How a request of a client comes in: as a new answer, as the rest of one that was begun elsewhere, or as one that is
  * given once and may be there already. Whatever it is, it becomes one generation here, with its log and its gate.
  */
-import { complaintJson, nameOf } from '../stream/answer.ts';
+import { nameOf } from '../stream/answer.ts';
 import { isRepeatable, isWrittenDown } from '../stream/carrier.ts';
 import { openingBytes, type LogRecord } from '../stream/record.ts';
 import { protectionOf } from '../stream/protection.ts';
-import { brokenOff, entryLeaves, type Refusal } from '../stream/refusal.ts';
+import { brokenOff, type Refusal } from '../stream/refusal.ts';
 import { readAnswer } from '../stream/apart.ts';
 import { after, never, type Instant } from '../std/time.ts';
 import { accountOf, begun, type AnswerState } from '../stream/machine.ts';
@@ -54,8 +54,6 @@ export function enter(asked: Asked, client: ClientEnd, about: About, ports: Ente
  * is 30 s.
  */
 const headMs = 15_000;
-
-const leavesJson = complaintJson(entryLeaves.complaint);
 
 /** Owns whatever stands for the request just now: a search for its log, or a generation. */
 class Entering {
@@ -207,15 +205,12 @@ class Entering {
       entered.leave();
       done(made);
     };
-    let refusal: Refusal | null = null;
     const nobody: ClientEnd = {
       // Of what this node is to write of it nobody has a copy yet.
       comment: (head) =>
         this.#client.comment(() => ({ ...head(), protection, stream: { id: stream, copies: 0 } })),
-      send: ({ id, data }) => {
-        if (id === null) refusal ??= data === leavesJson ? entryLeaves : brokenOff('mismatch');
-      },
-      close: () => end(refusal === null ? records : { refusal }),
+      send: () => {},
+      close: () => end(records),
       answer: () => end({ refusal: brokenOff('mismatch') }),
       refuse: (refusal) => end({ refusal }),
     };

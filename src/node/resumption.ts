@@ -121,7 +121,7 @@ export function resume(
     const limited = upTo(request, mark.tokens);
     const start = restore(limited, records);
     if (start === null) return client.refuse(streamGone);
-    const state = resumed(limited, start.carrier, clock.now());
+    const state = { ...resumed(limited, start.carrier, clock.now()), isMadeAgain: true };
     const protection = protectionOf(request, log.opening.engines.ability);
     giveUp = ports.catchUp({ state, protection }, (made) => {
       if ('refusal' in made) return client.refuse(made.refusal);

@@ -22,7 +22,6 @@ import {
   hearItem,
   hearTold,
   isMovable,
-  isOut,
   isTelling,
   letGo,
   nextLegOf,
@@ -44,13 +43,10 @@ import type { LogRecord } from './record.ts';
 import { entryLeaves, notPlaced, refusalFor, takenOver, tell } from './refusal.ts';
 import { renderPath } from './rendering.ts';
 import * as rhythm from './rhythm.ts';
-import { account, isNew, isUnbegun, memberOf, type Phase, type State } from './state.ts';
+import { isSoughtTooLong, passOverStall, seekAgainMs } from './seeking.ts';
+import { account, isNew, isTold, isUnbegun, memberOf, type Phase, type State } from './state.ts';
 import { isPassing, letRest, resting } from './turned-away.ts';
 import { countWhole, isAborted } from './whole.ts';
-
-/** How long to look for a member that takes the generation, and how often to ask, ms: an engine restarts in less. */
-const seekMs = 20_000;
-const seekAgainMs = 250;
 
 type Step = readonly [State, readonly Effect[]];
 
@@ -103,7 +99,7 @@ export function step(state: State, event: Event, now: Instant): Step {
     case 'stumbled':
       return fail(state, 'defect');
     case 'taken':
-      return handOver(state, 'taken', tell(isOut(state.carrier), takenOver));
+      return handOver(state, 'taken', tell(isTold(state), takenOver));
     case 'tick':
       return onTick(state, now);
     default:
@@ -129,7 +125,7 @@ function open(state: State, now: Instant): Step {
 function onUnplaced(state: State, { why }: Extract<Event, { type: 'unplaced' }>, now: Instant): Step {
   if (state.losses === 0 && state.avoid.length === 0 && state.rests.size === 0)
     return over(state, [{ type: 'refuse', refusal: notPlaced(state.model, why) }]);
-  if (now - state.soughtSince >= seekMs) return fail(state, 'no-place');
+  if (isSoughtTooLong(state, now)) return fail(state, 'no-place');
   state.avoid = [];
   state.phase = { phase: 'seeking', until: after(now, seekAgainMs) };
   return [state, []];
@@ -137,7 +133,8 @@ function onUnplaced(state: State, { why }: Extract<Event, { type: 'unplaced' }>,
 
 function onUnreached(state: State, now: Instant): Step {
   shun(state);
-  return now - state.soughtSince >= seekMs ? fail(state, 'unreached') : open(state, now);
+  passOverStall(state, deadline(state), now);
+  return isSoughtTooLong(state, now) ? fail(state, 'unreached') : open(state, now);
 }
 
 function onItem(state: State, { item }: { readonly item: Item }, now: Instant): Step {
@@ -230,7 +227,8 @@ function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer
 function onTurnedAway(state: State, now: Instant): Step {
   const member = memberOf(state);
   if (member !== null) state.rests = letRest(state.rests, member, now);
-  if (!isMovable(state.carrier) || now - state.soughtSince >= seekMs) return fail(state, 'status');
+  passOverStall(state, deadline(state), now);
+  if (!isMovable(state.carrier) || isSoughtTooLong(state, now)) return fail(state, 'status');
   const left: readonly Effect[] = [abort(state), ...unanswered(state, 'status', now)];
   const [opened, effects] = open(state, now);
   return [opened, [...left, ...effects]];
@@ -308,6 +306,7 @@ function unanswered({ phase, carrier }: State, cause: LossCause, now: Instant): 
 
 function onTick(state: State, now: Instant): Step {
   const { phase, ordered } = state;
+  passOverStall(state, deadline(state), now);
   if (ordered !== null && ordered.againAt <= now) {
     state.ordered = null;
     return [state, [{ type: 'ask-again', member: ordered.member, cause: ordered.cause }]];
@@ -358,23 +357,20 @@ function complete(state: State, now: Instant, before: readonly Effect[]): Step {
 
 function fail(state: State, cause: LossCause | 'no-place'): Step {
   const { lastAnswer, model, broken } = state;
-  const refusal = refusalFor(cause, { model, isOut: isOut(state.carrier), before: broken?.cause ?? null });
+  const isOut = isTold(state);
+  const refusal = refusalFor(cause, { model, isOut, before: broken?.cause ?? null });
   const told: readonly Effect[] =
-    lastAnswer !== null && !isOut(state.carrier)
-      ? [{ type: 'answer', ...lastAnswer }]
-      : tell(isOut(state.carrier), refusal);
+    lastAnswer !== null && !isOut ? [{ type: 'answer', ...lastAnswer }] : tell(isOut, refusal);
   return over(state, [abort(state), ...told, fact({ fact: 'stream.failed', cause, ...account(state) })]);
 }
 
 function onCut(state: State, resumes: boolean): Step {
   if (resumes && isMovable(state.carrier)) {
-    const owed: readonly Effect[] = isOut(state.carrier)
-      ? [{ type: 'close' }]
-      : tell(isOut(state.carrier), entryLeaves);
+    const owed: readonly Effect[] = isTold(state) ? [{ type: 'close' }] : tell(false, entryLeaves);
     return handOver(state, 'drain', owed);
   }
   const lost = fact({ fact: 'stream.entryLost', ...account(state) });
-  return over(state, [abort(state), ...tell(isOut(state.carrier), entryLeaves), lost]);
+  return over(state, [abort(state), ...tell(isTold(state), entryLeaves), lost]);
 }
 
 const handOver = (state: State, why: 'drain' | 'taken', told: readonly Effect[]): Step =>

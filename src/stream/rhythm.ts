@@ -51,6 +51,9 @@ export const patienceMs = (gapMs: number): number =>
 /** Patience shrinks while a stream shows its rhythm, so it is looked at this often at least. */
 export const lookMs = silenceMsMin;
 
+/** How long we stood still, by a timer for `due` that has not come or comes only now; 0: it was in time. */
+export const ownStallMs = (due: Instant, now: Instant): number => (now - due > lateMs ? now - due : 0);
+
 /** The instant at which to judge again, when a timer for `due` comes so late that it says more about us. */
 export const afterOwnStall = (due: Instant, now: Instant): Instant | null =>
-  now - due > lateMs ? after(now, graceMs) : null;
+  ownStallMs(due, now) > 0 ? after(now, graceMs) : null;

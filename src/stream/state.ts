@@ -59,6 +59,8 @@ export type State = {
   rests: Rests;
   /** It is one of several choices of which something is out: no refusal is told of it any more. */
   isBound: boolean;
+  /** What its client has was told elsewhere, and here nothing was: what it ends by is still a status. */
+  isMadeAgain: boolean;
   broken: Break | null;
   /** Since when a member is looked for. */
   soughtSince: Instant;
@@ -87,6 +89,7 @@ export const init = (request: GenerationRequest, now: Instant): State => ({
   avoid: [],
   rests: new Map(),
   isBound: false,
+  isMadeAgain: false,
   broken: null,
   soughtSince: now,
   ordered: null,
@@ -109,6 +112,9 @@ export const memberOf = ({ phase }: State): MemberId | null => ('member' in phas
 /** An engine has taken it and not been given up: whoever waits for the next word has somebody to wait for. */
 export const isServed = ({ phase }: State): boolean =>
   phase.phase === 'flowing' || phase.phase === 'closing' || (phase.phase === 'reaching' && phase.answered);
+
+/** Whether anything of it has left for a client by us. */
+export const isTold = ({ carrier, isMadeAgain }: State): boolean => isOut(carrier) && !isMadeAgain;
 
 /** Nothing of it is anywhere: an engine's refusal is still an answer to its client. */
 export const isNew = ({ carrier, isBound }: State): boolean =>

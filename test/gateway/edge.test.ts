@@ -44,8 +44,8 @@ test('a connection that was opened ahead and not used is closed without a word, 
   const answered = async (sent: string): Promise<string> => {
     const server = createServer((socket) => {
       socket.on('error', () => socket.destroy());
-      if (sent === '') complainOnSocket(late, socket);
-      else socket.once('data', () => complainOnSocket(late, socket));
+      if (sent === '') complainOnSocket(late, socket, 0);
+      else socket.once('data', () => complainOnSocket(late, socket, 0));
     });
     t.after(() => server.close());
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -121,6 +121,27 @@ test('who asks while nobody begins anything is told to come back', async () => {
   match(await (await answer).text(), /model_unavailable/);
 });
 
+test('what this node stood still is no time in which nobody took a request', async () => {
+  const { clock, skip } = fastClock();
+  await using cluster = await FakeCluster.of(3, { clock });
+  const [entry, ...others] = cluster.nodes;
+  entry!.standing = 'suspect';
+  let turnedAway = 0;
+  const dispatch: Way['dispatch'] = (_, handler) => {
+    turnedAway++;
+    queueMicrotask(() => refuse(handler, new Failure('busy', 'call: busy: full')));
+    return true;
+  };
+  for (const { id } of others) entry!.ways.set(id, { dispatch, destroy: async () => {} });
+  const answer = ask(cluster);
+  for (let round = 1; round <= 3; round++) {
+    await until(() => turnedAway >= round * others.length, `it is asked for the ${round}th time`, patienceMs);
+    skip(60_000);
+  }
+  entry!.standing = 'ready';
+  deepEqual([(await answer).status, entry!.engine.asked.length], [200, 1]);
+});
+
 test('all answers in one piece that wait for their end have one bound, and what is too much is told to come back', async () => {
   await using cluster = await FakeCluster.of(1, { answersBytesMax: 1_024 ** 2 });
   const { engine, suspected } = cluster.get(0);

@@ -1,5 +1,6 @@
 /** A client that does on the socket whatever a test wants, and notes what it is told. */
 import { connect, type Socket } from 'node:net';
+import { afterReading } from '../../src/gateway/patience.ts';
 
 export type Exchange = {
   readonly status: number;
@@ -24,7 +25,9 @@ export function exchange(port: number, bytes: Iterable<string | Buffer>): Promis
       reject(new Error(`after ${JSON.stringify(text.slice(0, 80))}`, { cause: error })),
     );
     socket.on('close', () => reject(new Error(`closed after ${JSON.stringify(text.slice(0, 200))}`)));
-    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer')));
+    socket.setTimeout(30_000, () =>
+      afterReading(socket, (hasCome) => void (hasCome || socket.destroy(new Error('no answer')))),
+    );
     socket.on('connect', () => void sendAll(socket, bytes));
   });
 }

@@ -262,7 +262,7 @@ async function unbegunAt({ socket }: EngineProcess): Promise<number> {
 /** Takes longer than it takes a busy machine, or one that stands still for a while, to have all begun. */
 const longer = ({ path, body }: Ask): Ask => ({ path, body: { ...body, max_tokens: 700 } });
 
-test('every answer is the same while engines are killed and stopped', { timeout: 240_000 }, async () => {
+test('every answer is the same while engines are killed and stopped', { timeout: 900_000 }, async () => {
   const every = [...asks, ...(await withStops())].map(longer);
   const undisturbed = (await all(every)).map(understood);
   const unbegun = await Promise.all(engines.map(unbegunAt));

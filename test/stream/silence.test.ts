@@ -1,7 +1,8 @@
 /** When a stream's silence is taken for the loss of its engine. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { lead, memberOfLeg } from './conversation.ts';
+import type { Event } from '../../src/stream/events.ts';
+import { errorEvent, lead, memberOfLeg } from './conversation.ts';
 import { answer, chat, chunk, flowing, types, whole } from './counting.ts';
 
 test('[S9] a stream that speaks every 30 ms is given 0.8 s of silence, from its last word', () => {
@@ -55,6 +56,26 @@ test('[S9] what was left for its silence gets twice the time of the next engine,
   led.at(3_100, { type: 'placed', leg: 3, member: memberOfLeg(3) });
   led.item(3_110, 3, chunk(answer[4]!, ' five'));
   deepEqual(led.at(3_110 + 8_000, { type: 'tick' }), []);
+});
+
+test('[S10] what this node stood still is no time in which a member was looked for', () => {
+  const heardAfter: Record<string, Event> = {
+    'a timer': { type: 'tick' },
+    // Which is heard before any timer.
+    'that it was not reached': { type: 'unreached', leg: 3 },
+    'that it is busy': { type: 'answer', leg: 3, status: 503, body: errorEvent },
+  };
+  for (const [what, heard] of Object.entries(heardAfter)) {
+    const led = flowing();
+    led.at(1_000, { type: 'ended', leg: 1, cause: 'reset' });
+    deepEqual(led.at(1_000, { type: 'unplaced', leg: 2, why: 'unavailable' }), []);
+    deepEqual(types(led.at(31_000, { type: 'tick' })), ['open']);
+    led.at(31_000, { type: 'placed', leg: 3, member: memberOfLeg(3) });
+    led.at(71_000, heard);
+    led.at(71_000, { type: 'ended', leg: led.leg(), cause: 'reset' });
+    deepEqual(led.at(71_000, { type: 'unplaced', leg: led.leg(), why: 'unavailable' }), []);
+    equal(led.deadline(), 71_250, what);
+  }
 });
 
 test('[S9] a stall is as long as the client hears nothing, from its request on', () => {
