@@ -22,11 +22,15 @@ import { trySeed, type SeedReport } from './seeds.ts';
 const twiceNodesMax = 200;
 const minutesUsual = 2;
 
-/** A thousand nodes are more than a gigabyte that lives, and before there is as much it is in vain to look for what does not. */
-const largeHeapMb = 3_000;
-
 /** A child has one core. That it waits for another one is no leisure in which to look for garbage. */
-const thrifty = ['--max-semi-space-size=32', '--single-threaded-gc', '--no-memory-reducer'];
+const thrifty = ['--single-threaded-gc', '--no-memory-reducer'];
+const semiSpaceMb = 32;
+/**
+ * A thousand nodes are more than a gigabyte that lives, and before there is as much it is in vain to look for what does not.
+ * Nearly all that is made while they start lives on: the more of it is moved at a time, the nearer to each other lies what
+ * one node looks at.
+ */
+const large = { heapMb: 3_000, semiSpaceMb: 256 };
 
 type Order = { readonly options: RunOptions; readonly how: { twice: boolean; shrinks: boolean } };
 
@@ -147,7 +151,9 @@ async function shareOut(orders: readonly Order[]): Promise<SeedReport[]> {
 
 function heap(orders: readonly Order[]): string[] {
   const isLarge = orders.some(({ options: { nodes } }) => (nodes ?? 0) > twiceNodesMax);
-  return [...thrifty, ...(isLarge ? [`--initial-old-space-size=${largeHeapMb}`] : [])];
+  if (!isLarge) return [...thrifty, `--max-semi-space-size=${semiSpaceMb}`];
+  const young = (['min', 'max'] as const).map((end) => `--${end}-semi-space-size=${large.semiSpaceMb}`);
+  return [...thrifty, ...young, `--initial-old-space-size=${large.heapMb}`];
 }
 
 function obey(): void {
