@@ -102,4 +102,11 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     found:
       'who had found the API away before it was throttled, and knew nobody yet, waited for as long as after three throttled looks',
   },
+  {
+    seed: 102,
+    nodes: 56,
+    only: null,
+    found:
+      'in a partition soon after a start beyond a full mesh one looked, told all of all, and passed on their votes, which no bound allowed for',
+  },
 ];

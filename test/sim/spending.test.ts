@@ -33,9 +33,14 @@ test('once nobody has learned anything for 100 s a node may send 4 kB a second, 
   match(told(20, seconds(102, 4_001), false)[0] ?? '', /^i-0 sends 4001 bytes a second in peace/);
 });
 
-test('ten seconds of anything may have two kilobytes for each member, and four', () => {
-  deepEqual(told(20, seconds(10, 44_000), true), []);
-  match(told(20, seconds(10, 44_001), true)[0] ?? '', /for long, of 20 members/);
+test('ten seconds of anything may have four kilobytes, two for each member, and once all of all for all', () => {
+  deepEqual(told(20, seconds(10, 52_000), true), []);
+  match(told(20, seconds(10, 52_001), true)[0] ?? '', /for long, of 20 members/);
+});
+
+test('beyond a full mesh they may have what others gossip of each member besides', () => {
+  deepEqual(told(51, seconds(10, 4_000 + 51 * 5_520), true), []);
+  match(told(51, seconds(10, 4_001 + 51 * 5_520), true)[0] ?? '', /for long, of 51 members/);
 });
 
 test('one second may have what all members at once cost, which grows with their number', () => {

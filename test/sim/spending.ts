@@ -7,15 +7,26 @@
  *   for long   ten seconds of anything. A connection that is made costs each end some 6 kB at fifty members: the hello,
  *              two records, 64 hashes, the entries of the buckets that differ, and now and then a record that the other
  *              lacked. That a node makes one with every other member each three seconds, for ten seconds, is more than
- *              its dials, their pauses and the damping of votes (M12) let any fault bring about.
+ *              its dials, their pauses and the damping of votes (M12) let any fault bring about. Who looks on duty tells
+ *              all of all that came in three epochs (Y3), and after a start these are all: an entry is 200 B, and two
+ *              looks on duty are more than ten seconds apart. Beyond a full mesh each passes on to eight others what is
+ *              gossiped: on each member that goes seven votes and five reminders of 230 B (M4, M12), and the entries of
+ *              two others that look.
  *   at once    one second. Every member at once, after a partition or an own start, and everything that it lacks: what
  *              one connection costs grows with the members, for their entries stand in it and their records follow.
  */
+import { meshMax } from '../../src/std/mesh.ts';
 import type { Resident } from './resident.ts';
 import type { World } from './world.ts';
 
 const peaceBytesPerSecond = 4_000;
-const perMember = { forLong: 2_000, atOnce: 6_000, atOncePerOther: 200 };
+const perMember = {
+  forLong: 2_000,
+  forLongPerOther: 20,
+  passedOn: 2_500,
+  atOnce: 6_000,
+  atOncePerOther: 200,
+};
 /** Seconds. */
 const longSeconds = 10;
 /** Whom nobody calls dead, because nobody is left to agree, is hung up after 30 s of silence. */
@@ -62,7 +73,9 @@ export class Spending {
     keepLast(account.seconds, last, longSeconds);
     const mean = account.seconds.reduce((sum, one) => sum + one, 0) / longSeconds;
     const atOnce = members * (perMember.atOnce + perMember.atOncePerOther * members);
-    const forLong = peaceBytesPerSecond + perMember.forLong * members;
+    const passedOn = members > meshMax ? perMember.passedOn : 0;
+    const each = perMember.forLong + perMember.forLongPerOther * members + passedOn;
+    const forLong = peaceBytesPerSecond + each * members;
     const say = (bytes: number, how: string): void =>
       this.#onBroken(
         `${resident.id} sends ${Math.round(bytes)} bytes a second ${how}, of ${members} members`,
