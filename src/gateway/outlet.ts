@@ -10,6 +10,7 @@
 import type { ServerResponse } from 'node:http';
 import type { ClientEvent } from '../node/gate.ts';
 import type { AnswerHead, ClientEnd } from '../node/running.ts';
+import { FleetingSet } from '../std/fleeting.ts';
 import { everyone } from '../std/room.ts';
 import { complaintJson, done } from '../stream/answer.ts';
 import { crowded } from '../stream/refusal.ts';
@@ -183,18 +184,17 @@ type Outlets = {
 };
 
 export function watchOutlets(): Outlets {
-  const open = new Set<Outlet>();
+  const open = new FleetingSet<Outlet>();
   const bursts = roomFor(burstBytesMax);
   const looking = setInterval(() => {
     const now = performance.now();
-    for (const outlet of open) outlet.look(now);
+    for (const outlet of open.all()) outlet.look(now);
   }, lookMs);
   looking.unref();
   return {
     open: (response, onCut) => {
       const outlet = openOutlet(response, bursts, onCut);
-      open.add(outlet);
-      response.on('close', () => open.delete(outlet));
+      response.on('close', open.add(outlet));
       return outlet;
     },
     close: () => clearInterval(looking),

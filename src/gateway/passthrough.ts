@@ -8,6 +8,7 @@ import type { Generations } from '../node/generations.ts';
 import type { Clock } from '../node/ports.ts';
 import { promptOf } from '../node/prompt.ts';
 import type { Serving } from '../node/serving.ts';
+import { FleetingSet } from '../std/fleeting.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { isForm, isJson, namedInForm, namedInJson, notForm, notJson } from './body.ts';
 import type { Entrance } from './entrance.ts';
@@ -47,9 +48,9 @@ type Passed = ConstructorParameters<typeof Passing>[0] & { readonly owner: strin
 export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPorts) {
   const { serving, generations } = ports;
   const intakes = { json: openIntake(limits.bodyBytesMax), form: openIntake(limits.formBytesMax) };
-  const open = new Set<Passing>();
+  const open = new FleetingSet<Passing>();
   const each = (act: (passing: Passing) => void): void => {
-    for (const passing of [...open]) act(passing);
+    for (const passing of open.all()) act(passing);
   };
   const unsubscribe = [
     serving.onMove((member, why) => each((passing) => passing.move(member, why))),
@@ -97,11 +98,11 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
   function begin(asked: Passed, response: ServerResponse): () => void {
     const left = serving.entered();
     const passing = new Passing(asked, response, { ...ports, room: ports.room.of(asked.owner) });
-    open.add(passing);
+    const gone = open.add(passing);
     passing.begin();
     return () => {
       passing.close();
-      open.delete(passing);
+      gone();
       left();
     };
   }

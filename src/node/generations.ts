@@ -3,6 +3,7 @@
  * drains or dies, our own engine about to stop, the end of this node's relaying.
  */
 import { noAbility } from '../std/ability.ts';
+import { FleetingSet } from '../std/fleeting.ts';
 import type { Json } from '../std/json.ts';
 import { draw, type Rng } from '../std/random.ts';
 import { everyone, giveBack, lackOf, newRoom, put, type Lack, type Room } from '../std/room.ts';
@@ -66,7 +67,7 @@ export type Generations = Placing & {
 
 export function openGenerations(ports: GenerationsPorts): Generations {
   const { serving, openLeg, journals, stories, clock, rng } = ports;
-  const all = new Set<Running>();
+  const all = new FleetingSet<Running>();
   /** Of choices that clients wait for, those among them that are only looked for, or made elsewhere. */
   const places = newRoom(ports.generationsMax);
   const nextSeed = seedsFrom(rng);
@@ -78,17 +79,17 @@ export function openGenerations(ports: GenerationsPorts): Generations {
   const keeper = openKeeper(all, clock);
   const enginesOf = (model: string): Engines => enginesFrom(serving.model(model), nextSeed());
 
-  const each = (act: (running: Running) => void): void => [...all].forEach(act);
+  const each = (act: (running: Running) => void): void => all.all().forEach(act);
 
   const run: EnteringPorts['run'] = (state, way, about, { body }) => {
     const prompt = promptOf(body);
     const place: RunningPorts['place'] = (model, wish) => placing.place({ model, prompt }, wish);
     const running = new Running(state, way, about, { serving, openLeg, clock, place, judge });
-    all.add(running);
+    const gone = all.add(running);
     keeper.arm();
     const leave = once(() => {
       running.clientLeft();
-      all.delete(running);
+      gone();
     });
     return { running, leave };
   };
@@ -130,12 +131,12 @@ export function openGenerations(ports: GenerationsPorts): Generations {
 }
 
 /** Sees to the streams that have nothing to tell, as long as there are any. */
-function openKeeper(all: ReadonlySet<Running>, clock: Clock) {
+function openKeeper(all: FleetingSet<Running>, clock: Clock) {
   let disarm: (() => void) | null = null;
   function arm(): void {
     disarm ??= clock.wakeAt(after(clock.now(), keepOpenMs), () => {
       disarm = null;
-      for (const running of [...all]) running.keepOpen();
+      for (const running of all.all()) running.keepOpen();
       if (all.size > 0) arm();
     });
   }

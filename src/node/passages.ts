@@ -5,6 +5,7 @@
  * An engine's stream that breaks off is ended in order, without `[DONE]`: the entry node sees that the answer is lost
  * and that this node is not. Only what has a length of its own has to be broken off on the wire.
  */
+import { FleetingSet } from '../std/fleeting.ts';
 import type { Serving } from './serving.ts';
 
 /** Requests of peers at one engine: vLLM queues far fewer than this well. */
@@ -25,9 +26,9 @@ export type Passages = {
 };
 
 export function openPassages(serving: Serving): Passages {
-  const open = new Set<Passage>();
+  const open = new FleetingSet<Passage>();
   const breakOff = (why: string): void => {
-    for (const passage of [...open]) passage.breakOff(why);
+    for (const passage of open.all()) passage.breakOff(why);
   };
   const unsubscribe = serving.onCut(() => breakOff('engine stops'));
   return {
@@ -39,10 +40,10 @@ export function openPassages(serving: Serving): Passages {
     },
     begin: (passage, kind) => {
       const ended = kind === 'generation' ? serving.generating() : (): void => {};
-      open.add(passage);
+      const gone = open.add(passage);
       return () => {
         ended();
-        open.delete(passage);
+        gone();
       };
     },
     close: () => {

@@ -3,6 +3,7 @@
  * why a stream paused or broke off, so it holds names, counts and times, and never a word of a prompt or an answer.
  */
 import type { MemberId } from '../std/member-id.ts';
+import { FleetingSet } from '../std/fleeting.ts';
 import type { Instant } from '../std/time.ts';
 import type { StreamFact, Way } from '../stream/events.ts';
 import type { Protection } from '../stream/protection.ts';
@@ -40,24 +41,29 @@ export type Stories = {
 };
 
 export function openStories(self: MemberId, clock: Clock): Stories {
-  const running = new Set<Story>();
+  const running = new FleetingSet<Story>();
   /** A ring: the oldest is overwritten. */
   const ended: Story[] = [];
   let next = 0;
-  const end = (story: Story): void => {
-    if (!running.delete(story)) return;
+  const keep = (story: Story): void => {
     ended[next] = story;
     next = (next + 1) % endedMax;
   };
   return {
     begin: (about, look) => {
+      const end = (): void => {
+        gone();
+        keep(story);
+      };
       const story = new Story({ self, about, clock, look, end });
-      running.add(story);
+      const gone = running.add(story);
       return story;
     },
     find: (id) => {
       const bare = id.replace(/^(chat)?cmpl-/, '');
-      return [...running, ...ended].filter((story) => story.isOf(id, bare)).map((story) => story.told());
+      return [...running.all(), ...ended]
+        .filter((story) => story.isOf(id, bare))
+        .map((story) => story.told());
     },
   };
 }
@@ -68,7 +74,7 @@ export class Story {
   readonly #about: About;
   readonly #clock: Clock;
   readonly #begunAt: Instant;
-  readonly #onEnd: (story: Story) => void;
+  readonly #onEnd: () => void;
   readonly #steps: { readonly at: Instant; readonly step: Step }[] = [];
   #look: () => Live;
   #state = 'running';
@@ -80,7 +86,7 @@ export class Story {
     readonly about: About;
     readonly clock: Clock;
     readonly look: () => Live;
-    readonly end: (story: Story) => void;
+    readonly end: () => void;
   }) {
     this.#self = options.self;
     this.#about = options.about;
@@ -117,7 +123,7 @@ export class Story {
     [this.#state, this.#why, this.#endedAt] = [state, why, this.#clock.now()];
     const last = this.#look();
     this.#look = () => last;
-    this.#onEnd(this);
+    this.#onEnd();
   }
 
   isOf(id: string, bare: string): boolean {

@@ -6,6 +6,7 @@
 import type { Duplex } from 'node:stream';
 import type { Call } from '../node/call.ts';
 import { Inflow, Outflow, windowBytes, type Taker } from './flow.ts';
+import { FleetingMap } from '../std/fleeting.ts';
 import { FrameReader, kinds } from './frames.ts';
 import { headBytes, readOpenHead, type OpenHead } from './heads.ts';
 import { Outbox } from './outbox.ts';
@@ -34,7 +35,7 @@ export class AnsweringLine {
   readonly #ears: LineEars;
   readonly #outbox: Outbox;
   readonly #reader = new FrameReader();
-  readonly #calls = new Map<number, Answering>();
+  readonly #calls = new FleetingMap<Answering>();
   readonly #sweeping: NodeJS.Timeout;
   #isLeaving = false;
   #isClosed = false;
@@ -47,7 +48,7 @@ export class AnsweringLine {
     this.#sweeping = setInterval(() => this.#sweep(), sweepMs);
     this.#sweeping.unref();
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    socket.on('drain', () => this.#calls.forEach(({ out }) => out.drained()));
+    socket.on('drain', () => this.#calls.all().forEach(({ out }) => out.drained()));
     socket.on('error', () => this.#close());
     socket.on('end', () => this.#break());
     socket.on('close', () => this.#close());
@@ -91,7 +92,7 @@ export class AnsweringLine {
 
   #open(number: number, body: Buffer): void {
     const head = readOpenHead(body);
-    if (head === null || this.#calls.has(number)) return this.#break();
+    if (head === null || this.#calls.get(number) !== undefined) return this.#break();
     if (this.#isLeaving || this.#calls.size >= callsMax)
       return this.#outbox.frame(kinds.reset, number, Buffer.from(this.#isLeaving ? 'leaving' : 'full'));
     const call = new Answering(number, head, {
@@ -109,7 +110,7 @@ export class AnsweringLine {
 
   #sweep(): void {
     const stuckBefore = performance.now() - stuckMs;
-    for (const call of [...this.#calls.values()]) {
+    for (const call of this.#calls.all()) {
       if (!call.out.isStuck || call.out.movedAt > stuckBefore) continue;
       this.#ears.onStuck();
       call.destroy();
@@ -126,7 +127,7 @@ export class AnsweringLine {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#sweeping);
-    for (const call of [...this.#calls.values()]) call.close();
+    for (const call of this.#calls.all()) call.close();
     this.#ears.onClosed();
   }
 }

@@ -16,6 +16,7 @@
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { Failure } from '../std/failure.ts';
+import { FleetingMap } from '../std/fleeting.ts';
 import { Inflow, Outflow, type Taker } from './flow.ts';
 import { FrameReader, kinds } from './frames.ts';
 import { headBytes, readAnswerHead } from './heads.ts';
@@ -43,7 +44,7 @@ export class AskingLine {
   readonly #socket: Duplex;
   readonly #outbox: Outbox;
   readonly #reader = new FrameReader();
-  readonly #calls = new Map<number, Asked>();
+  readonly #calls = new FleetingMap<Asked>();
   /** Asked when it had said nothing for a while, and it has said nothing since. */
   readonly #unheard = new Map<number, Call>();
   readonly #giveBack: (...call: Call) => void;
@@ -67,7 +68,7 @@ export class AskingLine {
     this.#sweeping = setInterval(() => this.#sweep(), sweepMs);
     this.#sweeping.unref();
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    socket.on('drain', () => this.#calls.forEach(({ out }) => out.drained()));
+    socket.on('drain', () => this.#calls.all().forEach(({ out }) => out.drained()));
     socket.on('error', (error) => this.#lose(error));
     socket.on('end', () => this.#onEnd());
     socket.on('close', () => this.destroy());
@@ -148,7 +149,7 @@ export class AskingLine {
    */
   #onEnd(): void {
     if (this.#isLeft)
-      for (const call of [...this.#calls.values()]) if (!call.isAnswered) call.lose(lossBy('leaving', call));
+      for (const call of this.#calls.all()) if (!call.isAnswered) call.lose(lossBy('leaving', call));
     this.destroy();
   }
 
@@ -188,13 +189,13 @@ export class AskingLine {
     this.#takesCalls = false;
     this.#isDoubted = true;
     const silent = new Failure('late', 'line: late: no sign of life');
-    for (const call of [...this.#calls.values()]) if (!call.isAnswered) call.lose(silent);
+    for (const call of this.#calls.all()) if (!call.isAnswered) call.lose(silent);
     if (this.#calls.size === 0) this.destroy();
   }
 
   #sweep(): void {
     const now = performance.now();
-    for (const call of [...this.#calls.values()])
+    for (const call of this.#calls.all())
       if (call.dueAt <= now && !call.paused) call.abort(new Failure('late', 'call: late: no answer'));
     if (this.#calls.size > 0 || now - this.#idleSince < idleMs || !this.#takesCalls) return;
     this.#leave();
@@ -212,8 +213,8 @@ export class AskingLine {
     clearInterval(this.#sweeping);
     if (this.#sign !== null) clearTimeout(this.#sign);
     // What has come whole is told when its reader goes on.
-    for (const [number, call] of [...this.#calls]) {
-      const unheard = this.#unheard.get(number);
+    for (const call of this.#calls.all()) {
+      const unheard = this.#unheard.get(call.number);
       if (unheard !== undefined && call.close()) this.#giveBack(...unheard);
       else if (!call.in.hasEnded) call.lose(error);
     }
@@ -229,6 +230,7 @@ function lossBy(why: string, { isAnswered }: Asked): Failure {
 
 /** One call, as its handler steers it. */
 class Asked implements Dispatcher.DispatchController, Taker {
+  readonly number: number;
   readonly out: Outflow;
   readonly in: Inflow;
   /** By when its head is owed, or its next piece. */
@@ -236,7 +238,6 @@ class Asked implements Dispatcher.DispatchController, Taker {
   isAnswered = false;
   aborted = false;
   reason: Error | null = null;
-  readonly #number: number;
   readonly #handler: Dispatcher.DispatchHandler;
   readonly #outbox: Outbox;
   readonly #over: () => void;
@@ -253,7 +254,7 @@ class Asked implements Dispatcher.DispatchController, Taker {
       readonly over: () => void;
     },
   ) {
-    this.#number = number;
+    this.number = number;
     this.#handler = handler;
     this.#outbox = line.outbox;
     this.#over = line.over;
@@ -271,7 +272,7 @@ class Asked implements Dispatcher.DispatchController, Taker {
     if (this.#isOver) return;
     this.aborted = true;
     this.reason = reason;
-    this.#outbox.frame(kinds.reset, this.#number, null);
+    this.#outbox.frame(kinds.reset, this.number, null);
     this.lose(reason);
   }
 
