@@ -1,6 +1,7 @@
 /** One request that is passed through, from one member to the next until its answer is there. */
 import type { ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { openFitting } from '../node/fitting.ts';
 import type { Generations } from '../node/generations.ts';
 import type { Clock } from '../node/ports.ts';
 import type { MoveReason, Serving } from '../node/serving.ts';
@@ -11,6 +12,7 @@ import { after, type Instant } from '../std/time.ts';
 import { complaintJson } from '../stream/answer.ts';
 import { brokenOff, crowded, enginesDied, notPlaced, type Refusal } from '../stream/refusal.ts';
 import { ownStallMs } from '../stream/rhythm.ts';
+import { isPassing } from '../stream/turned-away.ts';
 import { loadFromHeader, loadHeader, lostHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
 import { openAiError, refused, reply } from './reply.ts';
@@ -31,8 +33,6 @@ const headMs = 600_000;
 const pieceMs = 120_000;
 /** Of an answer in one piece: a thousand embeddings of 4,096 numbers are 90 MB. */
 const answerBytesMax = 128 * 1_024 ** 2;
-/** Refusals that another engine may not give. */
-const passingStatuses = new Set([429, 500, 502, 503, 504]);
 
 type Asked = {
   readonly id: string;
@@ -69,6 +69,7 @@ export class Passing {
   readonly #asked: Asked;
   readonly #response: ServerResponse;
   readonly #ports: Ports;
+  readonly #fitting: ReturnType<typeof openFitting>;
   #attempt: Attempt | null = null;
   #avoid: readonly MemberId[] = [];
   #losses = 0;
@@ -91,14 +92,13 @@ export class Passing {
     this.#stream = openPassedStream({ spent: asked.spent, begun: () => this.#begun() });
     this.#response = response;
     this.#ports = ports;
+    this.#fitting = openFitting(asked, { serving: ports.serving, placing: ports.generations });
     response.on('drain', () => this.#attempt?.resume());
   }
 
   begin(): void {
-    const { model, prompt } = this.#asked;
-    const { generations, serving, clock, dispatcherTo } = this.#ports;
-    const wish = { avoid: this.#avoid, urgent: this.#isUrgent };
-    const choice = generations.place({ model, prompt }, wish);
+    const { serving, clock, dispatcherTo } = this.#ports;
+    const choice = this.#fitting.place({ avoid: this.#avoid, urgent: this.#isUrgent });
     if (choice.type === 'none') return this.#unplaced(choice.why);
     const { member } = choice;
     const accounts = [serving.sent(member), ...(member === serving.self ? [serving.generating()] : [])];
@@ -173,9 +173,10 @@ export class Passing {
 
   whole(answer: Answer, attempt: Attempt): void {
     attempt.end();
+    if (this.#fitting.outgrows(answer.by, answer.status)) return this.turnedAway(attempt);
     // What one engine does not implement no other engine of the model does.
     this.#judge(attempt, answer.status >= 500 && answer.status !== 501);
-    if (!passingStatuses.has(answer.status)) return this.#deliver(answer);
+    if (!isPassing(answer.status)) return this.#deliver(answer);
     this.#refused = answer;
     this.#lost(attempt);
   }
@@ -248,8 +249,7 @@ export class Passing {
     this.#avoid = [];
     const due = after(clock.now(), seekAgainMs);
     this.#disarm = clock.wakeAt(due, () => {
-      if (this.#seekingSince !== null)
-        this.#seekingSince = after(this.#seekingSince, ownStallMs(due, clock.now()));
+      this.#seekingSince = after(this.#seekingSince ?? due, ownStallMs(due, clock.now()));
       this.begin();
     });
   }

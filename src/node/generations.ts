@@ -13,13 +13,14 @@ import type { Endpoint } from '../stream/chunk.ts';
 import { noRoom } from '../stream/refusal.ts';
 import type { Engines } from '../stream/request.ts';
 import type { OpenLeg } from './leg.ts';
+import { fittedLegs, openFitting } from './fitting.ts';
 import { openPlacing, type Placing } from './placing.ts';
 import { once } from './once.ts';
 import type { Clock } from './ports.ts';
 import { promptOf } from './prompt.ts';
 import { enter, type EnteringPorts } from './entering.ts';
 import type { Journals } from './journals.ts';
-import { Running, type About, type ClientEnd, type RunningPorts } from './running.ts';
+import { Running, type About, type ClientEnd } from './running.ts';
 import type { Admission, ServedModel, Serving } from './serving.ts';
 import type { Stories } from './stories.ts';
 
@@ -82,9 +83,10 @@ export function openGenerations(ports: GenerationsPorts): Generations {
   const each = (act: (running: Running) => void): void => all.all().forEach(act);
 
   const run: EnteringPorts['run'] = (state, way, about, { body }) => {
-    const prompt = promptOf(body);
-    const place: RunningPorts['place'] = (model, wish) => placing.place({ model, prompt }, wish);
-    const running = new Running(state, way, about, { serving, openLeg, clock, place, judge });
+    const fitting = openFitting({ model: state.model, prompt: promptOf(body) }, { serving, placing });
+    const { place } = fitting;
+    const legs = fittedLegs(openLeg, fitting);
+    const running = new Running(state, way, about, { serving, openLeg: legs, clock, place, judge });
     const gone = all.add(running);
     keeper.arm();
     const leave = once(() => {

@@ -5,10 +5,13 @@ import type { Outcome } from '../routing/outliers.ts';
 import * as routing from '../routing/router.ts';
 import type { Rng } from '../std/random.ts';
 import type { Clock } from './ports.ts';
-import type { Serving } from './serving.ts';
+import type { ServedModel, Serving } from './serving.ts';
+
+/** `contextMin`: of a member that is asked, tokens, where there is such a one. */
+type Asked = { readonly model: string; readonly prompt: Blocks; readonly contextMin: number };
 
 export type Placing = {
-  place(about: { readonly model: string; readonly prompt: Blocks }, wish: Wish): Choice;
+  place(about: Asked, wish: Wish): Choice;
   /** How what was sent to a member ended. */
   judge(outcome: Outcome): void;
 };
@@ -21,11 +24,20 @@ export function openPlacing(ports: {
   const { serving, clock, rng } = ports;
   const router = routing.init(serving.zone, rng);
   return {
-    place: ({ model, prompt }, wish) =>
-      routing.place(router, { model, standing: serving.model(model), wish, prompt }, clock.now()),
+    place: ({ model, prompt, contextMin }, wish) => {
+      const standing = longEnough(serving.model(model), contextMin);
+      return routing.place(router, { model, standing, wish, prompt }, clock.now());
+    },
     judge: (outcome) => {
       const forMs = routing.heard(router, outcome, clock.now());
       if (forMs !== null) serving.report({ fact: 'member.ejected', member: outcome.member, forMs });
     },
   };
+}
+
+/** Who has not said how long may be long enough. */
+function longEnough(model: ServedModel | null, contextMin: number): ServedModel | null {
+  if (model === null || contextMin === 0) return model;
+  const ready = model.ready.filter(({ contextTokens }) => (contextTokens ?? Infinity) >= contextMin);
+  return ready.length === 0 ? model : { ...model, ready };
 }

@@ -53,14 +53,11 @@ export type ClientEnd = {
 
 export type WholeAnswer = { readonly status: number; readonly body: string };
 
-export type RunningPorts = {
+type RunningPorts = {
   readonly serving: Serving;
   readonly openLeg: OpenLeg;
   readonly clock: Clock;
-  readonly place: (
-    model: string,
-    wish: { readonly avoid: readonly MemberId[]; readonly urgent: boolean },
-  ) => Choice;
+  readonly place: (wish: { readonly avoid: readonly MemberId[]; readonly urgent: boolean }) => Choice;
   /** How what was sent to this member ended. */
   readonly judge: (outcome: Outcome) => void;
 };
@@ -285,7 +282,7 @@ export class Running {
   }
 
   #open({ leg, request, avoid, urgent }: Open): void {
-    const choice = this.#ports.place(this.#model, { avoid, urgent });
+    const choice = this.#ports.place({ avoid, urgent });
     if (choice.type === 'none') return this.#driven.deliver({ type: 'unplaced', leg, why: choice.why });
     const { serving, openLeg, clock } = this.#ports;
     const { member } = choice;

@@ -97,7 +97,7 @@ export class NodeServing implements Serving {
     // The longest: what an engine of a shorter one cannot go on with it refuses, and nobody takes that for the end.
     if (contextTokens !== null) model.contextTokens = Math.max(model.contextTokens ?? 0, contextTokens);
     if (phase === 'ready') {
-      model.ready.push(known === null ? this.#ours() : this.#theirs(known));
+      model.ready.push({ ...(known === null ? this.#ours() : this.#theirs(known)), contextTokens });
       model.abilities.push(ability);
     } else if (phase !== 'away') model.starting++;
   }
@@ -167,7 +167,7 @@ export class NodeServing implements Serving {
     return this.#parts.clock.now() < (this.#doubted.get(id) ?? -Infinity);
   }
 
-  #ours(): ServingMember {
+  #ours(): Omit<ServingMember, 'contextTokens'> {
     const doubted = this.#isDoubted(this.self);
     const load = doubted ? null : this.localLoad();
     return {
@@ -181,7 +181,7 @@ export class NodeServing implements Serving {
     };
   }
 
-  #theirs({ id, load, record }: Known): ServingMember {
+  #theirs({ id, load, record }: Known): Omit<ServingMember, 'contextTokens'> {
     const doubted = this.#isDoubted(id);
     return {
       member: id,

@@ -20,6 +20,8 @@ export type ServingMember = {
   readonly member: MemberId;
   readonly self: boolean;
   readonly zone: string;
+  /** Context length in tokens; null: it has not said. */
+  readonly contextTokens: number | null;
   /** null: nothing heard yet, which is not the same as idle. */
   readonly load: MemberLoad | null;
   /** A stream from there fell silent a moment ago. */

@@ -36,7 +36,7 @@ function rig() {
     zone: 'z',
     load: load(),
     unreported: 0,
-    doubted: false,
+    ...{ doubted: false, contextTokens: null },
   });
   /** That it serves. */
   const models = new Set(['m']);

@@ -53,6 +53,8 @@ export class FakeNode {
   standing: Standing = 'ready';
   /** It drains, and nobody else has heard of it. */
   drainsUnheard = false;
+  /** Of its engine; null: the same as everybody's. */
+  contextTokens: number | null = null;
   /** What the engine's health says. */
   isEngineDead = (): boolean => this.engine.mode === 'dead';
   /** What its supervision does when it finds the engine dead. */
@@ -278,13 +280,14 @@ export class FakeCluster implements AsyncDisposable {
       change(1);
       return () => change(-1);
     };
-    const memberOf = ({ id }: FakeNode): ServingMember => ({
+    const memberOf = ({ id, contextTokens: own }: FakeNode): ServingMember => ({
       member: id,
       self: id === node.id,
       zone: 'a',
       load: node.heard.get(id) ?? null,
       doubted: node.doubted.includes(id),
       unreported: node.sent.get(id) ?? 0,
+      contextTokens: own ?? contextTokens,
     });
     const models = (): readonly ServedModel[] => {
       const starting = this.nodes.filter(({ standing }) => standing === 'starting').length;

@@ -19,6 +19,8 @@ export type Mode =
   | 'draining'
   | 'unauthorized'
   | 'lost'
+  /** Every prompt is too long for it. */
+  | 'short'
   /** Its core is gone, and its server not yet. */
   | 'dead';
 
@@ -26,6 +28,11 @@ export type Asked = {
   readonly path: string;
   readonly body: Record<string, unknown>;
   readonly headers: IncomingMessage['headers'];
+};
+
+export const tooLong = {
+  message: "This model's maximum context length is 4096 tokens, and the prompt has more.",
+  ...{ type: 'BadRequestError', param: 'input_tokens', code: 400 },
 };
 
 export class FakeEngine {
@@ -99,6 +106,7 @@ export class FakeEngine {
     if (this.mode === 'unauthorized') return this.#whole(response, 401, { error: 'Unauthorized' });
     if (this.mode === 'dead') return this.#whole(response, 500, { error: coreDead });
     if (this.mode === 'lost') return this.#whole(response, 404, { detail: 'Not Found' });
+    if (this.mode === 'short') return this.#whole(response, 400, { error: tooLong });
     if (body['top_p'] === 2)
       return this.#whole(response, 400, {
         error: { message: 'top_p', type: 'BadRequestError', param: 'top_p', code: 400 },
