@@ -44,7 +44,7 @@ export async function runCli(args: readonly string[], io: Io, runNode: RunNode):
     // Not for people: these two take words that look like flags of ours.
     if (args[0] === 'simulated-engine') return await simulatedEngine(args.slice(1), io);
     if (args[0] === 'complete') return await complete(program, args.slice(1), io);
-    await program.parseAsync([...args], { from: 'user' });
+    await program.parseAsync(aboutHelp(program, args), { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exit.done : exit.misused;
@@ -52,6 +52,15 @@ export async function runCli(args: readonly string[], io: Io, runNode: RunNode):
     say(io, error.message);
     return error instanceof Misuse ? exit.misused : exit.refused;
   }
+}
+
+/** `help X` is `X --help`, also of `key new`; of no command it is misuse, as X alone is, and of help itself the list. */
+function aboutHelp(program: Command, args: readonly string[]): string[] {
+  const [word, about = 'help', ...rest] = args;
+  if (word !== 'help') return [...args];
+  if (['help', '--help', '-h'].includes(about)) return ['--help'];
+  const known = program.commands.some((command) => command.name() === about);
+  return known ? [about, ...rest, '--help'] : [about, ...rest];
 }
 
 const termOf = (argument: Argument): string => {

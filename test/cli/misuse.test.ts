@@ -8,6 +8,7 @@ import { synkti } from './io.ts';
 test('what is misused ends with 2 and one line on stderr, nothing on stdout', async () => {
   const misuses: readonly (readonly [args: readonly string[], line: RegExp])[] = [
     [['stauts'], /^synkti: unknown command 'stauts' \(Did you mean status\?\)\n$/],
+    [['help', 'stauts'], /^synkti: unknown command 'stauts' \(Did you mean status\?\)\n$/],
     [['status', '--jsno'], /^synkti: unknown option '--jsno' \(Did you mean --json\?\)\n$/],
     [
       ['drain', '--within', '5'],
