@@ -30,7 +30,7 @@ export type About = {
 type Route = (request: IncomingMessage, response: ServerResponse, about: About) => void;
 
 /** For load balancers and scrapers, who have no key and learn nothing of anybody's requests. */
-const open: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+const open: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/health', '/metrics']);
 
 type Routes = {
   answer(request: IncomingMessage, response: ServerResponse, about: Omit<About, 'key' | 'owner'>): void;
@@ -92,6 +92,8 @@ export function openRoutes(options: {
     },
     '/healthz': { GET: (_, response) => replyJson(response, 200, '{"status":"ok"}') },
     '/readyz': { GET: (_, response) => tellReadiness(response, serving) },
+    // Where vLLM is asked whether it can be sent requests.
+    '/health': { GET: (_, response) => tellReadiness(response, serving) },
     '/metrics': { GET: (_, response) => void expose(response, options.metrics) },
   };
 

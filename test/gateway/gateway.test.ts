@@ -281,7 +281,7 @@ test('a node that drains takes no new requests, and says when to come back', asy
 test('whatever may be got may be asked for its head alone', async () => {
   const { url } = cluster.get(0);
   const head = (path: string): Promise<Response> => fetch(url + path, { method: 'HEAD' });
-  for (const path of ['/healthz', '/readyz', '/metrics', '/v1/models']) {
+  for (const path of ['/healthz', '/readyz', '/health', '/metrics', '/v1/models']) {
     const [got, { status, headers }] = [await fetch(url + path), await head(path)];
     deepEqual([status, headers.get('content-type')], [200, got.headers.get('content-type')], path);
   }
@@ -290,7 +290,7 @@ test('whatever may be got may be asked for its head alone', async () => {
   const put = await fetch(`${url}/healthz`, { method: 'PUT' });
   deepEqual([put.status, put.headers.get('allow')], [405, 'GET, HEAD']);
   cluster.get(0).standing = 'draining';
-  equal((await head('/readyz')).status, 503);
+  for (const path of ['/readyz', '/health']) equal((await head(path)).status, 503);
 });
 
 test('a node passes nothing to its engine for others once it drains', async () => {

@@ -59,5 +59,5 @@ test('nothing of a request without a key reaches an engine', async () => {
 });
 
 test('load balancers and scrapers need no key', async () => {
-  for (const path of ['/healthz', '/readyz', '/metrics']) equal((await ask(path, {})).status, 200);
+  for (const path of ['/healthz', '/readyz', '/health', '/metrics']) equal((await ask(path, {})).status, 200);
 });
