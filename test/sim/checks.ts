@@ -44,12 +44,17 @@ const verdictOf: Readonly<Record<string, Verdict>> = {
   'member.forgotten': 'forgotten',
 };
 
+/** A holder of whose renewal the answer is lost lets go of the lease until the next one, ms. */
+const leaderlessMs = 5_000;
+
 export class Checks {
   readonly violations: Violation[] = [];
   /** Deaths that were told, true or not. */
   deaths = 0;
   onDeath: (by: Resident, id: string) => void = () => {};
   #sweeps = 0;
+  /** When a sweep last found a holder of the lease. */
+  #ledAt = -Infinity;
   /** Of what anybody knows. */
   #changes = 0;
   #equal = { asOf: '', is: false };
@@ -131,6 +136,7 @@ export class Checks {
     // Messages of a large cluster are not encoded, and have no length of their own.
     if (!this.isLarge) this.#spending.look(this.#changes);
     const holders = this.#holders();
+    if (holders.length > 0) this.#ledAt = this.world.now;
     if (holders.length > 1) this.break('I5', `${holders.join(' and ')} hold the lease at a time`);
     const share = this.isLarge ? sweepShare.large : sweepShare.small;
     const turn = this.#sweeps++ % share;
@@ -179,7 +185,8 @@ export class Checks {
 
   /** Asked when the cluster is at rest, of one whose nodes want the lease. */
   mustBeLed(): void {
-    if (this.#holders().length === 0) this.break('I5', 'nobody holds the lease');
+    const isLed = this.#holders().length > 0 || this.world.now - this.#ledAt <= leaderlessMs;
+    if (!isLed) this.break('I5', 'nobody holds the lease');
   }
 
   /** One line for all that a node knows: its hash of it, and how many it takes for alive; what became of each is told by facts. */

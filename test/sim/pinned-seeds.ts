@@ -109,4 +109,10 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     found:
       'in a partition soon after a start beyond a full mesh one looked, told all of all, and passed on their votes, which no bound allowed for',
   },
+  {
+    seed: 1982,
+    nodes: null,
+    only: null,
+    found: 'the answer to a renewal is lost in the last moment of the run, and nobody holds the lease in it',
+  },
 ];
