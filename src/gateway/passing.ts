@@ -11,7 +11,7 @@ import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 import { complaintJson } from '../stream/answer.ts';
 import { brokenOff, crowded, enginesDied, notPlaced, type Refusal } from '../stream/refusal.ts';
-import { ownStallMs } from '../stream/rhythm.ts';
+import { isSoughtTooLong, lessOwnStall, seekAgainMs } from '../stream/seeking.ts';
 import { isPassing } from '../stream/turned-away.ts';
 import { loadFromHeader, loadHeader, lostHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
@@ -25,9 +25,6 @@ import { isEngineDead, isTurnedAway, whyBroken, type Way } from './way.ts';
  * because it is on its way out or not to be reached, is none of them.
  */
 const lossesMax = 3;
-/** How long a member that begins it is looked for each time that one was lost, and how often. ms */
-const seekMs = 20_000;
-const seekAgainMs = 250;
 /** For the head of an answer, which one in a piece has when it is done, and between two pieces of it. ms */
 const headMs = 600_000;
 const pieceMs = 120_000;
@@ -249,7 +246,7 @@ export class Passing {
     this.#avoid = [];
     const due = after(clock.now(), seekAgainMs);
     this.#disarm = clock.wakeAt(due, () => {
-      this.#seekingSince = after(this.#seekingSince ?? due, ownStallMs(due, clock.now()));
+      this.#seekingSince = lessOwnStall(this.#seekingSince ?? due, due, clock.now());
       this.begin();
     });
   }
@@ -257,7 +254,7 @@ export class Passing {
   #seeksTooLong(): boolean {
     const now = this.#ports.clock.now();
     this.#seekingSince ??= now;
-    return now - this.#seekingSince >= seekMs;
+    return isSoughtTooLong(this.#seekingSince, now);
   }
 
   #giveUp(): void {

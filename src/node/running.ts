@@ -2,7 +2,7 @@
  * One generation whose client is connected here: the machine, driven against its legs on one side and its client on the
  * other. A class because it owns both for as long as the client stays.
  */
-import type { Choice } from '../routing/choose.ts';
+import type { Choice, Wish } from '../routing/choose.ts';
 import type { Outcome } from '../routing/outliers.ts';
 import { messageOf } from '../std/failure.ts';
 import type { MemberId } from '../std/member-id.ts';
@@ -57,7 +57,7 @@ type RunningPorts = {
   readonly serving: Serving;
   readonly openLeg: OpenLeg;
   readonly clock: Clock;
-  readonly place: (wish: { readonly avoid: readonly MemberId[]; readonly urgent: boolean }) => Choice;
+  readonly place: (wish: Wish) => Choice;
   /** How what was sent to this member ended. */
   readonly judge: (outcome: Outcome) => void;
 };

@@ -97,7 +97,7 @@ export class NodeServing implements Serving {
     // The longest: what an engine of a shorter one cannot go on with it refuses, and nobody takes that for the end.
     if (contextTokens !== null) model.contextTokens = Math.max(model.contextTokens ?? 0, contextTokens);
     if (phase === 'ready') {
-      model.ready.push({ ...(known === null ? this.#ours() : this.#theirs(known)), contextTokens });
+      model.ready.push(known === null ? this.#ours(contextTokens) : this.#theirs(known, contextTokens));
       model.abilities.push(ability);
     } else if (phase !== 'away') model.starting++;
   }
@@ -167,13 +167,14 @@ export class NodeServing implements Serving {
     return this.#parts.clock.now() < (this.#doubted.get(id) ?? -Infinity);
   }
 
-  #ours(): Omit<ServingMember, 'contextTokens'> {
+  #ours(contextTokens: number | null): ServingMember {
     const doubted = this.#isDoubted(this.self);
     const load = doubted ? null : this.localLoad();
     return {
       member: this.self,
       self: true,
       zone: this.#parts.cluster.own().zone,
+      contextTokens,
       load,
       doubted,
       // A known load has our own count in it already.
@@ -181,12 +182,13 @@ export class NodeServing implements Serving {
     };
   }
 
-  #theirs({ id, load, record }: Known): Omit<ServingMember, 'contextTokens'> {
+  #theirs({ id, load, record }: Known, contextTokens: number | null): ServingMember {
     const doubted = this.#isDoubted(id);
     return {
       member: id,
       self: false,
       zone: record?.zone ?? '',
+      contextTokens,
       load: doubted ? null : load,
       doubted,
       unreported: this.#sent.unreported(id, load?.at ?? null),

@@ -19,7 +19,8 @@ import { setFlagsFromString } from 'node:v8';
 /** Some tests of a new node are no work yet. */
 const asksMin = 30;
 const flags = [
-  ...['--invocation-count-for-maglev=100', '--invocation-count-for-turbofan=500'],
+  '--invocation-count-for-maglev=100',
+  '--invocation-count-for-turbofan=500',
   '--no-allocation-site-pretenuring',
 ];
 

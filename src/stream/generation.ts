@@ -43,7 +43,7 @@ import type { LogRecord } from './record.ts';
 import { entryLeaves, notPlaced, refusalFor, takenOver, tell } from './refusal.ts';
 import { renderPath } from './rendering.ts';
 import * as rhythm from './rhythm.ts';
-import { isSoughtTooLong, passOverStall, seekAgainMs } from './seeking.ts';
+import { isSoughtTooLong, lessOwnStall, seekAgainMs } from './seeking.ts';
 import { account, isNew, isTold, isUnbegun, memberOf, type Phase, type State } from './state.ts';
 import { isPassing, letRest, resting } from './turned-away.ts';
 import { countWhole, isAborted } from './whole.ts';
@@ -125,7 +125,7 @@ function open(state: State, now: Instant): Step {
 function onUnplaced(state: State, { why }: Extract<Event, { type: 'unplaced' }>, now: Instant): Step {
   if (state.losses === 0 && state.avoid.length === 0 && state.rests.size === 0)
     return over(state, [{ type: 'refuse', refusal: notPlaced(state.model, why) }]);
-  if (isSoughtTooLong(state, now)) return fail(state, 'no-place');
+  if (isSoughtTooLong(state.soughtSince, now)) return fail(state, 'no-place');
   state.avoid = [];
   state.phase = { phase: 'seeking', until: after(now, seekAgainMs) };
   return [state, []];
@@ -133,8 +133,12 @@ function onUnplaced(state: State, { why }: Extract<Event, { type: 'unplaced' }>,
 
 function onUnreached(state: State, now: Instant): Step {
   shun(state);
-  passOverStall(state, deadline(state), now);
-  return isSoughtTooLong(state, now) ? fail(state, 'unreached') : open(state, now);
+  passOverStall(state, now);
+  return isSoughtTooLong(state.soughtSince, now) ? fail(state, 'unreached') : open(state, now);
+}
+
+function passOverStall(state: State, now: Instant): void {
+  state.soughtSince = lessOwnStall(state.soughtSince, deadline(state), now);
 }
 
 function onItem(state: State, { item }: { readonly item: Item }, now: Instant): Step {
@@ -227,8 +231,8 @@ function onAnswer(state: State, { status, body }: Extract<Event, { type: 'answer
 function onTurnedAway(state: State, now: Instant): Step {
   const member = memberOf(state);
   if (member !== null) state.rests = letRest(state.rests, member, now);
-  passOverStall(state, deadline(state), now);
-  if (!isMovable(state.carrier) || isSoughtTooLong(state, now)) return fail(state, 'status');
+  passOverStall(state, now);
+  if (!isMovable(state.carrier) || isSoughtTooLong(state.soughtSince, now)) return fail(state, 'status');
   const left: readonly Effect[] = [abort(state), ...unanswered(state, 'status', now)];
   const [opened, effects] = open(state, now);
   return [opened, [...left, ...effects]];
@@ -306,7 +310,7 @@ function unanswered({ phase, carrier }: State, cause: LossCause, now: Instant): 
 
 function onTick(state: State, now: Instant): Step {
   const { phase, ordered } = state;
-  passOverStall(state, deadline(state), now);
+  passOverStall(state, now);
   if (ordered !== null && ordered.againAt <= now) {
     state.ordered = null;
     return [state, [{ type: 'ask-again', member: ordered.member, cause: ordered.cause }]];

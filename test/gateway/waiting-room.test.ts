@@ -15,15 +15,8 @@ function rig() {
   const members: Told[] = [{ name: 'a', load: queue, unreported: 0 }];
   const model: Serving['model'] = (id) => {
     const ready = members.map(({ name, load, unreported }) => ({
-      ...{
-        member: memberId(name),
-        self: name === 'a',
-        zone: 'z',
-        load,
-        unreported,
-        doubted: false,
-        contextTokens: null,
-      },
+      ...{ member: memberId(name), self: name === 'a', zone: 'z', contextTokens: null },
+      ...{ load, unreported, doubted: false },
     }));
     return { id, ready, starting: 0, contextTokens: null, ability: noAbility };
   };

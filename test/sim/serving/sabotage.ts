@@ -92,15 +92,8 @@ function everybody({ cluster }: Node, ready: readonly ServingMember[]): readonly
   return [
     ...ready,
     ...others.map(({ id, zone }) => ({
-      ...{
-        member: id,
-        self: false,
-        zone,
-        load: { running: 0, waiting: 0 },
-        unreported: 0,
-        doubted: false,
-        contextTokens: null,
-      },
+      ...{ member: id, self: false, zone, contextTokens: null },
+      ...{ load: { running: 0, waiting: 0 }, unreported: 0, doubted: false },
     })),
   ];
 }
