@@ -14,6 +14,7 @@ import { listenFailure } from '../node/listen-failure.ts';
 import { Failure, messageOf } from '../std/failure.ts';
 import { peerIdOfCertificate, type Credentials } from './certificate.ts';
 import { Crowd, type Bounds } from './crowd.ts';
+import { aliveMs } from './peer-pool.ts';
 
 export type PeerListener = {
   /** Where it really listens; differs from what was asked for only where that was 0. */
@@ -66,8 +67,6 @@ const handshakeMs = 5_000;
 const headersMs = 10_000;
 /** Longer than the pool at the other side keeps an idle connection, so that closing one is never a race. */
 const keepAliveMs = 70_000;
-/** After so much silence the kernel asks whether the other end is there. */
-const aliveMs = 30_000;
 
 /** Failure `busy` when the port is taken, `denied` when it may not be had, `late` when the signal came first. */
 export async function listenPeers(options: PeerListenerOptions, signal: AbortSignal): Promise<PeerListener> {

@@ -22,6 +22,11 @@ const connectionsMax = 512;
 const connectMs = 1_000;
 /** A new connection costs both ends 12 CPU-ms together, so an idle one is kept for a while. */
 const keepAliveMs = 60_000;
+/**
+ * After so much silence the kernel asks whether the other end is there, as it does at both ends: an answer that is waited
+ * for in silence may be one that nobody makes any more. Ten seconds without a word later the connection is lost. ms
+ */
+export const aliveMs = 30_000;
 
 /** Requests fail with a Failure `denied` as their cause when another peer answers. Close it with `destroy` or `close`. */
 export function peerPool({ credentials, peerId, address }: PeerPoolOptions): Pool {
@@ -34,6 +39,7 @@ export function peerPool({ credentials, peerId, address }: PeerPoolOptions): Poo
     // A resumed session has no certificate to look at, so the check could not run: every connection shows its own.
     maxCachedSessions: 0,
     timeout: connectMs,
+    keepAliveInitialDelay: aliveMs,
   });
   const connect: buildConnector.connector = (options, callback) =>
     connectTls(options, (error, socket) => {

@@ -2,7 +2,8 @@
  * What is promised of the logs of streams, and to clients that go on with them elsewhere:
  *
  *   R9  a client that goes on elsewhere gets the rest of its answer, as long as somebody who had its log when it lost its
- *       entry node is left, well, and within reach of the nodes that it asks; and as long as one of those is fit
+ *       entry node is left, well, and within reach of the nodes that it asks, which know it; and as long as one of those
+ *       is fit
  *   R10 somebody else than its entry node has the log of a stream, where anybody fit is there to have it
  *   R11 every journal is freed: of an answer that ended in peace nothing is left soon after, and of any at all five
  *       minutes after the last word of it
@@ -116,11 +117,12 @@ export class Custody {
     const since = this.#now - fitMs;
     this.#tracks.get(client)!.disowners.add(entry.id);
     if (!site.ranWell(entry, since)) return;
-    const keeper = this.#tracks
-      .get(client)!
-      .keepers.find(
-        (one) => this.#lives(one) && (one === entry || site.couldTalk(entry, one, this.#now - lateMs)),
-      );
+    const lately = this.#now - lateMs;
+    // Who is not shown to it by EC2, nor vouched for by others, is a stranger: nobody is asked for logs who may be anybody.
+    const isInReach = (one: Station): boolean =>
+      one === entry || (entry.knows(one.id) && site.couldTalk(entry, one, lately));
+    const { keepers } = this.#tracks.get(client)!;
+    const keeper = keepers.find((one) => this.#lives(one) && isInReach(one));
     if (keeper !== undefined && !this.#lay(entry, keeper, since))
       this.#break('R9', `${entry.id} has never heard of ${id}, whose log is at ${keeper.id}`);
   };

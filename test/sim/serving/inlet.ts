@@ -7,11 +7,9 @@ import type { Serving } from '../../../src/node/serving.ts';
 import type { SimEngine, Ask, Reply } from './engine.ts';
 import type { Journals } from '../../../src/node/journals.ts';
 import type { JournalAsk, JournalReply } from './journal.ts';
-import { connectEngine } from './legs.ts';
+import { aliveMs, connectEngine } from './legs.ts';
 import type { Place, Wire, Wires } from './wires.ts';
 
-/** As the listener of a daemon has it: of what a dark host has asked nobody else would ever hear the end. */
-const aliveMs = 30_000;
 /**
  * How long a connection may be idle. Nodes of ours outlast who asks, so that closing one is never a race; something
  * between two nodes may have less patience, and then who asks meets a connection that is there for it alone.

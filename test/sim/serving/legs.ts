@@ -14,6 +14,8 @@ import type { Place, Wire, Wires } from './wires.ts';
 /** As the pools of a daemon have them. */
 const connectMs = 1_000;
 const keepAliveMs = 60_000;
+/** As both ends of a daemon's connections have it: of what is asked of a host that went dark nobody else would ever hear the end. */
+export const aliveMs = 30_000;
 
 export type LegPorts = {
   readonly wires: Wires;
@@ -46,8 +48,9 @@ export function legsOf(place: Place, self: MemberId, ports: LegPorts): OpenLeg {
     ports.wires.dial(place, listener.place, {
       met: (theirs) => listener.accept(theirs),
       done: (ours) => {
-        if (ours !== null) leg.run(ours, null);
-        else leg.fail({ type: 'unreached', why: 'refused', fault: 'member' });
+        if (ours === null) return leg.fail({ type: 'unreached', why: 'refused', fault: 'member' });
+        ours.keepAlive(aliveMs);
+        leg.run(ours, null);
       },
     });
   }

@@ -102,6 +102,11 @@ const pinned: readonly (readonly [seed: number, found: string])[] = [
   ],
   [91, 'the only copy that went as far as its client was at a node that stood still when it was looked for'],
   [100, 'a client came back to a node that had cut the same tokens into other pieces, and was sent away'],
+  [
+    1106,
+    'a node that was killed while it was cut off was waited for in silence, by a connection that it had forgotten',
+  ],
+  [1771, 'a node that had been started again while EC2 was out was held to ask one that nobody had shown it'],
 ];
 for (const [seed, found] of pinned) {
   test(`seed ${seed}: ${found}`, async () => {

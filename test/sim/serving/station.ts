@@ -12,6 +12,7 @@ import type { Codec } from '../../../src/node/message.ts';
 import type { Cloud } from '../../../src/node/ports.ts';
 import type { EngineStatus, NodeRecord } from '../../../src/registry/record.ts';
 import type { Reading } from '../../../src/spot/notices.ts';
+import { memberId } from '../../../src/std/member-id.ts';
 import { wallTime } from '../../../src/std/time.ts';
 import { volunteer } from '../duty.ts';
 import { trueWall } from '../process.ts';
@@ -152,6 +153,10 @@ export class Station implements Inhabitant {
   get serves(): boolean {
     const { life, engine } = this.node.cluster.own();
     return life.phase === 'serving' && engine.phase === 'ready' && this.engine?.isWell === true;
+  }
+
+  knows(id: string): boolean {
+    return this.cluster.member(memberId(id)) !== null;
   }
 
   viewHash = () => this.#viewHash();
