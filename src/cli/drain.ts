@@ -35,6 +35,7 @@ async function drain(options: Options, io: Io): Promise<number> {
   const client = await connectTo(options, io);
   const node = await client.drain('operator', options.within ?? null);
   if (options.json === true) printJson(io, node);
-  else print(io, `${node.id}: ${lifeText(node.life)}`);
+  // Who answers has not gone: it has said goodbye, and stops its engine.
+  else print(io, `${node.id}: ${node.life.phase === 'left' ? 'leaving' : lifeText(node.life)}`);
   return exit.done;
 }

@@ -245,8 +245,10 @@ test('drain and leave give the node the time that was said or its own, and tell 
     (await synkti(['drain', '--data-dir', dataDir])).out,
     /^i-1: draining \(operator\) until \d\d:\d\d:\d\d\n$/,
   );
+  // It stops its engine yet.
+  equal((await synkti(['drain', '--data-dir', dataDir, '--within', '0s'])).out, 'i-1: leaving\n');
   equal((await synkti(['leave', '--data-dir', dataDir, '--within', '30s'])).out, 'i-1: left\n');
-  deepEqual(node.told, ['drain operator 70000', 'leave 30000']);
+  deepEqual(node.told, ['drain operator 70000', 'drain operator 0', 'leave 30000']);
 });
 
 test('a node is found by data directory, by number or instance id in dev, or by being the only one', async (t) => {

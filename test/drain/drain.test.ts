@@ -128,8 +128,8 @@ test('[D3] an empty node leaves at once; one that still relays clients goes on r
   ok(relaying.effects.some(({ effect }) => effect.type === 'fact' && effect.fact.fact === 'drain.empty'));
 });
 
-for (const remainingMs of [0, 400, 2_000, 20_000, 120_000]) {
-  test(`[D4] everything fits into a notice of ${remainingMs} ms when nothing ever gets empty or answers`, () => {
+for (const remainingMs of [0, 400, 1_000, 2_000, 20_000, 120_000]) {
+  test(`[D4] everything fits into a notice of ${remainingMs} ms, or into a second, when nothing ever gets empty or answers`, () => {
     let state: DrainState = initial;
     let now = instant(0);
     let exitAt = Infinity;
@@ -143,7 +143,7 @@ for (const remainingMs of [0, 400, 2_000, 20_000, 120_000]) {
       now = deadline(state);
       perform({ type: 'tick' });
     }
-    ok(exitAt <= remainingMs, `exit at ${exitAt}`);
+    ok(exitAt <= Math.max(remainingMs, 1_000), `exit at ${exitAt}`);
   });
 }
 
@@ -161,13 +161,24 @@ test('[D5] the exit waits for both answers, and no longer than the reserve', () 
   ok(left?.type === 'fact' && left.fact.fact === 'drain.left' && !left.fact.clean);
 });
 
-test('[D6] a deadline that has passed leaves at once', () => {
-  const { kinds } = run([
+test('[D6] a deadline that has passed leaves at once, with a second for the engine and the goodbye', () => {
+  const leaving = run([
     [50, { ...notice, remainingMs: 0 }],
     [50, { type: 'tick' }],
     [50, { type: 'tick' }],
   ]);
-  deepEqual(kinds, ['announce', 'cut-relays', 'stop-engine', 'say-goodbye', 'exit']);
+  deepEqual(leaving.kinds, ['announce', 'cut-relays', 'stop-engine', 'say-goodbye']);
+  const shares = leaving.effects.flatMap(({ effect }) => ('withinMs' in effect ? [effect.withinMs] : []));
+  deepEqual(shares, [1_000, 1_000]);
+  const answered = run(
+    [
+      [60, { type: 'engine.stopped' }],
+      [70, { type: 'goodbye.said' }],
+    ],
+    leaving.state,
+  );
+  deepEqual(answered.kinds, ['exit']);
+  deepEqual(run([[1_050, { type: 'tick' }]], leaving.state).kinds, ['exit']);
 });
 
 test('[D7] answers before their question and after the end change nothing', () => {

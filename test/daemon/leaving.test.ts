@@ -1,0 +1,25 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { connectControl } from '../../src/control/client.ts';
+import { processes } from '../../src/os/processes.ts';
+import { makeMachine, RunningNode } from '../roster/processes.ts';
+
+test('[D6] a node that has no time to leave has killed and swept its engine when it has left', async (t) => {
+  const machine = await makeMachine('hurried');
+  const listed = `hurried=${machine.peerId}@127.0.0.1:${machine.p2pPort}`;
+  const node = await RunningNode.start(machine, ['--engine', 'simulated', '--peers', listed]);
+  t.after(() => node.stop());
+  const pid = Number((await node.fact(({ fact }) => fact === 'engine.spawned'))['pid']);
+  t.after(() => processes.startOf(pid) === null || process.kill(pid, 'SIGKILL'));
+  // An engine that starts loses a SIGTERM, and one that stands still hears none.
+  process.kill(pid, 'SIGSTOP');
+  await connectControl(machine.dataDir).drain('operator', 0);
+  const { clean } = await node.fact(({ fact }) => fact === 'drain.left');
+  equal(clean, true);
+  await node.fact(({ fact }) => fact === 'node.stopped');
+  equal(processes.startOf(pid), null);
+  const left = ['engine.json', 'engine.sock'].filter((name) => existsSync(join(machine.dataDir, name)));
+  deepEqual(left, []);
+});
