@@ -16,6 +16,8 @@ const factMs = 60_000;
 
 type Fact = { readonly fact: string; readonly [field: string]: unknown };
 
+type Variables = Readonly<Record<string, string>>;
+
 export type Machine = {
   readonly name: string;
   readonly peerId: string;
@@ -49,8 +51,8 @@ export class RunningNode {
     this.url = url;
   }
 
-  static start(machine: Machine, args: readonly string[]): Promise<RunningNode> {
-    return RunningNode.#spawn(machine, ['--node-id', machine.name, ...args]);
+  static start(machine: Machine, args: readonly string[], env: Variables = {}): Promise<RunningNode> {
+    return RunningNode.#spawn(machine, ['--node-id', machine.name, ...args], env);
   }
 
   /** As on an instance: whoever is there is told by a metadata service, and by EC2. */
@@ -58,7 +60,11 @@ export class RunningNode {
     return RunningNode.#spawn(machine, ['--role', 'edge', '--imds-endpoint', imdsEndpoint]);
   }
 
-  static async #spawn({ p2pPort, dataDir }: Machine, args: readonly string[]): Promise<RunningNode> {
+  static async #spawn(
+    { p2pPort, dataDir }: Machine,
+    args: readonly string[],
+    more: Variables = {},
+  ): Promise<RunningNode> {
     const apiPort = await freePort();
     const ports = ['--p2p-port', `${p2pPort}`, '--api-port', `${apiPort}`];
     const own = ['--host', '127.0.0.1', '--data-dir', dataDir, '--log-level', 'debug'];
@@ -70,6 +76,7 @@ export class RunningNode {
         PATH: process.env['PATH'],
         AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1',
         AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
+        ...more,
       },
     });
     const node = new RunningNode(child, { dataDir, url: `http://127.0.0.1:${apiPort}` });
