@@ -102,6 +102,11 @@ export function tally(poll: Poll, mayVote: (by: MemberId) => boolean, now: Insta
   return count;
 }
 
+export function saysSlow({ ballots }: Poll, by: MemberId, now: Instant): boolean {
+  const ballot = ballots.get(by);
+  return ballot?.evidence === 'slow' && now < ballot.until;
+}
+
 /** Fewer where there are fewer observers. */
 export const refusalsToDie = 2;
 

@@ -22,7 +22,7 @@ import { after, instant, never, type Instant } from '../std/time.ts';
 import { take } from '../std/token-bucket.ts';
 import { hardMs, isHard, isRefusedByOthers, refusalsToDie, slowMs } from './ballots.ts';
 import type { Effect, Evidence, Outcome } from './events.ts';
-import { castVote, observersIn, rouse, type State } from './state.ts';
+import { castVote, observersIn, rouse, tellersOf, type State } from './state.ts';
 import type { Member } from './member.ts';
 import { count, judge } from './verdict.ts';
 
@@ -196,7 +196,7 @@ export function tell(state: State, watch: Watch, now: Instant, effects: Effect[]
   watch.tellAt = never;
   if (finding === null || role === 'doubting' || !state.self.voter) return;
   // Whoever never let us in may not know us yet.
-  if (finding === 'slow' && !(member.met && isDesignated(state, member))) return;
+  if (finding === 'slow' && !(member.met && tellersOf(state, member).includes(state.self))) return;
   const isTold =
     finding !== 'refused' || (member.poll !== null && isRefusedByOthers(member.poll, state.self.id, now));
   if (member.health === 'dead' && isTold && !isReminder(state, member, now)) return void watch.votesLeft--;
@@ -300,9 +300,6 @@ function publish(
 /** Who learned of a death from others had nothing to add to it; some say it again for those who missed it. */
 const isReminder = (state: State, member: Member, now: Instant): boolean =>
   now >= after(member.since, reminderMs) && observersIn(state, member).indexOf(state.self) < reminders;
-
-const isDesignated = (state: State, member: Member): boolean =>
-  observersIn(state, member).slice(0, 2).includes(state.self);
 
 function widen(damp: Damp, { baseMs, capMs }: { baseMs: number; capMs: number }, now: Instant): void {
   const isCalm = damp.gapMs === 0 || now - damp.at > calmMs;

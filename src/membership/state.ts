@@ -209,6 +209,10 @@ export function observersIn(state: State, member: Member): readonly Member[] {
   return member.observed.by;
 }
 
+/** Who tell, of all who observe it, that a member is slow. */
+export const tellersOf = (state: State, member: Member): readonly Member[] =>
+  observersIn(state, member).slice(0, 2);
+
 export const isMesh = (state: State): boolean => state.living <= meshMax;
 
 export const stampAt = ({ stampOffsetMs }: State, now: Instant): number => Math.floor(now + stampOffsetMs);

@@ -13,10 +13,21 @@
  */
 import { after, instant, type Instant } from '../std/time.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { cast, disprove, isFatal, isHard, newPoll, nextExpiry, purge, tally, type Tally } from './ballots.ts';
+import {
+  cast,
+  disprove,
+  isFatal,
+  isHard,
+  newPoll,
+  nextExpiry,
+  purge,
+  saysSlow,
+  tally,
+  type Tally,
+} from './ballots.ts';
 import type { Effect, MemberFact, Vote } from './events.ts';
 import type { Health } from './health.ts';
-import { observersIn, rearrange, rouse, type State } from './state.ts';
+import { observersIn, rearrange, rouse, tellersOf, type State } from './state.ts';
 import { freshMs, isFresh, isLiving, type Member } from './member.ts';
 import { isNews, nothingHeard } from './replays.ts';
 import { lagAfter, saidAt } from './stamps.ts';
@@ -173,6 +184,13 @@ export function part(member: Member, effects: Effect[]): void {
   if (!member.connected || member.parting) return;
   member.parting = true;
   effects.push({ type: 'hang-up', peerId: member.peerId });
+}
+
+/** Whether another one that tells of a slow one says so of this one; also where there is nobody to say it. */
+export function isSlowForOthers(state: State, member: Member, now: Instant): boolean {
+  const tellers = tellersOf(state, member).filter((one) => one !== state.self && one.health === 'alive');
+  const { poll } = member;
+  return tellers.length === 0 || (poll !== null && tellers.some(({ id }) => saysSlow(poll, id, now)));
 }
 
 function isSettled(voter: Member, now: Instant): boolean {

@@ -2,6 +2,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { deadline } from '../../src/membership/detector.ts';
+import type { Outcome } from '../../src/membership/events.ts';
 import { init } from '../../src/membership/state.ts';
 import { instant } from '../../src/std/time.ts';
 import { binding, idOf, only, peerOf, stranger, View } from './view.ts';
@@ -51,22 +52,55 @@ test('[M13] beyond fifty members the neighbours in the rings and eight more are 
   ok(dialled.size <= needed.size + 8 && dialled.size > 12, `${dialled.size}`);
 });
 
-test('[M13] a connection that carried nothing for 30 s is hung up, unless its process is only slow', () => {
-  for (const outcome of ['silent', 'answered'] as const) {
-    const view = View.connected(20);
-    const [subject] = view.state.subjects;
-    ok(subject !== undefined);
-    let hungUp = 0;
-    for (let ms = 0; ms < 40_000; ms += 50) {
-      const effects = view.pass(50, [Number(subject.id.slice(2))]);
-      hungUp += only(effects, 'hang-up').length;
-      for (const { id, round } of only(effects, 'probe')) {
-        view.give({ type: 'probed', id, round, outcomes: [outcome, outcome] });
-      }
-    }
-    equal(hungUp, outcome === 'silent' ? 1 : 0);
-    equal(view.health(Number(subject.id.slice(2))), 'suspect');
+/** When a subject that says nothing for 40 s is hung up, by what its kernel answers; `tell` is called every 5 s. */
+function hangUps(view: View, answer: Outcome, tell: (number: number, ms: number) => void): number[] {
+  const [subject] = view.state.subjects;
+  ok(subject !== undefined);
+  const number = Number(subject.id.slice(2));
+  const hungUp: number[] = [];
+  for (let ms = 0; ms < 40_000; ms += 50) {
+    if (ms % 5_000 === 0) tell(number, ms);
+    const effects = view.pass(50, [number]);
+    if (only(effects, 'hang-up').length > 0) hungUp.push(ms);
+    for (const { id, round } of only(effects, 'probe'))
+      view.give({ type: 'probed', id, round, outcomes: [answer, answer] });
   }
+  equal(view.health(number), 'suspect');
+  return hungUp;
+}
+
+/** Of the two who tell that a member is slow, those that we are not. */
+const tellers = (view: View, number: number): number[] =>
+  view
+    .observers(number)
+    .slice(0, 2)
+    .filter((one) => one !== 0);
+
+test('[M13] a connection that carried nothing for 30 s is hung up, unless its process is slow', () => {
+  const [late, ...more] = hangUps(View.connected(20), 'silent', () => {});
+  ok(late !== undefined && late >= 30_000 && more.length === 0, `${late} ${more}`);
+  const view = View.connected(20);
+  deepEqual(
+    hangUps(view, 'answered', (number) => view.votes(number, 'slow', tellers(view, number))),
+    [],
+  );
+});
+
+test('[M13] who is slow for us alone is hung up after 20 s: its connection stands still', () => {
+  const [late, ...more] = hangUps(View.connected(20), 'answered', () => {});
+  ok(late !== undefined && late >= 19_000 && late <= 22_000 && more.length === 0, `${late} ${more}`);
+  const view = View.connected(20);
+  const one = (number: number) => view.votes(number, 'slow', tellers(view, number).slice(0, 1));
+  deepEqual(hangUps(view, 'answered', one), [], 'one of them says so');
+  deepEqual(
+    hangUps(View.connected(1), 'answered', () => {}),
+    [],
+    'there is nobody to say so',
+  );
+  const stalled = View.connected(20);
+  const stall = (_: number, ms: number) => void (stalled.now += ms === 15_000 ? 60_000 : 0);
+  const [later] = hangUps(stalled, 'answered', stall);
+  ok(later !== undefined && later >= 34_000, `${later}: while we stood still we heard nobody`);
 });
 
 test('[M13] every connection carries a beat in ten seconds; where nothing came back for 25 s it is hung up', () => {
