@@ -297,7 +297,17 @@ export class Checks {
       ({ startedAt, joined, leaving, process }) =>
         !joined || leaving || !process.isFree || now - startedAt < youngMs,
     );
-    return isUnready || shadows.lies(judge.host, truth.host, now);
+    return isUnready || this.#isUntold(judge, truth) || shadows.lies(judge.host, truth.host, now);
+  }
+
+  /**
+   * It has another key by now, and holds the former one dead, as it is. What fewer than two others say of the next one counts
+   * for nothing ([Y2]), so nobody learns it but by a look of its own, and while EC2 is out nobody has one.
+   */
+  #isUntold(judge: Resident, { id, peerId }: Resident): boolean {
+    const knows = ({ inside }: Resident): boolean => inside.cluster.member(memberId(id))?.peerId === peerId;
+    if (!this.world.ec2.out || knows(judge)) return false;
+    return this.world.living().filter((one) => one.joined && knows(one)).length < 2;
   }
 
   #mayBeDead(judge: Resident, id: string, why: string): void {
