@@ -233,11 +233,12 @@ test('what keeps a cluster from starting is one Failure, and nothing is left of 
     kind: 'busy',
     message: `port ${(taken.address() as AddressInfo).port}: in use by another program: choose another --base-port`,
   });
+  await rejects(readdir(dir), { code: 'ENOENT' });
 });
 
 test('one directory holds one cluster, and nothing of anybody else', async (t) => {
-  const { dir } = await start(t);
-  const { basePort } = await place(t);
+  const { dir, basePort } = await place(t);
+  await start(t, { dir, basePort });
   await rejects(start(t, { dir, basePort }), {
     kind: 'busy',
     message: /^a development cluster runs in .* already/,

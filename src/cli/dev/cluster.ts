@@ -55,11 +55,12 @@ const lookMs = 100;
 /** Failure: what keeps it from starting, in one line. Nothing is left behind then. */
 export async function startDevCluster(given: DevOptions, signal: AbortSignal): Promise<DevCluster> {
   const startedAt = performance.now();
-  await needPorts(given.basePort, given.nodes);
   await using started = new AsyncDisposableStack();
   const place = await takePlace(given.dir, usualCloud.group.max);
   const options = { ...given, dir: place.dir };
   started.defer(place.release);
+  // Then what has the ports is no cluster of this directory, neither one that runs nor one that crashed.
+  await needPorts(given.basePort, given.nodes);
 
   const doomed = new AbortController();
   let isReady = false;
