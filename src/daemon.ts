@@ -241,7 +241,7 @@ async function openListeners(parts: Parts, opened: AsyncDisposableStack): Promis
       credentials,
       host: self.host,
       port: settings.peerPort,
-      admit: (peerId) => node.cluster.admit(peerId),
+      admit: admitting(parts),
       onRequest: inlet.onRequest,
       lines: linesOf(inlet, telemetry.report),
       bounds: peerBounds,
@@ -301,6 +301,12 @@ function explaining(node: Node, journals: Journals, dispatcherTo: DispatcherTo) 
   const ask = askBy(dispatcherTo, storiesPath);
   return { stories, streams: openStreamExplainer({ self, stories, journals, others, ask }) };
 }
+
+/** Operators look on by gossip; engines and logs are for members. */
+const admitting =
+  ({ settings: { operators }, node: { cluster } }: Parts) =>
+  async (peerId: string): Promise<boolean> =>
+    !operators.includes(peerId) && (await cluster.admit(peerId));
 
 /** null: faults are not allowed here. */
 function isolating({ isolation, thread }: Parts): ((on: boolean) => void) | null {

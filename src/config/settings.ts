@@ -56,7 +56,7 @@ export const table = {
   operators: setting<readonly string[]>({
     kind: peerKinds.peerIds,
     fallback: [],
-    help: 'peer ids that may connect to this node without being members',
+    help: 'peer ids that may connect to the peer-to-peer network of this node without being members',
   }),
   apiHost: setting({
     kind: kinds.host,
