@@ -44,7 +44,7 @@ export function apiKeysFrom(text: string, place: string): readonly ApiKey[] {
   } catch (error) {
     // The message of the parser quotes the line, which may be a digest, and below the first line it is a picture.
     const [first = ''] = String((error as Error).message).split(':\n');
-    throw new Failure('invalid', `API keys of ${place}: invalid: not YAML: ${first.toLowerCase()}`, error);
+    throw new Failure('invalid', `API keys of ${place}: invalid: not YAML: ${uncapped(first)}`, error);
   }
   if (content === null || content === undefined)
     throw new Failure(
@@ -54,11 +54,14 @@ export function apiKeysFrom(text: string, place: string): readonly ApiKey[] {
   const read = list.safeParse(content);
   if (read.success) return read.data;
   const problems = read.error.issues.map(
-    ({ path, message }) => `${path.join('.') || 'list'}: ${message.toLowerCase()}`,
+    ({ path, message }) => `${path.join('.') || 'list'}: ${uncapped(message)}`,
   );
   const more = problems.length > problemsMax ? `; and ${problems.length - problemsMax} more` : '';
   const shown = problems.slice(0, problemsMax).join('; ');
   throw new Failure('invalid', `API keys of ${place}: invalid: ${shown}${more}`);
 }
+
+/** In the middle of a line; what it quotes stays as it was written. */
+const uncapped = (message: string): string => message.slice(0, 1).toLowerCase() + message.slice(1);
 
 const isSet = (values: readonly string[]): boolean => new Set(values).size === values.length;

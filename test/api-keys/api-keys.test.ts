@@ -52,7 +52,7 @@ test('a list that makes no sense is refused with what is wrong where, and withou
   const wrong: readonly (readonly [text: string, said: RegExp])[] = [
     ['- name: a\n  sha256: zz\n', /0\.sha256: expected 64 hexadecimal digits/],
     [`${entry('a', 'x')}  limit: { requestsPerMinute: 1 }\n`, /0: unrecognized key: "limit"/],
-    [`${entry('a', 'x')}  limits: { perMinute: 1 }\n`, /0\.limits: unrecognized key: "perminute"/],
+    [`${entry('a', 'x')}  limits: { perMinute: 1 }\n`, /0\.limits: unrecognized key: "perMinute"/],
     [`${entry('a', 'x')}  limits: { tokensPerMinute: 0 }\n`, /0\.limits\.tokensPerMinute/],
     [entry('a', 'x') + entry('a', 'y'), /two keys have the same name/],
     [entry('a', 'x') + entry('b', 'x'), /two keys have the same sha256/],
