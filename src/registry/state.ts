@@ -102,8 +102,8 @@ export type State = {
   readonly strangers: Allowance;
   /** By id and peer id, oldest first. */
   readonly tombstones: Map<string, Version>;
-  /** Records asked for, and until when nobody else is asked for them. */
-  readonly asked: Map<MemberId, Instant>;
+  /** Lives whose records were asked for, and until when nobody else is asked for them. */
+  readonly asked: Map<string, Instant>;
   /** Peers that handed in a forgery, and until when no record is taken from them. */
   readonly muted: Map<string, Instant>;
   readonly complainedAt: Map<RegistryFact['fact'], Instant>;
@@ -163,7 +163,7 @@ export function keep(state: State, id: MemberId, member: Member, held: Held): vo
   restate(state.view, id, before, standingOf(held.signed.record, member.dead));
   member.held = held;
   if (state.tombstones.size > 0) state.tombstones.delete(graveOf(id, member.peerId));
-  state.asked.delete(id);
+  state.asked.delete(lifeOf(held.signed.record));
 }
 
 export function bury(state: State, id: MemberId): void {
@@ -209,6 +209,9 @@ export function complain(state: State, fact: RegistryFact, now: Instant): readon
   state.complainedAt.set(fact.fact, now);
   return [{ type: 'fact', fact }];
 }
+
+export const lifeOf = ({ id, incarnation }: Pick<NodeRecord, 'id' | 'incarnation'>): string =>
+  `${id} ${incarnation}`;
 
 /** A key that was given another instance, or an instance that made itself a new key, begins anew. */
 const graveOf = (id: MemberId, peerId: string): string => `${id} ${peerId}`;

@@ -25,7 +25,7 @@ import { hear } from './merge.ts';
 import { sealOwn } from './own.ts';
 import { outranks } from './record.ts';
 import type { Signed } from './sealed.ts';
-import { isMesh, isNews, pauseMs, type Member, type Peer, type State } from './state.ts';
+import { isMesh, isNews, lifeOf, pauseMs, type Member, type Peer, type State } from './state.ts';
 import { bucketCount, bucketHashes, bucketOf, sameHash, type ViewHash } from './view-hash.ts';
 
 /** What gossip has on its way arrives within this; comparing earlier would fetch it twice. */
@@ -260,16 +260,20 @@ function isWanted(state: State, member: Member | undefined, entry: Entry): boole
   );
 }
 
-/** Asks for the next few, once the last few have come: a slow stream is never handed more than a message or two. */
+/**
+ * Asks for the next few, once the last few have come: a slow stream is never handed more than a message or two. Lives are
+ * asked for apart: those of two keys of one instance are two records, and the one that many have must not hide the other.
+ */
 function askNext(state: State, [peerId, peer]: Named, now: Instant): readonly Effect[] {
   const { asked } = state;
   const ids: MemberId[] = [];
   let size = 0;
   for (let entry = peer.queue.pop(); entry !== undefined; entry = peer.queue.pop()) {
-    if ((asked.get(entry.id) ?? now) > now || !isWanted(state, state.members.get(entry.id), entry)) continue;
+    const life = lifeOf(entry);
+    if ((asked.get(life) ?? now) > now || !isWanted(state, state.members.get(entry.id), entry)) continue;
     if (asked.size >= askedMax) forgetAsked(asked, now);
     if (asked.size >= askedMax) break;
-    asked.set(entry.id, after(now, askedMs));
+    asked.set(life, after(now, askedMs));
     // A control character is six in JSON. The id that goes over is short, as all are: the edge takes no long ones.
     size += entry.id.length * 6 + 3;
     if (ids.push(entry.id) === wantMax || size > messageMax) break;
@@ -277,8 +281,8 @@ function askNext(state: State, [peerId, peer]: Named, now: Instant): readonly Ef
   return ids.length === 0 ? [] : [send(peerId, { type: 'want', ids })];
 }
 
-function forgetAsked(asked: Map<MemberId, Instant>, now: Instant): void {
-  for (const [id, until] of asked) if (until <= now) asked.delete(id);
+function forgetAsked(asked: Map<string, Instant>, now: Instant): void {
+  for (const [life, until] of asked) if (until <= now) asked.delete(life);
 }
 
 function onWant(

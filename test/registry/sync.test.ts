@@ -174,6 +174,22 @@ test('[G9] a record is asked of one peer at a time, and of another one when it d
   deepEqual(typesOf(node.hear('c', entriesOf([entry('a')]))), ['send entries', 'send want']);
 });
 
+test('[G9] records of two lives of one instance are asked for apart, so that many who have the one do not hide the other', () => {
+  const node = comparing();
+  node.connect('c', 'd');
+  node.hear('b', entriesOf([entry('a', { incarnation: 7 })]));
+  for (const [name, incarnation, asks] of [
+    ['c', 7, false],
+    ['d', 3, true],
+  ] as const) {
+    beat(node, name);
+    node.now += 400;
+    beat(node, name);
+    const sent = typesOf(node.hear(name, entriesOf([entry('a', { incarnation })])));
+    equal(sent.includes('send want'), asks, name);
+  }
+});
+
 test('[G9] a thousand records are asked for a few at a time, each when those before it came', () => {
   const node = comparing();
   const names = Array.from({ length: 900 }, (_, i) => `m${i}`);
