@@ -209,11 +209,15 @@ const accountsOf = ({ node }: Parts, dispatcherTo: DispatcherTo) =>
     others: () => node.cluster.members().flatMap(({ id, health }) => (health === 'alive' ? [id] : [])),
   });
 
-const journalsOf = ({ node, self }: Parts, dispatcherTo: DispatcherTo) =>
-  openJournals({
+/** What they hold is handed on when the node leaves. */
+function journalsOf({ node, self }: Parts, dispatcherTo: DispatcherTo): Journals {
+  const journals = openJournals({
     ...{ self: node.serving.self, zone: self.zone, clock, session: clock.wallNow() },
     ...{ ask: askBy(dispatcherTo), copiesBytesMax, ...holdersAmong(node.cluster) },
   });
+  node.handOn = (withinMs) => journals.handOn(withinMs);
+  return journals;
+}
 
 type Listening = { readonly journals: Journals; readonly gateway: Gateway };
 

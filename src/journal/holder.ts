@@ -1,7 +1,8 @@
 /**
  * The copies of other nodes' streams that this node holds, in memory only: a log grows as its entry node says, in
  * order, and is given to whoever goes on with the stream. It is freed when its entry node says so, or when nobody said
- * anything of it for some minutes: then its entry node is gone, and no client came back for it.
+ * anything of it for some minutes: then its entry node is gone, and no client came back for it. A holder that leaves hands
+ * on what nobody else looks after (`node/handing-on.ts`), and another one takes it as it is.
  *
  * When the room is short, who has most of it gives way (std/room.ts): first among entry nodes, which prove who they are, and
  * within one among the keys that it names. So neither one entry node nor one key keeps the logs of others out, and a
@@ -15,7 +16,7 @@ import type { MemberId } from '../std/member-id.ts';
 import { giveBack, most, newRoom, newShares, put, type Room, type Shares } from '../std/room.ts';
 import { after, earliest, never, type Instant } from '../std/time.ts';
 import { isBelow, yieldsTo, type Fence } from './fence.ts';
-import type { Batch, HeldLog, Update, Verdict } from './wire.ts';
+import type { Batch, HandedLog, HeldLog, Update, Verdict } from './wire.ts';
 
 /** Of all copies together: a thousand streams with long prompts. */
 export const copiesBytesMax = 256 * 1_024 ** 2;
@@ -38,12 +39,14 @@ type Session = {
 
 type Held = {
   fence: Fence;
-  /** Who writes it, and under which number; null: it was fenced off, and the next has not come yet. */
+  /** Who writes it, and under which number; null: nobody does, because it was fenced off or handed on. */
   writer: { readonly session: Session; readonly number: number } | null;
+  /** In which its entry node wrote it; null: it was fenced off, and the next has not come yet. */
+  session: number | null;
   /** Whose share it is. */
   readonly from: MemberId;
   readonly owner: string;
-  log: ByteWriter;
+  readonly log: ByteWriter;
   freeAt: Instant;
   ended: boolean;
 };
@@ -60,12 +63,14 @@ export type State = {
 
 export type Event =
   | { readonly type: 'batch'; readonly from: MemberId; readonly batch: Batch }
+  /** Of a holder that leaves. */
+  | { readonly type: 'handed'; readonly from: MemberId; readonly logs: readonly HandedLog[] }
   | { readonly type: 'fence'; readonly id: string; readonly fence: Fence }
   /** This node writes it itself from now on. */
   | { readonly type: 'written'; readonly id: string; readonly fence: Fence }
   | { readonly type: 'tick' };
 
-/** Answers the batch that was stepped. */
+/** Answers what was stepped. */
 export type Effect = { readonly type: 'answer'; readonly verdicts: readonly Verdict[] };
 
 type Step = readonly [State, readonly Effect[]];
@@ -82,10 +87,13 @@ export function step(state: State, event: Event, now: Instant): Step {
   switch (event.type) {
     case 'batch':
       return [state, [{ type: 'answer', verdicts: onBatch(state, event.from, event.batch, now) }]];
+    case 'handed':
+      return [state, [{ type: 'answer', verdicts: onHanded(state, event.from, event.logs, now) }]];
     case 'fence': {
       const held = state.streams.get(event.id);
       if (held === undefined || !isBelow(held.fence, event.fence)) return [state, []];
       held.fence = event.fence;
+      held.session = null;
       forgetWriter(held);
       held.freeAt = after(now, silentMs);
       return [state, []];
@@ -112,6 +120,12 @@ export function heldOf({ streams }: State, id: string): HeldLog | null {
   const held = streams.get(id);
   return held === undefined ? null : { bytes: held.log.bytes(), fence: held.fence, ended: held.ended };
 }
+
+/** All of it, as it would be handed on. */
+export const handedOf = ({ streams }: State, now: Instant): readonly HandedLog[] =>
+  [...streams].map(([id, { fence, owner, session, ended, freeAt, log }]) => ({
+    ...{ id, fence, owner, session, ended, leftMs: Math.max(0, freeAt - now), bytes: log.bytes() },
+  }));
 
 /** Of all that is held. */
 export const heldBy = ({ streams, room }: State): { readonly streams: number; readonly bytes: number } => ({
@@ -140,6 +154,41 @@ function onBatch(state: State, from: MemberId, batch: Batch, now: Instant): read
   forgetSession(state, from);
   state.sweepAt = state.streams.size === 0 ? never : earliest(state.sweepAt, after(now, sweepMs));
   return verdicts;
+}
+
+/** Nothing that is written here, or went on elsewhere, gives way to what comes by a third. */
+function onHanded(
+  state: State,
+  from: MemberId,
+  logs: readonly HandedLog[],
+  now: Instant,
+): readonly Verdict[] {
+  const verdicts = logs.flatMap((log, number) => {
+    const why = takeHanded(state, log, from, now);
+    return why === null ? [] : [{ number, why }];
+  });
+  if (state.streams.size > 0) state.sweepAt = earliest(state.sweepAt, after(now, sweepMs));
+  return verdicts;
+}
+
+/** null: there is as much of it here. */
+function takeHanded(
+  state: State,
+  { id, fence, owner, session, ended, leftMs, bytes }: HandedLog,
+  from: MemberId,
+  now: Instant,
+): Verdict['why'] | null {
+  const held = state.streams.get(id);
+  if (held !== undefined && isBelow(fence, held.fence)) return null;
+  if (held !== undefined && !isBelow(held.fence, fence)) {
+    if (held.log.length >= bytes.length) return null;
+    if (held.writer !== null) return 'fenced';
+  }
+  if (!makeRoom(state, { from, owner, bytes: bytes.length + streamBytes }, held ?? null)) return 'full';
+  free(state, id);
+  const freeAt = after(now, Math.min(leftMs, silentMs));
+  keep(state, id, { fence, writer: null, session, from, owner, log: copyOf(bytes), freeAt, ended });
+  return null;
 }
 
 const whyGone = ({ displaced }: Session, number: number): Verdict['why'] =>
@@ -179,22 +228,28 @@ function open(
   if (held !== undefined && !yieldsTo(completeness(held), fence)) return 'fenced';
   free(state, id);
   if (!makeRoom(state, { from, owner, bytes: bytes.length + streamBytes }, null)) return 'full';
-  const log = new ByteWriter(bytes.length + 256).raw(bytes);
-  const writer = { session, number };
-  state.streams.set(id, { fence, writer, from, owner, log, freeAt: after(now, silentMs), ended: false });
+  const about = { fence, writer: { session, number }, session: session.number, from, owner };
+  keep(state, id, { ...about, log: copyOf(bytes), freeAt: after(now, silentMs), ended: false });
   session.idByNumber.set(number, id);
-  charge(state, { from, owner, bytes: bytes.length + streamBytes });
   return null;
 }
+
+function keep(state: State, id: string, held: Held): void {
+  const { from, owner, log } = held;
+  state.streams.set(id, held);
+  charge(state, { from, owner, bytes: log.length + streamBytes });
+}
+
+const copyOf = (bytes: Uint8Array): ByteWriter => new ByteWriter(bytes.length + 256).raw(bytes);
 
 /** Who was fenced off has not completed what the next one writes. */
 const completeness = ({
   fence,
   ended,
-  writer,
+  session,
 }: Held): { readonly fence: Fence; readonly ended: boolean } => ({
   fence,
-  ended: ended && writer !== null,
+  ended: ended && session !== null,
 });
 
 /** What came before is passed over, and a gap is not bridged. */

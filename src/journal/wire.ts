@@ -11,7 +11,7 @@ import { memberId } from '../std/member-id.ts';
 import { type Fence } from './fence.ts';
 
 const version = 1;
-const kinds = { batch: 1, peek: 2, fence: 3 } as const;
+const kinds = { batch: 1, peek: 2, fence: 3, hand: 4, session: 5 } as const;
 const updateKinds = { open: 1, grow: 2, end: 3, touch: 4 } as const;
 
 /** `number`: short for the stream's id, from its `open` on, for one session of one entry node. */
@@ -45,9 +45,13 @@ export type Message =
   /** Gives the log as it is held. */
   | { readonly type: 'peek'; readonly id: string }
   /** Whoever wrote it with less than this fence does so no more. */
-  | { readonly type: 'fence'; readonly id: string; readonly fence: Fence };
+  | { readonly type: 'fence'; readonly id: string; readonly fence: Fence }
+  /** Of a holder that leaves: what nobody else looks after. */
+  | { readonly type: 'hand'; readonly logs: readonly HandedLog[] }
+  /** Asks an entry node whether it still writes in this one. */
+  | { readonly type: 'session'; readonly session: number };
 
-/** Why an update was not taken; all that a holder does not mention it has. */
+/** Why an update was not taken, or of what is handed on the log of this place; all that a holder does not mention it has. */
 export type Verdict = {
   readonly number: number;
   /** unknown: the whole log is wanted. full: no room. fenced: it is another entry node's by now. */
@@ -63,6 +67,17 @@ export type HeldLog = {
   readonly ended: boolean;
 };
 
+/** A log as a holder hands it on. */
+export type HandedLog = HeldLog & {
+  readonly id: string;
+  /** The key whose log it is; empty: none. */
+  readonly owner: string;
+  /** Of its entry node; null: another one took it over, and has not been heard here. */
+  readonly session: number | null;
+  /** For how long it would be held here. */
+  readonly leftMs: number;
+};
+
 export function messageBytes(message: Message): Uint8Array {
   const into = new ByteWriter(capacityFor(message)).varint(version).varint(kinds[message.type]);
   switch (message.type) {
@@ -74,14 +89,19 @@ export function messageBytes(message: Message): Uint8Array {
       return into.text(message.id).bytes();
     case 'fence':
       return writeFence(into.text(message.id), message.fence).bytes();
+    case 'hand':
+      for (const log of message.logs) writeHanded(into, log);
+      return into.bytes();
+    case 'session':
+      return into.varint(message.session).bytes();
   }
 }
 
 /** Whole logs among them, so that none is copied a second time because the first room was too small. */
 function capacityFor(message: Message): number {
-  if (message.type !== 'batch') return 128;
-  let bytes = 32;
-  for (const update of message.updates) bytes += 128 + ('bytes' in update ? update.bytes.length : 0);
+  const parts = message.type === 'batch' ? message.updates : message.type === 'hand' ? message.logs : [];
+  let bytes = 128;
+  for (const part of parts) bytes += 128 + ('bytes' in part ? part.bytes.length : 0);
   return bytes;
 }
 
@@ -96,6 +116,8 @@ export function readMessage(bytes: Uint8Array): Message | null {
 function readKind(kind: number, reader: ByteReader): Message | null {
   if (kind === kinds.peek) return { type: 'peek', id: reader.text() };
   if (kind === kinds.fence) return { type: 'fence', id: reader.text(), fence: readFence(reader) };
+  if (kind === kinds.session) return { type: 'session', session: reader.varint() };
+  if (kind === kinds.hand) return { type: 'hand', logs: readHandedLogs(reader) };
   if (kind !== kinds.batch) return null;
   const session = reader.varint();
   const updates: Update[] = [];
@@ -150,6 +172,27 @@ function readBody(kind: number, number: number, body: ByteReader): Update | null
     default:
       return null;
   }
+}
+
+/** `session` as one more than it is: none is 0. */
+function writeHanded(into: ByteWriter, log: HandedLog): void {
+  const { id, owner, session, fence, ended, leftMs, bytes } = log;
+  const body = writeFence(scratch.clear().text(id), fence).text(owner);
+  body.varint(session === null ? 0 : session + 1).varint(ended ? 1 : 0);
+  into.sized(body.varint(Math.ceil(leftMs)).sized(bytes).bytes());
+}
+
+function readHandedLogs(reader: ByteReader): readonly HandedLog[] {
+  const logs: HandedLog[] = [];
+  while (!reader.isAtEnd) {
+    const body = new ByteReader(reader.sized());
+    const [id, fence, owner, session] = [body.text(), readFence(body), body.text(), body.varint()];
+    const [ended, leftMs, bytes] = [body.varint() !== 0, body.varint(), body.sized()];
+    // Its place is what it is answered by.
+    if (body.broken) reader.broken = true;
+    logs.push({ id, fence, owner, session: session === 0 ? null : session - 1, ended, leftMs, bytes });
+  }
+  return logs;
 }
 
 export function verdictBytes(said: readonly Verdict[]): Uint8Array {

@@ -245,6 +245,7 @@ export const facts = {
   'drain.advanced': { level: 'info' },
   'drain.empty': { level: 'info' },
   'drain.overdue': { level: 'warn' },
+  'drain.handedOn': { level: 'info' },
   'drain.stumbled': { level: 'warn' },
   'drain.left': { level: 'info' },
   'engine.adopted': { level: 'info' },

@@ -3,7 +3,7 @@
  * holds for them. Both machines are driven here, against a way to ask members; what is in a log is the streams' matter.
  */
 import * as entry from '../journal/entry.ts';
-import { yieldsTo, type Fence } from '../journal/fence.ts';
+import { isBelow, yieldsTo, type Fence } from '../journal/fence.ts';
 import * as holder from '../journal/holder.ts';
 import type { Effect as EntryEffect, State as EntryState } from '../journal/kept.ts';
 import type { Candidate } from '../journal/rendezvous.ts';
@@ -15,6 +15,7 @@ import {
   readVerdicts,
   verdictBytes,
   type Batch,
+  type HandedLog,
   type HeldLog,
   type Verdict,
 } from '../journal/wire.ts';
@@ -23,6 +24,7 @@ import { assert } from '../std/assert.ts';
 import type { ClusterPort, Known } from './cluster-port.ts';
 import { drive, type Driven } from './drive.ts';
 import { better, findLog, peekMs, placesOf, type AskMember } from './finding.ts';
+import { handOn, type HandedOn } from './handing-on.ts';
 import type { Clock } from './ports.ts';
 
 /** A batch that is not answered by then is lost, and its member asked for nothing for a while. ms */
@@ -41,7 +43,9 @@ type JournalPorts = {
   readonly copiesBytesMax: number;
   /** Those that may hold copies. */
   readonly candidates: () => readonly Candidate[];
-  /** Tells that they changed. */
+  /** And besides them those that hold what they held before they began to leave. */
+  readonly present: () => readonly Candidate[];
+  /** Tells that candidates changed. */
   readonly onChanged: (listener: () => void) => () => void;
 };
 
@@ -92,6 +96,8 @@ export type Journals = {
    * of it. Calls back once; who does not answer is taken at membership's word. `over`: what it has of one that has ended.
    */
   isAtWork(id: string, member: MemberId, tell: (atWork: boolean, over: HeldLog | null) => void): void;
+  /** Before this node leaves: what it holds and nobody else looks after goes to others. */
+  handOn(withinMs: number): Promise<HandedOn>;
   /** Copies of other nodes' streams. */
   held(): { readonly streams: number; readonly bytes: number };
   /** Whose stream this is that we hold a copy of; null: we hold none. */
@@ -170,12 +176,16 @@ class NodeJournals implements Journals {
         this.#entries.deliver({ type: 'fence', id: message.id, fence: message.fence });
         this.#copies.deliver({ type: 'fence', id: message.id, fence: message.fence });
         return heldBytes(null);
+      case 'hand':
+        return verdictBytes(this.#takeHanded(from, message.logs));
+      case 'session':
+        return verdictBytes(message.session === this.#ports.session ? [] : [{ number: 0, why: 'unknown' }]);
     }
   }
 
   find(id: string, isEnough: (held: HeldLog) => boolean, tell: (held: HeldLog | null) => void): () => void {
-    const { ask, clock, candidates } = this.#ports;
-    const places = placesOf(id, candidates());
+    const { ask, clock, present } = this.#ports;
+    const places = placesOf(id, present());
     return findLog({ id, ours: () => this.#ours(id), places, isEnough }, { ask, clock }, tell);
   }
 
@@ -185,11 +195,11 @@ class NodeJournals implements Journals {
   }
 
   takeOver(id: string, fence: Fence): void {
-    const { self, ask, candidates } = this.#ports;
+    const { self, ask, present } = this.#ports;
     assert(fence.by === self, 'a log is taken over for oneself');
     this.#copies.deliver({ type: 'fence', id, fence });
     const message = messageBytes({ type: 'fence', id, fence });
-    for (const member of placesOf(id, candidates())) ask(member, message, peekMs, () => {});
+    for (const member of placesOf(id, present())) ask(member, message, peekMs, () => {});
   }
 
   isAtWork(id: string, member: MemberId, tell: (atWork: boolean, over: HeldLog | null) => void): void {
@@ -203,6 +213,13 @@ class NodeJournals implements Journals {
       if (answer === null) tell(isWell(), null);
       else judge(readHeld(answer));
     });
+  }
+
+  handOn(withinMs: number): Promise<HandedOn> {
+    const { zone, clock, ask, candidates, present } = this.#ports;
+    const logs = holder.handedOf(this.#copies.state(), clock.now());
+    const ports = { zone, clock, ask, candidates: candidates(), present: present() };
+    return new Promise((resolve) => handOn(logs, withinMs, ports, resolve));
   }
 
   held(): { readonly streams: number; readonly bytes: number } {
@@ -251,6 +268,19 @@ class NodeJournals implements Journals {
     return verdicts;
   }
 
+  /** What we write ourselves we have, unless it was taken over from us. */
+  #takeHanded(from: MemberId, logs: readonly HandedLog[]): readonly Verdict[] {
+    const others = logs.flatMap((log, number) => {
+      const own = entry.logOf(this.#entries.state(), log.id);
+      return own === null || isBelow(own.fence, log.fence) ? [{ log, number }] : [];
+    });
+    this.#verdicts = [];
+    this.#copies.deliver({ type: 'handed', from, logs: others.map(({ log }) => log) });
+    const verdicts = this.#verdicts.map(({ number, why }) => ({ number: others[number]!.number, why }));
+    for (const { log } of others) this.#entries.deliver({ type: 'fence', id: log.id, fence: log.fence });
+    return verdicts;
+  }
+
   #ours(id: string): HeldLog | null {
     return better(entry.logOf(this.#entries.state(), id), holder.heldOf(this.#copies.state(), id));
   }
@@ -282,24 +312,30 @@ class NodeJournals implements Journals {
   }
 }
 
+type Holder = Candidate & { readonly leaves: boolean };
+
 /**
  * Members that may hold copies: whoever serves, and goes nowhere. Kept one by one as they change, and said to have changed
  * only when they did: most of what changes about members is the load of their engines.
  */
-export function holdersAmong(cluster: ClusterPort): Pick<JournalPorts, 'candidates' | 'onChanged'> {
-  const holders = new Map<MemberId, Candidate>();
+export function holdersAmong(
+  cluster: ClusterPort,
+): Pick<JournalPorts, 'candidates' | 'present' | 'onChanged'> {
+  const holders = new Map<MemberId, Holder>();
   for (const { id } of cluster.members()) renew(id);
 
   function renew(id: MemberId): boolean {
-    const [before, now] = [holders.get(id), candidateFrom(cluster.member(id))];
-    if (before?.zone === now?.zone && before?.isFit === now?.isFit) return false;
+    const [before, now] = [holders.get(id), holderFrom(cluster.member(id))];
+    if (before?.zone === now?.zone && before?.isFit === now?.isFit && before?.leaves === now?.leaves)
+      return false;
     if (now === undefined) holders.delete(id);
     else holders.set(id, now);
     return true;
   }
 
   return {
-    candidates: () => [...holders.values()],
+    candidates: () => [...holders.values()].filter(({ leaves }) => !leaves),
+    present: () => [...holders.values()],
     onChanged: (listener) =>
       cluster.changed.add((id) => {
         if (renew(id)) listener();
@@ -308,11 +344,11 @@ export function holdersAmong(cluster: ClusterPort): Pick<JournalPorts, 'candidat
 }
 
 /** undefined: it holds none. */
-function candidateFrom(known: Known | null): Candidate | undefined {
+function holderFrom(known: Known | null): Holder | undefined {
   if (known === null) return undefined;
   const { id, health, record, zone } = known;
   const isHere = health === 'alive' || health === 'suspect';
-  if (!isHere || record === null || record.role === 'operator') return undefined;
-  const stays = record.life.phase === 'serving' || record.life.phase === 'joining';
-  return stays ? { id, zone, isFit: health === 'alive' } : undefined;
+  if (!isHere || record === null || record.role === 'operator' || record.life.phase === 'left')
+    return undefined;
+  return { id, zone, isFit: health === 'alive', leaves: record.life.phase === 'draining' };
 }

@@ -12,6 +12,7 @@ import type { Rng } from '../std/random.ts';
 import { after } from '../std/time.ts';
 import type { ClusterPort } from './cluster-port.ts';
 import type { Fact, Report } from './facts.ts';
+import type { HandedOn } from './handing-on.ts';
 import { Leaving } from './leaving.ts';
 import { listeners } from './listeners.ts';
 import { LocalEngine } from './local-engine.ts';
@@ -23,6 +24,8 @@ import { tagSelf, untagSelf } from './tags.ts';
 /** The own load is told this often when it changed, and every fourth time when it did not. */
 const loadMs = 500;
 const loadRepeats = 4;
+/** Of the time for the goodbye. */
+const handOnShare = 0.5;
 
 type NodeOptions = {
   readonly cluster: string;
@@ -51,6 +54,8 @@ export class Node {
   readonly engine: LocalEngine | null;
   readonly leaving: Leaving;
   readonly counts: Counts = { entered: 0, moved: 0 };
+  /** Before it says that it has left: what others would miss goes to them, within this time. */
+  handOn: (withinMs: number) => Promise<HandedOn> = () => Promise.resolve({ orphaned: 0, taken: 0 });
   readonly #options: NodeOptions;
   readonly #ports: NodePorts;
   readonly #moves = listeners<[MemberId, MoveReason]>();
@@ -171,9 +176,17 @@ export class Node {
   }
 
   async #sayGoodbye(withinMs: number): Promise<void> {
+    const { clock } = this.#ports;
     this.#parting.abort();
+    const since = clock.now();
+    await this.#handOn(withinMs * handOnShare);
     this.cluster.revise({ life: { phase: 'left' } });
-    await untagSelf({ ...this.#tagging(), ms: withinMs });
+    await untagSelf({ ...this.#tagging(), ms: withinMs - (clock.now() - since) });
+  }
+
+  async #handOn(withinMs: number): Promise<void> {
+    const { orphaned, taken } = await this.handOn(withinMs);
+    if (orphaned > 0) this.#report({ fact: 'drain.handedOn', orphaned, taken });
   }
 
   #tagging() {

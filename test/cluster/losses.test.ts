@@ -234,20 +234,44 @@ test(
   },
 );
 
-test('of three nodes two are interrupted at once: all streams go on at the third', bounded, async () => {
-  const [survivor, ...victims] = nodes;
-  const { done } = await streamsOver(victims[1]!, [survivor], 400);
-  const notice = (node: DevNode) =>
-    cluster.cloud('interrupt', { instance: node.id, noticeMs: 15_000 }, AbortSignal.timeout(orderMs));
-  await Promise.all(victims.map(notice));
-  await done;
-  for (const victim of victims) {
-    await until('gone', () => isGone(victim));
-    let left: readonly Record<string, unknown>[] = [];
-    await until('left', async () => (left = await facts(victim, 'drain.left')).length > 0);
-    deepEqual(
-      left.map(({ clean }) => clean),
-      [true],
-    );
-  }
-});
+/** A stream whose client loses its entry node, which is started again, and comes back to it only when it is let. */
+async function parted(entry: DevNode, others: readonly DevNode[]) {
+  const comesBack = Promise.withResolvers<void>();
+  const waiting: typeof fetch = async (input, init) => {
+    if (new Headers(init?.headers).has('last-event-id')) await comesBack.promise;
+    return fetch(input, init);
+  };
+  const patient = { fetch: waiting, seekMs: orderMs, headMs: 2 * orderMs };
+  const durable = durableFetch([`${entry.api}/v1`], patient);
+  const { all, done } = openStreams([entry], { count: 1, tokens: 200, fetch: durable });
+  await until('under way', () => all.every((stream) => stream.tokens > 20));
+  const { pid: former } = await statusOf(entry);
+  await order('kill', entry, 'daemon');
+  await until('back', async () => (await statusOf(entry)).pid !== former && (await isBack(entry, others)));
+  return { done, comesBack: () => comesBack.resolve() };
+}
+
+test(
+  'of three nodes two are interrupted at once: all streams go on at the third, that of an earlier life of it too',
+  bounded,
+  async () => {
+    const [survivor, ...victims] = nodes;
+    const earlier = await parted(survivor, victims);
+    const { done } = await streamsOver(victims[1]!, [survivor], 400);
+    const notice = (node: DevNode) =>
+      cluster.cloud('interrupt', { instance: node.id, noticeMs: 15_000 }, AbortSignal.timeout(orderMs));
+    await Promise.all(victims.map(notice));
+    await done;
+    for (const victim of victims) {
+      await until('gone', () => isGone(victim));
+      let left: readonly Record<string, unknown>[] = [];
+      await until('left', async () => (left = await facts(victim, 'drain.left')).length > 0);
+      deepEqual(
+        left.map(({ clean }) => clean),
+        [true],
+      );
+    }
+    earlier.comesBack();
+    await earlier.done;
+  },
+);

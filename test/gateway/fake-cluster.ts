@@ -19,6 +19,7 @@ import { ownWay } from '../../src/gateway/own-way.ts';
 import { modelPaths } from '../../src/gateway/surface.ts';
 import type { Way } from '../../src/gateway/way.ts';
 import { copiesBytesMax } from '../../src/journal/holder.ts';
+import type { Candidate } from '../../src/journal/rendezvous.ts';
 import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import { openStreamExplainer, type StreamExplainer } from '../../src/node/explain-stream.ts';
@@ -187,13 +188,13 @@ export class FakeCluster implements AsyncDisposable {
       others: () => this.nodes.flatMap(({ id }) => (id === node.id ? [] : [id])),
     });
     const { accounts } = node;
+    const others = (): readonly Candidate[] =>
+      this.nodes
+        .filter((one) => one !== node && !one.isGone)
+        .map((one) => ({ id: one.id, zone: `zone ${one.id}`, isFit: true }));
     node.journals = openJournals({
       ...{ self: node.id, zone: `zone ${index}`, clock: systemClock, session: index + 1, copiesBytesMax },
-      ask: askBy(dispatcherTo),
-      candidates: () =>
-        this.nodes
-          .filter((one) => one !== node && !one.isGone)
-          .map((one) => ({ id: one.id, zone: `zone ${one.id}`, isFit: true })),
+      ...{ ask: askBy(dispatcherTo), candidates: others, present: others },
       onChanged: this.#changed.add,
     });
     const stories = openStories(node.id, systemClock);

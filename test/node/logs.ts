@@ -1,12 +1,10 @@
 /** The journals of a few nodes under virtual time, by the production codec, over a network that is quick unless told. */
 import { copiesBytesMax } from '../../src/journal/holder.ts';
+import type { Candidate } from '../../src/journal/rendezvous.ts';
 import { openJournals, type Journals, type LogEars } from '../../src/node/journals.ts';
 import { after } from '../../src/std/time.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { VirtualClock } from './world.ts';
-
-/** One way between two members, ms. */
-const wayMs = 1;
 
 export class Logs {
   readonly clock = new VirtualClock();
@@ -15,26 +13,21 @@ export class Logs {
   readonly silent = new Set<MemberId>();
   /** Membership knows that they are gone. */
   readonly dead = new Set<MemberId>();
+  /** It has its doubts about them. */
+  readonly suspect = new Set<MemberId>();
+  /** It knows that they are about to go. */
+  readonly leaving = new Set<MemberId>();
+  /** One way between two members, ms. */
+  wayMs = 1;
   /** How many messages were sent. */
   asks = 0;
   readonly #listeners = new Set<() => void>();
 
+  readonly #zones: { readonly id: MemberId; readonly zone: string }[];
+
   constructor(zones: Readonly<Record<string, string>>) {
-    const all = Object.entries(zones).map(([id, zone]) => ({ id: memberId(id), zone }));
-    for (const { id, zone } of all) {
-      const others = all.filter((one) => one.id !== id);
-      const journals = openJournals({
-        ...{ self: id, zone, clock: this.clock, session: 1, copiesBytesMax },
-        ask: (member, message, withinMs, tell) => this.#ask(id, { member, message, withinMs }, tell),
-        candidates: () =>
-          others.filter((one) => !this.dead.has(one.id)).map((one) => ({ ...one, isFit: true })),
-        onChanged: (listener) => {
-          this.#listeners.add(listener);
-          return () => void this.#listeners.delete(listener);
-        },
-      });
-      this.nodes.set(id, journals);
-    }
+    this.#zones = Object.entries(zones).map(([id, zone]) => ({ id: memberId(id), zone }));
+    for (const one of this.#zones) this.#start(one, 1);
   }
 
   at(id: string): Journals {
@@ -46,8 +39,46 @@ export class Logs {
     for (const listener of this.#listeners) listener();
   }
 
+  join(id: string, zone: string): void {
+    const one = { id: memberId(id), zone };
+    this.#zones.push(one);
+    this.#start(one, 1);
+    for (const listener of this.#listeners) listener();
+  }
+
+  leave(id: string): void {
+    this.leaving.add(memberId(id));
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** It is back before anybody noticed, and its memory is empty. */
+  restart(id: string): void {
+    this.at(id).close();
+    this.#start(
+      this.#zones.find((one) => one.id === memberId(id))!,
+      2,
+    );
+  }
+
   close(): void {
     for (const journals of this.nodes.values()) journals.close();
+  }
+
+  #start({ id, zone }: { readonly id: MemberId; readonly zone: string }, session: number): void {
+    const present = (): readonly Candidate[] =>
+      this.#zones
+        .filter((one) => one.id !== id && !this.dead.has(one.id))
+        .map((one) => ({ ...one, isFit: !this.suspect.has(one.id) }));
+    const journals = openJournals({
+      ...{ self: id, zone, clock: this.clock, session, copiesBytesMax, present },
+      ask: (member, message, withinMs, tell) => this.#ask(id, { member, message, withinMs }, tell),
+      candidates: () => present().filter((one) => !this.leaving.has(one.id)),
+      onChanged: (listener) => {
+        this.#listeners.add(listener);
+        return () => void this.#listeners.delete(listener);
+      },
+    });
+    this.nodes.set(id, journals);
   }
 
   #ask(
@@ -63,9 +94,9 @@ export class Logs {
     if (isLost()) return later(withinMs, () => tell(null));
     // As a network does: what was a view here may change, what was sent does not.
     const sent = message.slice();
-    later(wayMs, () => {
+    later(this.wayMs, () => {
       const answer = isLost() ? null : (this.nodes.get(member)?.answer(from, sent)?.slice() ?? null);
-      later(wayMs, () => tell(answer));
+      later(this.wayMs, () => tell(answer));
     });
   }
 }

@@ -155,6 +155,34 @@ test('an interruption notice: admission off and peers told at once, goodbye in t
   equal(seen?.health, 'left');
 });
 
+test('[J8] who leaves says so when its logs are handed on, for which it has half of its goodbye', async (t) => {
+  const world = await threeNodes();
+  t.after(() => world.stop());
+  const { node, facts } = world.hosts.get('i-2')!;
+  const handing = Promise.withResolvers<{ readonly orphaned: number; readonly taken: number }>();
+  const times: number[] = [];
+  const handOn: typeof node.handOn = (withinMs) => {
+    times.push(withinMs);
+    return handing.promise;
+  };
+  node.handOn = handOn;
+  const seen = (): unknown =>
+    world.hosts.get('i-1')!.node.cluster.member(memberId('i-2'))?.record?.life.phase;
+  node.drain('operator', 60_000);
+  await world.clock.run(500);
+  equal(seen(), 'draining');
+  handing.resolve({ orphaned: 2, taken: 1 });
+  await world.clock.run(100);
+  equal(seen(), 'left');
+  const told = facts.findLast(({ fact }) => fact === 'drain.handedOn');
+  deepEqual(told, { fact: 'drain.handedOn', orphaned: 2, taken: 1 });
+  const hurried = world.hosts.get('i-3')!.node;
+  hurried.handOn = handOn;
+  hurried.drain('operator', 0);
+  await world.clock.run(100);
+  deepEqual(times, [1_500, 500]);
+});
+
 test('with EC2 out of reach the members that know each other go on, and nobody is lost', async (t) => {
   const world = await threeNodes();
   t.after(() => world.stop());

@@ -127,6 +127,7 @@ const plainJournals = (journals: Journals): Journals => ({
   working: (id) => journals.working(id),
   takeOver: (id, fence) => journals.takeOver(id, fence),
   isAtWork: (id, member, tell) => journals.isAtWork(id, member, tell),
+  handOn: (withinMs) => journals.handOn(withinMs),
   held: () => journals.held(),
   copyOf: (id) => journals.copyOf(id),
   kept: () => journals.kept(),

@@ -115,6 +115,7 @@ export class Station implements Inhabitant {
       ...holdersAmong(this.node.cluster),
       ...(site.sabotage === 'secretive' ? { candidates: () => [] } : {}),
     });
+    this.node.handOn = (withinMs) => world.turn.asking(this.journals.handOn(withinMs));
     const journals = sabotagedJournals(this.journals, site.sabotage);
     const stories = openStories(own.id, clock);
     const answering = { serving, journals, stories, clock, rng, openLeg };
