@@ -2,7 +2,7 @@
  * How an observer comes to an opinion of a subject: a ladder of evidence, each rung asked for only when the one before
  * fails.
  *
- *   beats ──595 ms of silence──► probe: two SYNs to its libp2p port ──┬─ refused ──► its process is gone
+ *   beats ──710 ms of silence──► probe: two SYNs to its libp2p port ──┬─ refused ──► its process is gone
  *     └──────connection closed──►                                     ├─ silent ───► its host, or the way to it
  *                                                                     └─ answered ─► it is there and does not run: slow
  *
@@ -27,7 +27,7 @@ import type { Member } from './member.ts';
 import { count, judge } from './verdict.ts';
 
 /** A beat that is 170 ms late. It costs a probe; nobody else hears of it before `slowTellMs`. */
-export const silenceMs = 595;
+export const silenceMs = 710;
 const patienceMsMax = 2_000;
 /** A kernel of the same region answers within some milliseconds, however busy its machine is. */
 const probeMs = 150;
@@ -47,7 +47,7 @@ const reconnectMs = 10_000;
 const hardGap = { baseMs: 1_000, capMs: 32_000 };
 const slowGap = { baseMs: 2_000, capMs: 16_000 };
 /** A beat that TCP had to repeat comes within 400 ms; before that nobody else need hear of it. */
-const slowTellMs = 850;
+const slowTellMs = 965;
 const slowProbeMsMax = 512_000;
 const calmMs = 64_000;
 /** By then the word of the first two has come, on a machine that is not starved. */

@@ -10,7 +10,7 @@ import { emptyRings, insert, observersOf, type Rings } from './rings.ts';
 import type { Reunion, Rumour } from './rumours.ts';
 import { isLiving, newMember, type Member } from './member.ts';
 
-const beatMs = 425;
+const beatMs = 540;
 export const upkeepMs = 1_000;
 /** Of dials, and of probes besides. */
 const effortsMax = { perSecond: 20, burst: 20 };

@@ -12,7 +12,7 @@ import { startPeer, until, type Peer } from './peers.ts';
 const nodes = Number(process.argv[2] ?? 32);
 const seconds = Number(process.argv[3] ?? 10);
 const subjects = Math.min(8, nodes - 1);
-const beatMs = 425;
+const beatMs = 540;
 
 const sockets = new Set<Socket>();
 const collect = (message: unknown): void => void sockets.add((message as { socket: Socket }).socket);

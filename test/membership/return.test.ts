@@ -167,9 +167,9 @@ test('[M10] after a short stall the silent have twice the time, unless they have
   const subject = Number(view.state.subjects[0]?.id.slice(2));
   view.pass(400, [subject]);
   const lastWord = view.member(subject).heardAt;
-  view.now += 700;
+  view.now += 620;
   view.give({ type: 'tick' });
   const stalledAt = view.now;
   for (let ms = 0; ms < 3_000 && only(view.pass(1, [subject]), 'probe').length === 0; ms++);
-  equal(view.now - 1, Math.min(stalledAt + 2 * 595, lastWord + 2_000));
+  equal(view.now - 1, Math.min(stalledAt + 2 * 710, lastWord + 2_000));
 });

@@ -1,6 +1,6 @@
 /**
  * Registries that talk through the production codec under virtual time: gossip and direct messages take 1-20 ms, each
- * node beats to eight others every 425 ms, and what is lost is drawn from the seed.
+ * node beats to eight others every 540 ms, and what is lost is drawn from the seed.
  */
 import { decode, encode, type Message } from '../../src/node/message.ts';
 import type { Effect, Event } from '../../src/registry/events.ts';
@@ -13,7 +13,7 @@ import { instant } from '../../src/std/time.ts';
 import { record, sealOf } from './rig.ts';
 
 const turnMs = 5;
-const beatMs = 425;
+const beatMs = 540;
 const beatenCount = 8;
 
 export type Faults = {
