@@ -1,8 +1,8 @@
 /** Where clients from outside reach a node: what the daemon's gateway does with a connection, without HTTP. */
 import type { ClientEvent } from '../../../src/node/gate.ts';
 import type { Asked, Generations } from '../../../src/node/generations.ts';
+import type { Clock } from '../../../src/node/ports.ts';
 import type { About, ClientEnd, WholeAnswer } from '../../../src/node/running.ts';
-import { instant } from '../../../src/std/time.ts';
 import { placeFrom } from '../../../src/stream/mark.ts';
 import { entryLeaves, streamGone, type Refusal } from '../../../src/stream/refusal.ts';
 import type { Sabotage } from '../sabotage.ts';
@@ -33,10 +33,12 @@ export type Front = {
 type FrontPorts = {
   readonly generations: Generations;
   readonly now: () => number;
+  /** The node's own. */
+  readonly clock: Clock;
   readonly sabotage: Sabotage | null;
 };
 
-export function openFront(place: Place, { generations, now, sabotage }: FrontPorts): Front {
+export function openFront(place: Place, { generations, now, clock, sabotage }: FrontPorts): Front {
   const open = new Set<Wire>();
   const accept = (wire: Wire): void => {
     let leave = (): void => {};
@@ -67,7 +69,7 @@ export function openFront(place: Place, { generations, now, sabotage }: FrontPor
         if (lastEventId !== null && from === null) return client.refuse(streamGone);
         open.add(wire);
         const place = sabotagedPlace(from, sabotage);
-        const coming = { arrivedAt: instant(now()), place: place && { ...place, attempt } };
+        const coming = { arrivedAt: clock.now(), place: place && { ...place, attempt } };
         leave = generations.begin(asked, client, { ...about, ...coming });
       },
       lost: gone,

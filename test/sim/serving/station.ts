@@ -120,7 +120,9 @@ export class Station implements Inhabitant {
     const stories = openStories(own.id, clock);
     const answering = { serving, journals, stories, clock, rng, openLeg };
     this.generations = openGenerations({ ...answering, generationsMax });
-    this.front = openFront(this.place, { generations: this.generations, now, sabotage: site.sabotage });
+    this.front = openFront(this.place, {
+      ...{ generations: this.generations, now, clock, sabotage: site.sabotage },
+    });
     const isHasty = site.dice.for(`patience ${host.id}`).hits(hastyShare);
     const patience = { idleMs: isHasty ? idleMs.hasty : idleMs.usual };
     const inlet = openInlet(this.place, { wires, now, engine, serving, journals, ...patience });
