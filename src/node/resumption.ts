@@ -15,6 +15,7 @@
  */
 import type { HeldLog } from '../journal/wire.ts';
 import type { MemberId } from '../std/member-id.ts';
+import { withFields } from '../std/json.ts';
 import { after } from '../std/time.ts';
 import { meet, restore } from '../stream/carrier.ts';
 import { restoredAnswer, type AnswerState } from '../stream/machine.ts';
@@ -241,16 +242,17 @@ function refusalOf(
 /** Those of an answer that has one choice. */
 const alone = ({ records }: Log): readonly LogRecord[] => records.filter((one) => one.type !== 'choice');
 
-/** The same request, ended where its client is, as plain text, from whatever token on. */
+/** The same request, ended where its client is, as plain text, from whatever token on: as it is read, and as it is asked. */
 function upTo(request: PlainRequest, tokens: number): PlainRequest {
   const minTokens = Math.min(request.minTokens, tokens);
-  const most =
-    request.endpoint === 'chat'
-      ? { max_completion_tokens: tokens, max_tokens: undefined }
-      : { max_tokens: tokens };
-  const least = minTokens > 0 ? { min_tokens: minTokens } : {};
-  const body = { ...request.body, ...most, ...least };
-  return { ...request, body, maxTokens: tokens, minTokens, parsed: null };
+  const limits = {
+    max_tokens: tokens,
+    ...(request.endpoint === 'chat' ? { max_completion_tokens: tokens } : {}),
+    ...(minTokens > 0 ? { min_tokens: minTokens } : {}),
+  };
+  const body = { ...request.body, ...limits };
+  const untouched = { ...request.untouched, raw: withFields(request.untouched.raw, limits) };
+  return { ...request, body, untouched, maxTokens: tokens, minTokens, parsed: null };
 }
 
 const withoutOurEnd = (record: LogRecord): LogRecord =>

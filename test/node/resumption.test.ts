@@ -5,21 +5,25 @@ import type { StreamLog } from '../../src/node/journals.ts';
 import { join, resume, type ResumptionPorts, type Taken } from '../../src/node/resumption.ts';
 import type { ClientEnd } from '../../src/node/running.ts';
 import { noAbility } from '../../src/std/ability.ts';
+import type { Json } from '../../src/std/json.ts';
 import { memberId } from '../../src/std/member-id.ts';
+import { nextLegOf } from '../../src/stream/carrier.ts';
+import type { Endpoint } from '../../src/stream/chunk.ts';
 import { answerBytes, openingBytes, recordBytes } from '../../src/stream/record.ts';
-import { readRequest } from '../../src/stream/request.ts';
+import { readRequest, type Sent } from '../../src/stream/request.ts';
 import { deaf, Logs } from './logs.ts';
 
 const claim = { owner: 'me', digest: 'this' };
 const engines = { maxModelLen: 1_000, ability: noAbility, seed: 1 };
-const sent = {
-  body: { model: 'm', prompt: 'p', max_tokens: 20 },
-  raw: '{"model":"m","prompt":"p","max_tokens":20}',
-};
+const sentAs = (body: Json): Sent => ({ body, raw: JSON.stringify(body) });
+const sent = sentAs({ model: 'm', prompt: 'p', max_tokens: 20 });
+const messages = [{ role: 'user', content: 'p' }];
+const chat = sentAs({ model: 'm', messages, stream: true, max_tokens: 20, min_tokens: 9 });
+const sentTo = (endpoint: Endpoint): Sent => (endpoint === 'chat' ? chat : sent);
 const named = { id: 'cmpl-7', created: 1_700_000_000 };
-const openingOf = (name: typeof named | null): Uint8Array =>
+const openingOf = (name: typeof named | null, endpoint: Endpoint = 'completions'): Uint8Array =>
   openingBytes({
-    ...{ endpoint: 'completions', model: 'm', raw: sent.raw, engines, named: name, apart: false },
+    ...{ endpoint, model: 'm', raw: sentTo(endpoint).raw, engines, named: name, apart: false },
     ...claim,
   });
 const opening = openingOf(named);
@@ -28,6 +32,7 @@ const opening = openingOf(named);
 function rig(zones: Readonly<Record<string, string>>) {
   const logs = new Logs(zones);
   const told: string[] = [];
+  const made: string[] = [];
   const client: ClientEnd = {
     send: () => {},
     comment: () => {},
@@ -42,8 +47,9 @@ function rig(zones: Readonly<Record<string, string>>) {
   };
   const portsOf = (node: string): ResumptionPorts => ({
     ...{ self: memberId(node), journals: logs.at(node), clock: logs.clock },
-    read: (log) => readRequest('completions', sent, engines, log.opening.named),
-    catchUp: () => {
+    read: ({ opening: { endpoint, named } }) => readRequest(endpoint, sentTo(endpoint), engines, named),
+    catchUp: ({ state }) => {
+      made.push(nextLegOf(state.carrier)?.body ?? '');
       told.push('made again');
       return () => void told.push('given up');
     },
@@ -53,7 +59,7 @@ function rig(zones: Readonly<Record<string, string>>) {
       .at('a')
       .open('key', { owner: '', fence: { epoch: 1, by: memberId('a') }, bytes, urgent: true }, deaf);
   return {
-    ...{ logs, told, log },
+    ...{ logs, told, made, log },
     join: (node: string) => join('key', claim, ends, portsOf(node)),
     resume: (node: string, tokens: number, attempt: number | null = null) =>
       resume({ stream: 'key', mark: { tokens, hash: 1 }, attempt }, claim, ends, portsOf(node)),
@@ -112,6 +118,20 @@ test('of a log without a word of the answer it is made again where its name is k
     goOn('a', 5);
     await logs.clock.run(10);
     equal(told.join(), wanted);
+    logs.close();
+  }
+});
+
+test('[S33] what a client has of an answer without a word in its log is asked for just so far', async () => {
+  for (const endpoint of ['completions', 'chat'] as const) {
+    const { logs, made, log, resume: goOn } = rig({ a: 'x' });
+    log(openingOf(named, endpoint));
+    goOn('a', 5);
+    await logs.clock.run(10);
+    const asked = JSON.parse(made.join()) as Json;
+    equal(asked['max_tokens'], 5);
+    equal(asked['max_completion_tokens'], endpoint === 'chat' ? 5 : undefined);
+    equal(asked['min_tokens'], endpoint === 'chat' ? 5 : undefined);
     logs.close();
   }
 });

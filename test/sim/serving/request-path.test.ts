@@ -114,6 +114,7 @@ const pinned: readonly (readonly [seed: number, found: string])[] = [
     'an instance with a new key that nobody but EC2 could tell was held dead for as long as EC2 was out',
   ],
   [1686, 'the last copy of a log whose entry node had been started again went with a node that drained'],
+  [636, 'what a client had was made again by an engine that was not told where it ends, in other pieces'],
   [190, 'the end of an answer that had been said into a cut was taken along by its node, which left well'],
 ];
 for (const [seed, found] of pinned) {
