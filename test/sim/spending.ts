@@ -13,7 +13,8 @@
  *              gossiped: on each member that goes seven votes and five reminders of 230 B (M4, M12), and the entries of
  *              two others that look.
  *   at once    one second. Every member at once, after a partition or an own start, and everything that it lacks: what
- *              one connection costs grows with the members, for their entries stand in it and their records follow.
+ *              one connection costs grows with the members, for their entries stand in it, of those who have gone as well,
+ *              and their records follow.
  */
 import { meshMax } from '../../src/std/mesh.ts';
 import type { Resident } from './resident.ts';
@@ -31,7 +32,7 @@ const perMember = {
 const longSeconds = 10;
 /** Whom nobody calls dead, because nobody is left to agree, is hung up after 30 s of silence. */
 const lingerSeconds = 45;
-/** Who is gone is told to everybody for three epochs of 30 s (Y3). */
+/** Who is gone is told to everybody for three epochs of 30 s (Y3): an entry of each goes with every connection. */
 const peaceSeconds = 100;
 
 type Account = { sent: number; readonly seconds: number[] };
@@ -42,6 +43,8 @@ export class Spending {
   #accounts = new Map<Resident, Account>();
   /** Members, of late: who has just gone is still told of. */
   readonly #members: number[] = [];
+  /** Seconds since each of those lived of whom entries may be told. */
+  readonly #goneFor = new Map<string, number>();
   #changes = -1;
   #quietSeconds = 0;
 
@@ -57,6 +60,7 @@ export class Spending {
     this.#changes = changes;
     keepLast(this.#members, living.length, lingerSeconds);
     const members = Math.max(...this.#members);
+    this.#countTold(living);
     const accounts = new Map<Resident, Account>();
     for (const resident of living) {
       const account = this.#accounts.get(resident) ?? { sent: 0, seconds: [] };
@@ -66,15 +70,23 @@ export class Spending {
     this.#accounts = accounts;
   }
 
+  #countTold(living: readonly Resident[]): void {
+    for (const [id, seconds] of this.#goneFor)
+      if (seconds >= peaceSeconds) this.#goneFor.delete(id);
+      else this.#goneFor.set(id, seconds + 1);
+    for (const { id } of living) this.#goneFor.set(id, 0);
+  }
+
   #judge(resident: Resident, account: Account, members: number): void {
     const sent = this.#world().stationOf(resident)?.sentBytes ?? account.sent;
     const last = sent - account.sent;
     account.sent = sent;
     keepLast(account.seconds, last, longSeconds);
     const mean = account.seconds.reduce((sum, one) => sum + one, 0) / longSeconds;
-    const atOnce = members * (perMember.atOnce + perMember.atOncePerOther * members);
+    const told = this.#goneFor.size;
+    const atOnce = members * (perMember.atOnce + perMember.atOncePerOther * told);
     const passedOn = members > meshMax ? perMember.passedOn : 0;
-    const each = perMember.forLong + perMember.forLongPerOther * members + passedOn;
+    const each = perMember.forLong + perMember.forLongPerOther * told + passedOn;
     const forLong = peaceBytesPerSecond + each * members;
     const say = (bytes: number, how: string): void =>
       this.#onBroken(

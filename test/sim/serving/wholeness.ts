@@ -28,7 +28,7 @@ const aliveMs = 25_000;
 /** Clocks of nodes drift by so much until any deadline, ms. */
 const driftMs = 50;
 /** What a leaving node keeps back at its end: src/drain, said here once more. ms */
-const reserveOf = (remainingMs: number): number => Math.min(5_000, remainingMs / 4);
+const reserveOf = (remainingMs: number): number => Math.min(5_000, Math.max(1_000, remainingMs / 4));
 export const fruitlessMax = 2;
 
 type Ports = {
@@ -131,11 +131,11 @@ export class Wholeness {
   }
 
   #mayBeLeft(client: SimClient): void {
-    const { entry, id, legs } = client;
+    const { entry, id, ownLegs } = client;
     const cutAt = this.#cutAt.get(entry);
     if (cutAt === undefined) return this.#mustLackPlace(client, 'told that its node leaves, which does not');
     // Who comes to a node that leaves is sent away at once.
-    if (legs.length === 0 || this.#now >= cutAt - driftMs) return;
+    if (ownLegs.length === 0 || this.#now >= cutAt - driftMs) return;
     this.#break(`${id} at ${entry.id} was cut ${Math.round(cutAt - this.#now)} ms too early`);
   }
 
