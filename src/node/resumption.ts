@@ -15,7 +15,6 @@
  */
 import type { HeldLog } from '../journal/wire.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { withFields } from '../std/json.ts';
 import { after } from '../std/time.ts';
 import { meet, restore } from '../stream/carrier.ts';
 import { restoredAnswer, type AnswerState } from '../stream/machine.ts';
@@ -32,7 +31,7 @@ import {
   type Written,
 } from '../stream/record.ts';
 import { notYours, otherRequest, streamGone, takenOver, type Refusal } from '../stream/refusal.ts';
-import type { AnswerRequest, Engines, PlainRequest } from '../stream/request.ts';
+import { sentWith, type AnswerRequest, type Engines, type PlainRequest } from '../stream/request.ts';
 import { resumed, type State } from '../stream/state.ts';
 import { better } from './finding.ts';
 import type { Journals } from './journals.ts';
@@ -242,7 +241,7 @@ function refusalOf(
 /** Those of an answer that has one choice. */
 const alone = ({ records }: Log): readonly LogRecord[] => records.filter((one) => one.type !== 'choice');
 
-/** The same request, ended where its client is, as plain text, from whatever token on: as it is read, and as it is asked. */
+/** The same request, ended where its client is, as plain text, from whatever token on. */
 function upTo(request: PlainRequest, tokens: number): PlainRequest {
   const minTokens = Math.min(request.minTokens, tokens);
   const limits = {
@@ -250,8 +249,8 @@ function upTo(request: PlainRequest, tokens: number): PlainRequest {
     ...(request.endpoint === 'chat' ? { max_completion_tokens: tokens } : {}),
     ...(minTokens > 0 ? { min_tokens: minTokens } : {}),
   };
-  const body = { ...request.body, ...limits };
-  const untouched = { ...request.untouched, raw: withFields(request.untouched.raw, limits) };
+  const { body, raw } = sentWith({ body: request.body, raw: request.untouched.raw }, limits);
+  const untouched = { ...request.untouched, raw };
   return { ...request, body, untouched, maxTokens: tokens, minTokens, parsed: null };
 }
 

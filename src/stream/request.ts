@@ -118,6 +118,12 @@ export type Engines = {
 
 export type Sent = { readonly body: Json; readonly raw: string };
 
+/** The same with these fields, as it is read and as an engine is asked: neither may know of what the other does not. */
+export const sentWith = ({ body, raw }: Sent, fields: Json): Sent => ({
+  body: { ...body, ...fields },
+  raw: withFields(raw, fields),
+});
+
 export function readRequest(
   endpoint: Endpoint,
   sent: Sent,
@@ -196,7 +202,7 @@ function wantsOf(body: Json): Wants {
 /** Only a request that draws: one of the likeliest tokens needs no seed, and its engines decide faster without. */
 function withSeed(sent: Sent, { ability, seed }: Engines): Sent {
   if (!ability.keyedByPosition || drawsOf(sent.body) !== 'free') return sent;
-  return { body: { ...sent.body, seed }, raw: withFields(sent.raw, { seed }) };
+  return sentWith(sent, { seed });
 }
 
 function untouched(endpoint: Endpoint, { body, raw }: Sent, because: Because): UntouchedRequest {

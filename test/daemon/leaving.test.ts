@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { connectControl } from '../../src/control/client.ts';
 import { processes } from '../../src/os/processes.ts';
-import { makeMachine, RunningNode } from '../roster/processes.ts';
+import { listingOf, makeMachine, RunningNode } from '../roster/processes.ts';
 
 test('[D6] a node that has no time to leave has killed and swept its engine when it has left', async (t) => {
   const machine = await makeMachine('hurried');
-  const listed = `hurried=${machine.peerId}@127.0.0.1:${machine.p2pPort}`;
-  const node = await RunningNode.start(machine, ['--engine', 'simulated', '--peers', listed]);
+  const node = await RunningNode.start(machine, ['--engine', 'simulated', '--peers', listingOf(machine)]);
   t.after(() => node.stop());
   const pid = Number((await node.fact(({ fact }) => fact === 'engine.spawned'))['pid']);
   t.after(() => processes.startOf(pid) === null || process.kill(pid, 'SIGKILL'));

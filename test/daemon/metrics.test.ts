@@ -1,15 +1,14 @@
 import { equal, match } from 'node:assert/strict';
 import { test } from 'node:test';
 import { gauges, totals } from '../../src/node/facts.ts';
-import { makeMachine, RunningNode } from '../roster/processes.ts';
+import { listingOf, makeMachine, RunningNode } from '../roster/processes.ts';
 
 /** Where no engine runs nobody asks one. */
 const ofEngines = /^synkti_engine_requests_/;
 
 test('a node tells every gauge and total that there is, its phase among them', async (t) => {
   const machine = await makeMachine('alone');
-  const listed = `alone=${machine.peerId}@127.0.0.1:${machine.p2pPort}`;
-  const node = await RunningNode.start(machine, ['--role', 'edge', '--peers', listed]);
+  const node = await RunningNode.start(machine, ['--role', 'edge', '--peers', listingOf(machine)]);
   t.after(() => node.stop());
   await node.fact(({ fact }) => fact === 'node.started');
   while (!(await fetch(`${node.url}/readyz`)).ok);

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { freePort } from '../../src/cli/dev/ports.ts';
 import { issueCertificate } from '../../src/mtls/certificate.ts';
 import { loadIdentity } from '../../src/mtls/identity.ts';
-import { makeMachine, RunningNode, type Machine } from '../roster/processes.ts';
+import { listingOf, makeMachine, RunningNode, type Machine } from '../roster/processes.ts';
 
 /** The status of a request to the port of inference between nodes, with the key of that machine. */
 async function askAs({ dataDir }: Machine, port: number): Promise<number | undefined> {
@@ -22,10 +22,8 @@ test('who is let in as an operator reaches no engine and no log: these are for m
   const machines = await Promise.all(['alone', 'member', 'operator'].map(makeMachine));
   const [machine, member, operator] = machines as [Machine, Machine, Machine];
   const port = await freePort();
-  const listed = [machine, member].map(
-    ({ name, peerId, p2pPort }) => `${name}=${peerId}@127.0.0.1:${p2pPort}`,
-  );
-  const flags = ['--peers', listed.join(','), '--operators', operator.peerId, '--peer-port', `${port}`];
+  const listed = [machine, member].map(listingOf).join(',');
+  const flags = ['--peers', listed, '--operators', operator.peerId, '--peer-port', `${port}`];
   const node = await RunningNode.start(machine, ['--role', 'edge', ...flags]);
   t.after(() => node.stop());
   for (const { dataDir } of [member, operator]) t.after(() => rm(dataDir, { recursive: true, force: true }));

@@ -2,7 +2,7 @@ import { equal, match } from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { makeMachine, RunningNode } from '../roster/processes.ts';
+import { listingOf, makeMachine, RunningNode } from '../roster/processes.ts';
 
 /** Is loaded before the node, and writes down what V8 is told while it runs. */
 const listening = (file: string): string => `
@@ -17,8 +17,7 @@ test('a node that has asked its engine for clients some tens of times has V8 opt
   const machine = await makeMachine('busy');
   const file = join(machine.dataDir, 'told');
   const code = `data:text/javascript,${encodeURIComponent(listening(file))}`;
-  const listed = `busy=${machine.peerId}@127.0.0.1:${machine.p2pPort}`;
-  const args = ['--engine', 'simulated', '--peers', listed];
+  const args = ['--engine', 'simulated', '--peers', listingOf(machine)];
   const node = await RunningNode.start(machine, args, { NODE_OPTIONS: `--import=${code}` });
   t.after(() => node.stop());
   await node.fact(({ fact }) => fact === 'engine.ready');

@@ -3,12 +3,11 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeCertificate } from '../gateway/certificate.ts';
-import { makeMachine, RunningNode } from '../roster/processes.ts';
+import { listingOf, makeMachine, RunningNode } from '../roster/processes.ts';
 
 test('SIGHUP ends no node, and says so where there is nothing to read again; SIGTERM does', async (t) => {
   const machine = await makeMachine('alone');
-  const listed = `alone=${machine.peerId}@127.0.0.1:${machine.p2pPort}`;
-  const node = await RunningNode.start(machine, ['--role', 'edge', '--peers', listed]);
+  const node = await RunningNode.start(machine, ['--role', 'edge', '--peers', listingOf(machine)]);
   t.after(() => node.stop());
   await node.fact(({ fact }) => fact === 'node.started');
   node.signal('SIGHUP');
@@ -24,9 +23,8 @@ test('SIGHUP takes up a renewed certificate, and one that makes no sense is refu
   const machine = await makeMachine('secure');
   const [cert, key] = [join(machine.dataDir, 'cert.pem'), join(machine.dataDir, 'key.pem')];
   writeCertificate({ cert, key });
-  const listed = `secure=${machine.peerId}@127.0.0.1:${machine.p2pPort}`;
   const tls = ['--tls-cert', cert, '--tls-key', key];
-  const node = await RunningNode.start(machine, ['--role', 'edge', '--peers', listed, ...tls]);
+  const node = await RunningNode.start(machine, ['--role', 'edge', '--peers', listingOf(machine), ...tls]);
   t.after(() => node.stop());
   await node.fact(({ fact }) => fact === 'node.started');
   writeCertificate({ cert, key });

@@ -1,19 +1,10 @@
 /** A peer whose host went dark says nothing, and whoever waits for its answer hears of it from the own kernel. */
 import { equal } from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { issueCertificate } from '../../src/mtls/certificate.ts';
-import { loadIdentity } from '../../src/mtls/identity.ts';
-import { listenPeers, peerBounds } from '../../src/mtls/peer-listener.ts';
 import { aliveMs } from '../../src/mtls/peer-pool.ts';
-import { openPeerPools } from '../../src/mtls/peer-pools.ts';
-import { AnsweringLine } from '../../src/wire/answering.ts';
-import { AskingLine } from '../../src/wire/asking.ts';
-import { protocol } from '../../src/wire/frames.ts';
 import { until } from '../gateway/fake-cluster.ts';
+import { listenToItself } from './line-listener.ts';
 
 /** Of Linux: one row a socket, with its state and its running timer (proc_net_tcp(5)). */
 const table = '/proc/net/tcp';
@@ -41,36 +32,15 @@ test(
   'while an answer is waited for, both ends of its line have their kernels ask for the other',
   { skip },
   async (t) => {
-    const folder = await mkdtemp(join(tmpdir(), 'synkti-dark-'));
-    t.after(() => rm(folder, { recursive: true }));
-    const identity = await loadIdentity(join(folder, 'key'));
-    const credentials = await issueCertificate(identity);
     const begun = Promise.withResolvers<void>();
-    const listener = await listenPeers(
-      {
-        ...{ credentials, host: '127.0.0.1', port: 0, admit: () => Promise.resolve(true) },
-        onRequest: (_, response) => response.end('by no line'),
-        lines: {
-          protocol,
-          take: (socket, first, { onClosed }) =>
-            new AnsweringLine(socket, first, {
-              ...{ held: { bytes: 0 }, onCall: () => begun.resolve(), onStuck: () => {}, onClosed },
-            }),
-        },
-        ...{ bounds: peerBounds, onRefused: () => {} },
-      },
-      AbortSignal.timeout(30_000),
-    );
-    t.after(() => listener.close(AbortSignal.abort()));
-    const pools = openPeerPools(credentials, { protocol, open: (...line) => new AskingLine(...line) });
-    t.after(() => pools.close());
-    const way = pools.to({ peerId: identity.peerId, address: `127.0.0.1:${listener.port}` });
+    const { peerId, port, pools } = await listenToItself(t, () => begun.resolve());
+    const way = pools.to({ peerId, address: `127.0.0.1:${port}` });
     way.dispatch(
       { method: 'POST', path: '/', body: 'a question', headersTimeout: 0 },
       { onRequestStart: () => {}, onResponseError: () => {} },
     );
     await begun.promise;
-    await until(() => askedInMs(listener.port).length === 2, 'what was said is acknowledged');
-    for (const ms of askedInMs(listener.port)) equal(ms <= aliveMs, true, `asked in ${ms} ms`);
+    await until(() => askedInMs(port).length === 2, 'what was said is acknowledged');
+    for (const ms of askedInMs(port)) equal(ms <= aliveMs, true, `asked in ${ms} ms`);
   },
 );

@@ -1,22 +1,14 @@
 /** Lines to a host that lost its power, or was cut off for long: it has forgotten its end of them, and ours knows nothing. */
 import { equal, rejects } from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { askBy as openJournalWay } from '../../src/gateway/journal.ts';
-import { issueCertificate } from '../../src/mtls/certificate.ts';
-import { loadIdentity } from '../../src/mtls/identity.ts';
-import { listenPeers, peerBounds } from '../../src/mtls/peer-listener.ts';
-import { openPeerPools } from '../../src/mtls/peer-pools.ts';
 import type { Way } from '../../src/mtls/peer-way.ts';
 import { memberId } from '../../src/std/member-id.ts';
-import { AnsweringLine } from '../../src/wire/answering.ts';
-import { AskingLine, quietMs } from '../../src/wire/asking.ts';
-import { protocol } from '../../src/wire/frames.ts';
+import { quietMs } from '../../src/wire/asking.ts';
 import { until } from '../gateway/fake-cluster.ts';
+import { listenToItself } from './line-listener.ts';
 
 type Host = { readonly address: string; forget(): void };
 
@@ -67,38 +59,16 @@ const askOfLogs = (way: Way): Promise<string | null> =>
   });
 
 test('a call by a line that its peer has forgotten goes by a new one, where it may be asked twice, as of logs', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'synkti-forgotten-'));
-  t.after(() => rm(folder, { recursive: true }));
-  const { peerId } = await loadIdentity(join(folder, 'key'));
-  const credentials = await issueCertificate(await loadIdentity(join(folder, 'key')));
-  const listener = await listenPeers(
-    {
-      ...{ credentials, host: '127.0.0.1', port: 0, admit: () => Promise.resolve(true) },
-      onRequest: (_, response) => response.end('by no line'),
-      lines: {
-        protocol,
-        take: (socket, begun, { onClosed }) =>
-          new AnsweringLine(socket, begun, {
-            held: { bytes: 0 },
-            onCall: (call) =>
-              void call.body(1_024).then((body) => {
-                call.answer(200, {});
-                call.write(body ?? Buffer.from('none'));
-                call.end();
-              }),
-            onStuck: () => {},
-            onClosed,
-          }),
-      },
-      bounds: peerBounds,
-      onRefused: () => {},
-    },
-    AbortSignal.timeout(30_000),
+  const { peerId, port, pools } = await listenToItself(
+    t,
+    (call) =>
+      void call.body(1_024).then((body) => {
+        call.answer(200, {});
+        call.write(body ?? Buffer.from('none'));
+        call.end();
+      }),
   );
-  t.after(() => listener.close(AbortSignal.abort()));
-  const host = await hostOf(listener.port, (end) => t.after(end));
-  const pools = openPeerPools(credentials, { protocol, open: (...line) => new AskingLine(...line) });
-  t.after(() => pools.close());
+  const host = await hostOf(port, (end) => t.after(end));
   const way = pools.to({ peerId, address: host.address });
   const forgotten = async (): Promise<void> => {
     equal(await askBy(way, false), 'a question');

@@ -19,11 +19,9 @@ import {
 } from '../../src/mtls/peer-listener.ts';
 import { peerPool } from '../../src/mtls/peer-pool.ts';
 import { openPeerPools } from '../../src/mtls/peer-pools.ts';
-import { PeerWay, type LineKind } from '../../src/mtls/peer-way.ts';
+import { PeerWay } from '../../src/mtls/peer-way.ts';
 import type { Call } from '../../src/node/call.ts';
-import { AnsweringLine } from '../../src/wire/answering.ts';
-import { AskingLine } from '../../src/wire/asking.ts';
-import { protocol } from '../../src/wire/frames.ts';
+import { lineKind, linesTo } from './line-listener.ts';
 
 type Node = { readonly identity: Identity; readonly credentials: Credentials };
 
@@ -224,22 +222,12 @@ test('a connection that never finishes its handshake does not hold up the end', 
   if (!silent.closed) await once(silent, 'close');
 });
 
-const lineKind: LineKind = { protocol, open: (...line) => new AskingLine(...line) };
 /** As a daemon has them: each call is answered with the peer id that it comes from. */
-const lines: Lines = {
-  protocol,
-  take: (socket, begun, { peerId, onClosed }) =>
-    new AnsweringLine(socket, begun, {
-      held: { bytes: 0 },
-      onCall: (call) => {
-        call.answer(200, {});
-        call.write(Buffer.from(`by line, ${peerId}`));
-        call.end();
-      },
-      onStuck: () => {},
-      onClosed,
-    }),
-};
+const lines = linesTo((call, peerId) => {
+  call.answer(200, {});
+  call.write(Buffer.from(`by line, ${peerId}`));
+  call.end();
+});
 
 function wayOf(from: Node, to: Node, served: Served): PeerWay {
   const way = new PeerWay(poolOf(from, to, served), lineKind);
@@ -310,14 +298,11 @@ test('who is a member no more loses its lines with the calls on them, and gets n
   const members = new Set([alice, eve].map(({ identity }) => identity.peerId));
   const begun = Promise.withResolvers<Call>();
   const admit = (peerId: string): Promise<boolean> => Promise.resolve(members.has(peerId));
+  const hung = linesTo(begun.resolve);
   const unanswered: Lines = {
-    protocol,
-    take: (socket, head, { peerId, onClosed }) =>
-      peerId === eve.identity.peerId
-        ? lines.take(socket, head, { peerId, onClosed })
-        : new AnsweringLine(socket, head, {
-            ...{ held: { bytes: 0 }, onCall: begun.resolve, onStuck: () => {}, onClosed },
-          }),
+    ...hung,
+    take: (socket, head, about) =>
+      (about.peerId === eve.identity.peerId ? lines : hung).take(socket, head, about),
   };
   const served = await bobListens({ admit, lines: unanswered });
   const [hers, others] = [wayOf(alice, bob, served), wayOf(eve, bob, served)];
@@ -351,15 +336,7 @@ test('who ceases to be a member while it is judged is not served, whatever the v
 
 test('a listener that closes ends the lines to it once their calls are over', async () => {
   const begun = Promise.withResolvers<Call>();
-  const served = await bobListens({
-    lines: {
-      protocol,
-      take: (socket, head, { onClosed }) =>
-        new AnsweringLine(socket, head, {
-          ...{ held: { bytes: 0 }, onCall: begun.resolve, onStuck: () => {}, onClosed },
-        }),
-    },
-  });
+  const served = await bobListens({ lines: linesTo(begun.resolve) });
   const answer = askBy(wayOf(alice, bob, served));
   const call = await begun.promise;
   const closing = served.listener.close(soon());

@@ -5,12 +5,11 @@ import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { freePort } from '../../src/cli/dev/ports.ts';
-import { makeMachine, RunningNode, type Machine } from './processes.ts';
+import { listingOf, makeMachine, RunningNode, type Machine } from './processes.ts';
 
-const entry = ({ name, peerId, p2pPort }: Machine): string => `${name}=${peerId}@127.0.0.1:${p2pPort}`;
 /** Whoever looked before the other one listened held it dead at first. */
 const isThere = (fact: string): boolean => fact === 'member.joined' || fact === 'member.recovered';
-const listing = (machines: readonly Machine[], format = entry): readonly string[] => [
+const listing = (machines: readonly Machine[], format = listingOf): readonly string[] => [
   ...['--role', 'edge', '--discovery', '2s'],
   ...['--peers', machines.map(format).join(',')],
 ];

@@ -31,6 +31,10 @@ export async function makeMachine(name: string): Promise<Machine> {
   return { name, peerId, dataDir, p2pPort: await freePort() };
 }
 
+/** As `--peers` has it. */
+export const listingOf = ({ name, peerId, p2pPort }: Machine): string =>
+  `${name}=${peerId}@127.0.0.1:${p2pPort}`;
+
 /** A node under way: what it has told so far, and its end. */
 export class RunningNode {
   readonly facts: Fact[] = [];

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { freePort } from '../../src/cli/dev/ports.ts';
-import { makeMachine, startMs } from '../roster/processes.ts';
+import { listingOf, makeMachine, startMs } from '../roster/processes.ts';
 
 const main = join(import.meta.dirname, '../../src/main.ts');
 const full = '/dev/full';
@@ -17,11 +17,12 @@ test(
   'a node lives on, answers and leaves in good order while its log cannot be written',
   { skip: !existsSync(full) },
   async (t) => {
-    const { name, peerId, p2pPort, dataDir } = await makeMachine('alone');
+    const machine = await makeMachine('alone');
+    const { name, p2pPort, dataDir } = machine;
     const [apiPort, peerPort] = [await freePort(), await freePort()];
     const itself = ['--node-id', name, '--host', '127.0.0.1', '--data-dir', dataDir, '--role', 'edge'];
     const ports = ['--p2p-port', `${p2pPort}`, '--peer-port', `${peerPort}`, '--api-port', `${apiPort}`];
-    const peers = ['--peers', `${name}=${peerId}@127.0.0.1:${p2pPort}`, '--api-host', '127.0.0.1'];
+    const peers = ['--peers', listingOf(machine), '--api-host', '127.0.0.1'];
     // Every request is a line of the log.
     const log = ['--log-level', 'debug', '--log-format', 'json'];
     const disk = openSync(full, 'w');
