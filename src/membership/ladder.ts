@@ -2,7 +2,7 @@
  * How an observer comes to an opinion of a subject: a ladder of evidence, each rung asked for only when the one before
  * fails.
  *
- *   beats ──710 ms of silence──► probe: two SYNs to its libp2p port ──┬─ refused ──► its process is gone
+ *   beats ──640 ms of silence──► probe: two SYNs to its libp2p port ──┬─ refused ──► its process is gone
  *     └──────connection closed──►                                     ├─ silent ───► its host, or the way to it
  *                                                                     └─ answered ─► it is there and does not run: slow
  *
@@ -26,8 +26,8 @@ import { castVote, observersIn, rouse, tellersOf, type State } from './state.ts'
 import type { Member } from './member.ts';
 import { count, judge } from './verdict.ts';
 
-/** A beat that is 170 ms late. It costs a probe; nobody else hears of it before `slowTellMs`. */
-export const silenceMs = 710;
+/** A beat that is 100 ms late. It costs a probe; nobody else hears of it before `slowTellMs`. */
+export const silenceMs = 640;
 const patienceMsMax = 2_000;
 /** A kernel of the same region answers within some milliseconds, however busy its machine is. */
 const probeMs = 150;

@@ -17,11 +17,14 @@ const chargesMax = 64;
 /** Above the number of those who come at once: a hash and such a number make one key, which is sorted without a call. */
 const keyStride = 2 ** 20;
 
+/** Of each ring: twice what a cell may have (500), of six bytes each. They double, and a place could tell 65,536 apart. */
+const startingSeats = 1_024;
+
 /** What places a member in every ring: two hashes of its id, from which each ring's own is mixed. */
 export type Seat = { readonly id: MemberId; readonly seatA: number; readonly seatB: number };
 
 /** Its seats in the order of their hashes: where each is in `all`, and its hash. A search touches no seat, and who comes moves numbers. */
-type Ring = { size: number; places: Int32Array; hashes: Int32Array };
+type Ring = { size: number; places: Uint16Array; hashes: Int32Array };
 
 export type Rings<T extends Seat> = {
   readonly each: readonly Ring[];
@@ -34,8 +37,8 @@ export type Rings<T extends Seat> = {
 export const emptyRings = <T extends Seat>(): Rings<T> => ({
   each: Array.from({ length: ringsCount }, () => ({
     size: 0,
-    places: new Int32Array(8),
-    hashes: new Int32Array(8),
+    places: new Uint16Array(startingSeats),
+    hashes: new Int32Array(startingSeats),
   })),
   all: [],
   newcomers: [],
@@ -100,10 +103,7 @@ function merge<T extends Seat>(
 ): void {
   let from = ring.size - 1;
   ring.size += keys.length;
-  while (ring.hashes.length < ring.size) {
-    ring.places = doubled(ring.places);
-    ring.hashes = doubled(ring.hashes);
-  }
+  if (ring.hashes.length < ring.size) widen(ring);
   const { places, hashes } = ring;
   let to = ring.size - 1;
   for (let next = keys.length - 1; next >= 0; next--, to--) {
@@ -223,8 +223,12 @@ function position({ each, all }: Rings<Seat>, number: number, seat: Seat): numbe
 const ringHash = ({ seatA, seatB }: Seat, number: number): number =>
   scramble(seatA ^ Math.imul(seatB, number * 2 + 1)) | 0;
 
-function doubled(hashes: Int32Array): Int32Array<ArrayBuffer> {
-  const wider = new Int32Array(2 * hashes.length);
-  wider.set(hashes);
-  return wider;
+function widen(ring: Ring): void {
+  const { places, hashes, size } = ring;
+  let seats = hashes.length;
+  while (seats < size) seats *= 2;
+  ring.places = new Uint16Array(seats);
+  ring.places.set(places);
+  ring.hashes = new Int32Array(seats);
+  ring.hashes.set(hashes);
 }

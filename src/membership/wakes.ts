@@ -5,7 +5,7 @@
  *
  *      beat     silence ends      beat     silence would end
  *   ────┼─ ││ │ ──────┼───────────┼─ ││ │ ──────┼──────────
- *       0   heard    170          540  heard    710            ms
+ *       0   heard    100          540  heard    640            ms
  */
 import { after, instant, type Instant } from '../std/time.ts';
 import { dueAt, isHearing, silenceMs, type Watch } from './ladder.ts';

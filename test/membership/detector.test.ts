@@ -48,7 +48,7 @@ test('[M1] the same instance with another key is another life', () => {
   equal(view.state.links.size, 2);
 });
 
-test('[M3] a subject is asked to beat once connected, and its silence of 710 ms is a probe', () => {
+test('[M3] a subject is asked to beat once connected, and its silence of 640 ms is a probe', () => {
   const view = new View(1);
   view.pass(100);
   const asked = only(view.give({ type: 'connected', peerId: peerOf(1) }), 'watch');
@@ -59,7 +59,7 @@ test('[M3] a subject is asked to beat once connected, and its silence of 710 ms 
   equal(probe?.ms, 150);
   equal(probe?.id, idOf(1));
   const lastBeat = Math.floor((begin - 1) / 250) * 250;
-  equal(view.member(1).watch?.askedAt, lastBeat + 710);
+  equal(view.member(1).watch?.askedAt, lastBeat + 640);
 });
 
 test('[M3] a new observer that cannot connect asks the kernel within a second', () => {

@@ -233,7 +233,7 @@ test('[M17] a node at rest ticks once in a period of beats; whose beat does not 
   ok(ticks <= 105, `${ticks} ticks in a hundred periods`);
   ticksWhile(540 - ((view.now - 4) % 540), []);
   const lastWord = view.member(subject).heardAt;
-  ticksWhile(709 - (view.now - lastWord), [subject]);
+  ticksWhile(639 - (view.now - lastWord), [subject]);
   const from = view.effects.length;
   ticksWhile(2, [subject]);
   deepEqual(

@@ -171,5 +171,5 @@ test('[M10] after a short stall the silent have twice the time, unless they have
   view.give({ type: 'tick' });
   const stalledAt = view.now;
   for (let ms = 0; ms < 3_000 && only(view.pass(1, [subject]), 'probe').length === 0; ms++);
-  equal(view.now - 1, Math.min(stalledAt + 2 * 710, lastWord + 2_000));
+  equal(view.now - 1, Math.min(stalledAt + 2 * 640, lastWord + 2_000));
 });
