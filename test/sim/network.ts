@@ -215,7 +215,7 @@ export class SimNetwork {
     const { other } = end;
     const at = this.#queue.now + this.#terrain.wayOfMail;
     const { host, process } = other;
-    if (!this.#terrain.isCalm(end.host, host) || !other.stands || !process.isFree) return false;
+    if (!other.stands || !process.isFree || !this.#terrain.isCalm(end.host, host)) return false;
     if (end.arrivesAt > at || end.held.length > 0) return false;
     end.arrivesAt = at;
     process.mail(at, other, body);

@@ -9,6 +9,7 @@ import { instant, wallTime, type Instant } from '../../src/std/time.ts';
 import type { Clock } from '../../src/node/ports.ts';
 import type { NetworkEvents } from '../../src/node/ports.ts';
 import type { Digest } from './digest.ts';
+import { emptyLetterbox, type Inbound } from './post.ts';
 import type { EventQueue, Target } from './queue.ts';
 
 /** What `fire` understands. `call` is for whatever happens too rarely to be worth a kind. */
@@ -42,7 +43,7 @@ export class SimProcess implements Target, Clock {
   /** Those that stopped it and have not let it go on. */
   #stops = 0;
   /** What came and has not been read yet. */
-  #mailed: Mail[] = [];
+  readonly #letterbox = emptyLetterbox();
   /** While mail is read: when it came. */
   #readingAt: number | null = null;
   #timers: unknown[][] = [];
@@ -89,7 +90,7 @@ export class SimProcess implements Target, Clock {
    * woken as seldom as their own timers want.
    */
   mail(at: number, to: Inbound, body: Uint8Array): void {
-    this.#mailed.push({ at, to, body });
+    this.#queue.post.put(this.#letterbox, at, to, body);
   }
 
   fire(kind: number, x: unknown, y: unknown): void {
@@ -129,23 +130,18 @@ export class SimProcess implements Target, Clock {
   }
 
   #readMail(): void {
-    const { now } = this.#queue;
-    const mailed = this.#mailed;
-    let count = 0;
-    while (count < mailed.length && mailed[count]!.at <= now) count++;
-    this.#mailed = count === mailed.length ? [] : mailed.slice(count);
-    for (let i = 0; i < count; i++) {
-      const { at, to, body } = mailed[i]!;
+    const { now, post } = this.#queue;
+    for (let at = post.firstAt(this.#letterbox); at <= now; at = post.firstAt(this.#letterbox)) {
       this.#readingAt = at;
       this.#digest.step(at, this.index, kinds.direct);
-      to.hear(body);
+      this.#queue.steps++;
+      post.deliver(this.#letterbox);
     }
     this.#readingAt = null;
-    this.#queue.steps += count;
   }
 
   #run(kind: number, x: unknown, y: unknown): void {
-    if (this.#mailed.length > 0) this.#readMail();
+    if (this.#letterbox.first >= 0) this.#readMail();
     this.#digest.step(this.#queue.now, this.index, kind);
     switch (kind) {
       case kinds.timer: {
@@ -163,11 +159,6 @@ export class SimProcess implements Target, Clock {
     }
   }
 }
-
-/** Where what was sent on a direct stream comes out. */
-export type Inbound = { hear(body: Uint8Array): void };
-
-type Mail = { readonly at: number; readonly to: Inbound; readonly body: Uint8Array };
 
 /** The run begins at a time that looks like one. */
 export const trueWall = (nowMs: number): number => 1_795_000_000_000 + nowMs;

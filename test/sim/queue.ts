@@ -3,6 +3,8 @@
  * that are used again. An event is a target, a kind and two values, so that the millions of beats of a run cost no
  * closure each. Nothing is taken out of the middle: who withdraws an event makes it harmless instead.
  */
+import { Post } from './post.ts';
+
 export type Target = { fire(kind: number, x: unknown, y: unknown): void };
 
 const startingSlots = 1_024;
@@ -12,6 +14,8 @@ export class EventQueue {
   now = 0;
   /** Events that have been fired. */
   steps = 0;
+  /** What comes without being an event. */
+  readonly post = new Post();
 
   #size = 0;
   #order = 0;

@@ -28,9 +28,10 @@ const semiSpaceMb = 32;
 /**
  * A thousand nodes are more than a gigabyte that lives, and before there is as much it is in vain to look for what does not.
  * Nearly all that is made while they start lives on: the more of it is moved at a time, the nearer to each other lies what
- * one node looks at.
+ * one node looks at. V8 begins with no more than half of what a heap may become, so it is told that as well; and what
+ * typed arrays hold outside of it must remain below 64 MB, beyond which it looks for garbage however much room there is.
  */
-const large = { heapMb: 3_000, semiSpaceMb: 256 };
+const large = { heapMb: 4_000, heapMbMost: 8_000, semiSpaceMb: 256 };
 
 type Order = { readonly options: RunOptions; readonly how: { twice: boolean; shrinks: boolean } };
 
@@ -153,7 +154,8 @@ function heap(orders: readonly Order[]): string[] {
   const isLarge = orders.some(({ options: { nodes } }) => (nodes ?? 0) > twiceNodesMax);
   if (!isLarge) return [...thrifty, `--max-semi-space-size=${semiSpaceMb}`];
   const young = (['min', 'max'] as const).map((end) => `--${end}-semi-space-size=${large.semiSpaceMb}`);
-  return [...thrifty, ...young, `--initial-old-space-size=${large.heapMb}`];
+  const old = [`--initial-old-space-size=${large.heapMb}`, `--max-old-space-size=${large.heapMbMost}`];
+  return [...thrifty, ...young, ...old];
 }
 
 function obey(): void {

@@ -54,6 +54,8 @@ export class Terrain {
   readonly #dice: Dice;
   /** Faults of paths that stand; 0: nothing has to be looked up. */
   #troubles = 0;
+  /** As many of them are not that a machine is off. */
+  #weather = 0;
 
   constructor(dice: Dice) {
     this.#dice = dice;
@@ -85,10 +87,9 @@ export class Terrain {
 
   /** Call after a change of `on`, `side`, `lagMs`, `loss`. */
   changed(): void {
-    this.#troubles =
-      this.hosts.filter((host) => !host.on || host.side !== 0 || host.lagMs > 0 || host.loss > 0).length +
-      this.#cuts.size +
-      (this.loss > 0 || this.lagMs > 0 ? 1 : 0);
+    const everywhere = this.#cuts.size + (this.loss > 0 || this.lagMs > 0 ? 1 : 0);
+    this.#weather = this.hosts.filter((host) => host.side !== 0 || !isSound(host)).length + everywhere;
+    this.#troubles = this.#weather + this.hosts.filter((host) => !host.on).length;
   }
 
   /** Until the returned function is called. */
@@ -103,11 +104,11 @@ export class Terrain {
     };
   }
 
-  /** Nothing is wrong with this path, in either direction. */
+  /** Nothing is wrong with the path between two machines that are on, in either direction. */
   isCalm(from: Host, to: Host): boolean {
-    if (this.#troubles === 0) return true;
+    if (this.#weather === 0) return true;
     const isWeather = this.loss > 0 || this.lagMs > 0 || this.#cuts.size > 0;
-    return !isWeather && from.on && to.on && from.side === to.side && isSound(from) && isSound(to);
+    return !isWeather && from.side === to.side && isSound(from) && isSound(to);
   }
 
   /** Whether a packet can get there at all. */
