@@ -36,6 +36,8 @@ export type Sabotage =
   | 'leaky'
   /** Who goes on with an answer tells its client all of it again. */
   | 'begins-again'
+  /** Who goes on with an answer never says a word of it. */
+  | 'tongue-tied'
   /** Nobody finds a log that is not his own. */
   | 'forgetful'
   /** Logs are kept at home. */

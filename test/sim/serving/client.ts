@@ -30,8 +30,10 @@ export type LegTrack = {
   /** Of its answer's choices the one that it is for. */
   readonly choice: number;
   readonly at: number;
-  /** Something of the answer came by it. */
+  /** Something of the answer came by it: so many characters, the last of them then. */
   fruitful: boolean;
+  chars: number;
+  heardAt: number;
   /** Not reached, or not admitted. */
   unreached: boolean;
   /** What it said, or its end, made the entry node look for another one. */

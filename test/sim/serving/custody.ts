@@ -3,7 +3,7 @@
  *
  *   R9  a client that goes on elsewhere gets the rest of its answer, as long as somebody who had its log when it lost its
  *       entry node is left, well, and within reach of the nodes that it asks, which know it; and as long as one of those
- *       is fit
+ *       is fit, and is not given up while it still makes again what its client has
  *   R10 somebody else than its entry node has the log of a stream, where anybody fit is there to have it
  *   R11 every journal is freed: of an answer that ended in peace nothing is left soon after, and of any at all five
  *       minutes after the last word of it
@@ -44,6 +44,8 @@ type Track = {
   keepers: readonly Station[];
   /** Who said since then that nobody has it. */
   readonly disowners: Set<string>;
+  /** Who was given up since then while its engine made again what the client has. */
+  readonly busy: Set<string>;
   endedAt: number | null;
 };
 
@@ -68,7 +70,7 @@ export class Custody {
   begun(client: SimClient): void {
     this.#tracks.set(client, {
       ...{ begunAt: this.#now, heard: 0, stream: null, bareSince: null, keepers: [], endedAt: null },
-      ...{ had: 0, copies: new Map(), disowners: new Set() },
+      ...{ had: 0, copies: new Map(), disowners: new Set(), busy: new Set() },
     });
   }
 
@@ -89,6 +91,7 @@ export class Custody {
     const track = this.#tracks.get(client)!;
     track.bareSince = null;
     track.disowners.clear();
+    track.busy.clear();
     track.keepers = this.#site()
       .living()
       .filter((station) => keeps(station, track.stream));
@@ -110,6 +113,18 @@ export class Custody {
     this.resumed++;
   };
 
+  /** It gives up the node that it asks, which has not said a word: who is in a hurry has no time for slow engines. */
+  readonly unanswered = (client: SimClient): void => {
+    const { entry, heard, ownLegs, wish } = client;
+    const isPassedOn = wish.way === 'whole';
+    // What is passed on as it was cut each engine says from its beginning; others say what those before them have not.
+    const made = isPassedOn ? ownLegs.slice(-1) : ownLegs;
+    const chars = made.reduce((sum, leg) => sum + leg.chars, 0);
+    const isHeard = made.some(({ heardAt }) => heardAt > this.#now - lateMs);
+    const isBusy = isHeard && chars < heard && (isPassedOn || this.isAhead(client));
+    if (isBusy) this.#tracks.get(client)!.busy.add(entry.id);
+  };
+
   /** The node that it asks says that nobody has the log. */
   readonly disowned = (client: SimClient): void => {
     const site = this.#site();
@@ -129,12 +144,12 @@ export class Custody {
 
   readonly lost = (client: SimClient, loss: Loss, urls: readonly string[]): void => {
     this.stranded++;
-    const { disowners } = this.#tracks.get(client)!;
+    const { disowners, busy } = this.#tracks.get(client)!;
     const { shadows } = this.#site().world;
     const { outside, world } = this.#site();
     const since = world.now - 2 * fitMs;
     const fit = urls
-      .filter((id) => !disowners.has(id))
+      .filter((id) => !disowners.has(id) && !busy.has(id))
       .flatMap((id) => this.#site().station(id) ?? [])
       .find(
         (one) =>

@@ -41,6 +41,8 @@ type Ports = {
     /** The connection to its entry node is gone, or as good as gone. */
     broke(client: SimClient): void;
     wentOn(): void;
+    /** The node that it asks has said nothing in time. */
+    unanswered(client: SimClient): void;
     /** The node that it asks says that nobody has its log. */
     disowned(client: SimClient): void;
     lost(client: SimClient, loss: Loss, urls: readonly string[]): void;
@@ -172,7 +174,10 @@ export class DurableClient {
       else this.#wire = wire;
       answered(first);
     };
-    place.process.wakeAt(after(this.#now, this.#isStream ? headMs : wholeMs), () => once(null));
+    place.process.wakeAt(after(this.#now, this.#isStream ? headMs : wholeMs), () => {
+      if (!isOver && wire !== null && this.#lastId !== null) this.#ports.tell.unanswered(this.#client);
+      once(null);
+    });
     const to = front(id);
     if (to === null) return;
     wires.dial(place, to.place, {

@@ -11,7 +11,13 @@ import type { Place } from './wires.ts';
 const answerMs = { least: 1, most: 20 };
 const askMs = 5_000;
 
-const ability = { scaleOut: false, keyedByPosition: true, repeatable: true, neutralPenalties: true };
+const ability = {
+  scaleOut: false,
+  keyedByPosition: true,
+  repeatable: true,
+  neutralPenalties: true,
+  showsSpecials: false,
+};
 
 /** The engine on each machine, whoever started it. */
 export type Engines = {

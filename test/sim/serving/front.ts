@@ -6,7 +6,7 @@ import type { About, ClientEnd, WholeAnswer } from '../../../src/node/running.ts
 import { placeFrom } from '../../../src/stream/mark.ts';
 import { entryLeaves, streamGone, type Refusal } from '../../../src/stream/refusal.ts';
 import type { Sabotage } from '../sabotage.ts';
-import { sabotagedPlace } from './sabotage.ts';
+import { sabotagedClient, sabotagedPlace } from './sabotage.ts';
 import type { Place, Wire } from './wires.ts';
 
 /** `lastEventId`: of the answer that it has the beginning of; null: it has nothing. `attempt`: to go on with it. */
@@ -70,7 +70,7 @@ export function openFront(place: Place, { generations, now, clock, sabotage }: F
         open.add(wire);
         const place = sabotagedPlace(from, sabotage);
         const coming = { arrivedAt: clock.now(), place: place && { ...place, attempt } };
-        leave = generations.begin(asked, client, { ...about, ...coming });
+        leave = generations.begin(asked, sabotagedClient(client, from, sabotage), { ...about, ...coming });
       },
       lost: gone,
     };

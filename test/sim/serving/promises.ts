@@ -87,11 +87,11 @@ export class Promises {
       const part = station === client.entry ? client.part : null;
       const leg: LegTrack = {
         ...{ member: to.member, part, at: now, fruitful: false, unreached: false, lost: false },
-        choice: choiceOf(client, request),
+        ...{ choice: choiceOf(client, request), chars: 0, heardAt: -Infinity },
       };
       client.legs.push(leg);
       if (part !== null) this.#mayMoveAgain(client, leg.choice);
-      return openLeg(to, request, noting(leg, client, ears));
+      return openLeg(to, request, noting(leg, client, { ears, now: () => this.#site().world.now }));
     };
   }
 
@@ -191,13 +191,18 @@ export class Promises {
   }
 }
 
-function noting(leg: LegTrack, { legs }: SimClient, ears: LegEars): LegEars {
+function noting(
+  leg: LegTrack,
+  { legs }: SimClient,
+  { ears, now }: { readonly ears: LegEars; readonly now: () => number },
+): LegEars {
   let isDone = false;
   const note: LegEars['news'] = (news) => {
     if (news.type === 'unreached') leg.unreached = true;
     leg.lost = !leg.unreached;
     if (news.type === 'item' && news.item.type === 'chunk') {
-      leg.fruitful ||= news.item.chunk.choices.some(({ text }) => text !== '');
+      const chars = news.item.chunk.choices.reduce((sum, { text }) => sum + text.length, 0);
+      if (chars > 0) Object.assign(leg, { fruitful: true, chars: leg.chars + chars, heardAt: now() });
       isDone ||= news.item.chunk.choices.some(({ finish }) => finish === 'length' || finish === 'stop');
     }
     ears.news(news);

@@ -2,6 +2,7 @@
 import type { Journals } from '../../../src/node/journals.ts';
 import type { OpenLeg } from '../../../src/node/leg.ts';
 import type { Node } from '../../../src/node/node.ts';
+import type { ClientEnd } from '../../../src/node/running.ts';
 import type { ServedModel, Serving, ServingMember } from '../../../src/node/serving.ts';
 import { instant } from '../../../src/std/time.ts';
 import { start, type Place } from '../../../src/stream/mark.ts';
@@ -85,6 +86,14 @@ export function sabotagedJournals(journals: Journals, sabotage: Sabotage | null)
 /** Where a client says that it is, as a node takes it. */
 export const sabotagedPlace = (place: Place | null, sabotage: Sabotage | null): Place | null =>
   sabotage === 'begins-again' && place !== null ? { ...place, mark: start } : place;
+
+/** The way back to a client that goes on with its answer; `place`: from where on, null: it is new. */
+export const sabotagedClient = (
+  client: ClientEnd,
+  place: Place | null,
+  sabotage: Sabotage | null,
+): ClientEnd =>
+  sabotage === 'tongue-tied' && place !== null ? { ...client, send: () => {}, close: () => {} } : client;
 
 /** Whoever was heard of is as good as any. */
 function everybody({ cluster }: Node, ready: readonly ServingMember[]): readonly ServingMember[] {
