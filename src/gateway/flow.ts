@@ -1,5 +1,5 @@
 /**
- * How the text of a stream gets onto its connection. The chunks of the transfer coding (RFC 9112, 7.1) are made here,
+ * How an answer gets onto its connection. Of a stream the chunks of the transfer coding (RFC 9112, 7.1) are made here,
  * each as one text: Node.js would write a chunk in four pieces, which costs as much again as all else that is done for
  * an event; and what is a chunk already needs nothing of a response.
  *
@@ -17,6 +17,8 @@ const lastChunk = '0\r\n\r\n';
 type Flow = {
   /** Sends the head. */
   begin(headers: Readonly<Record<string, string>>): void;
+  /** Sends the whole of an answer that is no stream. */
+  answer(status: number, headers: Readonly<Record<string, string>>, body: Buffer): void;
   write(events: string): void;
   /** What was written before goes out first. */
   end(): void;
@@ -73,6 +75,12 @@ export function openFlow(response: ServerResponse): Flow {
       response.writeHead(200, headers);
       isChunked = response.chunkedEncoding;
       response.chunkedEncoding = false;
+    },
+    answer: (status, headers, body) => {
+      response.writeHead(status, { ...headers, 'content-length': body.length });
+      isEnding = true;
+      if (body.length <= portionBytes) response.end(body);
+      else queue(body);
     },
     write: (events) => {
       const bytes = Buffer.byteLength(events);

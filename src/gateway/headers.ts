@@ -71,10 +71,10 @@ export const answerHeaders = ({ by, protection, stream }: AnswerHead): Record<st
   ...(stream === null ? {} : { [streamHeader]: stream.id, [replicasHeader]: String(stream.copies) }),
 });
 
-/** A key is any text that fits into a log line; OpenAI's clients send `stainless-node-retry-…`. */
-const idempotencyKey = /^[\x20-\x7e]{1,255}$/;
-
-/** Who asks, and for what: only hashes of either are kept. */
+/**
+ * Who asks, and for what: only hashes of either are kept, so that an `Idempotency-Key` may be any text. OpenAI's clients
+ * send `stainless-node-retry-…`.
+ */
 export function aboutOf(
   request: IncomingMessage,
   asked: { readonly raw: string; readonly body: { readonly stream?: unknown } },
@@ -85,7 +85,7 @@ export function aboutOf(
   const owner = holder === null ? digest(shownBy(headers)) : ownerOf(holder);
   const claim = { owner, digest: digest(`${method} ${url}\n${raw}`) };
   const key = headers['idempotency-key'];
-  const once = typeof key === 'string' && idempotencyKey.test(key) && body.stream !== true;
+  const once = typeof key === 'string' && key !== '' && body.stream !== true;
   const stream = once ? digest(`${owner} ${key}`).slice(0, idChars) : newStream();
   const lastEventId = headers['last-event-id'];
   const from = typeof lastEventId === 'string' ? placeFrom(lastEventId) : null;

@@ -4,6 +4,7 @@
  * answer goes out whole, and what still comes is read and dropped for a while before the connection ends.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Pieces } from '../std/pieces.ts';
 import { complaintJson } from '../stream/answer.ts';
 import { noRoom } from '../stream/refusal.ts';
 import { encoded, refused, reply, tooLarge, type Reply } from './reply.ts';
@@ -42,7 +43,7 @@ export function openIntake(bytesMax: number): Intake {
       return Promise.resolve(null);
     }
     return new Promise((resolve) => {
-      const parts: Buffer[] = [];
+      const pieces = new Pieces();
       let bytes = 0;
       const settle = (body: Buffer | null): void => {
         share.giveBack(bytes);
@@ -58,9 +59,9 @@ export function openIntake(bytesMax: number): Intake {
         }
         bytes += part.length;
         share.take(part.length);
-        parts.push(part);
+        pieces.add(part);
       };
-      const whole = (): void => settle(Buffer.concat(parts));
+      const whole = (): void => settle(pieces.all());
       const gone = (): void => settle(null);
       request.on('data', take).on('end', whole).on('close', gone);
     });

@@ -2,6 +2,7 @@
 import type { Dispatcher } from 'undici';
 import type { AskMember } from '../node/finding.ts';
 import type { MemberId } from '../std/member-id.ts';
+import { Pieces } from '../std/pieces.ts';
 import { inTwoTurns } from './patience.ts';
 import type { Way } from './way.ts';
 
@@ -40,7 +41,7 @@ class Answer implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | null = null;
   #status = 0;
   #bytes = 0;
-  readonly #parts: Buffer[] = [];
+  readonly #parts = new Pieces();
   #over = false;
 
   constructor(withinMs: number, tell: (answer: Uint8Array | null) => void) {
@@ -61,11 +62,11 @@ class Answer implements Dispatcher.DispatchHandler {
   onResponseData(_controller: Dispatcher.DispatchController, part: Buffer): void {
     this.#bytes += part.length;
     if (this.#bytes > answerBytesMax) return this.#giveUp();
-    this.#parts.push(part);
+    this.#parts.add(part);
   }
 
   onResponseEnd(): void {
-    this.#finish(this.#status === 200 ? Buffer.concat(this.#parts) : null);
+    this.#finish(this.#status === 200 ? this.#parts.all() : null);
   }
 
   /** A member that does not answer has lost its copies as far as we are concerned; who asked says so. */

@@ -5,6 +5,7 @@
 import type { Dispatcher } from 'undici';
 import { faultOf, type Leg, type LegEars, type LegNews, type OpenLeg } from '../node/leg.ts';
 import type { MemberId } from '../std/member-id.ts';
+import { Pieces } from '../std/pieces.ts';
 import { ItemReader } from '../stream/item-reader.ts';
 import { EventReader } from './event-reader.ts';
 import { loadFromHeader, loadHeader, lostHeader, refusedHeader } from './headers.ts';
@@ -55,7 +56,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   #isStream = false;
   readonly #events = new EventReader((data) => this.#hear(data));
   readonly #items = new ItemReader();
-  #parts: Buffer[] = [];
+  readonly #parts = new Pieces();
   /** What it has of the room. */
   #bytes = 0;
 
@@ -106,7 +107,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   onResponseEnd(): void {
     if (this.#over) return;
     if (this.#isStream) return this.#finish({ type: 'ended', cause: 'eof', why: 'end of stream' });
-    const body = Buffer.concat(this.#parts).toString('utf8');
+    const body = this.#parts.all().toString('utf8');
     const status = this.#status;
     this.#finish({ type: 'answer', status, body: status < 400 ? body : openAiError(status, body) });
   }
@@ -129,7 +130,7 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
     if (this.#room.take(part.length) !== null)
       return this.#giveUp('crowded', 'too many large answers at once');
     this.#bytes += part.length;
-    this.#parts.push(part);
+    this.#parts.add(part);
   }
 
   #giveUp(cause: 'nonsense' | 'crowded', why: string): void {
@@ -146,6 +147,6 @@ class LegResponse implements Dispatcher.DispatchHandler, Leg {
   #end(): void {
     this.#over = true;
     this.#room.giveBack(this.#bytes);
-    this.#parts = [];
+    this.#parts.clear();
   }
 }

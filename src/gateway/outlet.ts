@@ -16,7 +16,7 @@ import { complaintJson, done } from '../stream/answer.ts';
 import { crowded } from '../stream/refusal.ts';
 import { openFlow, portionBytes } from './flow.ts';
 import { answerHeaders } from './headers.ts';
-import { openAiError, refused, reply, replyJson, type Reply } from './reply.ts';
+import { openAiError, refused, reply, type Reply } from './reply.ts';
 import { roomFor, type Room, type Share } from './room.ts';
 
 const unsentBytesMax = 1_024 ** 2;
@@ -39,6 +39,8 @@ export type Outlet = {
   end(): void;
   /** A whole answer, where there is room for it until it is out. */
   answer: ClientEnd['answer'];
+  /** The same, of bytes for which there is room already. */
+  deliver(status: number, headers: Readonly<Record<string, string>>, body: Buffer): void;
   /** No answer, or no rest of one: by a status, or by an error event where the head is out. */
   refuse(told: Reply): void;
   /** Notes progress, and cuts when there has been none for too long. */
@@ -67,6 +69,10 @@ export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: 
     response.destroy();
   }
 
+  function deliver(status: number, headers: Readonly<Record<string, string>>, body: Buffer): void {
+    if (!response.headersSent && !response.destroyed) flow.answer(status, headers, body);
+  }
+
   /** What has no place in a stream that has begun ends it. */
   function breakOff(complaint: string): void {
     if (response.destroyed || response.writableEnded) return;
@@ -92,9 +98,11 @@ export function openOutlet(response: ServerResponse, bursts: Room, onCut: (why: 
     },
     answer: ({ status, body }, head) => {
       if (response.headersSent) return breakOff(JSON.stringify(JSON.parse(openAiError(status, body))));
-      if (!stream.hasRoomFor(Buffer.byteLength(body))) return reply(response, refused(crowded));
-      replyJson(response, status, body, answerHeaders(head));
+      const bytes = Buffer.from(body);
+      if (!stream.hasRoomFor(bytes.length)) return reply(response, refused(crowded));
+      deliver(status, { 'content-type': 'application/json', ...answerHeaders(head) }, bytes);
     },
+    deliver,
     look: (nowMs) => {
       stream.settle();
       const gone = flow.gone();

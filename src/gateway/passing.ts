@@ -8,6 +8,7 @@ import type { MoveReason, Serving } from '../node/serving.ts';
 import type { Spent } from '../node/spent.ts';
 import type { Blocks } from '../routing/blocks.ts';
 import type { MemberId } from '../std/member-id.ts';
+import { Pieces } from '../std/pieces.ts';
 import { after, type Instant } from '../std/time.ts';
 import { complaintJson } from '../stream/answer.ts';
 import { brokenOff, crowded, enginesDied, notPlaced, type Refusal } from '../stream/refusal.ts';
@@ -15,6 +16,7 @@ import { isSoughtTooLong, lessOwnStall, seekAgainMs } from '../stream/seeking.ts
 import { isPassing } from '../stream/turned-away.ts';
 import { loadFromHeader, loadHeader, lostHeader, refusedHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
+import type { Outlet } from './outlet.ts';
 import { openAiError, refused, reply } from './reply.ts';
 import type { Share } from './room.ts';
 import { openPassedStream, tokensIn, type PassedStream } from './usage.ts';
@@ -64,6 +66,7 @@ type Loss = { readonly blame: boolean; readonly failed: boolean; readonly isDead
 
 export class Passing {
   readonly #asked: Asked;
+  readonly #outlet: Outlet;
   readonly #response: ServerResponse;
   readonly #ports: Ports;
   readonly #fitting: ReturnType<typeof openFitting>;
@@ -84,13 +87,14 @@ export class Passing {
   #over = false;
   #disarm = (): void => {};
 
-  constructor(asked: Asked, response: ServerResponse, ports: Ports) {
+  constructor(asked: Asked, outlet: Outlet, ports: Ports) {
     this.#asked = asked;
     this.#stream = openPassedStream({ spent: asked.spent, begun: () => this.#begun() });
-    this.#response = response;
+    this.#outlet = outlet;
+    this.#response = outlet.response;
     this.#ports = ports;
     this.#fitting = openFitting(asked, { serving: ports.serving, placing: ports.generations });
-    response.on('drain', () => this.#attempt?.resume());
+    this.#response.on('drain', () => this.#attempt?.resume());
   }
 
   begin(): void {
@@ -279,11 +283,8 @@ export class Passing {
     if (status < 400) this.#charge(tokensIn(body));
     else this.#asked.spent(0);
     const told = status < 400 ? body : Buffer.from(openAiError(status, body.toString('utf8')));
-    this.#response.writeHead(status, {
-      'content-type': status < 400 ? type : 'application/json',
-      ...{ 'content-length': told.length, [servedByHeader]: by },
-    });
-    this.#response.end(told);
+    const headers = { 'content-type': status < 400 ? type : 'application/json', [servedByHeader]: by };
+    this.#outlet.deliver(status, headers, told);
   }
 }
 
@@ -297,7 +298,7 @@ class Attempt implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | null = null;
   #status = 0;
   #type = '';
-  #parts: Buffer[] = [];
+  readonly #parts = new Pieces();
   #bytes = 0;
 
   constructor(
@@ -366,14 +367,14 @@ class Attempt implements Dispatcher.DispatchHandler {
       this.end();
       return this.#passing.crowded();
     }
-    this.#parts.push(part);
+    this.#parts.add(part);
   }
 
   onResponseEnd(): void {
     if (this.isOver) return;
     this.#controller = null;
     if (this.#isStream()) return this.#passing.streamed(this);
-    this.#passing.whole({ ...this.#head(), body: Buffer.concat(this.#parts) }, this);
+    this.#passing.whole({ ...this.#head(), body: this.#parts.all() }, this);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {

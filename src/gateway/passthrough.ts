@@ -14,6 +14,7 @@ import { isForm, isJson, namedInForm, namedInJson, notForm, notJson } from './bo
 import type { Entrance } from './entrance.ts';
 import { anthropicVersion, engineHeaders } from './headers.ts';
 import { openIntake, refuse } from './intake.ts';
+import type { Outlet } from './outlet.ts';
 import { Passing } from './passing.ts';
 import { charactersOf } from './prompt.ts';
 import { notAdmitted, reply, type Reply } from './reply.ts';
@@ -90,14 +91,14 @@ export function openPassthrough(limits: PassthroughLimits, ports: PassthroughPor
         ...{ ...named, key: about.key, owner, headers: request.headers },
         ...{ bytes: bytes.length + named.heapBytes, characters, generates: generates(path) },
       },
-      { go: (spent) => begin({ ...asked, spent }, response), refuse: (why) => reply(response, why) },
+      { go: (spent) => begin({ ...asked, spent }, about.outlet), refuse: (why) => reply(response, why) },
     );
     response.on('close', ended);
   }
 
-  function begin(asked: Passed, response: ServerResponse): () => void {
+  function begin(asked: Passed, outlet: Outlet): () => void {
     const left = serving.entered();
-    const passing = new Passing(asked, response, { ...ports, room: ports.room.of(asked.owner) });
+    const passing = new Passing(asked, outlet, { ...ports, room: ports.room.of(asked.owner) });
     const gone = open.add(passing);
     passing.begin();
     return () => {

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import type { Call } from '../node/call.ts';
 import { Inflow, Outflow, windowBytes, type Taker } from './flow.ts';
 import { FleetingMap } from '../std/fleeting.ts';
+import { Pieces } from '../std/pieces.ts';
 import { FrameReader, kinds } from './frames.ts';
 import { headBytes, readOpenHead, type OpenHead } from './heads.ts';
 import { Outbox } from './outbox.ts';
@@ -147,7 +148,7 @@ class Answering implements Call, Taker {
   /** Of a body that nobody has asked for. */
   #bytesMax = windowBytes;
   #bytes = 0;
-  #parts: Buffer[] = [];
+  readonly #parts = new Pieces();
   readonly #body = Promise.withResolvers<Buffer | null>();
   #closed = (): void => {};
 
@@ -175,13 +176,12 @@ class Answering implements Call, Taker {
   take(part: Buffer): void {
     this.#bytes += part.length;
     this.#held.bytes += part.length;
-    this.#parts.push(part);
+    this.#parts.add(part);
     if (this.#bytes > this.#bytesMax || this.#held.bytes > heldBytesMax) this.destroy();
   }
 
   ended(): void {
-    const [first] = this.#parts;
-    this.#settle(first !== undefined && this.#parts.length === 1 ? first : Buffer.concat(this.#parts));
+    this.#settle(this.#parts.all());
   }
 
   answer(status: number, headers: Readonly<Record<string, string>>): void {
@@ -227,7 +227,7 @@ class Answering implements Call, Taker {
   #settle(body: Buffer | null): void {
     this.#held.bytes -= this.#bytes;
     this.#bytes = 0;
-    this.#parts = [];
+    this.#parts.clear();
     this.#body.resolve(body);
   }
 }

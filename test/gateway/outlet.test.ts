@@ -2,13 +2,16 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { createServer, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { openOutlet } from '../../src/gateway/outlet.ts';
+import { openOutlet, type Outlet } from '../../src/gateway/outlet.ts';
 import { roomFor } from '../../src/gateway/room.ts';
 import { everyone } from '../../src/std/room.ts';
 import { until } from './fake-cluster.ts';
 
 const burstBytesMax = 32 * 1_024 ** 2;
 const head = () => ({ by: null, protection: 'none', stream: null }) as const;
+
+/** As after a read of an engine's connection. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** One response on a real connection whose client reads nothing until it is told to. */
 async function unread(t: {
@@ -58,6 +61,47 @@ test('an answer that is read slowly is not cut, however long it takes', async (t
     outlet.look(++minutes * 59_000);
   }
   deepEqual(cuts, []);
+});
+
+test('an answer in one piece is whole to who reads it slowly, and cut where nobody reads it', async (t) => {
+  const body = Buffer.alloc(24 * 1_024 ** 2, '{"é":[0]}');
+  const ways: readonly ((outlet: Outlet) => void)[] = [
+    (outlet) => outlet.answer({ status: 200, body: body.toString() }, head()),
+    (outlet) => outlet.deliver(200, {}, body),
+  ];
+  for (const send of ways) {
+    const { response, client } = await unread(t);
+    const cuts: string[] = [];
+    const outlet = openOutlet(response, roomFor(burstBytesMax), (why) => cuts.push(why));
+    const parts: Buffer[] = [];
+    let [bytes, quota] = [0, 0];
+    client.on('data', (part: Buffer) => {
+      parts.push(part);
+      bytes += part.length;
+      if (bytes >= quota) client.pause();
+    });
+    client.pause();
+    send(outlet);
+    for (let second = 0; bytes < body.length; second += 25) {
+      outlet.look(second * 1_000);
+      quota = Math.min(body.length, bytes + 4 * 1_024 ** 2);
+      client.resume();
+      await until(() => bytes >= quota || cuts.length > 0, 'some more is read');
+      deepEqual(cuts, []);
+    }
+    await until(() => response.writableFinished, 'all of it is out');
+    const told = Buffer.concat(parts);
+    ok(told.subarray(told.indexOf('\r\n\r\n') + 4).equals(body));
+  }
+  const { response } = await unread(t);
+  const cuts: string[] = [];
+  const outlet = openOutlet(response, roomFor(burstBytesMax), (why) => cuts.push(why));
+  ways[0]!(outlet);
+  for (let second = 0; second <= 300 && cuts.length === 0; second += 5) {
+    await turn();
+    outlet.look(second * 1_000);
+  }
+  deepEqual(cuts, ['stuck']);
 });
 
 test('a stream that goes on for a client that reads nothing is cut after a minute', async (t) => {
@@ -110,9 +154,6 @@ test('a stream of any characters is whole to clients of HTTP/1.1, and to one of 
   const told = (await old.toArray()).join('');
   equal(told.slice(told.indexOf('\r\n\r\n') + 4), events);
 });
-
-/** As after a read of an engine's connection. */
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('a burst of megabytes is whole to who reads it slowly, and so is what follows meanwhile', async (t) => {
   const { response, client } = await unread(t);
