@@ -49,7 +49,12 @@ const rendering = z
   )
   .min(1);
 
-type Found = Pick<Ability, 'scaleOut' | 'keyedByPosition' | 'neutralPenalties'>;
+/** What a chat becomes. Left out where special tokens are skipped. */
+const chatRendering = z.object({
+  sampling_params: z.object({ skip_special_tokens: z.boolean().default(true) }),
+});
+
+type Found = Omit<Ability, 'repeatable'>;
 
 /** An engine that answers none of this can do none of it; Failure only where the connection ended. */
 export async function examine(engine: Exchange, model: string, signal: AbortSignal): Promise<Found> {
@@ -57,6 +62,7 @@ export async function examine(engine: Exchange, model: string, signal: AbortSign
     scaleOut: await hasScaleOut(engine, signal),
     keyedByPosition: await isKeyedByPosition(engine, model, signal),
     neutralPenalties: await hasNeutralPenalties(engine, model, signal),
+    showsSpecials: await showsSpecials(engine, model, signal),
   };
 }
 
@@ -68,6 +74,15 @@ async function hasNeutralPenalties(engine: Exchange, model: string, signal: Abor
   const rendered = answer.status === 200 ? rendering.safeParse(parseJson(answer.body)).data : undefined;
   const params = rendered?.[0]?.sampling_params;
   return params?.repetition_penalty === 1 && params.presence_penalty === 0 && params.frequency_penalty === 0;
+}
+
+/** Where it does not render, or has no chats, it is not known. */
+async function showsSpecials(engine: Exchange, model: string, signal: AbortSignal): Promise<boolean> {
+  const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'hello' }], max_tokens: 1 });
+  const question = { method: 'POST', path: '/v1/chat/completions/render', body } as const;
+  const answer = await ask(engine, question, drawMs, signal);
+  const rendered = answer.status === 200 ? chatRendering.safeParse(parseJson(answer.body)).data : undefined;
+  return rendered?.sampling_params.skip_special_tokens === false;
 }
 
 /** 400 for a body that is no request; where it is switched off 403, where it never was 404. */

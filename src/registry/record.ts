@@ -32,8 +32,9 @@ const ability = z.object({
   scaleOut: z.boolean(),
   keyedByPosition: z.boolean(),
   repeatable: z.boolean(),
-  /** Not told by earlier versions. */
+  /** Both not told by earlier versions. */
   neutralPenalties: z.boolean().default(false),
+  showsSpecials: z.boolean().default(false),
 });
 
 /** `none`: an edge, no engine on purpose. `down`: there should be one, and it is not usable just now. */

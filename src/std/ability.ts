@@ -11,6 +11,8 @@ export type Ability = {
   readonly repeatable: boolean;
   /** A request that leaves penalties out gets none: neither the model's own defaults nor the operator's have any. */
   readonly neutralPenalties: boolean;
+  /** A chat's text has special tokens in it, which its parsers need to see. */
+  readonly showsSpecials: boolean;
 };
 
 export const noAbility: Ability = {
@@ -18,6 +20,7 @@ export const noAbility: Ability = {
   keyedByPosition: false,
   repeatable: false,
   neutralPenalties: false,
+  showsSpecials: false,
 };
 
 /** What every one of them can do: an answer may be continued at any. Of nobody nothing is expected. */
@@ -26,4 +29,5 @@ export const commonAbility = (abilities: readonly Ability[]): Ability => ({
   keyedByPosition: abilities.length > 0 && abilities.every(({ keyedByPosition }) => keyedByPosition),
   repeatable: abilities.length > 0 && abilities.every(({ repeatable }) => repeatable),
   neutralPenalties: abilities.length > 0 && abilities.every(({ neutralPenalties }) => neutralPenalties),
+  showsSpecials: abilities.length > 0 && abilities.every(({ showsSpecials }) => showsSpecials),
 });

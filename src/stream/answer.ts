@@ -18,7 +18,8 @@ export const nameOf = (endpoint: Endpoint, requestId: string, created: number): 
 });
 
 type Part = {
-  readonly text: string;
+  /** null: none, in the manner of an engine with parsers; of a chat only. */
+  readonly text: string | null;
   readonly foreign: Json | null;
   /** Null: not asked for. */
   readonly ids: readonly number[] | null;
@@ -90,7 +91,7 @@ const isText = ({ foreign, ids, promptIds, finish, fingerprint, usage }: Part): 
 
 export function partChunk(endpoint: Endpoint, head: Head, part: Part): string {
   const { text, ids, finish } = part;
-  if (isText(part)) return textChunk(endpoint, head, text);
+  if (text !== null && isText(part)) return textChunk(endpoint, head, text);
   const ending = { finish_reason: finish?.reason ?? null };
   const stopReason = { stop_reason: finish?.stopReason ?? null };
   const choice =
@@ -106,8 +107,7 @@ export function partChunk(endpoint: Endpoint, head: Head, part: Part): string {
         }
       : {
           index: 0,
-          delta:
-            part.foreign === null ? { content: text } : { ...(text && { content: text }), ...part.foreign },
+          delta: deltaOf(part),
           logprobs: null,
           ...ending,
           ...(finish === null ? {} : stopReason),
@@ -120,6 +120,9 @@ export function partChunk(endpoint: Endpoint, head: Head, part: Part): string {
     ...(part.fingerprint === null ? {} : { system_fingerprint: part.fingerprint }),
   });
 }
+
+const deltaOf = ({ text, foreign }: Part): Json =>
+  foreign === null && text !== null ? { content: text } : { ...(text && { content: text }), ...foreign };
 
 export const usageChunk = (
   endpoint: Endpoint,
@@ -135,7 +138,8 @@ export const usageChunk = (
 
 type WholeAnswer = {
   readonly role: string;
-  readonly text: string;
+  /** null: as in a chunk. */
+  readonly text: string | null;
   readonly finish: Finish;
   readonly ids: readonly number[] | null;
   readonly promptIds: readonly number[] | null;

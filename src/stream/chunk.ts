@@ -9,6 +9,8 @@ export type Endpoint = 'chat' | 'completions';
 export type Choice = {
   /** What the engine added to the text; empty while a character is incomplete. */
   readonly text: string;
+  /** It says no text by leaving it out, as an engine with parsers does, and not by an empty one. */
+  readonly isWordless: boolean;
   /** Ids of the tokens that this chunk stands for, often one, under load several; null: the engine does not tell. */
   readonly ids: readonly number[] | null;
   readonly promptIds: readonly number[] | null;
@@ -68,8 +70,10 @@ export function readItem(data: string): Item {
 function readChoice(choice: Json, chunk: Json): Choice {
   const delta = objectOf(choice['delta']);
   const stopReason = choice['stop_reason'];
+  const text = textOf(delta === null ? choice['text'] : delta['content']);
   return {
-    text: textOf(delta === null ? choice['text'] : delta['content']) ?? '',
+    text: text ?? '',
+    isWordless: delta !== null && text === null,
     ids: idsOf(choice['token_ids']),
     promptIds: idsOf(choice['prompt_token_ids']) ?? idsOf(chunk['prompt_token_ids']),
     finish: textOf(choice['finish_reason']),

@@ -85,6 +85,7 @@ export function continuationLeg(
     ...Object.fromEntries(kept),
     ...streaming(request),
     ...stopping(request, 'completions'),
+    ...(request.showsSpecials ? { skip_special_tokens: false } : {}),
     // It would find them in the prompt that it says again.
     ...(mayEcho ? { stop: [] } : {}),
     prompt: [...promptIds, ...carried],
@@ -114,11 +115,12 @@ function streaming({ streamed, wants }: PlainRequest): Json {
  * the token that stops it, so where there can be such a text the engine is not told the strings and is cut off at a
  * match. In a chat there can: for its parsers an engine shows special tokens, the end of the turn among them.
  */
-function stopping({ body, stops, includeStop }: PlainRequest, endpoint: Endpoint): Json {
+function stopping({ body, stops, includeStop, showsSpecials }: PlainRequest, endpoint: Endpoint): Json {
   if (stops.length === 0 || includeStop) return {};
   const ids = body['stop_token_ids'];
   const hasStopTokens = Array.isArray(ids) && ids.length > 0;
-  const tokenHasText = endpoint === 'chat' || hasStopTokens || body['skip_special_tokens'] === false;
+  const isShown = showsSpecials || body['skip_special_tokens'] === false;
+  const tokenHasText = endpoint === 'chat' || hasStopTokens || isShown;
   return tokenHasText ? { stop: [] } : { include_stop_str_in_output: true };
 }
 

@@ -80,8 +80,8 @@ function readKnown(data: string, { before, between, behind, chunk, choice }: Sha
   if (notPlain.test(text)) return null;
   const ids = idsBetween(data, textEnd + between.length, data.length - behind.length);
   if (ids === null) return null;
-  const { promptIds, finish, stopReason, foreign } = choice;
-  const read: Choice = { text, ids, promptIds, finish, stopReason, foreign };
+  const { promptIds, finish, stopReason, foreign, isWordless } = choice;
+  const read: Choice = { text, isWordless, ids, promptIds, finish, stopReason, foreign };
   return { type: 'chunk', raw: data, chunk: new KnownChunk(chunk, read, data) };
 }
 

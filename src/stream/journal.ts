@@ -35,6 +35,8 @@ export type Journal = {
   mayEcho: boolean;
   /** What the client cannot get from ids (reasoning, calls), or tokens without ids: this answer cannot be continued. */
   unfit: boolean;
+  /** The engine leaves out a text that is empty. */
+  wordless: boolean;
   recent: string;
   pending: string;
   /** How many of `ids` the client was given, or would have been, and where that is. */
@@ -62,6 +64,7 @@ export const newJournal = (request: PlainRequest): Journal => ({
   certain: true,
   mayEcho: false,
   unfit: false,
+  wordless: false,
   recent: '',
   pending: '',
   idsOut: 0,
@@ -125,6 +128,7 @@ type Gain = {
 /** Takes in one chunk's choice. The text that it returns is what the client may have. */
 export function take(journal: Journal, choice: Choice): Gain {
   if (choice.promptIds !== null && !journal.continued) journal.promptIds = choice.promptIds;
+  journal.wordless ||= choice.isWordless;
   const single = (choice.ids?.length ?? 0) === 1;
   for (const id of choice.ids ?? []) journal.ids.push(id);
   if (choice.foreign !== null || (choice.text !== '' && choice.ids === null)) journal.unfit = true;

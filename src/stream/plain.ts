@@ -131,7 +131,7 @@ export function retell(journal: Journal, record: LogRecord): readonly Said[] {
 /** Tokens that had no text of their own came one by one, before the one that completed the character. */
 function choicesOf({ ids, text, single, finish }: Extract<LogRecord, { type: 'said' }>): readonly Choice[] {
   const last = single ? ids.length - 1 : 0;
-  const rest = { promptIds: null, foreign: null, stopReason: null, finish: null };
+  const rest = { promptIds: null, foreign: null, stopReason: null, finish: null, isWordless: false };
   const silent = ids.slice(0, Math.max(0, last)).map((id): Choice => ({ ...rest, ids: [id], text: '' }));
   const ending = finish === null ? {} : { finish: finish.reason, stopReason: finish.stopReason };
   return [...silent, { ...rest, ids: ids.slice(Math.max(0, last)), text, ...ending }];
@@ -154,7 +154,7 @@ function tell(journal: Journal, text: string, foreign: Json | null): readonly Sa
   const added = journal.ids.slice(journal.idsOut);
   const promptIds = first && wants.tokenIds ? journal.promptIds : null;
   const part = partChunk(endpoint, head, {
-    text,
+    text: wordsOf(journal, text),
     foreign,
     ids: wants.tokenIds ? added : null,
     promptIds,
@@ -170,6 +170,9 @@ function tell(journal: Journal, text: string, foreign: Json | null): readonly Sa
   const opening = { role, promptIds, usage: wants.continuousUsage ? usage(journal, 0) : null };
   return [{ data: roleChunk(head, opening), mark: start }, said];
 }
+
+const wordsOf = ({ wordless }: Journal, text: string): string | null =>
+  text === '' && wordless ? null : text;
 
 /** What is still owed to a streaming client once the last token is out. */
 export function closing(journal: Journal): readonly Said[] {
@@ -193,7 +196,7 @@ export function answer(journal: Journal): string {
   const { tokenIds } = request.wants;
   return wholeAnswer(request.endpoint, head, {
     role: request.role,
-    text: journal.said.join(''),
+    text: wordsOf(journal, journal.said.join('')),
     finish,
     ids: tokenIds ? ids : null,
     promptIds: tokenIds ? promptIds : null,

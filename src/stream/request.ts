@@ -34,6 +34,8 @@ export type PlainRequest = {
   readonly frequencyPenalty: number;
   readonly draws: Draws;
   readonly wants: Wants;
+  /** Of a chat: its engine shows special tokens, whatever was asked. */
+  readonly showsSpecials: boolean;
   /** Of a chat, whose answer this is. */
   readonly role: string;
   /** As the answer is named from its beginning; null: as the engine names it that says something first. */
@@ -156,6 +158,7 @@ export function readRequest(
     frequencyPenalty: Number(body['frequency_penalty'] ?? 0),
     draws,
     wants: wantsOf(body),
+    showsSpecials: endpoint === 'chat' && ability.showsSpecials,
     role: roleOf(body),
     named,
     parsed,

@@ -47,22 +47,26 @@ async function passes(next: (drawing: Drawing) => number): Promise<boolean> {
   }
 }
 
-/** Whether an engine that renders a request to these parameters passes for one without penalties of its own. */
-async function isNeutral(status: number, body: unknown): Promise<boolean> {
+/** What an engine is found out to do that renders requests to this, and knows of nothing else. */
+async function foundOf(path: string, status: number, body: unknown) {
   const server = createServer((request, response) => {
-    const isAsked = request.url === '/v1/completions/render';
+    const isAsked = request.url === path;
     response.writeHead(isAsked ? status : 404).end(isAsked ? JSON.stringify(body) : '{}');
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const { questions, close } = connectionTo(`http://127.0.0.1:${port}`, null);
   try {
-    return (await examine(questions, 'any', AbortSignal.timeout(30_000))).neutralPenalties;
+    return await examine(questions, 'any', AbortSignal.timeout(30_000));
   } finally {
     await close();
     server.close();
   }
 }
+
+/** Whether an engine that renders a request to these parameters passes for one without penalties of its own. */
+const isNeutral = async (status: number, body: unknown): Promise<boolean> =>
+  (await foundOf('/v1/completions/render', status, body)).neutralPenalties;
 
 test('a model, or an operator, that adds a penalty where a request says nothing of it is known by what becomes of one', async () => {
   const rendered = (params: object): unknown => [{ token_ids: [1], sampling_params: params }];
@@ -75,6 +79,16 @@ test('a model, or an operator, that adds a penalty where a request says nothing 
   equal(await isNeutral(403, rendered(none)), false);
   equal(await isNeutral(200, []), false);
   equal(await isNeutral(200, { sampling_params: none }), false);
+});
+
+test('an engine whose parsers are shown special tokens is known by what becomes of a chat', async () => {
+  const shows = async (status: number, params: object): Promise<boolean> =>
+    (await foundOf('/v1/chat/completions/render', status, { token_ids: [1], sampling_params: params }))
+      .showsSpecials;
+  equal(await shows(200, { skip_special_tokens: false }), true);
+  equal(await shows(200, { skip_special_tokens: true }), false);
+  equal(await shows(200, {}), false);
+  equal(await shows(403, { skip_special_tokens: false }), false);
 });
 
 const drawnAt = (place: number, seed: number): number => scramble(scramble(seed) ^ place) % 50_000;

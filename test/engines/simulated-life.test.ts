@@ -62,12 +62,24 @@ test('it becomes ready, its load is seen, and it stops with nothing left behind'
 
 test('what it can do beyond answering is found out before it is ready', async () => {
   const { ability } = (await start('--token-ms=1')).status();
-  deepEqual(ability, { scaleOut: true, keyedByPosition: true, repeatable: true, neutralPenalties: true });
+  deepEqual(ability, {
+    scaleOut: true,
+    keyedByPosition: true,
+    repeatable: true,
+    neutralPenalties: true,
+    showsSpecials: false,
+  });
 });
 
 test('a generator that begins again with each request is found out as well', async () => {
   const { ability } = (await start('--token-ms=1', '--rng=sequential')).status();
-  deepEqual(ability, { scaleOut: true, keyedByPosition: false, repeatable: true, neutralPenalties: true });
+  deepEqual(ability, {
+    scaleOut: true,
+    keyedByPosition: false,
+    repeatable: true,
+    neutralPenalties: true,
+    showsSpecials: false,
+  });
 });
 
 test('a model told to take the likeliest token does not pass for one that draws by position, nor hides one', async () => {

@@ -131,7 +131,7 @@ type ClusterOptions = {
 export class FakeCluster implements AsyncDisposable {
   readonly nodes: FakeNode[] = [];
   readonly #folder: string;
-  readonly #changed = listeners<[]>();
+  readonly #changed = listeners<[gone: MemberId | null]>();
   readonly #options: ClusterOptions;
 
   private constructor(folder: string, options: ClusterOptions) {
@@ -234,7 +234,7 @@ export class FakeCluster implements AsyncDisposable {
       },
     );
     this.nodes.push(node);
-    this.#changed.tell();
+    this.#changed.tell(null);
   }
 
   /** As a killed process: its sockets close, nobody says goodbye, and the others hear of it. */
@@ -245,7 +245,7 @@ export class FakeCluster implements AsyncDisposable {
     node.breakConnections();
     node.peerServer.close();
     await node.gateway.close(AbortSignal.abort());
-    this.#changed.tell();
+    this.#changed.tell(node.id);
   }
 
   #wayTo(from: FakeNode, member: MemberId): Way | null {

@@ -13,7 +13,13 @@ import { FakeCluster, until } from './fake-cluster.ts';
 const tokenMs = 12;
 const calling = ['--enable-auto-tool-choice', '--tool-call-parser=hermes'];
 const parsing = ['--enable-scale-out', ...calling, '--reasoning-parser=qwen3', '--markup'];
-const ability = { scaleOut: true, keyedByPosition: true, repeatable: true, neutralPenalties: true };
+const ability = {
+  scaleOut: true,
+  keyedByPosition: true,
+  repeatable: true,
+  neutralPenalties: true,
+  showsSpecials: true,
+};
 let engines: readonly EngineProcess[] = [];
 let cluster: FakeCluster;
 
@@ -66,9 +72,11 @@ const asks: readonly Ask[] = [
   chat('minimums', { ignore_eos: false, min_tokens: 90 }),
   chat('no stream', { stream: false, stream_options: undefined }),
   chat('no ids', { return_token_ids: false, stream_options: undefined }),
+  // By which the end of a turn is drawn in the middle of it.
+  chat('many ends', { logit_bias: { 2: 53 } }),
+  chat('many ends in one piece', { logit_bias: { 2: 53 }, stream: false, stream_options: undefined }),
   chat('tools', { tools }),
   chat('tools and their end', { tools, ignore_eos: false, min_tokens: 90 }),
-  // By which the end of a turn is drawn in the middle of it.
   chat('tools and many ends', { tools, logit_bias: { 2: 53 } }),
   chat('tools without ids', { tools, return_token_ids: false, stream_options: undefined }),
   chat('likelihoods', { logprobs: true, top_logprobs: 2 }),

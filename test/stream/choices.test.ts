@@ -82,7 +82,13 @@ test('[S20] wherever its choices are cut, in whatever order they speak, the clie
 });
 
 test('[S20] choice i draws by the seed and i, and what is drawn freely by a seed of ours each, or by none', () => {
-  const keyed: Ability = { scaleOut: true, keyedByPosition: true, repeatable: true, neutralPenalties: true };
+  const keyed: Ability = {
+    scaleOut: true,
+    keyedByPosition: true,
+    repeatable: true,
+    neutralPenalties: true,
+    showsSpecials: false,
+  };
   const seedsOf = (body: object, ability: Ability) =>
     bodiesOf(apart('chat', { ...asked, ...body }, { ability, seed: 2 ** 31 - 2 })).map(({ seed }) => seed);
   deepEqual(seedsOf({ seed: 7 }, keyed), [7, 8, 9]);

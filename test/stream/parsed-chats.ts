@@ -7,6 +7,7 @@ export const ability: Ability = {
   keyedByPosition: false,
   repeatable: true,
   neutralPenalties: true,
+  showsSpecials: false,
 };
 const tools = [{ type: 'function', function: { name: 'weather', parameters: {} } }];
 const body = { model: 'tiny', messages: [{ role: 'user', content: 'weather?' }], stream: true };

@@ -4,7 +4,13 @@ import { commonAbility, noAbility, type Ability } from '../../src/std/ability.ts
 import { protectionOf } from '../../src/stream/protection.ts';
 import { ask } from './conversation.ts';
 
-const able: Ability = { scaleOut: true, keyedByPosition: true, repeatable: true, neutralPenalties: true };
+const able: Ability = {
+  scaleOut: true,
+  keyedByPosition: true,
+  repeatable: true,
+  neutralPenalties: true,
+  showsSpecials: false,
+};
 const half: Ability = { ...able, repeatable: false };
 const restarting: Ability = { ...able, keyedByPosition: false };
 const messages = [{ role: 'user', content: 'hi' }];

@@ -15,6 +15,8 @@ export type Script = {
   /** Tokens in the i-th chunk; 1 where left out. */
   readonly group?: (chunk: number) => number;
   readonly id: string;
+  /** It has parsers, for which chats are shown special tokens, and which leave out a text that is empty. */
+  readonly parses?: boolean;
 };
 
 const words = new Map<number, string>();
@@ -33,11 +35,19 @@ export function wordId(text: string): number {
 /** What a chat shows of the token that ends it, for its parsers, where it shows a stop string too. */
 const endText = '<|im_end|>';
 
+/** Special, and no end; its text is shown to who does not skip such tokens. */
+export const specialId = 998;
+export const specialText = '<|im_start|>';
+
 /** One token a byte. */
 export const byteIds = (text: string): number[] => [...Buffer.from(text)];
 
 const bytesOf = (id: number): Buffer =>
-  id === eosId ? Buffer.alloc(0) : id < 256 ? Buffer.from([id]) : Buffer.from(words.get(id) ?? '');
+  id === eosId || id === specialId
+    ? Buffer.alloc(0)
+    : id < 256
+      ? Buffer.from([id])
+      : Buffer.from(words.get(id) ?? '');
 export const decode = (ids: readonly number[]): string => Buffer.concat(ids.map(bytesOf)).toString('utf8');
 
 type Body = {
@@ -49,6 +59,7 @@ type Body = {
   readonly stop_token_ids?: readonly number[];
   readonly include_stop_str_in_output?: boolean;
   readonly ignore_eos?: boolean;
+  readonly skip_special_tokens?: boolean;
   readonly stream_options?: { readonly include_usage?: boolean };
   readonly add_generation_prompt?: boolean;
   readonly messages?: readonly { readonly role: string }[];
@@ -63,7 +74,8 @@ export function respond(script: Script, request: LegRequest): string[] {
   const fits = carried.every((id, i) => id === script.answer[i]);
   const rest = fits ? script.answer.slice(carried.length) : byteIds('RUBBISH RUBBISH RUBBISH');
   const limit = body.max_completion_tokens ?? body.max_tokens ?? (chat ? Infinity : 16);
-  const tokens = generate(rest, limit, { body, promptIds, chat });
+  const shows = body.skip_special_tokens === false || (chat && script.parses === true);
+  const tokens = generate(rest, limit, { body, promptIds, chat, shows });
   return events(tokens, { script, body, chat, promptIds });
 }
 
@@ -77,7 +89,12 @@ type Token = {
 function generate(
   rest: readonly number[],
   limit: number,
-  { body, promptIds, chat }: { body: Body; promptIds: readonly number[]; chat: boolean },
+  {
+    body,
+    promptIds,
+    chat,
+    shows,
+  }: { body: Body; promptIds: readonly number[]; chat: boolean; shows: boolean },
 ): Token[] {
   const stops = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []);
   const include = body.include_stop_str_in_output === true;
@@ -93,7 +110,9 @@ function generate(
     pending.push(id);
     const ends = body.stop_token_ids?.includes(id) === true;
     // vLLM shows the text of a stop token only where it would show a stop string.
-    const text = ends && !include ? '' : decode(pending) + (chat && include && id === eosId ? endText : '');
+    const special =
+      (chat || shows) && include && id === eosId ? endText : shows && id === specialId ? specialText : '';
+    const text = ends && !include ? '' : decode(pending) + special;
     const added = text.endsWith('\uFFFD') ? '' : text;
     if (added !== '') pending = [];
     said += added;
@@ -143,7 +162,7 @@ function events(
     const last = group.at(-1)!;
     const text = group.map((token) => token.text).join('');
     const said = chat
-      ? { delta: { content: text } }
+      ? { delta: text === '' && script.parses === true ? {} : { content: text } }
       : { text, prompt_token_ids: at === 0 ? promptIds : null };
     const choice = {
       index: 0,

@@ -174,7 +174,13 @@ test('[S10] [S20] such a choice waits for the only member there is, as an answer
 });
 
 test('[S10] [S19] who cannot answer a question has not begun the leg that it goes with', () => {
-  const ability = { scaleOut: true, neutralPenalties: true, keyedByPosition: false, repeatable: false };
+  const ability = {
+    scaleOut: true,
+    neutralPenalties: true,
+    showsSpecials: false,
+    keyedByPosition: false,
+    repeatable: false,
+  };
   const request = ask(
     'chat',
     { model: 'tiny', messages: [], stream: true, tools: [{ type: 'function', function: { name: 'f' } }] },

@@ -26,14 +26,14 @@ type Told = {
 export async function derenderChat(api: Api, exchange: Exchange): Promise<void> {
   const body = await exchange.json();
   verifyModel(api, body);
-  const { hasParser, markup } = api.settings;
+  const { hasParser } = api.settings;
   if (hasParser && !isObject(body['chat_request']))
     throw badRequest(
       'chat_request is required when a tool or reasoning parser is configured because plain detokenization would ' +
         'leak raw parser markup into content.',
     );
   // For parsers special tokens are shown: the end of the turn leaks into the text.
-  if (body['stream'] === true && hasParser && markup) exchange.respond(200, parsedChunk(api, body));
+  if (body['stream'] === true && hasParser) exchange.respond(200, parsedChunk(api, body));
   else if (body['stream'] === true) exchange.respond(200, chatChunk(api, body, { skipSpecial: !hasParser }));
   else exchange.respond(200, wholeChat(api, body, { skipSpecial: !hasParser }));
 }

@@ -121,11 +121,15 @@ test('a stop string holds characters back, ends the stream and is named; ids are
   const events = await engine.stream(path, { ...spelled, stop: [stop] });
   equal(textOf(events), whole.slice(0, whole.indexOf(stop)));
   const end = last(events).choices[0];
-  deepEqual([end.text, end.finish_reason, end.stop_reason], ['', 'stop', stop]);
+  deepEqual([end.finish_reason, end.stop_reason], ['stop', stop]);
   equal(idsOf(events).length, whole.indexOf(stop) + 3);
-  const beforeEnd = choicesOf(events).slice(0, -1);
-  const held = beforeEnd.flatMap((choice) => choice.token_ids).length - textOf(events).length;
-  equal(held, 2, 'one character less than the stop string');
+  // A busy machine folds steps into one chunk, so what is held back is looked at after each, however many there are.
+  let held = 0;
+  for (const { text, token_ids } of choicesOf(events).slice(0, -1)) {
+    const generated = held + token_ids.length;
+    held = generated - text.length;
+    equal(held, Math.min(2, generated), 'one character less than the stop string');
+  }
   const included = await engine.stream(path, { ...spelled, stop: [stop], include_stop_str_in_output: true });
   equal(textOf(included), whole.slice(0, whole.indexOf(stop) + 3));
 });

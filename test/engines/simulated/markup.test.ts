@@ -119,6 +119,25 @@ test('cut anywhere, generate and derender go on with the very rest', async () =>
   }
 });
 
+test('with a parser derender knows all earlier ids, also where the model has no markup', async () => {
+  const plain = flags.filter((flag) => flag !== '--markup');
+  await using unmarked = await new EngineProcess([...plain, '--token-ms', '1']).ready();
+  const ids = [...encode('one ', 99), ...encode('two ', 99)];
+  const told: string[] = [];
+  let state: Loose = null;
+  for (const [at, id] of ids.entries()) {
+    const choices = [{ index: 0, token_ids: [id], finish_reason: null, stop_reason: null }];
+    const { body } = await unmarked.json(`${chat}/derender`, {
+      ...{ stream: true, model: 'simulated', generate_chunk: { request_id: 'g', choices } },
+      ...{ stream_state: state, chat_request: request, prompt_token_ids: [7], prompt_tokens: 1 },
+    });
+    state = body.stream_state;
+    told.push(body.chunk.choices[0].delta.content ?? '');
+    deepEqual(state.output_token_ids, ids.slice(0, at + 1));
+  }
+  equal(told.join(''), 'one two ');
+});
+
 test('what a parser is to see of special tokens everybody sees, and nobody where none parses', async () => {
   await using thinks = await new EngineProcess([
     ...flags,
