@@ -22,7 +22,7 @@ import { listenPeers, peerBounds, type Lines } from './mtls/peer-listener.ts';
 import { openPeerPools, type PeerPools } from './mtls/peer-pools.ts';
 import { authorityOf } from './node/authority.ts';
 import type { Call } from './node/call.ts';
-import type { ClusterPort } from './node/cluster-port.ts';
+import { isHere, type ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
 import { openStreamExplainer } from './node/explain-stream.ts';
 import { generationsMax } from './node/generations.ts';
@@ -298,10 +298,11 @@ function explaining(node: Node, journals: Journals, dispatcherTo: DispatcherTo) 
   const { self } = node.serving;
   const stories = openStories(self, clock);
   const others = (): readonly MemberId[] =>
-    node.cluster.members().flatMap(({ id, health, record }) => {
-      const isThere = health === 'alive' || health === 'suspect';
-      return isThere && record !== null && record.role !== 'operator' ? [id] : [];
-    });
+    node.cluster
+      .members()
+      .flatMap((known) =>
+        isHere(known) && known.record !== null && known.record.role !== 'operator' ? [known.id] : [],
+      );
   const ask = askBy(dispatcherTo, storiesPath);
   return { stories, streams: openStreamExplainer({ self, stories, journals, others, ask }) };
 }

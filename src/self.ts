@@ -18,7 +18,7 @@ import { lockDirectory } from './os/lock.ts';
 import { recall, type MemoryPlace } from './os/memory.ts';
 import { listedZone, openRoster, withOperators, type ListedPeer } from './roster/roster.ts';
 import { assert } from './std/assert.ts';
-import { Failure } from './std/failure.ts';
+import { Failure, type FailureKind } from './std/failure.ts';
 
 const imdsOfAws = 'http://169.254.169.254';
 /** libp2p listens there on every instance, so that its address follows from the private IP. */
@@ -135,9 +135,21 @@ async function identifyInstance(
 /** Whoever has no instance metadata is most likely on no instance, and alone as long as nobody is listed. */
 const elsewhere =
   'a node away from EC2 is alone until --peers lists the others: as name=peerId@host:port, or name=peerId for mDNS to find ' +
-  '(synkti identity prints a peerId); synkti dev runs a whole cluster on one machine';
+  '(synkti identity prints a peerId); synkti dev runs a whole cluster on one machine; a container on EC2 needs the network ' +
+  'of its host (--network host), or --http-put-response-hop-limit 2 for the instance';
 
-const unidentified = (error: unknown): unknown =>
-  error instanceof Failure && ['missing', 'unreachable', 'late'].includes(error.kind)
-    ? new Failure(error.kind, `${error.message}: ${elsewhere}`, error)
-    : error;
+/** As AWS answers 403: by the instance's own options. */
+const switchedOff =
+  'the metadata of this instance is switched off: aws ec2 modify-instance-metadata-options --http-endpoint enabled ' +
+  '--http-tokens required --instance-id ID turns it on; without it --peers lists the nodes';
+
+const remedies: Partial<Record<FailureKind, string>> = {
+  ...{ missing: elsewhere, unreachable: elsewhere, late: elsewhere },
+  denied: switchedOff,
+};
+
+function unidentified(error: unknown): unknown {
+  const remedy = error instanceof Failure ? remedies[error.kind] : undefined;
+  if (!(error instanceof Failure) || remedy === undefined) return error;
+  return new Failure(error.kind, `${error.message}: ${remedy}`, error);
+}

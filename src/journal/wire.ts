@@ -11,7 +11,7 @@ import { memberId } from '../std/member-id.ts';
 import { type Fence } from './fence.ts';
 
 const version = 1;
-const kinds = { batch: 1, peek: 2, fence: 3, hand: 4, session: 5 } as const;
+const kinds = { batch: 1, peek: 2, fence: 3, hand: 4, session: 5, have: 6 } as const;
 const updateKinds = { open: 1, grow: 2, end: 3, touch: 4 } as const;
 
 /** `number`: short for the stream's id, from its `open` on, for one session of one entry node. */
@@ -49,9 +49,17 @@ export type Message =
   /** Of a holder that leaves: what nobody else looks after. */
   | { readonly type: 'hand'; readonly logs: readonly HandedLog[] }
   /** Asks an entry node whether it still writes in this one. */
-  | { readonly type: 'session'; readonly session: number };
+  | { readonly type: 'session'; readonly session: number }
+  /** Of a holder that lost sight of their entry node: asks who else has as much of these logs. */
+  | { readonly type: 'have'; readonly logs: readonly AskedLog[] };
 
-/** Why an update was not taken, or of what is handed on the log of this place; all that a holder does not mention it has. */
+/** As long as whoever asks has it. */
+export type AskedLog = { readonly id: string; readonly fence: Fence; readonly length: number };
+
+/**
+ * Why an update was not taken, or of what is handed on or asked for the log of this place; all that a holder does not
+ * mention it has.
+ */
 export type Verdict = {
   readonly number: number;
   /** unknown: the whole log is wanted. full: no room. fenced: it is another entry node's by now. */
@@ -94,6 +102,10 @@ export function messageBytes(message: Message): Uint8Array {
       return into.bytes();
     case 'session':
       return into.varint(message.session).bytes();
+    case 'have':
+      for (const { id, fence, length } of message.logs)
+        into.sized(writeFence(scratch.clear().text(id), fence).varint(length).bytes());
+      return into.bytes();
   }
 }
 
@@ -118,6 +130,7 @@ function readKind(kind: number, reader: ByteReader): Message | null {
   if (kind === kinds.fence) return { type: 'fence', id: reader.text(), fence: readFence(reader) };
   if (kind === kinds.session) return { type: 'session', session: reader.varint() };
   if (kind === kinds.hand) return { type: 'hand', logs: readHandedLogs(reader) };
+  if (kind === kinds.have) return { type: 'have', logs: readAskedLogs(reader) };
   if (kind !== kinds.batch) return null;
   const session = reader.varint();
   const updates: Update[] = [];
@@ -191,6 +204,16 @@ function readHandedLogs(reader: ByteReader): readonly HandedLog[] {
     // Its place is what it is answered by.
     if (body.broken) reader.broken = true;
     logs.push({ id, fence, owner, session: session === 0 ? null : session - 1, ended, leftMs, bytes });
+  }
+  return logs;
+}
+
+function readAskedLogs(reader: ByteReader): readonly AskedLog[] {
+  const logs: AskedLog[] = [];
+  while (!reader.isAtEnd) {
+    const body = new ByteReader(reader.sized());
+    logs.push({ id: body.text(), fence: readFence(body), length: body.varint() });
+    if (body.broken) reader.broken = true;
   }
   return logs;
 }

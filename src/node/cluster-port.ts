@@ -20,6 +20,10 @@ export type Known = {
   readonly load: HeardLoad | null;
 };
 
+/** Who is dead or has left serves nothing, holds nothing and answers nothing. */
+export const isHere = ({ health }: Pick<Known, 'health'>): boolean =>
+  health === 'alive' || health === 'suspect';
+
 export type HeardLoad = MemberLoad & { readonly at: Instant };
 
 /** What a node may change about itself. */

@@ -5,7 +5,7 @@
  *   held ──its entry node is there, in the session in which it wrote it──► left to that one
  *     └──else──► given to others, until two have it, nobody is left to ask, or the time is up
  *
- * Not for copies that go with a node that dies: of a log that has two, one is left then.
+ * When a node dies with its copies, those that have the others see to it (`last-copies.ts`).
  */
 import { nextPlace, type Candidate } from '../journal/rendezvous.ts';
 import { messageBytes, readVerdicts, type HandedLog } from '../journal/wire.ts';
@@ -27,7 +27,7 @@ const answerShare = 0.3;
 /** `orphaned`: logs that nobody else looked after. `taken`: those of them that another node has now. */
 export type HandedOn = { readonly orphaned: number; readonly taken: number };
 
-type Ports = {
+export type Ports = {
   readonly zone: string;
   readonly clock: Clock;
   readonly ask: AskMember;
@@ -45,25 +45,27 @@ export function handOn(
   tell: (handed: HandedOn) => void,
 ): void {
   const { clock } = ports;
+  let orphaned = 0;
   let orphans: readonly Orphan[] = [];
   let isOver = false;
   const finish = (): void => {
     if (isOver) return;
     isOver = true;
     disarm();
-    tell({ orphaned: orphans.length, taken: orphans.filter(({ copies }) => copies > 0).length });
+    tell({ orphaned, taken: orphans.filter(({ copies }) => copies > 0).length });
   };
   const disarm = clock.wakeAt(after(clock.now(), withinMs), finish);
   const answerMs = withinMs * answerShare;
   seekOrphans(logs, answerMs, ports, (found) => {
     if (isOver) return;
-    orphans = found.map((log) => ({ log, asked: [], copies: 0 }));
-    giveAway(chosen(orphans), answerMs, { ...ports, isOver: () => isOver, done: finish });
+    orphaned = found.length;
+    orphans = chosen(found);
+    giveAway(orphans, copiesWanted, answerMs, { ...ports, isOver: () => isOver, done: finish });
   });
 }
 
 /** Those that no entry node looks after. One that does not answer is taken at membership's word. */
-function seekOrphans(
+export function seekOrphans(
   logs: readonly HandedLog[],
   answerMs: number,
   { ask, present }: Ports,
@@ -98,19 +100,20 @@ type Orphan = {
 };
 
 /** Those that run, and were spoken of last, have most of their time left: their clients are the likeliest to come. */
-function chosen(orphans: readonly Orphan[]): readonly Orphan[] {
-  const order = orphans.toSorted((a, b) => b.log.leftMs - a.log.leftMs);
+export function chosen(logs: readonly HandedLog[]): readonly Orphan[] {
+  const order = logs.toSorted((a, b) => b.leftMs - a.leftMs);
   let bytes = 0;
-  return order.slice(0, logsMax).filter(({ log }) => {
-    const fits = bytes + log.bytes.length <= bytesMax;
-    if (fits) bytes += log.bytes.length;
-    return fits;
+  return order.slice(0, logsMax).flatMap((log) => {
+    if (bytes + log.bytes.length > bytesMax) return [];
+    bytes += log.bytes.length;
+    return [{ log, asked: [], copies: 0 }];
   });
 }
 
-/** One message is under way to each member at a time. */
-function giveAway(
+/** To so many others each. One message is under way to each member at a time. */
+export function giveAway(
   orphans: readonly Orphan[],
+  copies: number,
   answerMs: number,
   ports: Ports & { readonly isOver: () => boolean; readonly done: () => void },
 ): void {
@@ -163,7 +166,7 @@ function giveAway(
     queue.forEach(place);
   }
 
-  for (let copy = 0; copy < copiesWanted; copy++) orphans.forEach(place);
+  for (let copy = 0; copy < copies; copy++) orphans.forEach(place);
   send();
 }
 

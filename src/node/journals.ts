@@ -14,6 +14,7 @@ import {
   readMessage,
   readVerdicts,
   verdictBytes,
+  type AskedLog,
   type Batch,
   type HandedLog,
   type HeldLog,
@@ -21,10 +22,11 @@ import {
 } from '../journal/wire.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { assert } from '../std/assert.ts';
-import type { ClusterPort, Known } from './cluster-port.ts';
+import { isHere, type ClusterPort, type Known } from './cluster-port.ts';
 import { drive, type Driven } from './drive.ts';
 import { better, findLog, peekMs, placesOf, type AskMember } from './finding.ts';
 import { handOn, type HandedOn } from './handing-on.ts';
+import { openLastCopies, type LastCopies } from './last-copies.ts';
 import type { Clock } from './ports.ts';
 
 /** A batch that is not answered by then is lost, and its member asked for nothing for a while. ms */
@@ -45,8 +47,8 @@ type JournalPorts = {
   readonly candidates: () => readonly Candidate[];
   /** And besides them those that hold what they held before they began to leave. */
   readonly present: () => readonly Candidate[];
-  /** Tells that candidates changed. */
-  readonly onChanged: (listener: () => void) => () => void;
+  /** Tells that candidates changed; `gone`: who is present no more, null: nobody. */
+  readonly onChanged: (listener: (gone: MemberId | null) => void) => () => void;
 };
 
 /** What the owner of a log wants to hear. */
@@ -116,6 +118,7 @@ class NodeJournals implements Journals {
   readonly #ears = new Map<string, LogEars>();
   readonly #entries: Driven<EntryState, entry.Event>;
   readonly #copies: Driven<holder.State, holder.Event>;
+  readonly #lastCopies: LastCopies;
   readonly #unsubscribe: () => void;
   /** Of the batch that was taken last. */
   #verdicts: readonly Verdict[] = [];
@@ -138,7 +141,12 @@ class NodeJournals implements Journals {
       },
     );
     const tell = (): void => this.#entries.deliver({ type: 'members', candidates: ports.candidates() });
-    this.#unsubscribe = ports.onChanged(tell);
+    const logs = (): readonly HandedLog[] => holder.handedOf(this.#copies.state(), clock.now());
+    this.#lastCopies = openLastCopies({ ...ports, logs });
+    this.#unsubscribe = ports.onChanged((gone) => {
+      tell();
+      if (gone !== null && this.held().streams > 0) this.#lastCopies.lost(gone);
+    });
     tell();
   }
 
@@ -180,6 +188,8 @@ class NodeJournals implements Journals {
         return verdictBytes(this.#takeHanded(from, message.logs));
       case 'session':
         return verdictBytes(message.session === this.#ports.session ? [] : [{ number: 0, why: 'unknown' }]);
+      case 'have':
+        return verdictBytes(this.#lackOf(message.logs));
     }
   }
 
@@ -203,8 +213,9 @@ class NodeJournals implements Journals {
   }
 
   isAtWork(id: string, member: MemberId, tell: (atWork: boolean, over: HeldLog | null) => void): void {
-    const { self, ask, candidates } = this.#ports;
-    const isWell = (): boolean => candidates().some((one) => one.id === member && one.isFit);
+    const { self, ask, present } = this.#ports;
+    // Who is about to leave finishes what it has begun.
+    const isWell = (): boolean => present().some((one) => one.id === member && one.isFit);
     const judge = (held: HeldLog | null): void =>
       held?.ended === true ? tell(false, held) : tell(held !== null && (member === self || isWell()), null);
     if (member === self) return judge(entry.logOf(this.#entries.state(), id));
@@ -237,6 +248,7 @@ class NodeJournals implements Journals {
 
   close(): void {
     this.#unsubscribe();
+    this.#lastCopies.close();
     this.#entries.stop();
     this.#copies.stop();
   }
@@ -279,6 +291,18 @@ class NodeJournals implements Journals {
     const verdicts = this.#verdicts.map(({ number, why }) => ({ number: others[number]!.number, why }));
     for (const { log } of others) this.#entries.deliver({ type: 'fence', id: log.id, fence: log.fence });
     return verdicts;
+  }
+
+  /** `fenced`: it is looked after. */
+  #lackOf(logs: readonly AskedLog[]): readonly Verdict[] {
+    const { self, present } = this.#ports;
+    const here = new Set([self, ...present().map(({ id }) => id)]);
+    return logs.flatMap(({ id, fence, length }, number): readonly Verdict[] => {
+      const ours = this.#ours(id);
+      const isOlder = ours === null || isBelow(ours.fence, fence);
+      if (!isOlder && (isBelow(fence, ours.fence) || ours.bytes.length >= length)) return [];
+      return [{ number, why: here.has(fence.by) ? 'fenced' : 'unknown' }];
+    });
   }
 
   #ours(id: string): HeldLog | null {
@@ -338,7 +362,7 @@ export function holdersAmong(
     present: () => [...holders.values()],
     onChanged: (listener) =>
       cluster.changed.add((id) => {
-        if (renew(id)) listener();
+        if (renew(id)) listener(holders.has(id) ? null : id);
       }),
   };
 }
@@ -347,8 +371,7 @@ export function holdersAmong(
 function holderFrom(known: Known | null): Holder | undefined {
   if (known === null) return undefined;
   const { id, health, record, zone } = known;
-  const isHere = health === 'alive' || health === 'suspect';
-  if (!isHere || record === null || record.role === 'operator' || record.life.phase === 'left')
+  if (!isHere(known) || record === null || record.role === 'operator' || record.life.phase === 'left')
     return undefined;
   return { id, zone, isFit: health === 'alive', leaves: record.life.phase === 'draining' };
 }

@@ -3,8 +3,9 @@ import type { NodeRecord } from '../registry/record.ts';
 import { commonAbility, noAbility, type Ability } from '../std/ability.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
-import type { ClusterPort, Known } from './cluster-port.ts';
+import { isHere, type ClusterPort, type Known } from './cluster-port.ts';
 import type { Report } from './facts.ts';
+import { Lately } from './lately.ts';
 import type { Leaving } from './leaving.ts';
 import type { Listeners } from './listeners.ts';
 import type { LocalEngine } from './local-engine.ts';
@@ -43,12 +44,15 @@ export class NodeServing implements Serving {
   readonly #sent: ReturnType<typeof sentRequests>;
   /** Until when a member is asked last. */
   readonly #doubted = new Map<MemberId, Instant>();
+  readonly #lately = new Lately();
 
   constructor(parts: Parts) {
+    const { clock, cluster } = parts;
     this.#parts = parts;
-    this.#sent = sentRequests(parts.clock);
+    cluster.changed.add((id) => this.#lately.note(id, cluster.member(id), clock.now()));
+    this.#sent = sentRequests(clock);
     this.self = parts.self;
-    this.zone = parts.cluster.own().zone;
+    this.zone = cluster.own().zone;
     this.report = parts.report;
     this.sent = this.#sent.begin;
     this.onMove = parts.moves.add;
@@ -70,6 +74,7 @@ export class NodeServing implements Serving {
     let found: Found | null = null;
     for (const offer of this.#offers())
       if (offer.models.includes(id)) this.#enter((found ??= noneFound()), offer);
+    if (found === null && this.#lately.had(id, this.#parts.clock.now())) found = noneFound();
     return found === null ? null : served(id, found);
   }
 
@@ -83,10 +88,8 @@ export class NodeServing implements Serving {
       offers.push({ models, phase: ours, contextTokens, ability, known: null });
     }
     for (const known of cluster.members()) {
-      const { record, health } = known;
-      // Who is dead or has left serves nothing: a model that only they had is unknown, not busy.
-      if (record === null || (health !== 'alive' && health !== 'suspect')) continue;
-      if (record.engine.phase === 'none') continue;
+      const { record } = known;
+      if (record === null || !isHere(known) || record.engine.phase === 'none') continue;
       const { models, contextTokens, ability = noAbility } = record.engine;
       offers.push({ models, phase: phaseOf(known, record), contextTokens, ability, known });
     }

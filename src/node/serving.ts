@@ -54,7 +54,10 @@ export type Serving = {
   readonly zone: string;
   /** Every model that some live member serves or is about to serve. */
   models(): readonly ServedModel[];
-  /** One of them; null: nobody serves it. Asked several times for each request, so it costs no look at the others. */
+  /**
+   * One of them, or one that nobody has any more whose last members went a moment ago; null: nobody serves it. Asked
+   * several times for each request, so it costs no look at the others.
+   */
   model(id: string): ServedModel | null;
   /** Whether this node takes new requests from clients. */
   admission(): Admission;

@@ -20,6 +20,18 @@ test('a node on a machine that is no instance, and without a list, ends with a l
   equal(await node.stop(), 1);
 });
 
+test('a node whose instance has its metadata switched off ends with a line that says how to switch it on', async (t) => {
+  await using imds = await FakeImds.start();
+  imds.tokenMood = 403;
+  const node = await RunningNode.startUnlisted(await makeMachine('elsewhere'), imds.endpoint);
+  t.after(() => node.stop());
+  await rejects(
+    node.fact(() => false),
+    /synkti: imds token: denied: status 403: [^\n]*modify-instance-metadata-options --http-endpoint enabled/,
+  );
+  equal(await node.stop(), 1);
+});
+
 test('while it waits for the metadata of an instance it says so, and what to do where there is none', async (t) => {
   await using imds = await FakeImds.start();
   imds.tokenMood = 503;
@@ -27,5 +39,6 @@ test('while it waits for the metadata of an instance it says so, and what to do 
   t.after(() => node.stop());
   const { why } = await node.fact(({ fact }) => fact === 'imds.awaited');
   match(String(why), hint);
+  match(String(why), /a container on EC2 needs .* --http-put-response-hop-limit 2/);
   await node.stop();
 });

@@ -138,6 +138,8 @@ test('[J8] [J6] a message of logs that are handed on is read as it was written, 
     const read = readMessage(bytes.subarray(0, end));
     if (read?.type === 'hand') deepEqual(read.logs, message.logs.slice(0, read.logs.length));
   }
+  const have = { type: 'have', logs: [{ id: 's', fence, length: 70_000 }] } as const;
+  deepEqual(readMessage(messageBytes(have).slice()), have);
   const session = { type: 'session', session: 1_764_000_000_000 } as const;
   const later = new ByteWriter().raw(messageBytes(session)).text('and more').bytes();
   deepEqual(readMessage(later), session);

@@ -24,9 +24,7 @@ async function streaming(zones: Readonly<Record<string, string>> = six, words = 
   const log = { owner: '', fence: { epoch: 1, by: memberId('a') }, bytes: text(words), urgent: true };
   logs.at('a').open('key', log, deaf);
   await logs.clock.run(500);
-  const holders = (): readonly string[] =>
-    [...logs.nodes].flatMap(([id, node]) => (node.copyOf('key') !== null && !logs.dead.has(id) ? [id] : []));
-  return { logs, holders };
+  return { logs, holders: () => logs.holders('key') };
 }
 
 async function handOn(logs: Logs, id: string): Promise<HandedOn & { readonly afterMs: number }> {
@@ -42,15 +40,6 @@ async function handOn(logs: Logs, id: string): Promise<HandedOn & { readonly aft
   return told;
 }
 
-async function found(logs: Logs, by: string): Promise<string | null> {
-  let words: string | null = null;
-  const tell = (held: { readonly bytes: Uint8Array } | null): void =>
-    void (words = held && Buffer.from(held.bytes).toString());
-  logs.at(by).find('key', () => true, tell);
-  await logs.clock.run(3_000);
-  return words;
-}
-
 test('[J8] the last copy of a log whose entry node is gone goes to two others, before its holder has left', async () => {
   const { logs, holders } = await streaming();
   logs.kill('a');
@@ -61,7 +50,7 @@ test('[J8] the last copy of a log whose entry node is gone goes to two others, b
   ok(afterMs < 10, `${afterMs} ms`);
   logs.kill(last!);
   equal(holders().length, 2);
-  equal(await found(logs, holders()[0]!), 'all of it');
+  equal(await logs.found(holders()[0]!), 'all of it');
   logs.close();
 });
 
@@ -125,7 +114,7 @@ test('[J8] who looks for a log asks those that are about to leave as well, and t
   const [first, last] = holders();
   logs.kill(first!);
   logs.leave(last!);
-  equal(await found(logs, 'b'), 'all of it');
+  equal(await logs.found('b'), 'all of it');
   logs.at('b').takeOver('key', { epoch: 2, by: memberId('b') });
   await logs.clock.run(100);
   equal(logs.at(last!).copyOf('key')?.entry, 'b');

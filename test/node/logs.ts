@@ -21,8 +21,11 @@ export class Logs {
   wayMs = 1;
   /** How many messages were sent. */
   asks = 0;
-  readonly #listeners = new Set<() => void>();
+  /** And of how many bytes. */
+  asked = 0;
+  readonly #listeners = new Set<(gone: MemberId | null) => void>();
 
+  readonly #blind = new Set<string>();
   readonly #zones: { readonly id: MemberId; readonly zone: string }[];
 
   constructor(zones: Readonly<Record<string, string>>) {
@@ -36,28 +39,52 @@ export class Logs {
 
   kill(id: string): void {
     this.dead.add(memberId(id));
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener(memberId(id));
+  }
+
+  /** It holds the other one dead, and nobody else does. */
+  loseSight(by: string, id: string): void {
+    this.#blind.add(`${by} ${id}`);
+    for (const listener of this.#listeners) listener(memberId(id));
   }
 
   join(id: string, zone: string): void {
     const one = { id: memberId(id), zone };
     this.#zones.push(one);
     this.#start(one, 1);
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener(null);
   }
 
   leave(id: string): void {
     this.leaving.add(memberId(id));
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener(null);
   }
 
-  /** It is back before anybody noticed, and its memory is empty. */
+  /** It is back, and its memory is empty. */
   restart(id: string): void {
     this.at(id).close();
+    this.dead.delete(memberId(id));
     this.#start(
       this.#zones.find((one) => one.id === memberId(id))!,
       2,
     );
+  }
+
+  /** Who has a copy of it, of those that are not dead. */
+  holders(id: string): readonly string[] {
+    return [...this.nodes].flatMap(([at, node]) =>
+      node.copyOf(id) !== null && !this.dead.has(at) ? [at] : [],
+    );
+  }
+
+  /** What a node comes upon of `key` that looks for it; null: nothing. */
+  async found(by: string): Promise<string | null> {
+    let words: string | null = null;
+    const tell = (held: { readonly bytes: Uint8Array } | null): void =>
+      void (words = held && Buffer.from(held.bytes).toString());
+    this.at(by).find('key', () => true, tell);
+    await this.clock.run(3_000);
+    return words;
   }
 
   close(): void {
@@ -67,7 +94,7 @@ export class Logs {
   #start({ id, zone }: { readonly id: MemberId; readonly zone: string }, session: number): void {
     const present = (): readonly Candidate[] =>
       this.#zones
-        .filter((one) => one.id !== id && !this.dead.has(one.id))
+        .filter((one) => one.id !== id && !this.dead.has(one.id) && !this.#blind.has(`${id} ${one.id}`))
         .map((one) => ({ ...one, isFit: !this.suspect.has(one.id) }));
     const journals = openJournals({
       ...{ self: id, zone, clock: this.clock, session, copiesBytesMax, present },
@@ -89,6 +116,7 @@ export class Logs {
     const { member, message, withinMs } = what;
     const { clock } = this;
     this.asks += 1;
+    this.asked += message.length;
     const isLost = (): boolean => [from, member].some((one) => this.silent.has(one) || this.dead.has(one));
     const later = (ms: number, act: () => void): void => void clock.wakeAt(after(clock.now(), ms), act);
     if (isLost()) return later(withinMs, () => tell(null));

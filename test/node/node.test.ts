@@ -357,19 +357,38 @@ test('where members differ in context the longest counts, whoever asks: an answe
   for (const { node } of world.hosts.values()) equal(node.serving.model('m')?.contextTokens, 8_192);
 });
 
-test('a model whose only member is dead is unknown; while that member is merely suspect it is busy', async (t) => {
+test('[R6] a model whose only member is suspect or dead is nobody’s just now; five minutes later it is unknown', async (t) => {
   const world = new World();
   t.after(() => world.stop());
   await world.start('i-1', { model: 'other' });
   await world.start('i-2');
   await world.clock.run(5_000);
-  const known = (): (number | undefined)[] => {
-    const models = world.hosts.get('i-1')!.node.serving.models();
-    return models.filter(({ id }) => id === 'm').map(({ ready }) => ready.length);
-  };
-  deepEqual(known(), [1]);
+  const { serving: asked } = world.hosts.get('i-1')!.node;
+  const listed = (): boolean => asked.models().some(({ id }) => id === 'm');
+  const ready = (): number | undefined => asked.model('m')?.ready.length;
+  deepEqual([listed(), ready()], [true, 1]);
   world.kill('i-2');
-  deepEqual(known(), [0]);
-  await world.clock.run(2_000);
-  deepEqual(known(), []);
+  deepEqual([listed(), ready()], [true, 0]);
+  await world.clock.run(10_000);
+  equal(world.hosts.get('i-1')!.node.cluster.member(memberId('i-2'))?.health, 'dead');
+  deepEqual([listed(), ready()], [false, 0]);
+  await world.clock.run(280_000);
+  equal(ready(), 0);
+  await world.clock.run(15_000);
+  deepEqual([listed(), ready()], [false, undefined]);
+});
+
+test('[R6] a model whose only member has left is nobody’s until another one starts', async (t) => {
+  const world = new World();
+  t.after(() => world.stop());
+  await world.start('i-1', { model: 'other' });
+  const { node: leaving } = await world.start('i-2');
+  await world.clock.run(5_000);
+  const { serving: asked } = world.hosts.get('i-1')!.node;
+  leaving.drain('operator', 10_000);
+  await world.clock.run(120_000);
+  deepEqual([asked.model('m')?.ready, asked.model('nobody’s')], [[], null]);
+  await world.start('i-3');
+  await world.clock.run(40_000);
+  deepEqual(asked.model('m')?.ready.length, 1);
 });

@@ -195,6 +195,25 @@ test('[S31] who is heard to have gone by the time that a log is found takes noth
   }
 });
 
+test('[S31] what a node that is about to leave still works at is waited for, and taken over once it has left', async () => {
+  for (const isDone of [true, false]) {
+    const { logs, log, told, join: enter } = rig({ a: 'x', b: 'y', c: 'z', d: 'z' });
+    const written = log();
+    await logs.clock.run(500);
+    logs.leave('a');
+    enter('d');
+    await logs.clock.run(10_000);
+    deepEqual(told, []);
+    if (isDone) {
+      written.append(answerBytes({ type: 'answer', status: 200, body: 'all of it' }), true);
+      written.end(60_000);
+    } else logs.kill('a');
+    await logs.clock.run(5_000);
+    deepEqual(told, [isDone ? 'all of it' : 'gone on at 2']);
+    logs.close();
+  }
+});
+
 test('who waits asks the others less and less often, and nobody where this node writes it', async () => {
   const { logs, log, join: enter } = rig({ a: 'x', b: 'y', c: 'z', d: 'z' });
   log();
