@@ -307,6 +307,7 @@ export class Cluster implements ClusterPort {
     const binding = { id, peerId, address: address ?? nowhere, zone, voter };
     this.#membership.deliver({ type: 'bound', binding });
     if (voter) this.#registry.deliver({ type: 'bound', id, peerId });
+    this.changed.tell(id);
     if (this.#membership.state().members.size >= gossipFrom) this.#telling.network?.openGossip();
   }
 

@@ -26,7 +26,9 @@ export function openPlacing(ports: {
   return {
     place: ({ model, prompt, contextMin }, wish) => {
       const standing = longEnough(serving.model(model), contextMin);
-      return routing.place(router, { model, standing, wish, prompt }, clock.now());
+      const choice = routing.place(router, { model, standing, wish, prompt }, clock.now());
+      const isUnsure = standing === null && !serving.isInTouch();
+      return isUnsure ? { type: 'none', why: 'unavailable' } : choice;
     },
     judge: (outcome) => {
       const forMs = routing.heard(router, outcome, clock.now());

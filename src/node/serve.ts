@@ -45,11 +45,13 @@ export class NodeServing implements Serving {
   /** Until when a member is asked last. */
   readonly #doubted = new Map<MemberId, Instant>();
   readonly #lately = new Lately();
+  #hasLooked = false;
 
   constructor(parts: Parts) {
     const { clock, cluster } = parts;
     this.#parts = parts;
     cluster.changed.add((id) => this.#lately.note(id, cluster.member(id), clock.now()));
+    void cluster.looked.then(() => (this.#hasLooked = true));
     this.#sent = sentRequests(clock);
     this.self = parts.self;
     this.zone = cluster.own().zone;
@@ -76,6 +78,15 @@ export class NodeServing implements Serving {
       if (offer.models.includes(id)) this.#enter((found ??= noneFound()), offer);
     if (found === null && this.#lately.had(id, this.#parts.clock.now())) found = noneFound();
     return found === null ? null : served(id, found);
+  }
+
+  /** Of whom was never met nobody here knows what they serve; what those served who are gone was known. */
+  isInTouch(): boolean {
+    let balance = 0;
+    for (const known of this.#parts.cluster.members())
+      if (isHere(known)) balance++;
+      else if (known.health === 'unknown') balance--;
+    return this.#hasLooked && balance >= 0;
   }
 
   /** What each node serves, ourselves first. A list, because each request looks through it several times. */

@@ -59,6 +59,8 @@ export type Serving = {
    * several times for each request, so it costs no look at the others.
    */
   model(id: string): ServedModel | null;
+  /** Whether it has met enough of the others to tell that nobody serves a model. */
+  isInTouch(): boolean;
   /** Whether this node takes new requests from clients. */
   admission(): Admission;
   /** Whether the local engine takes a request that another node entered. */

@@ -300,6 +300,7 @@ export class FakeCluster implements AsyncDisposable {
       zone: 'a',
       models,
       model: (id) => models().find((one) => one.id === id) ?? null,
+      isInTouch: () => true,
       admission,
       engineAdmission: () => (node.drainsUnheard ? closedByDrain : admission()),
       localLoad: () => node.load,

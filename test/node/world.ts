@@ -78,6 +78,8 @@ export class World {
   mayTag = true;
   /** Listings of instances that were asked for, by whom. */
   readonly looks: string[] = [];
+  /** Instances that are listed, and whose kernel answers, but no node. */
+  readonly absent = new Set<string>();
   readonly #memories = new Map<string, Remembered>();
   readonly #links = new Set<string>();
   readonly #events = new Map<string, NetworkEvents>();
@@ -175,7 +177,9 @@ export class World {
   }
 
   #probe(host: string): Promise<'answered' | 'refused'> {
-    return Promise.resolve(this.hosts.get(host)?.killed === false ? 'answered' : 'refused');
+    return Promise.resolve(
+      this.hosts.get(host)?.killed === false || this.absent.has(host) ? 'answered' : 'refused',
+    );
   }
 
   async stop(): Promise<void> {
@@ -185,7 +189,7 @@ export class World {
   #cloud(host: Host, mayTag: boolean): Cloud {
     const answer = <T>(make: () => T): Promise<T> =>
       this.ec2 ? Promise.resolve(make()) : Promise.reject(new Failure('unreachable', 'ec2: unreachable'));
-    const sighting = ({ name, tags, up }: Host): Sighting[] =>
+    const sighting = ({ name, tags, up }: Pick<Host, 'name' | 'tags' | 'up'>): Sighting[] =>
       tags['SynktiCluster'] === undefined || !up
         ? []
         : [
@@ -201,7 +205,11 @@ export class World {
     return {
       sightings: () => {
         this.looks.push(host.name);
-        return answer(() => [...this.hosts.values()].flatMap(sighting));
+        const absent = [...this.absent].map((name) => {
+          const tags = { SynktiCluster: 'test', SynktiPeerId: `peer-${name}` };
+          return { name, tags, up: true };
+        });
+        return answer(() => [...this.hosts.values(), ...absent].flatMap(sighting));
       },
       tagSelf: async (tags) => {
         if (!this.mayTag) throw new Failure('denied', 'tag own instance: denied: UnauthorizedOperation');

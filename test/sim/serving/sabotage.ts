@@ -113,6 +113,7 @@ const plain = (serving: Serving): Serving => ({
   zone: serving.zone,
   models: () => serving.models(),
   model: (id) => serving.model(id),
+  isInTouch: () => serving.isInTouch(),
   admission: () => serving.admission(),
   engineAdmission: () => serving.engineAdmission(),
   localLoad: () => serving.localLoad(),
