@@ -44,14 +44,17 @@ type Life = { readonly live: boolean; readonly hasEnded: boolean; readonly conne
 /**
  * [Y9] Whether a key that a look showed takes the place of the one that is bound. Where the order is not known, a key that
  * our own looks showed gives way to what others saw only once its holder has ended or the other one is here, and that of
- * one who is alive and connected to nothing. The others stay rivals, until their address tells (`isRival`).
+ * one who is alive and connected to nothing. The others stay rivals, until their address tells (`isRival`). What others saw
+ * before our own look, in the minute before it, may be the newer of the two as well: it counts for who is here, and so has
+ * proven its key, while nobody is alive by the one that our look showed.
  */
 export function supersedes(
   peerId: string,
   { at, isOwn, isHere }: Sight,
   { shownFrom, ownLookAt, former, live, hasEnded, connected }: Shown & Life,
 ): boolean {
-  if (!isOwn && at <= ownLookAt) return false;
+  const isEarlier = !isOwn && at <= ownLookAt;
+  if (isEarlier && (live || !isHere || precedes(at, ownLookAt))) return false;
   if (precedes(shownFrom, at)) return true;
   const isOurs = ownLookAt !== longAgo;
   const isFormer = former?.peerId === peerId && precedes(former.shownFrom, shownFrom);

@@ -152,6 +152,24 @@ test('[Y9] who stands at the door with a key that two others saw after our own l
   }
 });
 
+test('[Y9] so it is by looks less than a minute before our own, which may have been shown what was before them', () => {
+  for (const [agoMs, live, isHere, key] of [
+    [minute - 1, false, true, 'peer-new'],
+    [minute, false, true, 'peer-b'],
+    [1, true, true, 'peer-b'],
+    [1, false, false, 'peer-b'],
+  ] as const) {
+    const subject = new Subject();
+    subject.now = instant(minute);
+    subject.look(listed('b'), listed('c'), listed('d'));
+    if (live) subject.judged(true, 'b');
+    subject.deliver({ type: 'stranger', peerId: 'peer-new', isHere });
+    const ageMs = subject.now - subject.state.plan.begunAt + agoMs;
+    bothSay(subject, anew, ageMs, ageMs);
+    equal(keyOfB(subject), key);
+  }
+});
+
 test('[Y9] so is who stands there with a key that our own look shows', () => {
   for (const isHere of [false, true]) {
     const subject = among('b', 'c', 'd');
