@@ -5,9 +5,18 @@ import type { Resident } from './resident.ts';
 import { Spending } from './spending.ts';
 import type { World } from './world.ts';
 
-/** A cluster of which the first node sends so much in each second; `learns`: somebody learns something each time. */
-function told(members: number, perSecond: readonly number[], learns: boolean): readonly string[] {
-  const living = Array.from({ length: members }, (_, i) => ({ id: `i-${i}` }) as Resident);
+/**
+ * A cluster of which the first node sends so much in each second; `learns`: somebody learns something each time. So many
+ * newcomers know somebody from the first second on, and the others, of whom it does not matter, never do.
+ */
+function told(
+  members: number,
+  perSecond: readonly number[],
+  learns: boolean,
+  newcomers = 0,
+): readonly string[] {
+  const residentOf = (i: number): Resident => ({ id: `i-${i}`, alive: i < newcomers ? 1 : 0 }) as Resident;
+  const living = Array.from({ length: members }, (_, i) => residentOf(i));
   const station = { sentBytes: 0 };
   const world = {
     living: () => living,
@@ -36,6 +45,13 @@ test('once nobody has learned anything for 100 s a node may send 4 kB a second, 
 test('ten seconds of anything may have four kilobytes, two for each member, and once all of all for all', () => {
   deepEqual(told(20, seconds(10, 52_000), true), []);
   match(told(20, seconds(10, 52_001), true)[0] ?? '', /for long, of 20 members/);
+});
+
+test('they may have a record of each member for each that has just come to know anybody, and for no longer', () => {
+  const each = 4_000 + 20 * (2_400 + 5 * 60);
+  deepEqual(told(20, seconds(12, each), true, 5), []);
+  match(told(20, seconds(12, each + 1), true, 5)[0] ?? '', /for long, of 20 members/);
+  match(told(20, seconds(13, each), true, 5)[0] ?? '', /for long, of 20 members/);
 });
 
 test('beyond a full mesh they may have what others gossip of each member besides', () => {

@@ -12,6 +12,9 @@
  *              looks on duty are more than ten seconds apart. Beyond a full mesh each passes on to eight others what is
  *              gossiped: on each member that goes seven votes and five reminders of 230 B (M4, M12), and the entries of
  *              two others that look.
+ *              Who has just come to know anybody lacks the records of all, and asks the first it meets for them, up to 64 at
+ *              a time: where a zone starts anew, one that looked before the others is the first whom all of it meet. A
+ *              record is 600 B.
  *   at once    one second. Every member at once, after a partition or an own start, and everything that it lacks: what
  *              one connection costs grows with the members, for their entries stand in it, of those who have gone as well,
  *              and their records follow.
@@ -25,11 +28,14 @@ const perMember = {
   forLong: 2_000,
   forLongPerOther: 20,
   passedOn: 2_500,
+  forLongPerNewcomer: 60,
   atOnce: 6_000,
   atOncePerOther: 200,
 };
 /** Seconds. */
 const longSeconds = 10;
+/** Who met somebody just before them fetches within them what it lacks. */
+const newSeconds = longSeconds + 2;
 /** Whom nobody calls dead, because nobody is left to agree, is hung up after 30 s of silence. */
 const lingerSeconds = 45;
 /** Who is gone is told to everybody for three epochs of 30 s (Y3): an entry of each goes with every connection. */
@@ -45,6 +51,8 @@ export class Spending {
   readonly #members: number[] = [];
   /** Seconds since each of those lived of whom entries may be told. */
   readonly #goneFor = new Map<string, number>();
+  /** Seconds since each knew anybody for the first time. */
+  #knownFor = new Map<Resident, number>();
   #changes = -1;
   #quietSeconds = 0;
 
@@ -61,6 +69,7 @@ export class Spending {
     keepLast(this.#members, living.length, lingerSeconds);
     const members = Math.max(...this.#members);
     this.#countTold(living);
+    this.#countNewcomers(living);
     const accounts = new Map<Resident, Account>();
     for (const resident of living) {
       const account = this.#accounts.get(resident) ?? { sent: 0, seconds: [] };
@@ -77,6 +86,13 @@ export class Spending {
     for (const { id } of living) this.#goneFor.set(id, 0);
   }
 
+  #countNewcomers(living: readonly Resident[]): void {
+    const knownFor = new Map<Resident, number>();
+    for (const resident of living)
+      if (resident.alive > 0) knownFor.set(resident, (this.#knownFor.get(resident) ?? 0) + 1);
+    this.#knownFor = knownFor;
+  }
+
   #judge(resident: Resident, account: Account, members: number): void {
     const sent = this.#world().stationOf(resident)?.sentBytes ?? account.sent;
     const last = sent - account.sent;
@@ -86,7 +102,12 @@ export class Spending {
     const told = this.#goneFor.size;
     const atOnce = members * (perMember.atOnce + perMember.atOncePerOther * told);
     const passedOn = members > meshMax ? perMember.passedOn : 0;
-    const each = perMember.forLong + perMember.forLongPerOther * told + passedOn;
+    const newcomers = [...this.#knownFor.values()].filter((seconds) => seconds <= newSeconds).length;
+    const each =
+      perMember.forLong +
+      perMember.forLongPerOther * told +
+      perMember.forLongPerNewcomer * newcomers +
+      passedOn;
     const forLong = peaceBytesPerSecond + each * members;
     const say = (bytes: number, how: string): void =>
       this.#onBroken(
