@@ -1,26 +1,27 @@
 /** One request that is passed through, from one member to the next until its answer is there. */
 import type { ServerResponse } from 'node:http';
-import type { Dispatcher } from 'undici';
 import { openFitting } from '../node/fitting.ts';
 import type { Generations } from '../node/generations.ts';
 import type { Clock } from '../node/ports.ts';
-import type { MoveReason, Serving } from '../node/serving.ts';
+import type { MoveReason, Serving, ServingMember } from '../node/serving.ts';
 import type { Spent } from '../node/spent.ts';
 import type { Blocks } from '../routing/blocks.ts';
 import type { MemberId } from '../std/member-id.ts';
-import { Pieces } from '../std/pieces.ts';
 import { after, type Instant } from '../std/time.ts';
 import { complaintJson } from '../stream/answer.ts';
+import type { LossCause } from '../stream/loss.ts';
 import { brokenOff, crowded, enginesDied, notPlaced, type Refusal } from '../stream/refusal.ts';
 import { isSoughtTooLong, lessOwnStall, seekAgainMs } from '../stream/seeking.ts';
 import { isPassing } from '../stream/turned-away.ts';
-import { loadFromHeader, loadHeader, lostHeader, refusedHeader, servedByHeader } from './headers.ts';
+import { Attempt, type Answer, type Loss } from './attempt.ts';
+import { loadFromHeader, servedByHeader } from './headers.ts';
 import { withModels } from './models.ts';
 import type { Outlet } from './outlet.ts';
 import { openAiError, refused, reply } from './reply.ts';
 import type { Share } from './room.ts';
 import { openPassedStream, tokensIn, type PassedStream } from './usage.ts';
-import { isEngineDead, isTurnedAway, whyBroken, type Way } from './way.ts';
+import { Vigil } from './vigil.ts';
+import type { Way } from './way.ts';
 
 /**
  * Members that may fail one request: what a third engine cannot do either is the request's fault. Who never began it,
@@ -30,8 +31,6 @@ const lossesMax = 3;
 /** For the head of an answer, which one in a piece has when it is done, and between two pieces of it. ms */
 const headMs = 600_000;
 const pieceMs = 120_000;
-/** Of an answer in one piece: a thousand embeddings of 4,096 numbers are 90 MB. */
-const answerBytesMax = 128 * 1_024 ** 2;
 
 type Asked = {
   readonly id: string;
@@ -54,16 +53,6 @@ type Ports = {
   readonly room: Share;
 };
 
-type Answer = {
-  readonly status: number;
-  readonly type: string;
-  readonly body: Buffer;
-  readonly by: MemberId;
-};
-
-/** `blame`: the member itself is in doubt, and not only its engine, which may be known to be dead. */
-type Loss = { readonly blame: boolean; readonly failed: boolean; readonly isDead: boolean };
-
 export class Passing {
   readonly #asked: Asked;
   readonly #outlet: Outlet;
@@ -84,6 +73,8 @@ export class Passing {
   /** What this request has of the room for answers, bytes. */
   #heldBytes = 0;
   readonly #stream: PassedStream;
+  /** Over the stream that has begun. */
+  readonly #vigil: Vigil;
   #over = false;
   #disarm = (): void => {};
 
@@ -94,7 +85,16 @@ export class Passing {
     this.#response = outlet.response;
     this.#ports = ports;
     this.#fitting = openFitting(asked, { serving: ports.serving, placing: ports.generations });
-    this.#response.on('drain', () => this.#attempt?.resume());
+    this.#vigil = new Vigil({
+      clock: ports.clock,
+      isDoubted: () => this.#attempt !== null && !this.#isReady(this.#attempt.member),
+      isRead: () => !this.#response.writableNeedDrain,
+      lost: () => this.#lose('silence'),
+    });
+    this.#response.on('drain', () => {
+      this.#vigil.resumed();
+      this.#attempt?.resume();
+    });
   }
 
   begin(): void {
@@ -116,11 +116,11 @@ export class Passing {
   /** The member leaves or is in doubt: what has not been answered had better be asked elsewhere. */
   move(member: MemberId, why: MoveReason): void {
     if (this.#attempt?.member !== member || this.#attempt.isOver) return;
-    if (why === 'dead') return this.#attempt.lose();
-    if (why === 'silence' || this.#response.headersSent) return;
+    if (why === 'dead') return this.#lose('dead');
+    if (why === 'silence') return;
+    if (this.#response.headersSent) return why === 'suspect' ? this.#vigil.doubt() : this.#vigil.trust();
     // Where there is nowhere to go, staying is better as long as the engine lives.
-    const ready = this.#ports.serving.model(this.#asked.model)?.ready ?? [];
-    if (!ready.some((one) => one.member !== member)) return this.#moveLater(member, why);
+    if (!this.#ready().some((one) => one.member !== member)) return this.#moveLater(member, why);
     // Ordered to go: that counts against nobody.
     this.#attempt.end();
     this.#seekingSince = null;
@@ -129,12 +129,23 @@ export class Passing {
 
   /** Unless it is in no doubt by then. */
   #moveLater(member: MemberId, why: MoveReason): void {
-    const { serving, clock } = this.#ports;
+    const { clock } = this.#ports;
     this.#disarm();
     this.#disarm = clock.wakeAt(after(clock.now(), seekAgainMs), () => {
-      const ready = serving.model(this.#asked.model)?.ready ?? [];
-      if (!this.#over && !ready.some((one) => one.member === member)) this.move(member, why);
+      if (!this.#over && !this.#isReady(member)) this.move(member, why);
     });
+  }
+
+  #ready(): readonly ServingMember[] {
+    return this.#ports.serving.model(this.#asked.model)?.ready ?? [];
+  }
+
+  #isReady(member: MemberId): boolean {
+    return this.#ready().some((one) => one.member === member);
+  }
+
+  #lose(cause: 'dead' | 'silence'): void {
+    if (!this.#over) this.#attempt?.lose(cause);
   }
 
   /** Nothing was begun there: that says nothing of the request, and is bounded by the time for looking alone. */
@@ -148,6 +159,7 @@ export class Passing {
   close(): void {
     this.#over = true;
     this.#disarm();
+    this.#vigil.trust();
     this.#attempt?.end();
     this.#holdOnly(0);
     const tokens = this.#stream.tokensSoFar();
@@ -179,7 +191,7 @@ export class Passing {
     this.#judge(attempt, answer.status >= 500 && answer.status !== 501);
     if (!isPassing(answer.status)) return this.#deliver(answer);
     this.#refused = answer;
-    this.#lost(attempt);
+    this.#lost(attempt, 'status');
   }
 
   /** A piece of a stream. False: no more just now. */
@@ -189,6 +201,7 @@ export class Passing {
         ...{ 'content-type': type, [servedByHeader]: by },
         ...{ 'cache-control': 'no-cache', 'x-accel-buffering': 'no' },
       });
+    this.#vigil.heard();
     this.#stream.take(part);
     return this.#response.write(part);
   }
@@ -200,11 +213,11 @@ export class Passing {
     this.#response.end();
   }
 
-  broken(attempt: Attempt, why: string, { blame, failed, isDead }: Loss): void {
+  broken(attempt: Attempt, why: string, { blame, failed, isDead, cause }: Loss): void {
     this.#metDead = isDead;
     if (failed) this.#judge(attempt, true);
     if (blame) this.#ports.serving.suspect(attempt.member, why);
-    this.#lost(attempt);
+    this.#lost(attempt, cause);
   }
 
   #holdOnly(bytes: number): void {
@@ -215,6 +228,7 @@ export class Passing {
   #begun(): void {
     const { id: request, model, arrivedAt } = this.#asked;
     const { serving, clock } = this.#ports;
+    this.#vigil.begun();
     serving.report({ fact: 'stream.begun', model, ttftMs: clock.now() - arrivedAt, request });
   }
 
@@ -227,11 +241,11 @@ export class Passing {
     this.#ports.generations.judge({ member, failed, begunAt });
   }
 
-  #lost({ member }: Attempt): void {
+  #lost({ member }: Attempt, cause: LossCause): void {
     if (this.#over) return;
     this.#losses += 1;
     this.#seekingSince = null;
-    if (this.#response.headersSent) return this.#breakOff();
+    if (this.#response.headersSent) return this.#breakOff(cause);
     if (this.#losses >= lossesMax) return this.#metDead ? this.#refuse(enginesDied) : this.#giveUp();
     this.#askAnother(member);
   }
@@ -273,9 +287,9 @@ export class Passing {
     reply(this.#response, refused(withModels(refusal, () => serving.models())));
   }
 
-  #breakOff(): void {
+  #breakOff(cause: LossCause): void {
     // What came last may be half a line.
-    this.#response.end(`\n\nevent: error\ndata: ${complaintJson(brokenOff('reset').complaint)}\n\n`);
+    this.#response.end(`\n\nevent: error\ndata: ${complaintJson(brokenOff(cause).complaint)}\n\n`);
   }
 
   #deliver({ status, type, body, by }: Answer): void {
@@ -285,114 +299,5 @@ export class Passing {
     const told = status < 400 ? body : Buffer.from(openAiError(status, body.toString('utf8')));
     const headers = { 'content-type': status < 400 ? type : 'application/json', [servedByHeader]: by };
     this.#outlet.deliver(status, headers, told);
-  }
-}
-
-/** One member's try. A class because undici calls methods on it. */
-class Attempt implements Dispatcher.DispatchHandler {
-  readonly member: MemberId;
-  readonly begunAt: Instant;
-  isOver = false;
-  readonly #accounts: readonly (() => void)[];
-  readonly #passing: Passing;
-  #controller: Dispatcher.DispatchController | null = null;
-  #status = 0;
-  #type = '';
-  readonly #parts = new Pieces();
-  #bytes = 0;
-
-  constructor(
-    sent: {
-      readonly member: MemberId;
-      readonly begunAt: Instant;
-      readonly accounts: readonly (() => void)[];
-    },
-    passing: Passing,
-  ) {
-    this.member = sent.member;
-    this.begunAt = sent.begunAt;
-    this.#accounts = sent.accounts;
-    this.#passing = passing;
-  }
-
-  resume(): void {
-    this.#controller?.resume();
-  }
-
-  /** Closes its connection, which aborts the engine. Nothing is told after this. */
-  end(): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    this.#controller?.abort(new Error('no longer wanted'));
-    for (const settle of this.#accounts) settle();
-  }
-
-  lose(): void {
-    this.end();
-    this.#passing.broken(this, 'moved', { blame: false, failed: false, isDead: false });
-  }
-
-  turnedAway(): void {
-    this.end();
-    this.#passing.turnedAway(this);
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.isOver) controller.abort(new Error('no longer wanted'));
-  }
-
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Readonly<Record<string, string | string[] | undefined>>,
-  ): void {
-    if (this.isOver || status < 200) return;
-    this.#passing.heardLoad(this.member, headers[loadHeader]);
-    if (status === 503 && headers[refusedHeader] !== undefined) return this.turnedAway();
-    if (status === 502 && headers[lostHeader] !== undefined) return this.#break('engine', 'dead');
-    this.#status = status;
-    this.#type = String(headers['content-type'] ?? 'application/json');
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, part: Buffer): void {
-    if (this.isOver) return;
-    if (this.#isStream()) {
-      if (!this.#passing.piece(part, this.#head())) controller.pause();
-      return;
-    }
-    this.#bytes += part.length;
-    if (this.#bytes > answerBytesMax) return this.#break('answer too large', 'broken');
-    if (!this.#passing.hold(part.length)) {
-      this.end();
-      return this.#passing.crowded();
-    }
-    this.#parts.add(part);
-  }
-
-  onResponseEnd(): void {
-    if (this.isOver) return;
-    this.#controller = null;
-    if (this.#isStream()) return this.#passing.streamed(this);
-    this.#passing.whole({ ...this.#head(), body: this.#parts.all() }, this);
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    if (this.isOver) return;
-    if (isTurnedAway(error)) return this.turnedAway();
-    this.#break(whyBroken(error), isEngineDead(error) ? 'dead' : this.#status === 0 ? 'headless' : 'broken');
-  }
-
-  #break(why: string, how: 'dead' | 'headless' | 'broken'): void {
-    this.end();
-    this.#passing.broken(this, why, { blame: how === 'headless', failed: true, isDead: how === 'dead' });
-  }
-
-  #isStream(): boolean {
-    return this.#status === 200 && this.#type.startsWith('text/event-stream');
-  }
-
-  #head(): Omit<Answer, 'body'> {
-    return { status: this.#status, type: this.#type, by: this.member };
   }
 }
