@@ -26,7 +26,8 @@ import { isHere, type ClusterPort } from './node/cluster-port.ts';
 import type { GaugeSample, Report, TotalSample } from './node/facts.ts';
 import { openStreamExplainer } from './node/explain-stream.ts';
 import { generationsMax } from './node/generations.ts';
-import { holdersAmong, openJournals, type Journals } from './node/journals.ts';
+import { holdersAmong } from './node/holders.ts';
+import { openJournals, type Journals } from './node/journals.ts';
 import { Node } from './node/node.ts';
 import { gaugesOf, journalGauges, openOperations } from './node/operate.ts';
 import { openStories } from './node/stories.ts';
@@ -214,6 +215,7 @@ function journalsOf({ node, self }: Parts, dispatcherTo: DispatcherTo): Journals
   const journals = openJournals({
     ...{ self: node.serving.self, zone: self.zone, clock, session: clock.wallNow() },
     ...{ ask: askBy(dispatcherTo), copiesBytesMax, ...holdersAmong(node.cluster) },
+    report: node.serving.report,
   });
   node.handOn = (withinMs) => journals.handOn(withinMs);
   return journals;

@@ -63,8 +63,13 @@ export type State = {
 
 export type Event =
   | { readonly type: 'batch'; readonly from: MemberId; readonly batch: Batch }
-  /** Of a holder that leaves. */
-  | { readonly type: 'handed'; readonly from: MemberId; readonly logs: readonly HandedLog[] }
+  /** Of a holder that leaves, or has the last copy. `here`: members that may write a log, as far as this node knows. */
+  | {
+      readonly type: 'handed';
+      readonly from: MemberId;
+      readonly logs: readonly HandedLog[];
+      readonly here: ReadonlySet<MemberId>;
+    }
   | { readonly type: 'fence'; readonly id: string; readonly fence: Fence }
   /** This node writes it itself from now on. */
   | { readonly type: 'written'; readonly id: string; readonly fence: Fence }
@@ -88,7 +93,7 @@ export function step(state: State, event: Event, now: Instant): Step {
     case 'batch':
       return [state, [{ type: 'answer', verdicts: onBatch(state, event.from, event.batch, now) }]];
     case 'handed':
-      return [state, [{ type: 'answer', verdicts: onHanded(state, event.from, event.logs, now) }]];
+      return [state, [{ type: 'answer', verdicts: onHanded(state, event, now) }]];
     case 'fence': {
       const held = state.streams.get(event.id);
       if (held === undefined || !isBelow(held.fence, event.fence)) return [state, []];
@@ -159,12 +164,11 @@ function onBatch(state: State, from: MemberId, batch: Batch, now: Instant): read
 /** Nothing that is written here, or went on elsewhere, gives way to what comes by a third. */
 function onHanded(
   state: State,
-  from: MemberId,
-  logs: readonly HandedLog[],
+  { from, logs, here }: Extract<Event, { type: 'handed' }>,
   now: Instant,
 ): readonly Verdict[] {
   const verdicts = logs.flatMap((log, number) => {
-    const why = takeHanded(state, log, from, now);
+    const why = takeHanded(state, log, { from, here }, now);
     return why === null ? [] : [{ number, why }];
   });
   if (state.streams.size > 0) state.sweepAt = earliest(state.sweepAt, after(now, sweepMs));
@@ -175,14 +179,15 @@ function onHanded(
 function takeHanded(
   state: State,
   { id, fence, owner, session, ended, leftMs, bytes }: HandedLog,
-  from: MemberId,
+  { from, here }: { readonly from: MemberId; readonly here: ReadonlySet<MemberId> },
   now: Instant,
 ): Verdict['why'] | null {
   const held = state.streams.get(id);
   if (held !== undefined && isBelow(fence, held.fence)) return null;
   if (held !== undefined && !isBelow(held.fence, fence)) {
     if (held.log.length >= bytes.length) return null;
-    if (held.writer !== null) return 'fenced';
+    // Who wrote it and is gone had not told us all; should it be there after all, it is asked for the whole log.
+    if (held.writer !== null && here.has(fence.by)) return 'fenced';
   }
   if (!makeRoom(state, { from, owner, bytes: bytes.length + streamBytes }, held ?? null)) return 'full';
   free(state, id);

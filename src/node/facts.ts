@@ -180,6 +180,22 @@ export const facts = {
       help: 'Answers that ran on without their log, because the logs of this node took too much room.',
     },
   },
+  'journal.recopied': {
+    level: 'info',
+    counter: {
+      name: 'synkti_journals_recopied_total',
+      help: 'Logs of answers whose last copy was here, and that another node has as well now.',
+      sum: 'logs',
+    },
+  },
+  'journal.alone': {
+    level: 'warn',
+    counter: {
+      name: 'synkti_journals_alone_total',
+      help: 'Logs of answers whose last copy was here, and that no other node took.',
+      sum: 'logs',
+    },
+  },
   'stream.entryLost': {
     level: 'warn',
     counter: {

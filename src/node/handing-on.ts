@@ -2,13 +2,13 @@
  * What a node that leaves does about the logs that it holds. The entry node of each has seen it go, and makes the copy anew
  * elsewhere; unless it is gone itself, or was started again and knows nothing of it. Then nobody but a holder can.
  *
- *   held ──its entry node is there, in the session in which it wrote it──► left to that one
+ *   held ──its entry node is there, in the session in which it wrote it, or has what it took over──► left to that one
  *     └──else──► given to others, until two have it, nobody is left to ask, or the time is up
  *
  * When a node dies with its copies, those that have the others see to it (`last-copies.ts`).
  */
 import { nextPlace, type Candidate } from '../journal/rendezvous.ts';
-import { messageBytes, readVerdicts, type HandedLog } from '../journal/wire.ts';
+import { messageBytes, readVerdicts, type AskedLog, type HandedLog, type Message } from '../journal/wire.ts';
 import { after } from '../std/time.ts';
 import type { AskMember } from './finding.ts';
 import type { Clock } from './ports.ts';
@@ -81,16 +81,23 @@ export function seekOrphans(
     const { fence, session } = group[0]!;
     const entry = present.find(({ id }) => id === fence.by);
     if (entry === undefined) orphans.push(...group);
-    if (entry === undefined || session === null) continue;
+    if (entry === undefined) continue;
     open += 1;
-    ask(entry.id, messageBytes({ type: 'session', session }), answerMs, (answer) => {
+    // Who took a log over may have given up before it wrote a word of it.
+    const question: Message =
+      session === null ? { type: 'have', logs: group.map(askedOf) } : { type: 'session', session };
+    ask(entry.id, messageBytes(question), answerMs, (answer) => {
       const verdicts = answer && readVerdicts(answer);
-      if (verdicts === null ? !entry.isFit : verdicts.length > 0) orphans.push(...group);
+      const lacks = new Set(verdicts?.map(({ number }) => number));
+      const isAll = verdicts === null ? !entry.isFit : session !== null && lacks.size > 0;
+      orphans.push(...group.filter((_, number) => isAll || (session === null && lacks.has(number))));
       judged();
     });
   }
   judged();
 }
+
+export const askedOf = ({ id, fence, bytes }: HandedLog): AskedLog => ({ id, fence, length: bytes.length });
 
 type Orphan = {
   readonly log: HandedLog;
@@ -110,7 +117,7 @@ export function chosen(logs: readonly HandedLog[]): readonly Orphan[] {
   });
 }
 
-/** To so many others each. One message is under way to each member at a time. */
+/** To so many others each; what became of it stands in each. One message is under way to each member at a time. */
 export function giveAway(
   orphans: readonly Orphan[],
   copies: number,

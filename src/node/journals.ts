@@ -22,8 +22,8 @@ import {
 } from '../journal/wire.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { assert } from '../std/assert.ts';
-import { isHere, type ClusterPort, type Known } from './cluster-port.ts';
 import { drive, type Driven } from './drive.ts';
+import type { Report } from './facts.ts';
 import { better, findLog, peekMs, placesOf, type AskMember } from './finding.ts';
 import { handOn, type HandedOn } from './handing-on.ts';
 import { openLastCopies, type LastCopies } from './last-copies.ts';
@@ -34,7 +34,7 @@ const batchMs = 2_000;
 /** Longer by so much for each MB of it: a busy node takes 10 MB/s at least. */
 const batchMsPerMb = 100;
 
-type JournalPorts = {
+export type JournalPorts = {
   readonly self: MemberId;
   readonly zone: string;
   readonly clock: Clock;
@@ -47,8 +47,9 @@ type JournalPorts = {
   readonly candidates: () => readonly Candidate[];
   /** And besides them those that hold what they held before they began to leave. */
   readonly present: () => readonly Candidate[];
-  /** Tells that candidates changed; `gone`: who is present no more, null: nobody. */
+  /** Tells that candidates changed; `gone`: who is present no more, or was started again; null: nobody. */
   readonly onChanged: (listener: (gone: MemberId | null) => void) => () => void;
+  readonly report: Report;
 };
 
 /** What the owner of a log wants to hear. */
@@ -287,7 +288,8 @@ class NodeJournals implements Journals {
       return own === null || isBelow(own.fence, log.fence) ? [{ log, number }] : [];
     });
     this.#verdicts = [];
-    this.#copies.deliver({ type: 'handed', from, logs: others.map(({ log }) => log) });
+    const here = new Set(this.#ports.present().map(({ id }) => id));
+    this.#copies.deliver({ type: 'handed', from, logs: others.map(({ log }) => log), here });
     const verdicts = this.#verdicts.map(({ number, why }) => ({ number: others[number]!.number, why }));
     for (const { log } of others) this.#entries.deliver({ type: 'fence', id: log.id, fence: log.fence });
     return verdicts;
@@ -334,44 +336,4 @@ class NodeJournals implements Journals {
       else this.#entries.deliver({ type: 'answered', member, batch, verdicts });
     });
   }
-}
-
-type Holder = Candidate & { readonly leaves: boolean };
-
-/**
- * Members that may hold copies: whoever serves, and goes nowhere. Kept one by one as they change, and said to have changed
- * only when they did: most of what changes about members is the load of their engines.
- */
-export function holdersAmong(
-  cluster: ClusterPort,
-): Pick<JournalPorts, 'candidates' | 'present' | 'onChanged'> {
-  const holders = new Map<MemberId, Holder>();
-  for (const { id } of cluster.members()) renew(id);
-
-  function renew(id: MemberId): boolean {
-    const [before, now] = [holders.get(id), holderFrom(cluster.member(id))];
-    if (before?.zone === now?.zone && before?.isFit === now?.isFit && before?.leaves === now?.leaves)
-      return false;
-    if (now === undefined) holders.delete(id);
-    else holders.set(id, now);
-    return true;
-  }
-
-  return {
-    candidates: () => [...holders.values()].filter(({ leaves }) => !leaves),
-    present: () => [...holders.values()],
-    onChanged: (listener) =>
-      cluster.changed.add((id) => {
-        if (renew(id)) listener(holders.has(id) ? null : id);
-      }),
-  };
-}
-
-/** undefined: it holds none. */
-function holderFrom(known: Known | null): Holder | undefined {
-  if (known === null) return undefined;
-  const { id, health, record, zone } = known;
-  if (!isHere(known) || record === null || record.role === 'operator' || record.life.phase === 'left')
-    return undefined;
-  return { id, zone, isFit: health === 'alive', leaves: record.life.phase === 'draining' };
 }

@@ -3,8 +3,8 @@
  * holder goes too, unless a holder does. A client that comes back takes the log over, and it has two copies again; until
  * then the last one goes to another member.
  *
- *   a member is lost ──a moment──► logs without an entry node ──► another member has it, or knows its entry node: left
- *                                                             └─► nobody: given to one more
+ *   a member is lost, or ──a moment──► logs without an ──► another member has it, or knows its entry node: left
+ *   was started again                  entry node      └─► nobody: given to one more
  *
  * Asked are the members that are likeliest to have it, and those see whether it is only we who lost sight of its entry node.
  */
@@ -14,7 +14,8 @@ import { messageBytes, readVerdicts, type HandedLog } from '../journal/wire.ts';
 import type { MemberId } from '../std/member-id.ts';
 import { after, type Instant } from '../std/time.ts';
 import { peekMs, placesOf } from './finding.ts';
-import { chosen, giveAway, seekOrphans, type Ports as HandingPorts } from './handing-on.ts';
+import type { Report } from './facts.ts';
+import { askedOf, chosen, giveAway, seekOrphans, type Ports as HandingPorts } from './handing-on.ts';
 
 /** Who lost an entry node comes back at once; what is taken over by then needs nobody. ms */
 const settleMs = 3_000;
@@ -33,10 +34,11 @@ type Ports = Pick<HandingPorts, 'zone' | 'clock' | 'ask'> & {
   readonly present: () => HandingPorts['present'];
   /** All that are held here. */
   readonly logs: () => readonly HandedLog[];
+  readonly report: Report;
 };
 
 export type LastCopies = {
-  /** This member is there no more. */
+  /** This member is there no more, or knows nothing any more of what it wrote. */
   lost(member: MemberId): void;
   close(): void;
 };
@@ -61,8 +63,8 @@ export function openLastCopies(ports: Ports): LastCopies {
   function look(): void {
     disarm = null;
     const here = new Set(present().map(({ id }) => id));
-    const isLeft = ({ fence: { by }, leftMs }: HandedLog): boolean =>
-      leftMs > 0 && by !== self && (!here.has(by) || lostAt.has(by));
+    const isLeft = ({ fence: { by }, session, leftMs }: HandedLog): boolean =>
+      leftMs > 0 && by !== self && (!here.has(by) || lostAt.has(by) || session === null);
     const orphans = new Map(logs().flatMap((log) => (isLeft(log) ? [[log.id, log]] : [])));
     if (isDue) left = [...orphans.keys()];
     isDue = false;
@@ -94,23 +96,37 @@ export function openLastCopies(ports: Ports): LastCopies {
 }
 
 /** Calls back once; the result gives up. */
-function seeTo(logs: readonly HandedLog[], ports: HandingPorts, done: () => void): () => void {
-  const { clock } = ports;
+function seeTo(
+  logs: readonly HandedLog[],
+  ports: HandingPorts & { readonly report: Report },
+  done: () => void,
+): () => void {
+  const { clock, report } = ports;
   let isOver = false;
+  let alone = 0;
+  let given: ReturnType<typeof chosen> = [];
   const finish = (): void => {
     if (isOver) return;
     isOver = true;
     disarm();
+    const recopied = given.filter(({ copies }) => copies > 0).length;
+    if (recopied > 0) report({ fact: 'journal.recopied', logs: recopied });
+    if (recopied < alone) report({ fact: 'journal.alone', logs: alone - recopied });
     done();
   };
   const disarm = clock.wakeAt(after(clock.now(), givingMs), finish);
   seekOrphans(logs, peekMs, ports, (orphans) => {
     seekLast(orphans, ports, (last) => {
       if (isOver) return;
-      giveAway(chosen(last), 1, answerMs, { ...ports, isOver: () => isOver, done: finish });
+      alone = last.length;
+      given = chosen(last);
+      giveAway(given, 1, answerMs, { ...ports, isOver: () => isOver, done: finish });
     });
   });
-  return finish;
+  return () => {
+    isOver = true;
+    disarm();
+  };
 }
 
 /** Those that nobody else is known to have, nor to look after. */
@@ -137,8 +153,7 @@ function seekLast(
     if (--open === 0) tell(orphans.filter((log) => !kept.has(log)));
   };
   for (const [member, its] of asked) {
-    const about = its.map(({ id, fence, bytes }) => ({ id, fence, length: bytes.length }));
-    ask(member, messageBytes({ type: 'have', logs: about }), peekMs, (answer) => {
+    ask(member, messageBytes({ type: 'have', logs: its.map(askedOf) }), peekMs, (answer) => {
       const verdicts = answer && readVerdicts(answer);
       const whyByPlace = new Map(verdicts?.map(({ number, why }) => [number, why]));
       for (const [place, log] of verdicts === null ? [] : its.entries()) {

@@ -196,6 +196,7 @@ export class FakeCluster implements AsyncDisposable {
       ...{ self: node.id, zone: `zone ${index}`, clock: systemClock, session: index + 1, copiesBytesMax },
       ...{ ask: askBy(dispatcherTo), candidates: others, present: others },
       onChanged: this.#changed.add,
+      report: serving.report,
     });
     const stories = openStories(node.id, systemClock);
     node.streams = openStreamExplainer({

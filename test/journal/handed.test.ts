@@ -11,7 +11,7 @@ import {
   type Verdict,
 } from '../../src/journal/wire.ts';
 import { ByteWriter } from '../../src/std/bytes.ts';
-import { memberId } from '../../src/std/member-id.ts';
+import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { after, instant, type Instant } from '../../src/std/time.ts';
 import { text } from './net.ts';
 
@@ -30,8 +30,8 @@ function rig(bytesMax = holder.copiesBytesMax) {
     holder.step(state, event, now)[1][0]?.verdicts[0]?.why ?? null;
   return {
     state,
-    hand: (log: Partial<HandedLog> = {}) =>
-      why({ type: 'handed', from: leaver, logs: [{ ...handed, ...log }] }),
+    hand: (log: Partial<HandedLog> = {}, here: readonly MemberId[] = [entry]) =>
+      why({ type: 'handed', from: leaver, logs: [{ ...handed, ...log }], here: new Set(here) }),
     write: (update: Update, session = 7) =>
       why({ type: 'batch', from: entry, batch: { type: 'batch', session, updates: [update] } }),
     fence: (epoch: number) => why({ type: 'fence', id: 's', fence: { epoch, by: memberId('other') } }),
@@ -80,6 +80,16 @@ test('[J8] nothing that is written here, is as long, or went on under a later fe
   equal(written.hand({ bytes: text('short'), fence: { epoch: 1, by: entry } }), null);
   equal(written.held(), 'shorter');
   equal(written.write({ type: 'grow', number: 1, offset: 7, bytes: text('!') }), null);
+});
+
+test('[J8] what an entry node that is gone left short gives way, and is asked for whole if it is there after all', () => {
+  const { write, hand, held } = rig();
+  write(opened('short'));
+  equal(hand({}, []), null);
+  equal(held(), 'handed on');
+  equal(write({ type: 'grow', number: 1, offset: 5, bytes: text('er') }), 'unknown');
+  equal(write(opened('shorter, and longer')), null);
+  equal(held(), 'shorter, and longer');
 });
 
 test('[J8] what went on under a later fence stays, though it is shorter, and nobody writes it', () => {

@@ -5,7 +5,7 @@ import { messageBytes, readVerdicts, verdictBytes, type HandedLog } from '../../
 import type { ClusterPort, Known } from '../../src/node/cluster-port.ts';
 import type { AskMember } from '../../src/node/finding.ts';
 import { handOn as handOnBy, type HandedOn } from '../../src/node/handing-on.ts';
-import { holdersAmong } from '../../src/node/journals.ts';
+import { holdersAmong } from '../../src/node/holders.ts';
 import { listeners } from '../../src/node/listeners.ts';
 import type { Life } from '../../src/registry/record.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
@@ -246,7 +246,11 @@ test('[J2] [J8] those that serve get copies, and those that leave are asked for 
   const cluster = { members: () => [...members.values()], member: (id: MemberId) => members.get(id) ?? null };
   const holders = holdersAmong({ ...cluster, changed } as unknown as ClusterPort);
   let times = 0;
-  holders.onChanged(() => times++);
+  const gone: (string | null)[] = [];
+  holders.onChanged((id) => {
+    times++;
+    gone.push(id);
+  });
   const ids = (some: readonly { readonly id: string }[]): readonly string[] => some.map(({ id }) => id);
   deepEqual(ids(holders.candidates()), ['i-serving', 'i-suspect']);
   deepEqual(ids(holders.present()), ['i-serving', 'i-suspect', 'i-draining']);
@@ -257,4 +261,14 @@ test('[J2] [J8] those that serve get copies, and those that leave are asked for 
   changed.tell(serving);
   equal(times, 1);
   deepEqual(ids(holders.candidates()), ['i-suspect']);
+  const suspect = memberId('i-suspect');
+  for (const more of [{}, {}, { life: draining }]) {
+    const again = record('suspect', { incarnation: 2, ...more });
+    members.set(suspect, known('suspect', { health: 'suspect', record: again }));
+    changed.tell(suspect);
+  }
+  members.delete(serving);
+  changed.tell(serving);
+  // Started again it has lost what it had, as one that is gone has.
+  deepEqual(gone, [null, suspect, null, serving]);
 });

@@ -92,6 +92,81 @@ test('[J9] one whose entry node came back without it has two copies again', asyn
   logs.close();
 });
 
+test('[J9] so has one whose entry node was started again before anybody missed it', async () => {
+  const { logs, holders } = await streaming();
+  const before = holders();
+  logs.startAgain('a');
+  await logs.clock.run(settleMs + doneMs);
+  deepEqual(holders(), before);
+  logs.kill(before[0]!);
+  await logs.clock.run(settleMs + doneMs);
+  equal(holders().length, 2);
+  equal(await logs.found('a'), all);
+  logs.close();
+});
+
+test('[J9] so has one that somebody took over who gave up before a word of it was written', async () => {
+  const { logs, holders } = await streaming();
+  logs.kill('a');
+  const [first] = holders();
+  const next = ['b', 'd', 'g'].find((id) => !holders().includes(id))!;
+  logs.at(next).takeOver('key', { epoch: 2, by: memberId(next) });
+  await logs.clock.run(settleMs + doneMs);
+  equal(holders().length, 2);
+  logs.kill(first!);
+  await logs.clock.run(settleMs + doneMs);
+  equal(holders().length, 2);
+  logs.close();
+});
+
+test('[J8] one that somebody took over who has its copies elsewhere by now is left to that one', async () => {
+  const { logs, holders } = await streaming();
+  const old = holders().find((id) => 'def'.includes(id))!;
+  const next = ['d', 'e', 'f'].find((id) => id !== old)!;
+  const fence = { epoch: 2, by: memberId(next) };
+  logs.at(next).takeOver('key', fence);
+  logs.at(next).open('key', { owner: '', fence, bytes: text(all), urgent: true }, deaf);
+  await logs.clock.run(500);
+  equal(holders().length, 3);
+  const done = logs.at(old).handOn(1_500);
+  await logs.clock.run(2_000);
+  deepEqual(await done, { orphaned: 0, taken: 0 });
+  logs.close();
+});
+
+test('[J9] of two copies the shorter one becomes as long as the other', async () => {
+  const logs = new Logs({ a: 'x', b: 'y', c: 'z' });
+  const fence = { epoch: 1, by: memberId('a') };
+  const log = logs.at('a').open('key', { owner: '', fence, bytes: text(all), urgent: true }, deaf);
+  await logs.clock.run(500);
+  logs.silent.add(memberId('c'));
+  log.append(text('and more'), true);
+  await logs.clock.run(100);
+  logs.kill('a');
+  logs.silent.delete(memberId('c'));
+  await logs.clock.run(settleMs + doneMs);
+  logs.kill('b');
+  equal(await logs.found('c'), `${all}and more`);
+  logs.close();
+});
+
+test('[J9] how many last copies there were is told, and how many of them are alone', async () => {
+  const { logs, holders } = await streaming({ a: 'x', b: 'y', c: 'z' }, ['key', 'other']);
+  deepEqual([holders().length, holders('other').length], [2, 2]);
+  logs.kill('a');
+  await logs.clock.run(settleMs + doneMs);
+  deepEqual(logs.facts, []);
+  logs.kill('b');
+  await logs.clock.run(settleMs + doneMs);
+  deepEqual(logs.facts.splice(0), [{ fact: 'journal.alone', logs: 2 }]);
+  logs.at('b').close();
+  logs.join('d', 'x');
+  logs.kill('b');
+  await logs.clock.run(settleMs + doneMs);
+  deepEqual(logs.facts, [{ fact: 'journal.recopied', logs: 2 }]);
+  logs.close();
+});
+
 test('[J9] who does not answer has nothing, and is passed over', async () => {
   const { logs, holders } = await streaming();
   const [first, last] = holders();

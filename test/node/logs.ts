@@ -1,6 +1,7 @@
 /** The journals of a few nodes under virtual time, by the production codec, over a network that is quick unless told. */
 import { copiesBytesMax } from '../../src/journal/holder.ts';
 import type { Candidate } from '../../src/journal/rendezvous.ts';
+import type { Fact } from '../../src/node/facts.ts';
 import { openJournals, type Journals, type LogEars } from '../../src/node/journals.ts';
 import { after } from '../../src/std/time.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
@@ -19,6 +20,7 @@ export class Logs {
   readonly leaving = new Set<MemberId>();
   /** One way between two members, ms. */
   wayMs = 1;
+  readonly facts: Fact[] = [];
   /** How many messages were sent. */
   asks = 0;
   /** And of how many bytes. */
@@ -70,6 +72,12 @@ export class Logs {
     );
   }
 
+  /** So quickly that nobody held it dead meanwhile. */
+  startAgain(id: string): void {
+    this.restart(id);
+    for (const listener of this.#listeners) listener(memberId(id));
+  }
+
   /** Who has a copy of it, of those that are not dead. */
   holders(id: string): readonly string[] {
     return [...this.nodes].flatMap(([at, node]) =>
@@ -100,6 +108,7 @@ export class Logs {
       ...{ self: id, zone, clock: this.clock, session, copiesBytesMax, present },
       ask: (member, message, withinMs, tell) => this.#ask(id, { member, message, withinMs }, tell),
       candidates: () => present().filter((one) => !this.leaving.has(one.id)),
+      report: (fact) => void this.facts.push(fact),
       onChanged: (listener) => {
         this.#listeners.add(listener);
         return () => void this.#listeners.delete(listener);

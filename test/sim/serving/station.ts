@@ -6,7 +6,8 @@ import { Node } from '../../../src/node/node.ts';
 import { openStories } from '../../../src/node/stories.ts';
 import { copiesBytesMax } from '../../../src/journal/holder.ts';
 import { generationsMax, openGenerations, type Generations } from '../../../src/node/generations.ts';
-import { holdersAmong, openJournals, type Journals } from '../../../src/node/journals.ts';
+import { holdersAmong } from '../../../src/node/holders.ts';
+import { openJournals, type Journals } from '../../../src/node/journals.ts';
 import type { Holding } from '../../../src/node/holding.ts';
 import type { Codec } from '../../../src/node/message.ts';
 import type { Cloud } from '../../../src/node/ports.ts';
@@ -113,6 +114,7 @@ export class Station implements Inhabitant {
       ...{ self: own.id, zone: own.zone, clock, session: own.incarnation, copiesBytesMax },
       ask: askOver(this.place, { ...legs, self: own.id }),
       ...holdersAmong(this.node.cluster),
+      report: serving.report,
       ...(site.sabotage === 'secretive' ? { candidates: () => [] } : {}),
     });
     this.node.handOn = (withinMs) => world.turn.asking(this.journals.handOn(withinMs));
