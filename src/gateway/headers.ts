@@ -2,7 +2,8 @@
 import { hash, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { ApiKey } from '../node/api-key.ts';
-import type { About, AnswerHead } from '../node/running.ts';
+import type { AnswerHead } from '../node/client-end.ts';
+import type { About } from '../node/running.ts';
 import type { MemberLoad } from '../node/serving.ts';
 import { placeFrom } from '../stream/mark.ts';
 

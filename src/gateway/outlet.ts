@@ -9,7 +9,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { ClientEvent } from '../node/gate.ts';
-import type { AnswerHead, ClientEnd } from '../node/running.ts';
+import type { AnswerHead, ClientEnd } from '../node/client-end.ts';
 import { FleetingSet } from '../std/fleeting.ts';
 import { everyone } from '../std/room.ts';
 import { complaintJson, done } from '../stream/answer.ts';

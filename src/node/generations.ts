@@ -20,7 +20,8 @@ import type { Clock } from './ports.ts';
 import { promptOf } from './prompt.ts';
 import { enter, type EnteringPorts } from './entering.ts';
 import type { Journals } from './journals.ts';
-import { Running, type About, type ClientEnd } from './running.ts';
+import type { ClientEnd } from './client-end.ts';
+import { Running, type About } from './running.ts';
 import type { Admission, ServedModel, Serving } from './serving.ts';
 import type { Stories } from './stories.ts';
 

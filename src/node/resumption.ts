@@ -4,7 +4,7 @@
  *
  *   looked for ──found──► fenced off from whoever wrote it ──► told again from where the client is ──► continued
  *        │                         └─ the log does not reach to where the client is, or not in one piece: made again up to
- *        │                            there first, and compared
+ *        │                            there first, and compared; where its place never comes: 502
  *        └──nowhere──► 410; not this client's: 404; another request: 409
  *
  * A client that gave an attempt up for another one may be heard late, by a node that stood still. So clients count their
@@ -30,13 +30,14 @@ import {
   type LogRecord,
   type Written,
 } from '../stream/record.ts';
-import { notYours, otherRequest, streamGone, takenOver, type Refusal } from '../stream/refusal.ts';
+import { brokenOff, notYours, otherRequest, streamGone, takenOver, type Refusal } from '../stream/refusal.ts';
 import { sentWith, type AnswerRequest, type Engines, type PlainRequest } from '../stream/request.ts';
 import { resumed, type State } from '../stream/state.ts';
 import { better } from './finding.ts';
 import type { Journals } from './journals.ts';
 import type { Clock } from './ports.ts';
-import type { Claim, ClientEnd, ClientPlace } from './running.ts';
+import type { ClientEnd } from './client-end.ts';
+import type { Claim, ClientPlace } from './running.ts';
 
 /**
  * How often to look whether an answer is there that is worked at, ms. At this node that costs nothing; elsewhere whole logs
@@ -117,7 +118,7 @@ export function resume(
     const records = alone(readLog(known) ?? log);
     if (tokensIn({ records }) >= mark.tokens) return go(request, log, { records, bytes: known, epoch });
     // No client of this request can have come so far.
-    if (mark.tokens > (request.maxTokens ?? Infinity)) return client.refuse(streamGone);
+    if (mark.tokens > (request.maxTokens ?? Infinity)) return client.refuse(brokenOff('mismatch'));
     const limited = upTo(request, mark.tokens);
     const start = restore(limited, records);
     if (start === null) return client.refuse(streamGone);

@@ -10,11 +10,12 @@ import type { Instant } from '../std/time.ts';
 import type { Effect, Event, MoveCause } from '../stream/events.ts';
 import * as machine from '../stream/machine.ts';
 import type { AnswerState } from '../stream/machine.ts';
-import type { Mark, Place } from '../stream/mark.ts';
+import type { Place } from '../stream/mark.ts';
 import type { Said } from '../stream/plain.ts';
 import type { Protection } from '../stream/protection.ts';
 import { brokenOff, entryLeaves, type Refusal } from '../stream/refusal.ts';
 import { answerBytes } from '../stream/record.ts';
+import type { AnswerHead, ClientEnd, WholeAnswer } from './client-end.ts';
 import { drive, type Driven } from './drive.ts';
 import type { ClientEvent, Gate } from './gate.ts';
 import type { LegNews, OpenLeg } from './leg.ts';
@@ -27,31 +28,7 @@ import type { Live, Story } from './stories.ts';
 
 type Ask = Extract<Effect, { type: 'ask' }>;
 type Open = Extract<Effect, { type: 'open' }>;
-
-/** What the head of an answer says of how it is protected. */
-export type AnswerHead = {
-  /** The member whose engine said it, as far as any has. */
-  readonly by: MemberId | null;
-  readonly protection: Protection;
-  /** null: nobody else could go on with it. */
-  readonly stream: { readonly id: string; readonly copies: number } | null;
-};
-
-/** The way back to one client. */
-export type ClientEnd = {
-  /** `head`: what stands before the first one. */
-  send(event: ClientEvent, head: () => AnswerHead): void;
-  /** There is nothing to tell yet, and its connection is to stay open: a comment, before which the head goes out too. */
-  comment(head: () => AnswerHead): void;
-  /** The stream is complete. */
-  close(): void;
-  /** The whole answer. */
-  answer(whole: WholeAnswer, head: AnswerHead): void;
-  /** By its status where no head is out, else in the stream. */
-  refuse(refusal: Refusal): void;
-};
-
-export type WholeAnswer = { readonly status: number; readonly body: string };
+type Send = Extract<Effect, { type: 'send' }>;
 
 type RunningPorts = {
   readonly serving: Serving;
@@ -129,6 +106,8 @@ export class Running {
   readonly #pace: Pace;
   /** This node relays no longer. */
   #isCut = false;
+  /** What its client hears by a status, of whom nothing has come here to the place where it is; null: nothing yet. */
+  #instead: Refusal | null = null;
   /** Since it was last seen to. */
   #hasSpoken = false;
   readonly #charge: (tokens: number) => void;
@@ -217,8 +196,9 @@ export class Running {
     for (const said of events) this.#send(said);
   }
 
-  /** What it goes on with is not what its client has. */
+  /** What it goes on with is not what its client has: that client hears of it, and not of how it ended for others. */
   diverge(): void {
+    this.#instead = brokenOff('mismatch');
     this.#driven.deliver({ type: 'diverged' });
   }
 
@@ -344,9 +324,16 @@ export class Running {
     return this.#legs[machine.choiceOf(this.#driven.state(), leg)];
   }
 
-  #send(said: { readonly data: string; readonly mark: Mark | null }): void {
+  #send({ data, mark, refusal }: Pick<Send, 'data' | 'mark' | 'refusal'>): void {
+    if (refusal !== undefined && this.#isOwedPlace()) this.#instead ??= refusal;
+    if (this.#instead !== null) return;
     if (!this.#isOut) this.#by = this.#heard?.member ?? null;
-    this.#way.gate.say(said, this.#tell);
+    this.#way.gate.say({ data, mark }, this.#tell);
+  }
+
+  /** It goes on with an answer, and has not come to where its client is. */
+  #isOwedPlace(): boolean {
+    return this.#way.gate.isSwallowing && !this.#isOut;
   }
 
   /** An end that comes before the place where the client is belongs to another answer, unless we made it. */
@@ -355,7 +342,8 @@ export class Running {
     const log = gate.log;
     gate.finish(() => {
       // Where an error was told already, that was the last word.
-      if (gate.isSwallowing && !this.#isOut) client.refuse(this.#isCut ? entryLeaves : brokenOff('mismatch'));
+      if (this.#isOwedPlace()) this.#instead ??= brokenOff('mismatch');
+      if (this.#instead !== null) client.refuse(this.#isCut ? entryLeaves : this.#instead);
       else client.close();
       log?.end(lingerMs);
     });

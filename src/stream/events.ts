@@ -70,8 +70,16 @@ export type Effect =
   | { readonly type: 'ask-again'; readonly member: MemberId; readonly cause: MoveCause }
   /** For whoever may have to go on with it in our place; before the events that it stands for. */
   | { readonly type: 'log'; readonly records: readonly Written[] }
-  /** The payload of one event of the client's stream. `mark`: where it stands; null: in no answer, it is an error. */
-  | { readonly type: 'send'; readonly data: string; readonly mark: Mark | null }
+  /**
+   * The payload of one event of the client's stream. `mark`: where it stands; null: in no answer, it is an error.
+   * `refusal`: the same for a client of whom the answer is out, but not here.
+   */
+  | {
+      readonly type: 'send';
+      readonly data: string;
+      readonly mark: Mark | null;
+      readonly refusal?: Refusal;
+    }
   /** The client's stream is complete. */
   | { readonly type: 'close' }
   /** The whole answer: nothing was sent before it and nothing follows. */

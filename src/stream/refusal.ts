@@ -136,7 +136,7 @@ export const entryLeaves: Refusal = {
 export const tell = (isBegun: boolean, refusal: Refusal): readonly Effect[] =>
   isBegun
     ? [
-        { type: 'send', data: complaintJson(refusal.complaint), mark: null },
+        { type: 'send', data: complaintJson(refusal.complaint), mark: null, refusal },
         { type: 'send', data: done, mark: null },
         { type: 'close' },
       ]

@@ -154,7 +154,7 @@ test('another key gets 404, another request 409, what nobody has 410', bounded, 
   const third = read(await ask(cluster.get(0), {}, short));
   await third.done;
   const [stream] = third.events[4]!.id!.split('.');
-  equal(await statusOf({ 'last-event-id': `${stream}.100000.abc` }, short), 410, 'none is so long');
+  equal(await statusOf({ 'last-event-id': `${stream}.100000.abc` }, short), 502, 'none is so long');
 });
 
 test(
@@ -213,10 +213,35 @@ test('of what is passed on as it is and drawn freely no node tells a second begi
 test('a client that has other tokens than those that are made again hears of it', bounded, async () => {
   const { had } = await cutAfter(9);
   const [stream, tokens] = had.at(-1)!.id!.split('.');
-  const rest = read(await ask(cluster.get(2), { 'last-event-id': `${stream}.${tokens}.badbad` }));
-  await rest.done;
-  match(rest.events.map(({ data }) => data).join(), /answer_lost/);
+  const from = { 'last-event-id': `${stream}.${tokens}.badbad` };
+  deepEqual(await refusalOf(await ask(cluster.get(2), from)), [502, 'answer_lost', 'false']);
 });
+
+test(
+  '[S35] who claims to have more than anybody has said hears 502, whatever way it is told',
+  bounded,
+  async () => {
+    const tools = [{ type: 'function', function: { name: 'f', parameters: {} } }];
+    for (const sent of [
+      body,
+      { ...body, max_tokens: 12 },
+      { ...body, tools },
+      { ...body, logprobs: true },
+      { ...body, n: 2, seed: 1 },
+    ])
+      for (const isOver of [true, false]) {
+        const heard = read(await ask(cluster.get(0), {}, sent));
+        await until(() => heard.events.length > 4, 'some events');
+        if (isOver) await heard.done;
+        const [stream] = heard.events[3]!.id!.split('.');
+        for (const tokens of [20, 31, 200, 100_000]) {
+          const from = { 'last-event-id': `${stream}.${tokens}.abc` };
+          deepEqual(await refusalOf(await ask(cluster.get(1), from, sent)), [502, 'answer_lost', 'false']);
+        }
+        await heard.done;
+      }
+  },
+);
 
 test(
   '[S32] what a client has and no copy has is made again, compared, and not told twice',

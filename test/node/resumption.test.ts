@@ -3,7 +3,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StreamLog } from '../../src/node/journals.ts';
 import { join, resume, type ResumptionPorts, type Taken } from '../../src/node/resumption.ts';
-import type { ClientEnd } from '../../src/node/running.ts';
+import type { ClientEnd } from '../../src/node/client-end.ts';
 import { noAbility } from '../../src/std/ability.ts';
 import type { Json } from '../../src/std/json.ts';
 import { memberId } from '../../src/std/member-id.ts';

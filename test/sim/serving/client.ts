@@ -4,7 +4,7 @@
  */
 import type { ClientEvent } from '../../../src/node/gate.ts';
 import type { Asked } from '../../../src/node/generations.ts';
-import type { ClientEnd } from '../../../src/node/running.ts';
+import type { ClientEnd } from '../../../src/node/client-end.ts';
 import type { LegRequest } from '../../../src/stream/continuation.ts';
 import type { Refusal } from '../../../src/stream/refusal.ts';
 import type { MemberId } from '../../../src/std/member-id.ts';

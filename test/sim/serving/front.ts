@@ -2,7 +2,8 @@
 import type { ClientEvent } from '../../../src/node/gate.ts';
 import type { Asked, Generations } from '../../../src/node/generations.ts';
 import type { Clock } from '../../../src/node/ports.ts';
-import type { About, ClientEnd, WholeAnswer } from '../../../src/node/running.ts';
+import type { ClientEnd, WholeAnswer } from '../../../src/node/client-end.ts';
+import type { About } from '../../../src/node/running.ts';
 import { placeFrom } from '../../../src/stream/mark.ts';
 import { entryLeaves, streamGone, type Refusal } from '../../../src/stream/refusal.ts';
 import type { Sabotage } from '../sabotage.ts';

@@ -2,7 +2,7 @@
 import type { Journals } from '../../../src/node/journals.ts';
 import type { OpenLeg } from '../../../src/node/leg.ts';
 import type { Node } from '../../../src/node/node.ts';
-import type { ClientEnd } from '../../../src/node/running.ts';
+import type { ClientEnd } from '../../../src/node/client-end.ts';
 import type { ServedModel, Serving, ServingMember } from '../../../src/node/serving.ts';
 import { instant } from '../../../src/std/time.ts';
 import { start, type Place } from '../../../src/stream/mark.ts';
