@@ -49,7 +49,7 @@ export function openCompletions(options: {
     const headers = engineHeaders(request.headers, id);
     const client = clientAt(outlet);
     const told = { ...client, refuse: (refusal: Refusal) => client.refuse(withModels(refusal, models)) };
-    const { isLost, ...theirs } = aboutOf(request, asked, key);
+    const { isLost, ...theirs } = aboutOf(request, { ...named, bytes }, key);
     if (isLost) return client.refuse(streamGone);
     const begin = (spent: Spent, found?: () => void) =>
       generations.begin(asked, told, { id, arrivedAt, headers, spent, found, owner, ...theirs });

@@ -1,5 +1,5 @@
 /** The headers that nodes say to one another, and those of a client that an engine gets to see. */
-import { hash, randomUUID } from 'node:crypto';
+import { createHash, hash, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { ApiKey } from '../node/api-key.ts';
 import type { AnswerHead } from '../node/client-end.ts';
@@ -78,13 +78,13 @@ export const answerHeaders = ({ by, protection, stream }: AnswerHead): Record<st
  */
 export function aboutOf(
   request: IncomingMessage,
-  asked: { readonly raw: string; readonly body: { readonly stream?: unknown } },
+  asked: { readonly bytes: Buffer; readonly body: { readonly stream?: unknown } },
   holder: ApiKey | null,
 ) {
-  const { raw, body } = asked;
+  const { bytes, body } = asked;
   const { headers, method = '', url = '' } = request;
   const owner = holder === null ? digest(shownBy(headers)) : ownerOf(holder);
-  const claim = { owner, digest: digest(`${method} ${url}\n${raw}`) };
+  const claim = { owner, digest: claimDigest(`${method} ${url}\n`, bytes) };
   const key = headers['idempotency-key'];
   const once = typeof key === 'string' && key !== '' && body.stream !== true;
   const stream = once ? digest(`${owner} ${key}`).slice(0, idChars) : newStream();
@@ -128,3 +128,7 @@ function ownerOf(holder: ApiKey): string {
 }
 
 const digest = (text: string): string => hash('sha256', text, 'base64url');
+
+/** As of both in one text, which would have to be made, and turned into bytes again. */
+const claimDigest = (line: string, body: Buffer): string =>
+  createHash('sha256').update(line).update(body).digest('base64url');

@@ -12,9 +12,12 @@ const links: ReadonlySet<string> = new Set(['url', 'image_url', 'file_data']);
 /** Characters; an id counts as the usual token does. */
 export function charactersOf(value: unknown): number {
   if (typeof value === 'string') return value.length;
-  if (Array.isArray(value)) return value.reduce<number>((sum, part) => sum + partOf(part), 0);
-  if (!isObject(value)) return 0;
   let sum = 0;
+  if (Array.isArray(value)) {
+    for (const part of value) sum += typeof part === 'number' ? charactersPerToken : charactersOf(part);
+    return sum;
+  }
+  if (!isObject(value)) return 0;
   for (const name in value) {
     const said = value[name];
     const isBytes =
@@ -25,6 +28,3 @@ export function charactersOf(value: unknown): number {
   }
   return sum;
 }
-
-const partOf = (part: unknown): number =>
-  typeof part === 'number' ? charactersPerToken : charactersOf(part);

@@ -13,6 +13,7 @@ export type Blocks = readonly number[];
 const blockCharacters = 1_024;
 /** Half a megabyte of text. What lies behind it goes where its beginning goes. */
 const blocksMax = 512;
+export const charactersMax = blocksMax * blockCharacters;
 
 const highPrime = 0x01000193;
 const lowPrime = 0x5bd1e995;

@@ -89,3 +89,20 @@ test('[R7] a body that makes no sense has a prompt all the same', () => {
   for (const messages of [null, 7, cyclic, [null, 3, { content: { a: [] } }], {}])
     ok(promptOf({ model: 'm', messages }).length >= 0);
 });
+
+test('of a picture, or of ids, no more is looked at than counts, and what counts is as if all of it were', () => {
+  const picture = { type: 'image_url', image_url: { url: `data:image/png;base64,${text(40_000_000, 'p')}` } };
+  const ids = Array.from({ length: 800_000 }, (_, i) => i % 9);
+  const chat = { model: 'm', messages: [{ role: 'user', content: [picture] }] };
+  deepEqual(promptOf(chat), blocksOf('m\n', ['user', JSON.stringify(picture)]));
+  deepEqual(promptOf({ model: 'm', prompt: ids }), blocksOf('m\n', [ids.join(' ')]));
+  const msOf = (act: () => unknown): number =>
+    Math.min(
+      ...Array.from({ length: 5 }, () => {
+        const begunAt = performance.now();
+        act();
+        return performance.now() - begunAt;
+      }),
+    );
+  ok(msOf(() => promptOf(chat)) < msOf(() => JSON.stringify(picture)) / 3);
+});
