@@ -48,7 +48,8 @@ const dialsInVain = 3;
 const dialMsMax = 10_000;
 /**
  * Of those who may be gone two are dialled at a time, unless they take longer than this. When half of a cluster finds the
- * other half again, all would be dialled at once, and as many handshakes starve each other until they fail.
+ * other half again, all would be dialled at once, and as many handshakes starve each other until they fail. Where each of
+ * the one half dials each of the other one, one at a time is enough for the first to be reached within some milliseconds.
  */
 const turnMs = 500;
 const turnsMax = 2;
@@ -152,6 +153,17 @@ export function reached(state: State, member: Member, now: Instant): void {
   dismiss(state, member, now);
 }
 
+/**
+ * It was dead, and its record says that it lives. Most likely it was cut off with others, whose records are on their way:
+ * where members are few all come by word of mouth, for less than a dial each. What was dialled in vain while it was away
+ * says nothing of it any more, but that it is to be knocked at first.
+ */
+export function returned(state: State, { link }: Member, now: Instant): void {
+  if (state.members.size >= meshMax) return;
+  if (link !== null) link.failures = Math.min(link.failures, 1);
+  beGentle(state, wordMs, now);
+}
+
 /** Up to twice as long: whoever stood still when we did, on the same machine, say, would else dial when we do. */
 function beGentle(state: State, ms: number, now: Instant): void {
   const [more, rng] = draw(state.rng, Math.ceil(ms));
@@ -209,10 +221,13 @@ function turnsUnderWay(state: State, now: Instant): Instant[] {
   return turns;
 }
 
-/** Whoever is in doubt waits for a place among the two, and for no rest. */
+/** Whoever is in doubt waits for a place among the two, and for no rest. Where members are few one place is its own. */
 function turnOf(state: State, member: Member, turns: readonly Instant[]): Instant {
-  const free = turns.length < turnsMax ? 0 : Math.min(...turns);
-  const isLetBe = member.health !== 'suspect' && (isLiving(member) || state.members.size < meshMax);
+  const isFew = state.members.size < meshMax;
+  const isInDoubt = member.health === 'suspect';
+  const places = isFew && !isInDoubt ? turnsMax - 1 : turnsMax;
+  const free = turns.length < places ? 0 : Math.min(...turns);
+  const isLetBe = !isInDoubt && (isLiving(member) || isFew);
   return instant(isLetBe ? Math.max(free, state.gentleAt) : free);
 }
 

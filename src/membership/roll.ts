@@ -4,7 +4,7 @@
  */
 import type { Instant } from '../std/time.ts';
 import { strike } from './ballots.ts';
-import { dismiss } from './dialling.ts';
+import { dismiss, returned } from './dialling.ts';
 import type { Binding, Effect, Event } from './events.ts';
 import { isLiving, newMember, type Member } from './member.ts';
 import { dropWatcher } from './neighbours.ts';
@@ -84,6 +84,7 @@ export function onRecorded(
   state.contested.delete(id);
   if (member.health === 'left') return turn(state, member, ['alive', 'record'], now, effects);
   reappear(state, member, before, now);
+  if (member.health === 'dead') returned(state, member, now);
   revive(state, member, 'record', now, effects);
   if (member.watch !== null) renew(state, member.watch, now, effects);
 }

@@ -123,6 +123,58 @@ test('[M12] after a cut those are dialled first whose beats we want, or who want
   );
 });
 
+/** Who is dialled beside the first of those that are lost, until its time is up. */
+function besideTheFirst(view: View): readonly string[] {
+  let first = only(view.pass(1), 'dial');
+  while (first.length === 0) first = only(view.pass(1), 'dial');
+  return [...first.slice(1), ...only(view.pass(495), 'dial')].map(({ id }) => id);
+}
+
+test('[M12] those who are gone are dialled one at a time where members are few, and two beyond', () => {
+  const few = View.connected(12);
+  kill(few, 5, 6, 7, 8, 9);
+  deepEqual(besideTheFirst(few), []);
+  const many = View.connected(60);
+  kill(many, ...many.state.subjects.slice(0, 4).map(({ id }) => Number(id.slice(2))));
+  equal(besideTheFirst(many).length, 1);
+});
+
+test('[M12] beside one who is gone whoever is in doubt has a place of its own', () => {
+  const view = View.connected(12);
+  kill(view, 5, 6, 7, 8, 9);
+  while (only(view.pass(1), 'dial').length === 0);
+  view.give({ type: 'disconnected', peerId: peerOf(3) });
+  equal(view.health(3), 'suspect');
+  const { number, ms } = nextDial(view);
+  deepEqual([number, ms < 490], [3, true], `${number} after ${ms} ms`);
+});
+
+test('[M12] once one of several dead ones is back by its record, the others are let be for 300 ms', () => {
+  const view = View.connected(12);
+  kill(view, 5, 6, 7, 8, 9);
+  passInVain(view, 10_000);
+  nextDial(view);
+  passInVain(view, 495);
+  view.give({ type: 'recorded', id: idOf(5), incarnation: 2, left: false });
+  const { ms } = nextDial(view);
+  ok(ms >= 295 && ms < 2_600, `${ms}`);
+});
+
+test('[M13] of the dials that failed while it was dead one counts against who came back by its record', () => {
+  const view = View.connected(8);
+  kill(view, 1, 2, 3);
+  passInVain(view, 10_000);
+  view.give({ type: 'recorded', id: idOf(1), incarnation: 2, left: false });
+  const healths: (string | undefined)[] = [];
+  while (healths.length < 2) {
+    for (const { id, peerId } of only(view.pass(1), 'dial')) {
+      view.give({ type: 'dial-failed', id, peerId, why: 'silent' });
+      if (id === idOf(1)) healths.push(view.health(1));
+    }
+  }
+  deepEqual(healths, ['alive', 'suspect']);
+});
+
 test('[M12] whoever is in doubt waits for no rest', () => {
   const { view } = reunited(12, [5, 6, 7, 8, 9]);
   view.give({ type: 'disconnected', peerId: peerOf(3) });
