@@ -28,8 +28,13 @@ import { restate } from './view-hash.ts';
 /** Strangers' records that wait for discovery, in all and from one bringer, so that one liar displaces few. */
 const pendingMax = 64;
 const pendingEachMax = 16;
-/** Peers that are told of each revival: with three nearly all of any number hear of it, in the logarithm of their number. */
-const fanOut = 3;
+/**
+ * Peers that are told of each revival: with three nearly all of any number hear of it, in the logarithm of their number.
+ * Where members are few each of the other half tells one of this one as well, and two do for the same.
+ */
+const fanOut = { many: 3, few: 2, across: 1 };
+/** Whom we met within this was cut off from us, if anybody was. */
+const acrossMs = 10_000;
 /** An honest peer passes on nothing it has not checked; one that did is not heard for this long. */
 const forgerMuteMs = 10_000;
 const mutedMax = 256;
@@ -51,20 +56,27 @@ export function hear(state: State, signed: Signed, author: string | null, now: I
   // Taken only now: a forger must not use up the owner's changes.
   take(member.changes, changeLimit, 1, now);
   const isRaised = record.incarnation > (member.held?.signed.record.incarnation ?? Infinity);
-  const isRevival = isRaised && (member.dead || isMesh(state));
-  keep(state, record.id, member, { signed, author, at: now });
-  return [{ type: 'recorded', record }, ...(isRevival ? passOn(state, signed, author) : [])];
+  const brought = { signed, author, at: now };
+  keep(state, record.id, member, brought);
+  return [{ type: 'recorded', record }, ...(isRaised ? passOn(state, brought, member.dead) : [])];
 }
 
 /**
  * When two halves of a cluster meet, those that are connected again first learn from each other who lives; by word of mouth
- * all know in a few hops, long before all are connected, and before comparing would find it. Those
- * for whom it never was dead pass it on as well where members are few: by then they are half of whom it may be told to.
+ * all know in a few hops, long before all are connected, and before comparing would find it. Where members are few its
+ * owner has told its own half, for whom it never was dead: they pass it on to the other one, each to one whom it has met.
  */
-function passOn(state: State, signed: Signed, author: string | null): readonly Effect[] {
-  const others = [...state.peers.keys()].filter((id) => id !== author && id !== signed.record.peerId);
+function passOn(state: State, { signed, author, at }: Pending, wasDead: boolean): readonly Effect[] {
+  const isFew = isMesh(state);
+  if (!wasDead && !isFew) return [];
+  const count = wasDead ? fanOut[isFew ? 'few' : 'many'] : fanOut.across;
+  const since = wasDead ? -Infinity : after(at, -acrossMs);
+  const { peerId: owner } = signed.record;
+  const others = [...state.peers].flatMap(([id, { metAt }]) =>
+    metAt >= since && id !== author && id !== owner ? [id] : [],
+  );
   const effects: Effect[] = [];
-  while (others.length > 0 && effects.length < fanOut) {
+  while (others.length > 0 && effects.length < count) {
     const [index, next] = draw(state.rng, others.length);
     state.rng = next;
     const [peerId] = others.splice(index, 1);

@@ -266,29 +266,38 @@ test('[G14] a text that would not survive the wire is no record', () => {
   );
 });
 
-test('[G18] a record that brings a dead member back is passed on to three others, once', () => {
-  const node = rig();
-  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
-  node.bind(...names);
-  node.connect(...names.slice(1));
-  node.hear('a', told(record('a', { incarnation: 3 })));
-  deepEqual(typesOf(node.hear('b', told(record('a', { incarnation: 3, sequence: 1 })))), ['recorded']);
-  node.on({ type: 'judged', id: idA, dead: true });
-  deepEqual(typesOf(node.hear('b', told(record('a', { incarnation: 3, sequence: 2 })))), ['recorded']);
-  const back = told(record('a', { incarnation: 4 }));
-  const effects = node.hear('b', back);
-  deepEqual(typesOf(effects), ['recorded', 'send record', 'send record', 'send record']);
-  const to = new Set(effects.flatMap((effect) => (effect.type === 'send' ? [effect.peerId] : [])));
-  deepEqual([to.size, to.has('peer-a'), to.has('peer-b')], [3, false, false]);
-  deepEqual(node.hear('c', back), []);
+test('[G18] a record that brings a dead member back is passed on to two others, once, and to three where members are many', () => {
+  for (const [more, count] of [
+    [0, 2],
+    [60, 3],
+  ] as const) {
+    const node = rig();
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+    node.bind(...names, ...Array.from({ length: more }, (_, i) => `more-${i}`));
+    node.connect(...names.slice(1));
+    node.hear('a', told(record('a', { incarnation: 3 })));
+    deepEqual(typesOf(node.hear('b', told(record('a', { incarnation: 3, sequence: 1 })))), ['recorded']);
+    node.on({ type: 'judged', id: idA, dead: true });
+    deepEqual(typesOf(node.hear('b', told(record('a', { incarnation: 3, sequence: 2 })))), ['recorded']);
+    const back = told(record('a', { incarnation: 4 }));
+    const effects = node.hear('b', back);
+    deepEqual(typesOf(effects), ['recorded', ...Array.from({ length: count }, () => 'send record')]);
+    const to = new Set(effects.flatMap((effect) => (effect.type === 'send' ? [effect.peerId] : [])));
+    deepEqual([to.size, to.has('peer-a'), to.has('peer-b')], [count, false, false]);
+    deepEqual(node.hear('c', back), []);
+  }
 });
 
-test('[G18] where members are few, a raised incarnation is passed on by those for whom its owner never was dead', () => {
+test('[G18] where members are few, a raised incarnation is passed on to one met lately by those for whom its owner never was dead', () => {
   const node = rig();
-  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
-  node.bind(...names);
-  node.connect(...names.slice(1));
+  node.bind('a', 'b', 'c', 'd', 'e', 'f');
+  node.connect('b', 'c', 'd');
   node.hear('a', told(record('a', { incarnation: 3 })));
-  const raised = node.hear('b', told(record('a', { incarnation: 4 })));
-  deepEqual(typesOf(raised), ['recorded', 'send record', 'send record', 'send record']);
+  const raised = (incarnation: number) => node.hear('b', told(record('a', { incarnation })));
+  node.now += 10_001;
+  deepEqual(typesOf(raised(4)), ['recorded'], 'all were there before');
+  node.connect('a', 'e', 'f');
+  const effects = raised(5);
+  deepEqual(typesOf(effects), ['recorded', 'send record']);
+  equal(sentTo('e', effects).length + sentTo('f', effects).length, 1);
 });
