@@ -26,6 +26,11 @@ const redial = { baseMs: 200, capMs: 2_000 };
  * dial, twice as many handshakes as are needed make all of them late.
  */
 const yieldedRedial = { baseMs: 1_000, capMs: 10_000 };
+/**
+ * Of so few both ends dial: the one that could not tell a death from a cut may hold on to its connection, which the other
+ * end has closed, and never dial.
+ */
+const yieldedMin = 4;
 /** Who turned us away, or takes no connection out of its queue, is asked less often. */
 const refusedRedial = { baseMs: 2_000, capMs: 30_000 };
 const pauseMs = 50;
@@ -254,7 +259,8 @@ export function dialFailed(state: State, member: Member, why: DialFailure, now: 
   return true;
 }
 
-const paceOf = (state: State, { id }: Member): typeof redial => (state.self.id < id ? redial : yieldedRedial);
+const paceOf = ({ self, dials }: State, { id }: Member): typeof redial =>
+  self.id < id || dials.size <= yieldedMin ? redial : yieldedRedial;
 
 /**
  * One of the dead that others are to redial: whoever holds dead alone what is alive would never hear of it, because

@@ -1,7 +1,7 @@
 /** Those who come back, and those who had no time to speak. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { idOf, only, peerOf, stranger, View } from './view.ts';
+import { binding, idOf, only, peerOf, stranger, View } from './view.ts';
 
 /** Dead by the word of its observers, with its connection gone. */
 function kill(view: View, ...numbers: readonly number[]): void {
@@ -89,6 +89,24 @@ function reunited(others: number, lost: readonly number[]): { readonly view: Vie
   view.give({ type: 'connected', peerId: peerOf(first) });
   return { view, first };
 }
+
+test('[M9] of more than four that are gone the end with the lower id redials every two seconds at most, the other one every ten', () => {
+  /** Of each, in a minute; nobody answers. */
+  const dialsOf = (numbers: readonly number[]): number => {
+    const view = new View(0);
+    for (const number of numbers) view.give({ type: 'bound', binding: binding(number) });
+    passInVain(view, 10_000);
+    const from = view.effects.length;
+    passInVain(view, 60_000);
+    return only(view.effects.slice(from), 'dial').length / numbers.length;
+  };
+  const isOften = [
+    [-1, -2, -3, -4],
+    [1, 2, 3, 4, 5],
+    [-1, -2, -3, -4, -5],
+  ].map((of) => dialsOf(of) > 30);
+  deepEqual(isOften, [true, true, false]);
+});
 
 test('[M12] who was gone together is dialled at moments of its own, each time', () => {
   const { view } = reunited(12, [5, 6, 7, 8, 9]);
