@@ -15,7 +15,7 @@
  * process that takes none out (1,024 fit), and a full queue looks like a dead host.
  *
  * Votes of one kind double their distance too, 1 s (slow: 2 s) to 32 s, until a minute passes without one: a subject
- * that comes and goes must not become a storm. One vote a period may come early, to join another observer's: votes
+ * that comes and goes must not become a storm. To join another observer's a vote may come early, every 4 s: votes
  * live for two seconds, and observers that each repeat theirs in a rhythm of their own would never meet.
  */
 import { after, instant, never, type Instant } from '../std/time.ts';
@@ -45,6 +45,8 @@ const closingMs = [20, 60];
 /** Who came back by its record is connected again within this, and until then only silent by not being asked. */
 const reconnectMs = 10_000;
 const hardGap = { baseMs: 1_000, capMs: 32_000 };
+/** From one vote that joined another observer's to the next such one. */
+const joinGapMs = 4_000;
 const slowGap = { baseMs: 2_000, capMs: 16_000 };
 /** A beat that TCP had to repeat comes within 400 ms; before that nobody else need hear of it. */
 const slowTellMs = 965;
@@ -86,8 +88,9 @@ export type Watch = {
   tellAt: Instant;
   told: { readonly evidence: Evidence; readonly at: Instant } | null;
   readonly damps: Record<Evidence, Damp>;
-  /** This period's early vote: still to be had, being prepared by a probe, or spent. */
-  early: 'open' | 'probing' | 'spent';
+  /** A probe is under way, or to be told of, by which a vote joins another observer's; and when the next one may. */
+  isJoining: boolean;
+  joinAt: Instant;
   votesLeft: number;
 };
 
@@ -108,7 +111,8 @@ export function newWatch(member: Member, role: Watch['role'], probeAt: Instant):
     tellAt: never,
     told: null,
     damps: { refused: damp(), timeout: damp(), slow: damp() },
-    early: 'open',
+    isJoining: false,
+    joinAt: probeAt,
     votesLeft: Infinity,
   };
 }
@@ -208,14 +212,14 @@ export function tell(state: State, watch: Watch, now: Instant, effects: Effect[]
   if (finding === 'refused' && waitsItsTurn(state, watch, now, effects)) return;
   const damp = watch.damps[finding];
   const mayAt = after(damp.at, damp.gapMs);
-  if (watch.early === 'probing') {
-    watch.early = 'spent';
-  } else if (now < mayAt) {
+  const isEarly = endJoining(watch, now) && isHard(finding);
+  if (!isEarly && now < mayAt) {
     if (finding === 'slow') watch.tellAt = mayAt;
     return rouse(state, watch.tellAt);
-  } else {
+  }
+  if (!isEarly) {
     widen(damp, finding === 'slow' ? slowGap : hardGap, now);
-    watch.early = 'open';
+    watch.joinAt = after(now, hardGap.baseMs);
   }
   damp.at = now;
   if (finding === 'slow') watch.tellAt = after(now, damp.gapMs);
@@ -244,11 +248,18 @@ function waitsItsTurn(state: State, watch: Watch, now: Instant, effects: Effect[
 
 /** Another observer says what we found as well: said together it counts. */
 export function join(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
-  const { finding, told, round, early } = watch;
-  if (!isHard(finding) || early !== 'open' || round !== 0 || told === null) return;
-  if (now < after(told.at, hardGap.baseMs)) return;
-  watch.early = 'probing';
+  const { finding, told, round, isJoining, joinAt } = watch;
+  if (!isHard(finding) || isJoining || round !== 0 || told === null || now < joinAt) return;
+  watch.isJoining = true;
   hurry(state, watch, now, effects);
+}
+
+/** Whether the probe that has ended was for the sake of joining. */
+function endJoining(watch: Watch, now: Instant): boolean {
+  if (!watch.isJoining) return false;
+  watch.isJoining = false;
+  watch.joinAt = after(now, joinGapMs);
+  return true;
 }
 
 /** A word came: what we found is over, and what we told of it is taken back while it could still count. */
@@ -263,7 +274,7 @@ export function calm(state: State, watch: Watch, now: Instant, effects: Effect[]
   watch.probeAt = after(now, silenceMs);
   watch.tellAt = never;
   watch.told = null;
-  if (watch.early === 'probing') watch.early = 'spent';
+  endJoining(watch, now);
   if (told === null) return;
   const standsMs = told.evidence === 'slow' ? slowMs : hardMs;
   if (now < after(told.at, standsMs)) publish(state, member, 'alive', now, effects);

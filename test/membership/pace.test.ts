@@ -193,6 +193,41 @@ test('[M12] an observer whose kernel refuses after others told a death casts no 
   }
 });
 
+test('[M12] an observer joins what another one says by a new look, every four seconds at most, however rarely it speaks by itself', () => {
+  const view = View.connected(20);
+  const [subject] = view.state.subjects;
+  ok(subject !== undefined);
+  const { id, peerId } = subject;
+  const number = Number(id.slice(2));
+  const [other = 0] = view.observers(number).filter((one) => one !== 0);
+  let seen = 0;
+  const during = (ms: number, outcome: 'silent' | 'answered' = 'silent'): string[] => {
+    const votes: string[] = [];
+    for (const end = view.now + ms; view.now < end;) {
+      const since = view.effects.slice(seen);
+      seen = view.effects.length;
+      for (const { vote } of only(since, 'vote')) if (vote.subject === id) votes.push(vote.evidence);
+      for (const { id, round } of only(since, 'probe'))
+        view.give({ type: 'probed', id, round, outcomes: [outcome, outcome] });
+      view.pass(50, [number]);
+    }
+    return votes;
+  };
+  const hear = (): void => view.votes(number, 'timeout', [other]);
+  view.give({ type: 'disconnected', peerId });
+  equal(during(34_000).length, 6, 'after 0, 1, 3, 7, 15 and 31 s');
+  const heard = [0, 1, 2, 3].map(() => {
+    hear();
+    return during(1_000);
+  });
+  deepEqual(heard, [['timeout'], [], [], []]);
+  hear();
+  deepEqual(during(1_000), ['timeout']);
+  deepEqual(during(10_000), [], 'nobody says anything');
+  hear();
+  deepEqual(during(1_500, 'answered'), ['slow'], 'nothing but what the kernel says');
+});
+
 test('[M14] whoever asks gets beats every 540 ms until it asks no more, 32 at the most', () => {
   const view = View.connected(45);
   for (let number = 1; number <= 45; number++) view.give({ type: 'watch', peerId: peerOf(number), on: true });
