@@ -39,12 +39,11 @@ import {
 } from './bindings.ts';
 import { agreement, expire, settle } from './claims.ts';
 import type { Effect, Entry, Event, Listed } from './events.ts';
-import { confirm, countAnswers, keptMs, note, recollect } from './memory.ts';
+import { awaitNote, confirm, countAnswers, keptMs, note, noteNew, recollect } from './memory.ts';
 import type { Sight } from './order.ts';
-import type { Kinds } from './plan.ts';
 import * as plans from './plan.ts';
 import type { State } from './state.ts';
-import { enqueue, expiryOf, kindsOf, takeExpired, takeUntil, type Stranger } from './strangers.ts';
+import { deny, enqueue, expiryOf, kindsOf, takeExpired, takeUntil } from './strangers.ts';
 import { entriesMax, recent, tell } from './telling.ts';
 import { isTurn } from './turn.ts';
 
@@ -56,6 +55,7 @@ export function step(state: State, event: Event, now: Instant): Step {
   const effects: Effect[] = [];
   react(state, event, now, effects);
   ask(state, now, effects);
+  noteNew(state, now, effects);
   if (plans.nextLookAt(state.plan) <= now) {
     plans.begin(state.plan, now);
     effects.push({ type: 'look' });
@@ -98,8 +98,8 @@ function react(state: State, event: Event, now: Instant, effects: Effect[]): voi
 }
 
 /** The instant by which the caller must deliver a `tick`; a late tick is harmless, a missing one is not. */
-export const deadline = ({ plan, strangers, asking }: State): Instant =>
-  earliest(plans.nextLookAt(plan), plan.epochAt, expiryOf(strangers), asking.at);
+export const deadline = ({ plan, strangers, asking, noteAt }: State): Instant =>
+  earliest(plans.nextLookAt(plan), plan.epochAt, expiryOf(strangers), asking.at, noteAt);
 
 /** [Y1] Whether a proven peer id belongs to an instance of the cluster. */
 export const isAdmitted = ({ bindings }: State, peerId: string): boolean =>
@@ -228,6 +228,7 @@ function admit(state: State, { member, former }: Bound, effects: Effect[]): void
   const { peerId, id } = member.seen;
   if (former !== null) effects.push(barred(former));
   if (state.hasLooked) welcome(state, member);
+  awaitNote(state);
   effects.push(boundEffect(member));
   settle(state.claims, id);
   state.gone.delete(id);
@@ -275,13 +276,6 @@ function settleStrangers(state: State, now: Instant, effects: Effect[]): void {
   if (met) plans.meetStrangers(plan);
   else plans.missStrangers(plan, denied);
   awaitStrangers(state, now);
-}
-
-/** Of which kinds they were. */
-function deny(strangers: Iterable<[string, Stranger]>, effects: Effect[]): Kinds {
-  const denied = [...strangers];
-  for (const [peerId] of denied) effects.push({ type: 'settled', peerId, admitted: false });
-  return kindsOf(denied.map(([, stranger]) => stranger));
 }
 
 function awaitStrangers(state: State, now: Instant): void {

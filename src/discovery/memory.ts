@@ -2,7 +2,7 @@
  * What a node knew, for its next life on the same machine: a daemon that starts again finds the others without EC2, and
  * so does one that starts while the API is away.
  *
- *   noted with each word that is as good as a look ──the process ends──► remembered
+ *   noted with each word that is as good as a look, and when somebody came ──the process ends──► remembered
  *      │
  *      ├─ less than an epoch and a half ago: others still tell who has gone since (telling.ts), and know who came, when
  *      │  they are asked (asking.ts), as one does who was there and missed it; a look is spared once two of them have
@@ -14,7 +14,7 @@
  * kept for six hours, and so is this. Who was on its way out is not noted at all.
  */
 import type { MemberId } from '../std/member-id.ts';
-import { after, type Instant } from '../std/time.ts';
+import { after, earliest, never, type Instant } from '../std/time.ts';
 import { aged, bind, boundEffect, isVoter, liveVoters, seenIn, unbind } from './bindings.ts';
 import { settle } from './claims.ts';
 import type { Effect, Entry } from './events.ts';
@@ -29,6 +29,8 @@ export const keptMs = 6 * 3_600_000;
 const answersMost = 2;
 /** Words come three times in an epoch; a thousand members are 180 kB. */
 const notesPerEpoch = 3;
+/** Who came is noted sooner, where that is not much: the next word may be half a minute away, and our end may not. */
+const comerMs = { least: 1_000, each: 40 };
 
 export function recollect(
   state: State,
@@ -82,12 +84,29 @@ export function confirm(state: State, seen: ReadonlySet<MemberId>, effects: Effe
   }
 }
 
+/** Somebody came whom the next life would not know. */
+export function awaitNote(state: State): void {
+  if (!state.hasLooked || state.listing === 'own') return;
+  const gapMs = Math.max(comerMs.least, comerMs.each * state.bindings.members.size);
+  state.noteAt = earliest(state.noteAt, after(state.notedAt, Math.min(gapMs, wordGapMs(state))));
+}
+
+export function noteNew(state: State, now: Instant, effects: Effect[]): void {
+  if (now >= state.noteAt) remember(state, now, effects);
+}
+
+const wordGapMs = ({ plan }: State): number => plan.discoveryMs / notesPerEpoch;
+
 /** There was word of the others, by a look of our own or by two of them. */
 export function note(state: State, now: Instant, effects: Effect[]): void {
-  const { plan, listing, bindings } = state;
-  const gapMs = plan.discoveryMs / notesPerEpoch;
-  if (!state.hasLooked || listing === 'own' || now < after(state.notedAt, gapMs)) return;
+  if (!state.hasLooked || state.listing === 'own' || now < after(state.notedAt, wordGapMs(state))) return;
+  remember(state, now, effects);
+}
+
+function remember(state: State, now: Instant, effects: Effect[]): void {
+  const { bindings } = state;
   state.notedAt = now;
+  state.noteAt = never;
   const entries: Entry[] = [];
   for (const member of bindings.members.values()) {
     const entry = member.absences === 0 && !member.left ? aged(member, now) : null;

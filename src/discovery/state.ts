@@ -1,7 +1,7 @@
 /** What a node knows of who may be in the cluster, and whom it has to tell what. */
 import type { MemberId } from '../std/member-id.ts';
 import type { Rng } from '../std/random.ts';
-import { instant, type Instant } from '../std/time.ts';
+import { instant, never, type Instant } from '../std/time.ts';
 import { noQuestions, type Asking } from './asking.ts';
 import { noBindings, type Bindings, type Member, type Seen } from './bindings.ts';
 import { noClaims, type Claims } from './claims.ts';
@@ -39,6 +39,8 @@ export type State = {
   awaited: number;
   /** When what we know was last noted for a next life. */
   notedAt: Instant;
+  /** When it is to be noted for the sake of those who came since. */
+  noteAt: Instant;
 };
 
 export const init = (
@@ -67,4 +69,5 @@ export const init = (
   hasLooked: false,
   awaited: 0,
   notedAt: instant(-Infinity),
+  noteAt: never,
 });

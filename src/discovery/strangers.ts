@@ -4,10 +4,11 @@
  * it likes: such ones have a quarter of the places, and make room for those at the door.
  */
 import { after, never, type Instant } from '../std/time.ts';
+import type { Effect } from './events.ts';
 import type { Kinds } from './plan.ts';
 
 /** `isHere`: it stands at the door. */
-export type Stranger = { readonly at: Instant; readonly isHere: boolean };
+type Stranger = { readonly at: Instant; readonly isHere: boolean };
 
 /** The oldest first. */
 export type Strangers = Map<string, Stranger>;
@@ -52,6 +53,13 @@ function heardOfAmong(strangers: Strangers): { readonly count: number; readonly 
     oldest ??= peerId;
   }
   return { count, oldest };
+}
+
+/** Turns them away; of which kinds they were. */
+export function deny(strangers: Iterable<[string, Stranger]>, effects: Effect[]): Kinds {
+  const denied = [...strangers];
+  for (const [peerId] of denied) effects.push({ type: 'settled', peerId, admitted: false });
+  return kindsOf(denied.map(([, stranger]) => stranger));
 }
 
 /** Whether any stand at the door, and whether any were only heard of. */

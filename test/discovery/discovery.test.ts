@@ -252,7 +252,7 @@ test('[Y7] vouchers that come first spare the look', () => {
   subject.deliver({ type: 'stranger', peerId: 'peer-x', isHere: true });
   ok(discovery.deadline(subject.state) < subject.now + 1_600);
   subject.vouch('b', entry('x'));
-  deepEqual(types(subject.vouch('c', entry('x'))), ['bound', 'settled']);
+  deepEqual(types(subject.vouch('c', entry('x'))), ['bound', 'settled', 'remember']);
   ok(discovery.deadline(subject.state) > subject.now + 1_600);
 });
 

@@ -114,6 +114,34 @@ test('[Y13] it is noted with a look and with the word of two, three times in an 
   deepEqual(noted(subject.look(listed('b'), listed('c'), listed('d'))), ['b', 'c', 'd']);
 });
 
+test('[Y13] who came is noted within a second among few, and with the next word among many', () => {
+  const few = among('b', 'c');
+  for (const by of ['b', 'c']) few.vouch(by, entry('x'));
+  for (const by of ['b', 'c']) few.vouch(by, entry('y'));
+  equal(deadline(few.state), few.now + 1_000);
+  few.now = deadline(few.state);
+  deepEqual(noted(few.deliver({ type: 'tick' })), ['b', 'c', 'x', 'y']);
+  ok(deadline(few.state) > few.now + 1_000, 'once is enough');
+  const many = among(...Array.from({ length: 900 }, (_, i) => `m${i}`));
+  many.judged(true, 'm0', 'm1');
+  for (const by of ['m0', 'm1']) many.vouch(by, entry('x'));
+  many.now = instant(many.now + 9_999);
+  equal(noted(many.deliver({ type: 'tick' })), null);
+  many.now = instant(many.now + 1);
+  equal(noted(many.deliver({ type: 'tick' }))?.length, 901);
+});
+
+test('[Y13] with a list of its own, or before it knows anything, nobody who came is noted', () => {
+  const own = new Subject('own');
+  own.look(listed('b'));
+  equal(noted(own.look(listed('b'), listed('c'))), null);
+  ok(deadline(own.state) > own.now);
+  const young = new Subject();
+  young.remembered(20_000, entry('b'), entry('c'));
+  for (const by of ['b', 'c']) equal(noted(young.vouch(by, entry('x'))), null);
+  deepEqual(young.bound(), ['b', 'c', 'x']);
+});
+
 test('[Y13] with whom it notes stands how long ago a look showed it', () => {
   const subject = among('b', 'c', 'd');
   const { begunAt } = subject.state.plan;
