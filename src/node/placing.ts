@@ -26,9 +26,8 @@ export function openPlacing(ports: {
   return {
     place: ({ model, prompt, contextMin }, wish) => {
       const standing = longEnough(serving.model(model), contextMin);
-      const choice = routing.place(router, { model, standing, wish, prompt }, clock.now());
-      const isUnsure = standing === null && !serving.isInTouch();
-      return isUnsure ? { type: 'none', why: 'unavailable' } : choice;
+      if (standing === null && !serving.isInTouch()) return { type: 'none', why: 'unavailable' };
+      return routing.place(router, { model, standing, wish, prompt }, clock.now());
     },
     judge: (outcome) => {
       const forMs = routing.heard(router, outcome, clock.now());
