@@ -7,7 +7,10 @@ import type { MemberId } from '../std/member-id.ts';
 import { isHere, type ClusterPort, type Known } from './cluster-port.ts';
 import type { JournalPorts } from './journals.ts';
 
-/** `life`: of which start of it. */
+/**
+ * `life`: its incarnation. Each start of it begins a new one, and so does its word against those who held it dead: then it
+ * has all that it had, and whoever is asked what became of that was asked in vain.
+ */
 type Holder = Candidate & { readonly leaves: boolean; readonly life: number };
 
 export function holdersAmong(
