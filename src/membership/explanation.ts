@@ -33,8 +33,8 @@ export type Explanation = {
   readonly why: string;
   readonly sinceMs: number;
   readonly connected: boolean;
-  /** Since its last word on its own connection. */
-  readonly heardMs: number;
+  /** Since its last word on its own connection; null: it never had one with us, as we with ourselves. */
+  readonly heardMs: number | null;
   readonly incarnation: number;
   readonly voter: boolean;
   /** What we ourselves hold against it. */
@@ -73,7 +73,7 @@ export function explain(state: State, id: MemberId, now: Instant): Explanation |
   return {
     ...{ id, health, why, connected, incarnation, voter, doubt },
     sinceMs: now - member.since,
-    heardMs: now - member.heardAt,
+    heardMs: member.met ? now - member.heardAt : null,
     observers: voter ? observers : [],
     watch: watch === null ? null : watchExplained(watch, now),
     votes: votesOn(member, now),

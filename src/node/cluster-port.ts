@@ -15,7 +15,8 @@ export type Known = {
   readonly peerId: string | null;
   readonly zone: string;
   readonly health: Health;
-  readonly heardAt: Instant;
+  /** Its last word on a connection of its own; null: it never had one with us. */
+  readonly heardAt: Instant | null;
   readonly record: NodeRecord | null;
   readonly load: HeardLoad | null;
 };

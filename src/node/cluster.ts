@@ -389,8 +389,8 @@ export class Cluster implements ClusterPort {
     if (this.own().life.phase !== 'left') memory.keep({ members, asOf: clock.wallNow() });
   }
 
-  #known({ id, peerId, zone, health, heardAt }: Member): Known {
+  #known({ id, peerId, zone, health, met, heardAt }: Member): Known {
     const record = records.recordOf(this.#registry.state(), id);
-    return { id, peerId, zone, health, heardAt, record, load: this.#loads.of(id) };
+    return { id, peerId, zone, health, heardAt: met ? heardAt : null, record, load: this.#loads.of(id) };
   }
 }

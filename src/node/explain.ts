@@ -29,7 +29,7 @@ export function explained(id: MemberId, views: Views, now: Instant): MemberExpla
     ...{ id, self: id === self.id, health, why, sinceMs: Math.round(seen.sinceMs) },
     binding: bindingOf(id, views.discovery, now),
     record: saidOf(id, views, now),
-    connection: connectionOf(seen, self.id),
+    connection: connectionOf(seen),
     observation: observationOf(seen, self.id),
     votes: told.sort((a, b) => a.ageMs - b.ageMs),
     deadAccordingTo: rumours.map(({ by, ageMs }) => ({ by, ageMs: Math.round(ageMs) })),
@@ -64,13 +64,10 @@ function saidOf(id: MemberId, { registry, membership }: Views, now: Instant): Me
   };
 }
 
-function connectionOf(
-  { id, health, connected, heardMs, dial }: Explanation,
-  selfId: MemberId,
-): MemberExplanation['connection'] {
+function connectionOf({ connected, heardMs, dial }: Explanation): MemberExplanation['connection'] {
   return {
     connected,
-    heardMs: health === 'unknown' || id === selfId ? null : Math.round(heardMs),
+    heardMs: heardMs === null ? null : Math.round(heardMs),
     dial: dial === null ? null : { ...dial, nextMs: Math.round(dial.nextMs) },
   };
 }

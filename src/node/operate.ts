@@ -73,7 +73,7 @@ function membersOf({ cluster, engine }: Node, clock: Clock): readonly MemberStat
       engine: record?.engine.phase ?? 'unknown',
       models: record === null || record.engine.phase === 'none' ? [] : record.engine.models,
       load: load === null ? null : load.running + load.waiting,
-      heardMs: record === null ? null : Math.round(clock.now() - heardAt),
+      heardMs: heardAt === null ? null : Math.round(clock.now() - heardAt),
     }));
   return [self, ...others];
 }

@@ -7,7 +7,6 @@ import type { Known } from '../node/cluster-port.ts';
 import type { Fact } from '../node/facts.ts';
 import type { NodeRecord } from '../registry/record.ts';
 import type { MemberId } from '../std/member-id.ts';
-import type { Instant } from '../std/time.ts';
 import type { News, Pulse } from './messages.ts';
 
 /** Facts that wait while the main thread stands still; beyond it the oldest are lost, and their number is told. */
@@ -27,7 +26,7 @@ export class Gathering {
   readonly #loaded = new Set<MemberId>();
   readonly #muted = new Set<MemberId>();
   readonly #barred = new Set<string>();
-  #heardAt = new Map<MemberId, Instant>();
+  #heardAt = new Map<MemberId, Known['heardAt']>();
   #facts: Fact[] = [];
   #factsLost = 0;
   #looked = false;

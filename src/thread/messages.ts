@@ -14,7 +14,6 @@ import type { PeerAddress, Remembered, Sighting } from '../node/ports.ts';
 import type { MemberLoad } from '../node/serving.ts';
 import type { NodeRecord } from '../registry/record.ts';
 import type { MemberId } from '../std/member-id.ts';
-import type { Instant } from '../std/time.ts';
 import type { Answer, GivenUp, Question } from './questions.ts';
 
 /** What the membership thread is started with. */
@@ -77,7 +76,7 @@ export type News = {
   /** Keys that are no member's any more, or were not for a while. */
   readonly barred: readonly string[];
   /** Last words of members that said nothing new; told with the pulse only. */
-  readonly heard: readonly (readonly [id: MemberId, at: Instant])[];
+  readonly heard: readonly (readonly [id: MemberId, at: Known['heardAt']])[];
   readonly facts: readonly Fact[];
   /** Every second: a thread that sends none stands still. */
   readonly pulse: Pulse | null;

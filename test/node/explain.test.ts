@@ -2,6 +2,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { memberExplanation } from '../../src/control/protocol.ts';
 import type { MemberExplanation } from '../../src/node/explanation.ts';
+import { openOperations } from '../../src/node/operate.ts';
 import { memberId } from '../../src/std/member-id.ts';
 import { World } from './world.ts';
 
@@ -44,6 +45,25 @@ test('of a member that stands still: what its kernel said, and the votes of its 
   equal(observation.finding?.evidence, 'slow');
   deepEqual(votes.map(({ by, evidence }) => `${by} ${evidence}`).toSorted(), ['i-1 slow', 'i-3 slow']);
   ok(votes.every(({ ageMs, expiresInMs }) => ageMs < 3_000 && expiresInMs > 15_000));
+});
+
+test('of a member that never was connected: what others brought of it, and that no word of its own was heard', async (t) => {
+  const world = new World();
+  t.after(() => world.stop());
+  world.apart.add('i-1 i-2');
+  for (const name of ['i-1', 'i-2', 'i-3']) await world.start(name);
+  await world.clock.run(20_000);
+  const { record, connection } = await explained(world, 'i-1', 'i-2');
+  deepEqual([record?.from, connection.connected, connection.heardMs], ['i-3', false, null]);
+  const { node } = world.hosts.get('i-1')!;
+  const explainStream = () => Promise.reject(new Error('no stream is asked about'));
+  const { members } = openOperations(node, {} as never, { clock: world.clock, explainStream });
+  const shown = members().map(({ id, heardMs }) => [id, heardMs === null ? 'never' : heardMs <= 600]);
+  deepEqual(shown, [
+    ['i-1', 'never'],
+    ['i-2', 'never'],
+    ['i-3', true],
+  ]);
 });
 
 test('of a member that was killed: whose votes made it dead, and that dials go on', async (t) => {

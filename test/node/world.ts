@@ -80,6 +80,8 @@ export class World {
   readonly looks: string[] = [];
   /** Instances that are listed, and whose kernel answers, but no node. */
   readonly absent = new Set<string>();
+  /** Pairs, by their names in order, that cannot connect. */
+  readonly apart = new Set<string>();
   readonly #memories = new Map<string, Remembered>();
   readonly #links = new Set<string>();
   readonly #events = new Map<string, NetworkEvents>();
@@ -221,7 +223,8 @@ export class World {
 
   #network(name: string, events: NetworkEvents): Network {
     this.#events.set(name, events);
-    const linked = (other: string): boolean => this.#links.has([name, other].toSorted().join(' '));
+    const pairWith = (other: string): string => [name, other].toSorted().join(' ');
+    const linked = (other: string): boolean => this.#links.has(pairWith(other));
     const nameOf = (peerId: string): string => peerId.slice('peer-'.length);
     const deliver = (to: string, body: Uint8Array, via: 'direct' | 'gossip'): void => {
       this.clock.wakeAt(this.clock.now() + 5, () => {
@@ -236,11 +239,12 @@ export class World {
         if (linked(other)) return;
         if (this.hosts.get(other)?.killed !== false)
           throw new Failure('missing', `dial ${other}: missing: refused`);
-        if (!this.hosts.get(other)!.up) throw new Failure('late', `dial ${other}: late`);
+        if (!this.hosts.get(other)!.up || this.apart.has(pairWith(other)))
+          throw new Failure('late', `dial ${other}: late`);
         const admitted = await this.#events.get(other)!.admit(`peer-${name}`);
         if (!admitted) throw new Failure('denied', `dial ${other}: denied`);
         if (linked(other)) return;
-        this.#links.add([name, other].toSorted().join(' '));
+        this.#links.add(pairWith(other));
         events.connected(peerId);
         this.#events.get(other)!.connected(`peer-${name}`);
       },
