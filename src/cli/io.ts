@@ -20,6 +20,13 @@ export type Io = {
   onSignal(listener: (signal: Signal) => void): () => void;
 };
 
+/**
+ * Whether a table can live there: a terminal that can go back to what it shows, and says how large it is. One that a program
+ * or a container made may have no size, and of what is fitted into none nothing is left.
+ */
+export const isLive = ({ out, env }: Io): boolean =>
+  out.isTTY === true && out.columns !== 0 && out.rows !== 0 && env['TERM'] !== 'dumb';
+
 /** 0 it is done; 1 it was refused or went wrong; 2 the command was misused. */
 export const exit = { done: 0, refused: 1, misused: 2 } as const;
 

@@ -7,7 +7,7 @@ import { styleText } from 'node:util';
 import type { MemberStatus } from '../node/operations.ts';
 import { columns, printable, span } from './columns.ts';
 import { conditionOf } from './condition.ts';
-import { print, printJson, type Io } from './io.ts';
+import { isLive, print, printJson, type Io } from './io.ts';
 
 type Members = readonly MemberStatus[];
 type Change = { readonly change: 'there' | 'changed' | 'gone'; readonly member: MemberStatus };
@@ -23,7 +23,7 @@ export async function watchMembers(
 ): Promise<void> {
   const enough = new AbortController();
   const deafen = io.onSignal(() => enough.abort());
-  const shown = options.json ? jsonLines(io) : io.out.isTTY === true ? await liveTable(io) : plainLines(io);
+  const shown = options.json ? jsonLines(io) : isLive(io) ? await liveTable(io) : plainLines(io);
   try {
     while (!enough.signal.aborted) {
       shown.draw(await ask());

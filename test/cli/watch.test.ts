@@ -67,6 +67,23 @@ test('the table fits the terminal, and those that are not well have room first',
   equal(lines.at(-1), '98 alive, 1 suspect, 1 dead, 80 not shown. Ctrl-C ends.');
 });
 
+test('on a terminal that has no size, or cannot go back, each change is a line', async (t) => {
+  const { dataDir } = await node(t);
+  const sizeless = memoryIo({}, { columns: 0, rows: 0 });
+  const dumb = memoryIo({ TERM: 'dumb' }, { columns: 80, rows: 24 });
+  const args = ['members', '--watch', '--data-dir', dataDir];
+  const ends = [sizeless, dumb].map((io) => runCli(args, io, noNode));
+  for (const io of [sizeless, dumb]) {
+    await until('a line for each', () => io.stdout().split('\n').length === 3);
+    match(
+      io.stdout(),
+      /^\d\d:\d\d:\d\d i-1 in [^\n]+\n\d\d:\d\d:\d\d i-2 in zone-b: alive, serving, engine ready\n$/,
+    );
+    io.send('SIGINT');
+  }
+  deepEqual(await Promise.all(ends), [0, 0]);
+});
+
 test('elsewhere than on a terminal each change is a line, and with --json an object', async (t) => {
   const { dataDir, show } = await node(t);
   const [text, json] = [memoryIo(), memoryIo()];

@@ -1,6 +1,6 @@
 /** Three ways to tell of a running cluster: JSON lines for a program, plain lines for a log, a table for a person. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { print, printJson, type Io } from '../io.ts';
+import { isLive, print, printJson, type Io } from '../io.ts';
 import { invocation } from '../executable.ts';
 import type { DevCluster, DevEvent } from './cluster.ts';
 import { intro } from './intro.ts';
@@ -24,7 +24,7 @@ const eventsMax = 200;
 /** `flags`: what other commands need to find the cluster. */
 export function showFor(io: Io, options: { readonly json: boolean; readonly flags: string }): Promise<Show> {
   if (options.json) return Promise.resolve(jsonShow(io));
-  return io.out.isTTY === true ? liveShow(io, options.flags) : Promise.resolve(plainShow(io, options.flags));
+  return isLive(io) ? liveShow(io, options.flags) : Promise.resolve(plainShow(io, options.flags));
 }
 
 function jsonShow(io: Io): Show {
