@@ -172,8 +172,11 @@ test(
       (await Promise.all(nodes.map((node) => statusOf(node)))).some(({ streams }) => streams.serving > 0),
     );
     for (const pid of servers) process.kill(pid, 'SIGCONT');
-    for (const { status, headers } of await Promise.all(answers))
-      ok(status === 200 || (status === 503 && headers.has('retry-after')), `${status}`);
+    for (const answer of await Promise.all(answers)) {
+      const { status, headers } = answer;
+      const isHonest = status === 200 || (status === 503 && headers.has('retry-after'));
+      ok(isHonest, `${status} ${JSON.stringify([...headers])} ${await answer.text()}`);
+    }
     const failed = async (i: number): Promise<readonly Record<string, unknown>[]> =>
       (await facts(nodes[i]!, 'engine.failed')).slice(before[i]!.length);
     for (const [i, node] of nodes.entries())
