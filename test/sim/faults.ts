@@ -3,7 +3,7 @@
  * fault's own seed among those that are there by then, so a schedule with parts left out still makes sense.
  */
 import { Dice } from './dice.ts';
-import { strangerAt, liarAt } from './hostile.ts';
+import { liarAt, slandererAt, strangerAt } from './hostile.ts';
 import type { Resident } from './resident.ts';
 import type { Fault, FaultKind } from './schedule.ts';
 import { engineStrikes, entryStrikes } from './serving/faults.ts';
@@ -215,6 +215,7 @@ const strikes: Readonly<Record<FaultKind, Strike>> = {
   's3-out': (world) => world.overlaps.impose(world.s3, 'out', true),
   stranger: strangerAt,
   liar: liarAt,
+  slander: slandererAt,
   notice: (world, dice, fault) => {
     const hit = victim(world, dice);
     if (hit === null) return null;

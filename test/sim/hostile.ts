@@ -1,14 +1,13 @@
 /**
- * Two who mean harm. The stranger holds a key that no tag of an instance names: it dials everybody and must not be let
- * in. The liar is an instance of the cluster whose daemon was replaced: it is let in, repeats what
- * others said, and says whatever serves it (`lies.ts`).
+ * Three who mean harm. The stranger holds a key that no tag of an instance names: it dials everybody and must not be let
+ * in. The liar is an instance of the cluster whose daemon was replaced: it is let in, repeats what others said, and says
+ * whatever serves it (`lies.ts`). The slanderer is one too, and lies about what it knows and holds of others.
  */
 import type { Network, NetworkEvents } from '../../src/node/ports.ts';
 import type { Dice } from './dice.ts';
-import { lies, type Liar } from './lies.ts';
+import { lies, slanders, type Liar, type Lie } from './lies.ts';
 import { SimProcess } from './process.ts';
 import type { Fault } from './schedule.ts';
-import type { Host } from './terrain.ts';
 import type { World } from './world.ts';
 
 const everyMs = 40;
@@ -28,20 +27,25 @@ export function strangerAt(world: World, dice: Dice, fault: Fault): () => void {
     ...{ id: `x-${fault.index}`, ip: `192.0.2.${fault.index & 255}.${fault.index}`, zone: 'elsewhere' },
     backlog: 128,
   });
-  return haunt(world, dice, { host, peerId: `${strangerPrefix}${fault.index}`, admits: true });
+  return haunt(world, dice, { host, peerId: `${strangerPrefix}${fault.index}`, admits: true, lies });
 }
 
 /**
  * A member's instance, with the member's tags, and not the member's daemon. One at a time: two that swear the same are
  * as good as two honest ones, and no quorum of two can tell.
  */
-export function liarAt(world: World, dice: Dice): (() => void) | null {
+export const liarAt = (world: World, dice: Dice): (() => void) | null => intruderAt(world, dice, lies);
+
+export const slandererAt = (world: World, dice: Dice): (() => void) | null =>
+  intruderAt(world, dice, slanders);
+
+function intruderAt(world: World, dice: Dice, says: readonly Lie[]): (() => void) | null {
   if (world.liars > 0) return null;
   world.liars++;
   const host = world.launch(null);
   const peerId = `peer-${host.id}`;
   world.ec2.tag(host.id, { SynktiPeerId: peerId, SynktiNodeId: host.id, SynktiState: 'joined' });
-  const end = haunt(world, dice, { host, peerId, admits: true });
+  const end = haunt(world, dice, { host, peerId, admits: true, lies: says });
   return () => {
     end();
     world.terminate(host);
@@ -52,9 +56,9 @@ export function liarAt(world: World, dice: Dice): (() => void) | null {
 function haunt(
   world: World,
   dice: Dice,
-  who: { readonly host: Host; readonly peerId: string; readonly admits: boolean },
+  who: Liar & { readonly admits: boolean; readonly lies: readonly Lie[] },
 ): () => void {
-  const { host, peerId } = who;
+  const { host, peerId, lies } = who;
   const { queue, digest } = world;
   const process = new SimProcess(-1 - host.index, { queue, digest, drift: { rate: 1, wallOffsetMs: 0 } });
   const met = new Set<string>();
@@ -69,7 +73,7 @@ function haunt(
     admit: () => Promise.resolve(who.admits),
   };
   const network = world.network.open(peerId, { host, process }, events);
-  const say = { network, dice, overheard, met, world, liar: { host, peerId } };
+  const say = { network, dice, overheard, met, world, lies, liar: { host, peerId } };
   const act = (): void => {
     if (!process.alive) return;
     approach(world, dice, network);
@@ -101,9 +105,10 @@ function molest(say: {
   readonly overheard: readonly Uint8Array[];
   readonly met: ReadonlySet<string>;
   readonly world: World;
+  readonly lies: readonly Lie[];
   readonly liar: Liar;
 }): void {
-  const { network, dice, overheard, met, world, liar } = say;
+  const { network, dice, overheard, met, world, lies, liar } = say;
   const lie = (): Uint8Array => {
     const repeats = overheard.length > 0 && dice.hits(repeatsShare);
     return (repeats ? null : dice.pick(lies)(world, dice, liar)) ?? dice.pick([...overheard, nothing]);

@@ -1,11 +1,12 @@
 /**
  * What a member says that means harm, besides what it repeats of others: garbage, false oaths, records of its own that
- * contradict each other, records in the names of others, and false witness about whose keys are whose.
+ * contradict each other, records in the names of others, false witness about whose keys are whose, and slander.
  */
 import { encode, type Message } from '../../src/node/message.ts';
 import { sealVote } from '../../src/node/sealed-vote.ts';
 import type { EngineStatus, Life, NodeRecord } from '../../src/registry/record.ts';
 import { sealRecord } from '../../src/registry/sealed.ts';
+import { bucketCount, type ViewHash } from '../../src/registry/view-hash.ts';
 import type { Dice } from './dice.ts';
 import { trueWall } from './process.ts';
 import { firstRecord } from './resident.ts';
@@ -19,7 +20,7 @@ export type Liar = { readonly host: Host; readonly peerId: string };
 const keysMax = 50;
 const aheadMs = 60_000;
 
-type Lie = (world: World, dice: Dice, liar: Liar) => Uint8Array | null;
+export type Lie = (world: World, dice: Dice, liar: Liar) => Uint8Array | null;
 
 export const lies: readonly Lie[] = [
   (_world, dice) => garbage(dice),
@@ -39,6 +40,46 @@ export const lies: readonly Lie[] = [
   },
   vouch,
 ];
+
+/** What it says it knows and holds of others, in beats and in comparisons, and what it wants of whom it says so to. */
+export const slanders: readonly Lie[] = [
+  (world, dice) =>
+    encode({ type: 'beat', hash: drawHash(dice), stamp: trueWall(world.now) + dice.below(1_000) }),
+  (_world, dice) =>
+    encode({ type: 'hashes', buckets: Array.from({ length: bucketCount }, () => drawHash(dice)) }),
+  digest,
+  digest,
+  (world, dice) => {
+    const own = another(world, dice);
+    return own && encode({ type: 'accused', incarnation: own.incarnation });
+  },
+  (world, dice) => {
+    const own = another(world, dice);
+    return own && encode({ type: 'want', ids: [own.id] });
+  },
+  (world, dice, liar) => {
+    const own = another(world, dice);
+    return own && encode({ type: 'ask', peerIds: [own.peerId, madeUp(dice, liar)] });
+  },
+  (_world, dice) => encode({ type: 'watch', on: dice.hits(0.5) }),
+  (_world, dice) => encode({ type: 'load', running: dice.below(1_000), waiting: dice.below(1_000) }),
+];
+
+/** Most are dead, some are missing, and of some it has heard more than they said. */
+function digest(world: World, dice: Dice, { host }: Liar): Uint8Array {
+  const told = world.living().filter(({ id }) => id !== host.id && dice.hits(0.8));
+  const entries = told.map(({ inside }) => {
+    const { id, incarnation, sequence } = inside.cluster.own();
+    const ahead = dice.hits(0.2)
+      ? { incarnation: incarnation + dice.pick([0, 1, aheadMs]), sequence: sequence + 1 }
+      : {};
+    return { id, incarnation, sequence, dead: dice.hits(0.7), ...ahead };
+  });
+  const buckets = Array.from({ length: bucketCount }, (_, bucket) => bucket);
+  return encode({ type: 'entries', buckets, entries, reply: dice.hits(0.5) });
+}
+
+const drawHash = (dice: Dice): ViewHash => ({ high: dice.below(2 ** 32), low: dice.below(2 ** 32) });
 
 function garbage(dice: Dice): Uint8Array {
   const body = Uint8Array.from({ length: dice.below(300) }, () => dice.below(256));

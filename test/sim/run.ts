@@ -14,6 +14,7 @@ import {
   drawDisks,
   drawFaults,
   groupOf,
+  groups,
   habits,
   planDeaths,
   type Fault,
@@ -152,11 +153,9 @@ function drawAll(
   },
 ): Fault[] {
   const { span, kinds, streams } = about;
-  const groups = (['faults', 'request faults', 'disk faults'] as const).filter(
-    (group) => streams > 0 || group !== 'request faults',
-  );
   const drawn: Fault[] = [];
   for (const group of groups) {
+    if (streams === 0 && group === 'request faults') continue;
     const its = kinds.filter((kind) => groupOf(kind) === group);
     const behind = drawn.length;
     const draw = group === 'disk faults' ? drawDisks : drawFaults;

@@ -37,6 +37,7 @@ export type FaultKind =
   | 'liar'
   | 'notice'
   | 'disks'
+  | 'slander'
   | EntryFaultKind
   | EngineFaultKind;
 
@@ -90,6 +91,7 @@ export const habits: Readonly<Record<FaultKind, Habit>> = {
   liar: { perMinute: 2, ms: [5_000, 30_000] },
   notice: { perMinute: 6, ms: [20_000, 40_000] },
   disks: { perMinute: 2, ms: [10_000, 60_000] },
+  slander: { perMinute: 2, ms: [5_000, 30_000] },
   'entry-kill': { perMinute: 6, ms: [500, 20_000] },
   'entry-stop': { perMinute: 4, ms: [500, 20_000] },
   'entry-cut': { perMinute: 4, ms: [500, 20_000] },
@@ -118,8 +120,12 @@ const ofRequests = new Set<FaultKind>([
  * Kinds are drawn by groups, each by dice of its own and behind those before it: a kind of a later group changes neither
  * the faults of an earlier one nor their indices.
  */
-export const groupOf = (kind: FaultKind): 'faults' | 'request faults' | 'disk faults' =>
-  kind === 'disks' ? 'disk faults' : ofRequests.has(kind) ? 'request faults' : 'faults';
+export const groups = ['faults', 'request faults', 'disk faults', 'slander'] as const;
+
+export function groupOf(kind: FaultKind): (typeof groups)[number] {
+  if (kind === 'slander') return kind;
+  return kind === 'disks' ? 'disk faults' : ofRequests.has(kind) ? 'request faults' : 'faults';
+}
 
 /** Who is started again, 10 s later, has two seconds until the next death to come to know the others. */
 const deathEveryMs = 6_000;
