@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { afterEach, mock, test } from 'node:test';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { StreamCloseEvent } from '@libp2p/interface';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { dialFailure } from '../../src/libp2p/address.ts';
 import { gossipTopic } from '../../src/libp2p/node.ts';
-import { bytes, dial, dialAgain, startPeer, until, type Peer } from './peers.ts';
+import type { Failure } from '../../src/std/failure.ts';
+import { bytes, dial, dialAgain, soon, startPeer, until, type Peer } from './peers.ts';
 import { closeRaw, closeWith, met, startRaw } from './raw.ts';
 
 afterEach(closeRaw);
@@ -121,6 +123,35 @@ test('a copy of a message that was heard is not verified again', async () => {
   await until('heard after them', () => heardByGossip(node, 'last'));
   equal(verified, 2);
   equal(node.heard.length, 2);
+});
+
+test('a forged copy that comes first keeps nobody from hearing what its author signed', async () => {
+  const { ours: node, raw } = await met();
+  await until('gossip stands', () => raw.services.pubsub.getSubscribers(gossipTopic).length === 1);
+  const inside = raw.services.pubsub as unknown as { sendRpc(to: string, rpc: Rpc): boolean };
+  const { sendRpc } = inside;
+  inside.sendRpc = (to, rpc) => {
+    const forged = rpc.messages?.map((message) => ({ ...message, data: bytes('forged') })) ?? [];
+    if (forged.length > 0) sendRpc.call(inside, to, { ...rpc, messages: forged });
+    return sendRpc.call(inside, to, rpc);
+  };
+  await raw.services.pubsub.publish(gossipTopic, bytes('signed'));
+  await until('heard', () => heardByGossip(node, 'signed'));
+  equal(node.heard.length, 1);
+});
+
+type Rpc = { readonly messages?: readonly { readonly data?: Uint8Array }[] };
+
+test('hundreds of dials wait at once, and none is turned away for their number', async () => {
+  const node = await ours();
+  const host = '127.0.0.1';
+  // Nobody listens there.
+  const dials = Array.from({ length: 600 }, async () => {
+    const peerId = peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString();
+    return node.network.dial({ peerId, address: { host, port: 1 } }, soon());
+  });
+  const failures = (await Promise.allSettled(dials)).map((dial) => dial.status === 'rejected' && dial.reason);
+  deepEqual([...new Set(failures.map((failure) => (failure as Failure).kind))], ['missing']);
 });
 
 test('what is sent on the direct stream arrives from the first word on, while gossip goes nowhere', async () => {
