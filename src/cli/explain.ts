@@ -7,7 +7,7 @@ import { Failure } from '../std/failure.ts';
 import type { Cli } from './cli.ts';
 import { columns, span } from './columns.ts';
 import { streamText } from './explained-stream.ts';
-import { exit, print, printJson, type Io } from './io.ts';
+import { exit, Misuse, print, printJson, type Io } from './io.ts';
 import { jsonOption, withExamples } from './option.ts';
 import { connectTo, memberNamed, withTarget, type Target } from './target.ts';
 
@@ -24,7 +24,9 @@ export function explainCommand({ program, io, ends }: Cli): void {
           'Or what all nodes know of a stream: which way it goes on, from where to where it went, and what stall.',
       )
       .addArgument(new Argument('<what>', 'what to explain').choices(['member', 'stream']))
-      .addArgument(new Argument('<id>', 'as synkti members, or the header x-synkti-stream, shows it')),
+      .addArgument(
+        new Argument('<id>', 'as synkti members, or the header x-synkti-stream, shows it').argParser(named),
+      ),
   ).addOption(jsonOption());
   withExamples(command, [
     ['synkti explain member i-0a1b2c3d4e5f67890', 'by what the node on this machine knows'],
@@ -33,6 +35,11 @@ export function explainCommand({ program, io, ends }: Cli): void {
   ]).action((what: 'member' | 'stream', id: string, options: Options) =>
     ends(what === 'member' ? member(id, options, io) : stream(id, options, io)),
   );
+}
+
+function named(id: string): string {
+  if (id.trim() === '') throw new Misuse(`id: ${JSON.stringify(id)} names nobody`);
+  return id;
 }
 
 type Options = Target & { readonly json?: true };

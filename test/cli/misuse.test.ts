@@ -19,6 +19,7 @@ test('what is misused ends with 2 and one line on stderr, nothing on stdout', as
       ['chaos', 'melt', '1'],
       /^synkti: .*'melt' is invalid.* interrupt, kill, freeze, thaw, partition, heal\.\n$/,
     ],
+    [['explain', 'member', ''], /^synkti: id: "" names nobody\n$/],
     [['chaos', 'kill', '1', '--notice', '2s'], /^synkti: --notice: has no meaning for kill\n$/],
     [['dev', '--nodes', 'three'], /^synkti: --nodes: "three" is not a number from 1 to 16\n$/],
     [['members', '--node', '1', '--data-dir', '/x'], /^synkti: --data-dir: names a node already, .*\n$/],
