@@ -276,3 +276,22 @@ test('[M17] a node at rest ticks once in a period of beats; whose beat does not 
     [idOf(subject)],
   );
 });
+
+test('[M13] up to fifty a vote goes to all over their connections, beyond by gossip', () => {
+  for (const [others, wide] of [
+    [49, false],
+    [50, true],
+  ] as const) {
+    const view = View.connected(others);
+    const [subject] = view.state.subjects;
+    ok(subject !== undefined);
+    const { id, peerId } = subject;
+    const [probe] = only(view.give({ type: 'disconnected', peerId }), 'probe');
+    view.give({ type: 'probed', id, round: probe!.round, outcomes: ['refused', 'refused'] });
+    view.pass(200);
+    deepEqual(
+      only(view.effects, 'vote').map(({ vote, wide }) => [vote.subject, wide]),
+      [[id, wide]],
+    );
+  }
+});
