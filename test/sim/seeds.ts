@@ -20,18 +20,17 @@ export async function trySeed(
   const again = twice ? await run(options) : outcome;
   const digestsEqual = outcome.digest === again.digest;
   const broken = outcome.violations.length > 0 || !digestsEqual;
-  const complaint = broken ? await complain(options, outcome, { digestsEqual, shrinks }) : null;
+  const complaint = broken ? await complain(options, outcome, shrinks) : null;
   const steps = outcome.steps + (twice ? again.steps : 0);
   return { seed: options.seed, outcome, digestsEqual, steps, complaint };
 }
 
-async function complain(
-  options: RunOptions,
-  outcome: Outcome,
-  { digestsEqual, shrinks }: { readonly digestsEqual: boolean; readonly shrinks: boolean },
-): Promise<string> {
+async function complain(options: RunOptions, outcome: Outcome, shrinks: boolean): Promise<string> {
   const [first] = outcome.violations;
-  if (first === undefined) return `seed ${options.seed}: two runs differ${digestsEqual ? '' : ' (I10)'}`;
+  if (first === undefined) {
+    const replay = `${replayOf(options, options.only)} --twice`;
+    return [`seed ${options.seed}: two runs differ (I10)`, `  replay: ${replay}`].join('\n');
+  }
   const all = outcome.faults.map(({ index }) => index);
   const fails = async (only: readonly number[]): Promise<boolean> => {
     const { violations } = await run({ ...options, only });
@@ -46,15 +45,16 @@ async function complain(
   ].join('\n');
 }
 
+/** `only`: null: all faults. */
 export function replayOf(
   { seed, nodes, minutes, kinds, streams }: RunOptions,
-  only: readonly number[],
+  only: readonly number[] | null,
 ): string {
   const words = ['npm run sim --', `--seed ${seed}`];
   if (nodes !== null) words.push(`--nodes ${nodes}`);
   words.push(`--minutes ${minutes}`);
   if (kinds !== null) words.push(`--faults ${kinds.join(',')}`);
   if (streams !== null) words.push(`--streams ${streams}`);
-  words.push(`--only ${only.length === 0 ? 'none' : only.join(',')}`);
+  if (only !== null) words.push(`--only ${only.length === 0 ? 'none' : only.join(',')}`);
   return words.join(' ');
 }

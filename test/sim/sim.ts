@@ -7,6 +7,7 @@
  *                --watch i-0000000e              all facts of this instance and about it, on stderr
  *                --only 3,17                       these faults of the seed's schedule only
  *                --once --whole                  no second run; failures are not made smaller
+ *                --twice                         a second run of a single seed too, as of many
  *
  * Ends with 1 when a promise was broken; then each broken seed has its replay command and a shrunk list of faults.
  */
@@ -47,6 +48,7 @@ async function main(): Promise<void> {
       streams: { type: 'string' },
       watch: { type: 'string' },
       once: { type: 'boolean', default: false },
+      twice: { type: 'boolean', default: false },
       whole: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
@@ -63,7 +65,7 @@ async function main(): Promise<void> {
     streams: values.streams === undefined ? null : count('streams', values.streams),
     watch: values.watch ?? null,
   };
-  const twice = seeds > 1 && !values.once && (nodes ?? 0) <= twiceNodesMax;
+  const twice = values.twice || (seeds > 1 && !values.once && (nodes ?? 0) <= twiceNodesMax);
   const how = { twice, shrinks: !values.whole };
   const orders = Array.from({ length: seeds }, (_, i) => ({ options: { seed: first + i, ...shape }, how }));
   const startedAt = performance.now();
