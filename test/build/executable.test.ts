@@ -37,6 +37,12 @@ test('the executable is one file under 150 MB that knows its version and commit'
   match(told.commit, /^([0-9a-f]{12,}(-dirty)?|no commit)$/);
 });
 
+test('functions have their own names inside, and none is given one as it is made', { skip }, async () => {
+  const bytes = await readFile(built.file);
+  ok(bytes.includes('function openOutlet('), 'a trace would not name it');
+  ok(!bytes.includes('__name=('), "esbuild's helper is inside");
+});
+
 test('the licences of everything inside are inside too, that of Node.js included', { skip }, async () => {
   const text = await alone('version', '--notices');
   for (const name of [
