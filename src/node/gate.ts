@@ -11,7 +11,7 @@
  * after them things go out uncopied, as they do in a cluster of one.
  */
 import { after, type Instant } from '../std/time.ts';
-import { eventId, isSame, type Mark } from '../stream/mark.ts';
+import { eventId, isSame, type Mark, type Said } from '../stream/mark.ts';
 import { recordBytes, recordIn, type Written } from '../stream/record.ts';
 import type { LogEars, StreamLog } from './journals.ts';
 import type { Clock } from './ports.ts';
@@ -105,11 +105,18 @@ export class Gate implements LogEars {
 
   /** `send`: once it may go out. */
   say(
-    event: { readonly data: string; readonly mark: Mark | null },
+    event: {
+      readonly data: string;
+      readonly mark: Mark | null;
+      readonly ending?: Said['ending'] | undefined;
+    },
     send: (event: ClientEvent) => void,
   ): void {
-    const { data, mark } = event;
-    if (this.#swallows(mark)) return;
+    const { mark, ending } = event;
+    const isLacking = ending !== undefined && this.#isAt(ending.behind);
+    if (isLacking) this.#arrive();
+    else if (this.#swallows(mark)) return;
+    const data = isLacking ? ending.data : event.data;
     const { stream, commits } = this.#options;
     const id = mark === null ? null : eventId(stream, mark);
     const needed = commits || this.#turned ? this.#written : this.#begun ? -1 : this.#opening;
@@ -164,12 +171,20 @@ export class Gate implements LogEars {
     this.onOutgrown();
   }
 
+  #isAt(mark: Mark): boolean {
+    return this.#from !== null && isSame(mark, this.#from);
+  }
+
+  #arrive(): void {
+    this.#from = null;
+    this.#begun = true;
+  }
+
   #swallows(mark: Mark | null): boolean {
     const from = this.#from;
     if (from === null || mark === null) return false;
-    if (isSame(mark, from)) {
-      this.#from = null;
-      this.#begun = true;
+    if (this.#isAt(mark)) {
+      this.#arrive();
       return true;
     }
     if (mark.tokens <= from.tokens) return true;

@@ -18,8 +18,7 @@ import type { MemberId } from '../std/member-id.ts';
 import { after } from '../std/time.ts';
 import { meet, restore } from '../stream/carrier.ts';
 import { restoredAnswer, type AnswerState } from '../stream/machine.ts';
-import type { Mark } from '../stream/mark.ts';
-import type { Said } from '../stream/plain.ts';
+import type { Mark, Said } from '../stream/mark.ts';
 import { protectionOf, type Protection } from '../stream/protection.ts';
 import {
   cutAt,

@@ -10,8 +10,7 @@ import type { Instant } from '../std/time.ts';
 import type { Effect, Event, MoveCause } from '../stream/events.ts';
 import * as machine from '../stream/machine.ts';
 import type { AnswerState } from '../stream/machine.ts';
-import type { Place } from '../stream/mark.ts';
-import type { Said } from '../stream/plain.ts';
+import type { Place, Said } from '../stream/mark.ts';
 import type { Protection } from '../stream/protection.ts';
 import { brokenOff, entryLeaves, type Refusal } from '../stream/refusal.ts';
 import { answerBytes } from '../stream/record.ts';
@@ -324,11 +323,11 @@ export class Running {
     return this.#legs[machine.choiceOf(this.#driven.state(), leg)];
   }
 
-  #send({ data, mark, refusal }: Pick<Send, 'data' | 'mark' | 'refusal'>): void {
+  #send({ refusal, ...said }: Omit<Send, 'type'>): void {
     if (refusal !== undefined && this.#isOwedPlace()) this.#instead ??= refusal;
     if (this.#instead !== null) return;
     if (!this.#isOut) this.#by = this.#heard?.member ?? null;
-    this.#way.gate.say({ data, mark }, this.#tell);
+    this.#way.gate.say(said, this.#tell);
   }
 
   /** It goes on with an answer, and has not come to where its client is. */

@@ -3,7 +3,7 @@ import type { MemberId } from '../std/member-id.ts';
 import type { Item } from './chunk.ts';
 import type { LegRequest } from './continuation.ts';
 import type { LossCause } from './loss.ts';
-import type { Mark } from './mark.ts';
+import type { Mark, Said } from './mark.ts';
 import type { Written } from './record.ts';
 import type { Refusal, Unplaced } from './refusal.ts';
 
@@ -78,6 +78,7 @@ export type Effect =
       readonly type: 'send';
       readonly data: string;
       readonly mark: Mark | null;
+      readonly ending?: Said['ending'] | undefined;
       readonly refusal?: Refusal;
     }
   /** The client's stream is complete. */

@@ -1,7 +1,8 @@
 /**
  * Where in an answer one event stands: how many tokens a client has with it, and a hash over all of them. The hash does
  * not depend on how tokens were cut into events, so an answer that is made again elsewhere can be held against it.
- * Events that bring no token turn the hash, so that no two events of an answer have one mark.
+ * Events that bring no token turn the hash, so that no two events of an answer have one mark; and so does the end, whether
+ * it comes with the last tokens or behind them.
  *
  * In a client's stream it is the event's id, `<stream>.<tokens>.<hash>`: what a client says to go on from there.
  */
@@ -11,6 +12,16 @@ export type Mark = { readonly tokens: number; readonly hash: number };
 export type Place = { readonly stream: string; readonly mark: Mark };
 
 export const start: Mark = { tokens: 0, hash: 0x811c9dc5 };
+
+/**
+ * One event for the client. `ending`: it brings the last tokens and the end of the answer, which another engine may tell
+ * apart: where the tokens alone end, and the end alone, for whoever has them.
+ */
+export type Said = {
+  readonly data: string;
+  readonly mark: Mark;
+  readonly ending?: { readonly behind: Mark; readonly data: string };
+};
 
 /** No token: only its name is hashed. */
 type Turn = 'opening' | 'finish' | 'usage' | 'done';
@@ -26,6 +37,12 @@ export function pass({ tokens, hash }: Mark, ids: readonly number[]): Mark {
   let mixed = hash;
   for (const id of ids) mixed = mix(mixed, id);
   return { tokens: tokens + ids.length, hash: mixed };
+}
+
+/** `ends`: the answer, or this choice of it. */
+export function passEvent(mark: Mark, ids: readonly number[], ends: boolean): Mark {
+  const passed = pass(mark, ids);
+  return ends || ids.length === 0 ? turn(passed, 'finish') : passed;
 }
 
 export const turn = ({ tokens, hash }: Mark, by: Turn): Mark => ({ tokens, hash: mix(hash, turns[by]) });

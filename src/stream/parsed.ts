@@ -72,7 +72,10 @@ export type Parsed = {
   madeFinish: Finish | null;
   question: Question | null;
   restUntil: Instant;
-  /** A batch ends here, tokens: where the client is that comes from another entry node with more than was written down. */
+  /**
+   * A batch ends here, tokens: where the client is that comes from another entry node with more than was written down. The
+   * end of the answer comes in a batch of its own: the client may have it or not.
+   */
   seam: number;
 };
 
@@ -198,8 +201,9 @@ export function ask(parsed: Parsed, now: Instant): LegRequest | null {
     return derenderLeg(request, promptIds, { ids, finish: null, stopReason: null }, null);
   }
   if (now < askAt(parsed)) return null;
-  const batch = made.slice(0, seam > ids.length ? seam - ids.length : made.length);
-  const ends = batch.length === made.length ? madeFinish : null;
+  const isToSeam = seam > ids.length;
+  const batch = made.slice(0, isToSeam ? seam - ids.length : made.length);
+  const ends = !isToSeam && batch.length === made.length ? madeFinish : null;
   parsed.question = { ids: batch.length, ends: ends !== null, at: now };
   const { reason: finish, stopReason } = ends ?? { reason: null, stopReason: null };
   return derenderLeg(request, promptIds, { ids: batch, finish, stopReason }, telling);

@@ -5,9 +5,10 @@ import { done, partChunk, roleChunk, usageChunk, wholeAnswer, type Head } from '
 import type { Choice, Chunk, Item } from './chunk.ts';
 import { take, type Journal } from './journal.ts';
 import type { LossCause } from './loss.ts';
-import { pass, start, turn, type Mark } from './mark.ts';
+import { pass, passEvent, start, turn, type Said } from './mark.ts';
 import type { LogRecord } from './record.ts';
 import type { PlainRequest } from './request.ts';
+import { cutPoint, heldBackMax } from './stop.ts';
 
 export type Verdict =
   | { readonly type: 'going' }
@@ -19,9 +20,6 @@ export type Verdict =
   | { readonly type: 'unfit' }
   /** Cannot be told as plain text any more; hear it as a parsed chat. */
   | { readonly type: 'parsed' };
-
-/** One event for the client. */
-export type Said = { readonly data: string; readonly mark: Mark };
 
 /** `records`: what another entry node would need to know of it. */
 export type Heard = {
@@ -153,22 +151,43 @@ function tell(journal: Journal, text: string, foreign: Json | null): readonly Sa
   const first = !journal.out;
   const added = journal.ids.slice(journal.idsOut);
   const promptIds = first && wants.tokenIds ? journal.promptIds : null;
-  const part = partChunk(endpoint, head, {
-    text: wordsOf(journal, text),
-    foreign,
-    ids: wants.tokenIds ? added : null,
-    promptIds,
-    finish: journal.finish,
-    fingerprint: journal.finish !== null && !wants.usage ? journal.fingerprint : null,
-    usage: wants.continuousUsage ? usage(journal, journal.ids.length) : null,
-  });
-  journal.mark = added.length > 0 ? pass(journal.mark, added) : turn(journal.mark, 'finish');
+  const ends = journal.finish !== null;
+  const isBoth = ends && added.length > 0;
+  const behind = isBoth ? pass(journal.mark, added) : null;
+  const data = partOf(journal, head, { text, foreign, ids: added, promptIds });
+  journal.mark = passEvent(journal.mark, added, ends);
   journal.idsOut = journal.ids.length;
   journal.out = true;
-  const said = { data: part, mark: journal.mark };
+  const ending = behind && { behind, data: partOf(journal, head, endOf(journal, text)) };
+  const said: Said = { data, mark: journal.mark, ...(ending && { ending }) };
   if (!first || endpoint !== 'chat') return [said];
   const opening = { role, promptIds, usage: wants.continuousUsage ? usage(journal, 0) : null };
   return [{ data: roleChunk(head, opening), mark: start }, said];
+}
+
+/** What would have been kept back of the text as long as more might follow, for a stop string. */
+function endOf({ request: { stops, includeStop } }: Journal, text: string): Words {
+  const hold = includeStop ? 0 : heldBackMax(stops);
+  return { text: text.slice(cutPoint(text, hold)), foreign: null, ids: [], promptIds: null };
+}
+
+type Words = {
+  readonly text: string;
+  readonly foreign: Json | null;
+  readonly ids: readonly number[];
+  readonly promptIds: readonly number[] | null;
+};
+
+function partOf(journal: Journal, head: Head, { text, foreign, ids, promptIds }: Words): string {
+  const { request, finish, fingerprint } = journal;
+  const { wants, endpoint } = request;
+  return partChunk(endpoint, head, {
+    ...{ foreign, promptIds, finish },
+    text: wordsOf(journal, text),
+    ids: wants.tokenIds ? ids : null,
+    fingerprint: finish !== null && !wants.usage ? fingerprint : null,
+    usage: wants.continuousUsage ? usage(journal, journal.ids.length) : null,
+  });
 }
 
 const wordsOf = ({ wordless }: Journal, text: string): string | null =>

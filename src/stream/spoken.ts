@@ -6,9 +6,9 @@
 import { assert } from '../std/assert.ts';
 import type { Json } from '../std/json.ts';
 import { roleChunk, usageChunk } from './answer.ts';
-import { pass, start, turn } from './mark.ts';
+import { passEvent, start, turn, type Said } from './mark.ts';
 import type { Parsed } from './parsed.ts';
-import type { Heard, Said } from './plain.ts';
+import type { Heard } from './plain.ts';
 import type { LogRecord } from './record.ts';
 
 /** A chunk in the shape of the first engine's, with the ids that the client was not told of yet. */
@@ -34,7 +34,7 @@ export function say(parsed: Parsed, data: string, delta: Json): Pick<Heard, 'eve
   const opening = parsed.opening.map((role) => ({ data: role, mark: start }));
   const ids = parsed.ids.slice(parsed.idsOut);
   const records = note(parsed, ids, delta);
-  parsed.mark = ids.length > 0 ? pass(parsed.mark, ids) : turn(parsed.mark, 'finish');
+  parsed.mark = passEvent(parsed.mark, ids, parsed.finish !== null);
   Object.assign(parsed, { opening: [], idsOut: parsed.ids.length, out: true });
   return { events: [...opening, { data, mark: parsed.mark }], records };
 }

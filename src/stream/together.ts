@@ -6,8 +6,7 @@
 import { isObject, parseObject, type Json } from '../std/json.ts';
 import { done, usageChunk, type Head } from './answer.ts';
 import type { Endpoint } from './chunk.ts';
-import { beside, start, turn, type Mark } from './mark.ts';
-import type { Said } from './plain.ts';
+import { beside, start, turn, type Mark, type Said } from './mark.ts';
 
 /** Of one choice. */
 type Part = {

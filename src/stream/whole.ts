@@ -7,8 +7,8 @@ import { isObject, parseObject } from '../std/json.ts';
 import { done } from './answer.ts';
 import type { Item } from './chunk.ts';
 import { pathOf, type LegRequest } from './continuation.ts';
-import { passText, start, turn, type Mark } from './mark.ts';
-import { heard, type Heard, type Said } from './plain.ts';
+import { passText, start, turn, type Mark, type Said } from './mark.ts';
+import { heard, type Heard } from './plain.ts';
 import type { WholeRequest } from './request.ts';
 import { answerTokensIn, tally } from './tally.ts';
 

@@ -3,7 +3,6 @@ import { readItem } from '../../src/stream/chunk.ts';
 import type { LegRequest } from '../../src/stream/continuation.ts';
 import type { Effect, Event, StreamFact } from '../../src/stream/events.ts';
 import { deadline, step } from '../../src/stream/generation.ts';
-import type { Said } from '../../src/stream/plain.ts';
 import { recordIn, type LogRecord } from '../../src/stream/record.ts';
 import type { Refusal } from '../../src/stream/refusal.ts';
 import { readRequest, type Engines, type GenerationRequest } from '../../src/stream/request.ts';
@@ -12,6 +11,7 @@ import { init, type State } from '../../src/stream/state.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { instant, type Instant } from '../../src/std/time.ts';
 import { respond, type Script } from './scripted-engine.ts';
+import type { Said } from '../../src/stream/mark.ts';
 
 /** What an engine says to the n-th request that it is sent, from 1 on, or to a question besides it. */
 export type Engine = Script | ((request: LegRequest, leg: number) => readonly string[]);
@@ -26,10 +26,12 @@ export type Cut = {
 /** All ways in which a leg that has begun can end too early. */
 export const causes = ['eof', 'reset', 'error', 'abort', 'bare-done', 'silence', 'drain', 'dead'] as const;
 
+type SaidBy = Said & { readonly records: number };
+
 export type Told = {
   readonly sent: readonly string[];
   /** The same with their places, and how many records there were by then. */
-  readonly said: readonly (Said & { readonly records: number })[];
+  readonly said: readonly SaidBy[];
   readonly records: readonly LogRecord[];
   readonly closed: boolean;
   readonly answer: { readonly status: number; readonly body: string } | null;
@@ -67,7 +69,7 @@ export function converse(
   let now = instant(0);
   const told = {
     sent: [] as string[],
-    said: [] as (Said & { records: number })[],
+    said: [] as SaidBy[],
     records: [] as LogRecord[],
     closed: false,
     answer: null as Told['answer'],
@@ -80,9 +82,9 @@ export function converse(
 
   function perform(effect: Effect): void {
     if (effect.type === 'send') {
-      const { data, mark } = effect;
-      told.sent.push(data);
-      if (mark !== null) told.said.push({ data, mark, records: told.records.length });
+      const { type: _, refusal: __, mark, ...said } = effect;
+      told.sent.push(said.data);
+      if (mark !== null) told.said.push({ ...said, mark, records: told.records.length } as SaidBy);
     } else if (effect.type === 'log') told.records.push(...effect.records.map(recordIn));
     else if (effect.type === 'close') told.closed = true;
     else if (effect.type === 'answer') told.answer = { status: effect.status, body: effect.body };

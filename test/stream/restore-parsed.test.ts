@@ -5,8 +5,7 @@ import { ByteWriter } from '../../src/std/bytes.ts';
 import { instant } from '../../src/std/time.ts';
 import { meet, restore } from '../../src/stream/carrier.ts';
 import type { LegRequest } from '../../src/stream/continuation.ts';
-import { eventId, isSame, type Mark } from '../../src/stream/mark.ts';
-import type { Said } from '../../src/stream/plain.ts';
+import { eventId, isSame, type Mark, type Said } from '../../src/stream/mark.ts';
 import {
   openingBytes,
   readLog,
@@ -19,6 +18,7 @@ import { resumed } from '../../src/stream/state.ts';
 import { ask, converse, type Cut, type Told } from './conversation.ts';
 import { ability, scenarios, understood } from './parsed-chats.ts';
 import { answerIds, parsingEngine, type Sizes } from './parsing-engine.ts';
+import { endApart } from './scripted-engine.ts';
 
 const bySize: Readonly<Record<string, Sizes>> = {
   '': () => 1,
@@ -31,6 +31,9 @@ const opening = openingBytes({
 const bytesOf = (records: readonly LogRecord[]): Uint8Array =>
   records.reduce((into, one) => into.raw(recordBytes(one)), new ByteWriter().raw(opening)).bytes();
 
+const placesIn = (said: readonly Said[]): readonly Mark[] =>
+  said.map(({ mark }) => mark).filter(({ tokens }) => tokens > 0);
+
 for (const [name, asked] of Object.entries(scenarios)) {
   for (const [how, sizes] of Object.entries(bySize)) {
     const request = ask('chat', asked, { ability });
@@ -39,7 +42,7 @@ for (const [name, asked] of Object.entries(scenarios)) {
       parsingEngine(leg, number + 100, sizes);
     const undisturbed = converse(request, engine, []);
     const wanted = understood(undisturbed.sent);
-    const places = undisturbed.said.map(({ mark }) => mark).filter(({ tokens }) => tokens > 0);
+    const places = placesIn(undisturbed.said);
 
     const again = (
       records: readonly LogRecord[],
@@ -73,19 +76,22 @@ for (const [name, asked] of Object.entries(scenarios)) {
     });
 
     test(`[S32] ${name}${how}: a client that has more than the log is told the rest of it, from its place on`, () => {
-      const born = undisturbed.records.findIndex((one) => one.type === 'spoken') + 1;
-      for (const place of places) {
-        for (const end of [born, born + 1, born + 5]) {
-          const records = undisturbed.records.slice(0, end);
-          if (tokensIn({ ...readLog(bytesOf(records))! }) >= place.tokens) continue;
-          const { all } = again(records, place);
-          const had = undisturbed.said.slice(0, placeIn(undisturbed.said, place) + 1);
-          const told = [...had, ...all.slice(placeIn(all, place) + 1)];
-          deepEqual(
-            understood(told.map(({ data }) => data)),
-            wanted,
-            `${place.tokens} tokens, ${end} records`,
-          );
+      const apart = converse(request, (leg, number) => endApart(engine(leg, number)), []);
+      for (const { said, records: all } of [undisturbed, apart]) {
+        const born = all.findIndex((one) => one.type === 'spoken') + 1;
+        for (const place of placesIn(said)) {
+          for (const end of [born, born + 1, born + 5]) {
+            const records = all.slice(0, end);
+            if (tokensIn({ ...readLog(bytesOf(records))! }) >= place.tokens) continue;
+            const { all: second } = again(records, place);
+            const had = said.slice(0, placeIn(said, place) + 1);
+            const told = [...had, ...second.slice(placeIn(second, place) + 1)];
+            deepEqual(
+              understood(told.map(({ data }) => data)),
+              wanted,
+              `${place.tokens} tokens, ${end} records`,
+            );
+          }
         }
       }
     });

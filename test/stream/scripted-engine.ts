@@ -65,6 +65,20 @@ type Body = {
   readonly messages?: readonly { readonly role: string }[];
 };
 
+/** The same with the last chunk in two: what it says, and that it is the last. */
+export const endApart = (payloads: readonly string[]): readonly string[] =>
+  payloads.flatMap((data) => {
+    const chunk = data.startsWith('{') ? (JSON.parse(data) as Partial<Chunk>) : {};
+    const [choice] = chunk.choices ?? [];
+    if (choice === undefined || choice.finish_reason === null) return [data];
+    const words = 'text' in choice ? { text: '' } : { delta: {} };
+    const said = { ...chunk, choices: [{ ...choice, finish_reason: null, stop_reason: null }] };
+    const end = { ...chunk, choices: [{ ...choice, ...words, token_ids: [] }] };
+    return [JSON.stringify(said), JSON.stringify(end)];
+  });
+
+type Chunk = { readonly choices: readonly { readonly finish_reason: string | null }[] };
+
 /** The payloads of the events, in order, `[DONE]` last. */
 export function respond(script: Script, request: LegRequest): string[] {
   const body = JSON.parse(request.body) as Body;
