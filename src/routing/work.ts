@@ -7,8 +7,14 @@
  */
 import type { MemberId } from '../std/member-id.ts';
 
-/** All counts are halved when the mean is above it: balance is wanted now, not against last week. */
+/** The counts of all who could be asked are halved when their mean is above it: balance is wanted now, not against last week. */
 const meanMax = 4_096;
+
+/**
+ * Twice as many as a cluster has. Those of all models are in it, so whom one request could not go to is no reason to forget
+ * them: the next one may be for another model.
+ */
+const keptMax = 2_000;
 
 export type Work = Map<MemberId, number>;
 
@@ -19,15 +25,22 @@ export function workOf(work: Work, members: readonly MemberId[]): { readonly mea
   const known = members.flatMap((member) => work.get(member) ?? []);
   const mean = known.length === 0 ? 0 : known.reduce((sum, one) => sum + one, 0) / known.length;
   for (const member of members) if (!work.has(member)) work.set(member, mean);
-  if (work.size > 2 * members.length + 64) {
-    const present = new Set(members);
-    for (const member of work.keys()) if (!present.has(member)) work.delete(member);
-  }
+  if (work.size > keptMax) forgetOldest(work, new Set(members));
   if (mean <= meanMax) return { mean };
-  for (const [member, blocks] of work) work.set(member, blocks / 2);
+  for (const member of members) work.set(member, (work.get(member) ?? 0) / 2);
   return { mean: mean / 2 };
 }
 
-export const addWork = (work: Work, member: MemberId, blocks: number): void => {
-  work.set(member, (work.get(member) ?? 0) + blocks);
-};
+function forgetOldest(work: Work, but: ReadonlySet<MemberId>): void {
+  for (const member of work.keys()) {
+    if (work.size <= keptMax) return;
+    if (!but.has(member)) work.delete(member);
+  }
+}
+
+/** Who got nothing for longest stands first. */
+export function addWork(work: Work, member: MemberId, blocks: number): void {
+  const before = work.get(member) ?? 0;
+  work.delete(member);
+  work.set(member, before + blocks);
+}
