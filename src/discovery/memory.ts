@@ -86,7 +86,7 @@ export function confirm(state: State, seen: ReadonlySet<MemberId>, effects: Effe
 
 /** Somebody came whom the next life would not know. */
 export function awaitNote(state: State): void {
-  if (!state.hasLooked || state.listing === 'own') return;
+  if (!isKnowing(state)) return;
   const gapMs = Math.max(comerMs.least, comerMs.each * state.bindings.members.size);
   state.noteAt = earliest(state.noteAt, after(state.notedAt, Math.min(gapMs, wordGapMs(state))));
 }
@@ -95,12 +95,13 @@ export function noteNew(state: State, now: Instant, effects: Effect[]): void {
   if (now >= state.noteAt) remember(state, now, effects);
 }
 
+/** By others' word or EC2's: there is something to note. */
+const isKnowing = ({ hasLooked, listing }: State): boolean => hasLooked && listing !== 'own';
 const wordGapMs = ({ plan }: State): number => plan.discoveryMs / notesPerEpoch;
 
 /** There was word of the others, by a look of our own or by two of them. */
 export function note(state: State, now: Instant, effects: Effect[]): void {
-  if (!state.hasLooked || state.listing === 'own' || now < after(state.notedAt, wordGapMs(state))) return;
-  remember(state, now, effects);
+  if (isKnowing(state) && now >= after(state.notedAt, wordGapMs(state))) remember(state, now, effects);
 }
 
 function remember(state: State, now: Instant, effects: Effect[]): void {

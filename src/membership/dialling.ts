@@ -7,13 +7,12 @@
  * heals. Nobody is dialled because it says so itself.
  */
 import { backoffMs } from '../std/backoff.ts';
-import { meshMax } from '../std/mesh.ts';
 import { draw } from '../std/random.ts';
 import { after, instant, never, type Instant } from '../std/time.ts';
 import { take } from '../std/token-bucket.ts';
 import type { DialFailure, Effect } from './events.ts';
 import { seatAt, seatCount } from './rings.ts';
-import { isMesh, rouse, type State } from './state.ts';
+import { areFew, isMesh, rouse, type State } from './state.ts';
 import { isLiving, type Member } from './member.ts';
 import { part } from './verdict.ts';
 
@@ -151,7 +150,7 @@ export function dismiss(state: State, member: Member, now: Instant): void {
 export function reached(state: State, member: Member, now: Instant): void {
   const { link } = member;
   member.connectedAt = now;
-  if (state.members.size < meshMax && (link?.wary === true || member.health === 'dead')) {
+  if (areFew(state) && (link?.wary === true || member.health === 'dead')) {
     const tookMs = link?.dialledAt == null ? 0 : now - link.dialledAt;
     beGentle(state, Math.min(gentleMs, Math.max(wordMs, restFactor * tookMs)), now);
   }
@@ -164,7 +163,7 @@ export function reached(state: State, member: Member, now: Instant): void {
  * says nothing of it any more, but that it is to be knocked at first.
  */
 export function returned(state: State, { link }: Member, now: Instant): void {
-  if (state.members.size >= meshMax) return;
+  if (!areFew(state)) return;
   if (link !== null) link.failures = Math.min(link.failures, 1);
   beGentle(state, wordMs, now);
 }
@@ -228,7 +227,7 @@ function turnsUnderWay(state: State, now: Instant): Instant[] {
 
 /** Whoever is in doubt waits for a place among the two, and for no rest. Where members are few one place is its own. */
 function turnOf(state: State, member: Member, turns: readonly Instant[]): Instant {
-  const isFew = state.members.size < meshMax;
+  const isFew = areFew(state);
   const isInDoubt = member.health === 'suspect';
   const places = isFew && !isInDoubt ? turnsMax - 1 : turnsMax;
   const free = turns.length < places ? 0 : Math.min(...turns);

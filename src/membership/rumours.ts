@@ -7,14 +7,13 @@
  * dead come back with the life that they had: it was the way between us that was cut, and they held us dead as well.
  */
 import type { MemberId } from '../std/member-id.ts';
-import { meshMax } from '../std/mesh.ts';
 import { after, instant, type Instant } from '../std/time.ts';
 import { hardMs, isHard } from './ballots.ts';
 import { call } from './dialling.ts';
 import type { Effect, Event } from './events.ts';
 import { hurry, type Watch } from './ladder.ts';
 import { doubt } from './neighbours.ts';
-import { isMesh, type State } from './state.ts';
+import { areFew, isMesh, type State } from './state.ts';
 import { isFresh, isLiving, type Member } from './member.ts';
 import { judge, turn } from './verdict.ts';
 
@@ -159,7 +158,7 @@ export function reunite(state: State, member: Member, now: Instant): void {
   const { health, watch, incarnation } = member;
   const wasDead = health === 'dead';
   if (!wasDead && watch?.wasSilent !== true) return;
-  if (state.members.size < meshMax && !(wasDead && state.dead.size + state.reunions.size >= cutMin)) return;
+  if (areFew(state) && !(wasDead && state.dead.size + state.reunions.size >= cutMin)) return;
   expect(state, member, { incarnation, wasDead, at: now });
 }
 
@@ -173,7 +172,7 @@ export function reappear(state: State, member: Member, before: number, now: Inst
   if ((!wasDead && watch?.wasSilent !== true) || incarnation - before > refutationsMax) return;
   if (wasDead && state.dead.size + state.reunions.size < cutMin) return;
   // A thousand would answer a single one that comes and goes.
-  expect(state, member, { incarnation, wasDead: wasDead && state.members.size < meshMax, at: now });
+  expect(state, member, { incarnation, wasDead: wasDead && areFew(state), at: now });
 }
 
 function expect(state: State, member: Member, reunion: Reunion): void {
@@ -203,7 +202,7 @@ function fade(rumours: Map<MemberId, Rumour>, now: Instant): void {
 function refute(state: State, why: 'accused' | 'reconnected', now: Instant, effects: Effect[]): void {
   if (!state.self.voter) return;
   const isMet = why === 'reconnected';
-  const leastMs = isMet && state.members.size < meshMax ? meshRefuteGapMs : refuteGapMs;
+  const leastMs = isMet && areFew(state) ? meshRefuteGapMs : refuteGapMs;
   if (now >= after(state.refutedAt, calmMs)) state.metGapMs = leastMs;
   const gapMs = isMet ? Math.max(leastMs, state.metGapMs) : leastMs;
   if (now < after(state.refutedAt, gapMs)) return;

@@ -215,6 +215,9 @@ export const tellersOf = (state: State, member: Member): readonly Member[] =>
 
 export const isMesh = (state: State): boolean => state.living <= meshMax;
 
+/** Whoever is gone counts: of a cluster that a cut has halved the other half may come back. */
+export const areFew = ({ members }: State): boolean => members.size < meshMax;
+
 export const stampAt = ({ stampOffsetMs }: State, now: Instant): number => Math.floor(now + stampOffsetMs);
 
 export function castVote(

@@ -34,6 +34,8 @@ type GateOptions = {
   readonly from: Mark | null;
 };
 
+/** `mark`, `ending`: as the effect `send` has them. */
+type Told = { readonly data: string; readonly mark: Mark | null; readonly ending?: Said['ending'] };
 /** `until`: it goes out by then, copied or not. */
 type Owed = { readonly bytes: number; readonly until: Instant; readonly go: () => void };
 
@@ -104,19 +106,10 @@ export class Gate implements LogEars {
   }
 
   /** `send`: once it may go out. */
-  say(
-    event: {
-      readonly data: string;
-      readonly mark: Mark | null;
-      readonly ending?: Said['ending'] | undefined;
-    },
-    send: (event: ClientEvent) => void,
-  ): void {
-    const { mark, ending } = event;
-    const isLacking = ending !== undefined && this.#isAt(ending.behind);
-    if (isLacking) this.#arrive();
-    else if (this.#swallows(mark)) return;
-    const data = isLacking ? ending.data : event.data;
+  say(event: Told, send: (event: ClientEvent) => void): void {
+    const data = this.#lackedOf(event);
+    if (data === null) return;
+    const { mark } = event;
     const { stream, commits } = this.#options;
     const id = mark === null ? null : eventId(stream, mark);
     const needed = commits || this.#turned ? this.#written : this.#begun ? -1 : this.#opening;
@@ -171,26 +164,20 @@ export class Gate implements LogEars {
     this.onOutgrown();
   }
 
-  #isAt(mark: Mark): boolean {
-    return this.#from !== null && isSame(mark, this.#from);
-  }
-
-  #arrive(): void {
-    this.#from = null;
-    this.#begun = true;
-  }
-
-  #swallows(mark: Mark | null): boolean {
+  /** What its client has not heard of it; null: nothing. */
+  #lackedOf({ data, mark, ending }: Told): string | null {
     const from = this.#from;
-    if (from === null || mark === null) return false;
-    if (this.#isAt(mark)) {
-      this.#arrive();
-      return true;
+    if (from === null || mark === null) return data;
+    const hasTokens = ending !== undefined && isSame(ending.behind, from);
+    if (hasTokens || isSame(mark, from)) {
+      this.#from = null;
+      this.#begun = true;
+      return hasTokens ? ending.data : null;
     }
-    if (mark.tokens <= from.tokens) return true;
+    if (mark.tokens <= from.tokens) return null;
     this.#from = null;
     this.onDiverged();
-    return true;
+    return null;
   }
 
   /** Nothing stands before it, and a copy has so many bytes. */

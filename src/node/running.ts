@@ -323,7 +323,8 @@ export class Running {
     return this.#legs[machine.choiceOf(this.#driven.state(), leg)];
   }
 
-  #send({ refusal, ...said }: Omit<Send, 'type'>): void {
+  #send(said: Omit<Send, 'type'>): void {
+    const { refusal } = said;
     if (refusal !== undefined && this.#isOwedPlace()) this.#instead ??= refusal;
     if (this.#instead !== null) return;
     if (!this.#isOut) this.#by = this.#heard?.member ?? null;

@@ -7,7 +7,10 @@
  */
 import type { MemberId } from '../std/member-id.ts';
 
-/** The counts of all who could be asked are halved when their mean is above it: balance is wanted now, not against last week. */
+/**
+ * The counts of those among whom one is chosen are halved when their mean is above it: balance is wanted now, not against
+ * last week.
+ */
 const meanMax = 4_096;
 
 /**

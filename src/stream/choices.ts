@@ -7,12 +7,12 @@ import { earliest, never, type Instant } from '../std/time.ts';
 import { beginRestoring, isMovable } from './carrier.ts';
 import type { Account, Effect, Event, StreamFact } from './events.ts';
 import * as generation from './generation.ts';
+import type { Said } from './mark.ts';
 import { recordIn, type Written } from './record.ts';
 import { brokenOff, entryLeaves, takenOver, tell } from './refusal.ts';
 import type { ApartRequest } from './request.ts';
 import * as single from './state.ts';
 import { isDone, isOutTogether, newTogether, tellOf, wholeOf, type Together } from './together.ts';
-import type { Said } from './mark.ts';
 
 export type Choices = {
   readonly model: string;

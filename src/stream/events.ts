@@ -78,7 +78,7 @@ export type Effect =
       readonly type: 'send';
       readonly data: string;
       readonly mark: Mark | null;
-      readonly ending?: Said['ending'] | undefined;
+      readonly ending?: Said['ending'];
       readonly refusal?: Refusal;
     }
   /** The client's stream is complete. */

@@ -38,6 +38,7 @@ import type { Item } from './chunk.ts';
 import type { Effect, Event, StreamFact } from './events.ts';
 import { isInVain, noteFruit, weighLeg } from './fruit.ts';
 import type { LossCause } from './loss.ts';
+import type { Said } from './mark.ts';
 import type { LogRecord } from './record.ts';
 import { entryLeaves, notPlaced, refusalFor, takenOver, tell } from './refusal.ts';
 import { renderPath } from './rendering.ts';
@@ -46,7 +47,6 @@ import { isSoughtTooLong, lessOwnStall, seekAgainMs } from './seeking.ts';
 import { account, isNew, isTold, isUnbegun, memberOf, type Phase, type State } from './state.ts';
 import { isPassing, letRest, resting } from './turned-away.ts';
 import { countWhole, isAborted } from './whole.ts';
-import type { Said } from './mark.ts';
 
 type Step = readonly [State, readonly Effect[]];
 
@@ -157,7 +157,7 @@ function onItem(state: State, { item }: { readonly item: Item }, now: Instant): 
   }
   // One list and not four: this runs for every chunk.
   const effects: Effect[] = [...noteRhythm(state, now), ...logs(records)];
-  for (const said of events) effects.push({ type: 'send', ...said });
+  for (const said of events) effects.push({ ...said, type: 'send' });
   if (verdict.type === 'closing') state.phase = { phase: 'closing', judgeAt: after(now, rhythm.closingMs) };
   if (verdict.type === 'complete') {
     if (item.type !== 'done') effects.push(abort(state));
@@ -387,7 +387,7 @@ function over(state: State, effects: readonly Effect[]): Step {
 
 const nothing: readonly Effect[] = [];
 const says = (events: readonly Said[]): readonly Effect[] =>
-  events.map((said): Effect => ({ type: 'send', ...said }));
+  events.map((said): Effect => ({ ...said, type: 'send' }));
 const logs = (records: readonly LogRecord[]): readonly Effect[] =>
   records.length === 0 ? [] : [{ type: 'log', records }];
 const abort = (state: State): Effect => ({ type: 'abort', leg: state.leg });

@@ -5,11 +5,11 @@ import * as choices from './choices.ts';
 import type { Choices } from './choices.ts';
 import type { Account, Effect, Event, Way } from './events.ts';
 import * as generation from './generation.ts';
+import type { Said } from './mark.ts';
 import type { Written } from './record.ts';
 import type { AnswerRequest } from './request.ts';
 import * as single from './state.ts';
 import type { State } from './state.ts';
-import type { Said } from './mark.ts';
 
 export type AnswerState = State | Choices;
 

@@ -9,12 +9,12 @@ import { readItem } from '../../src/stream/chunk.ts';
 import type { LegRequest } from '../../src/stream/continuation.ts';
 import type { Effect, Event, StreamFact } from '../../src/stream/events.ts';
 import { begun, choiceOf, step, type AnswerState } from '../../src/stream/machine.ts';
+import type { Said } from '../../src/stream/mark.ts';
 import type { Written } from '../../src/stream/record.ts';
 import type { Refusal } from '../../src/stream/refusal.ts';
 import type { ApartRequest, Engines } from '../../src/stream/request.ts';
 import { draw, type Rng } from '../../src/std/random.ts';
 import { memberOfLeg, sentTo } from './conversation.ts';
-import type { Said } from '../../src/stream/mark.ts';
 
 /** What an engine says to the request of one choice. */
 export type Singer = (request: LegRequest, choice: number) => readonly string[];

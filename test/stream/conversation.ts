@@ -3,6 +3,7 @@ import { readItem } from '../../src/stream/chunk.ts';
 import type { LegRequest } from '../../src/stream/continuation.ts';
 import type { Effect, Event, StreamFact } from '../../src/stream/events.ts';
 import { deadline, step } from '../../src/stream/generation.ts';
+import type { Said } from '../../src/stream/mark.ts';
 import { recordIn, type LogRecord } from '../../src/stream/record.ts';
 import type { Refusal } from '../../src/stream/refusal.ts';
 import { readRequest, type Engines, type GenerationRequest } from '../../src/stream/request.ts';
@@ -11,7 +12,6 @@ import { init, type State } from '../../src/stream/state.ts';
 import { memberId, type MemberId } from '../../src/std/member-id.ts';
 import { instant, type Instant } from '../../src/std/time.ts';
 import { respond, type Script } from './scripted-engine.ts';
-import type { Said } from '../../src/stream/mark.ts';
 
 /** What an engine says to the n-th request that it is sent, from 1 on, or to a question besides it. */
 export type Engine = Script | ((request: LegRequest, leg: number) => readonly string[]);
@@ -82,9 +82,10 @@ export function converse(
 
   function perform(effect: Effect): void {
     if (effect.type === 'send') {
-      const { type: _, refusal: __, mark, ...said } = effect;
-      told.sent.push(said.data);
-      if (mark !== null) told.said.push({ ...said, mark, records: told.records.length } as SaidBy);
+      const { data, mark, ending } = effect;
+      told.sent.push(data);
+      if (mark !== null)
+        told.said.push({ data, mark, ...(ending && { ending }), records: told.records.length });
     } else if (effect.type === 'log') told.records.push(...effect.records.map(recordIn));
     else if (effect.type === 'close') told.closed = true;
     else if (effect.type === 'answer') told.answer = { status: effect.status, body: effect.body };
