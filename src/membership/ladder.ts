@@ -52,6 +52,8 @@ const slowGap = { baseMs: 2_000, capMs: 16_000 };
 const slowTellMs = 965;
 const slowProbeMsMax = 512_000;
 const calmMs = 64_000;
+/** So many without an answer are a vote of a subject's only observer. */
+const loneProbes = 2;
 /** By then the word of the first two has come, on a machine that is not starved. */
 const turnMs = 30;
 const perRankMs = 15;
@@ -182,8 +184,9 @@ export function found(
   const doubled = hardGap.baseMs * 2 ** Math.min(watch.probes - 1, 20);
   const gapMs = Math.min(doubled, finding === 'slow' ? slowProbeMsMax : hardGap.capMs);
   const isAwaited = member.why === 'record' && now < after(member.since, reconnectMs);
+  const isAskedAgain = isClosing || isUnproven(state, watch);
   const isRedialled = finding === 'slow' && !member.connected && (watch.probes === 1 || isAwaited);
-  watch.probeAt = isClosing ? now : after(now, isRedialled ? redialMs * watch.probes : gapMs);
+  watch.probeAt = isAskedAgain ? now : after(now, isRedialled ? redialMs * watch.probes : gapMs);
   rouse(state, watch.probeAt);
   return isClosing || isRedialled ? null : finding;
 }
@@ -198,7 +201,7 @@ export function closed(state: State, watch: Watch, now: Instant, effects: Effect
 export function tell(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
   const { member, finding, role } = watch;
   watch.tellAt = never;
-  if (finding === null || role === 'doubting' || !state.self.voter) return;
+  if (finding === null || role === 'doubting' || !state.self.voter || isUnproven(state, watch)) return;
   // Whoever never let us in may not know us yet.
   if (finding === 'slow' && !(member.met && tellersOf(state, member).includes(state.self))) return;
   const isTold =
@@ -307,6 +310,13 @@ function publish(
   count(state, member, { by: state.self.id, vote: effect.vote, castAt: now }, now);
   judge(state, member, now, effects);
 }
+
+/**
+ * Where nobody else observes, our vote is a death, and packets are lost: both SYNs of one probe often enough. Elsewhere other
+ * observers' probes have to be without an answer as well.
+ */
+const isUnproven = (state: State, { member, finding, hardProbes }: Watch): boolean =>
+  finding === 'timeout' && hardProbes < loneProbes && observersIn(state, member).length === 1;
 
 /** Who learned of a death from others had nothing to add to it; some say it again for those who missed it. */
 const isReminder = (state: State, member: Member, now: Instant): boolean =>

@@ -124,6 +124,27 @@ test('[M4] of whom there is no record somebody else at its address may be its ne
   }
 });
 
+test('[M4] an only observer has a probe without an answer made once more, and tells its doubt alone meanwhile', () => {
+  for (const [others, probes] of [
+    [1, 2],
+    [2, 1],
+  ] as const) {
+    const view = View.connected(others);
+    const ask = (): number => only(view.pass(700, [1]), 'probe').at(-1)!.round;
+    for (let asked = 1, round = ask(); asked <= probes; asked++) {
+      deepEqual(only(view.effects, 'vote'), []);
+      const told = view.give({ type: 'probed', id: idOf(1), round, outcomes: ['silent', 'silent'] });
+      equal(view.health(1), others === 1 && asked === probes ? 'dead' : 'suspect');
+      if (asked < probes) round = only(view.pass(5, [1]), 'probe')[0]!.round;
+      else
+        deepEqual(
+          only(told, 'vote').map(({ vote }) => vote.evidence),
+          ['timeout'],
+        );
+    }
+  }
+});
+
 test('[M5] whose address somebody else has stays suspect for who observes it no more', () => {
   const view = View.connected(60);
   const number = Number(view.state.subjects[0]!.id.slice(2));

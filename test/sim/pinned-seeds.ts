@@ -115,4 +115,11 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     only: null,
     found: 'the answer to a renewal is lost in the last moment of the run, and nobody holds the lease in it',
   },
+  {
+    seed: 1543,
+    nodes: null,
+    only: null,
+    found:
+      'the last two of six: both SYNs of one probe were lost, and whoever sent them held the other one dead',
+  },
 ];
