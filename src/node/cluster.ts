@@ -27,6 +27,7 @@ import { meshMax } from '../std/mesh.ts';
 import type { Rng } from '../std/random.ts';
 import type { Seal } from '../std/seal.ts';
 import type { ClusterPort, Known, Revision } from './cluster-port.ts';
+import { openDenials } from './denials.ts';
 import { drive, type Driven } from './drive.ts';
 import { explained } from './explain.ts';
 import type { MemberExplanation } from './explanation.ts';
@@ -90,6 +91,7 @@ export class Cluster implements ClusterPort {
   readonly #reach: Reach;
   readonly #loads = new Loads();
   readonly #strangers: Strangers;
+  readonly #denials: ReturnType<typeof openDenials>;
 
   constructor(options: ClusterOptions, ports: ClusterPorts) {
     const { own, rng } = options;
@@ -103,6 +105,7 @@ export class Cluster implements ClusterPort {
       discovery: (event) => this.#discovery?.deliver(event),
     });
     this.#strangers = new Strangers(clock);
+    this.#denials = openDenials(clock, ports.report);
     this.looked = this.#reach.looked;
     this.#registry = drive<registry.State, RegistryEvent, RegistryEffect>(
       registryMachine,
@@ -194,7 +197,7 @@ export class Cluster implements ClusterPort {
     const settled = this.#strangers.wait(peerId);
     machine.deliver({ type: 'stranger', peerId, isHere: true });
     const admitted = await settled;
-    if (!admitted) this.#ports.report({ fact: 'peer.denied', peerId });
+    if (!admitted) this.#denials.deliver({ type: 'denied', peerId });
     return admitted;
   }
 
@@ -212,7 +215,7 @@ export class Cluster implements ClusterPort {
 
   async close(): Promise<void> {
     this.#reach.close();
-    for (const machine of [this.#discovery, this.#membership, this.#registry]) machine?.stop();
+    for (const machine of [this.#discovery, this.#membership, this.#registry, this.#denials]) machine?.stop();
     this.#strangers.close();
     await this.#telling.network?.close();
   }

@@ -94,6 +94,7 @@ export const facts = {
     counter: {
       name: 'synkti_peers_denied_total',
       help: 'Peers that no instance of the cluster vouched for.',
+      sum: 'times',
     },
   },
   'message.stumbled': { level: 'error' },

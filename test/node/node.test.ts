@@ -112,7 +112,12 @@ test('an instance that may not tag itself is let in by nobody', async (t) => {
   await world.start('i-9', { tags: false });
   await world.clock.run(10_000);
   deepEqual(serving(world, 'i-1'), ['i-1', 'i-2', 'i-3']);
-  ok(world.hosts.get('i-1')!.facts.some(({ fact }) => fact === 'peer.denied'));
+  const denials = () => world.hosts.get('i-1')!.facts.filter(({ fact }) => fact === 'peer.denied');
+  deepEqual(denials(), [{ fact: 'peer.denied', peerId: 'peer-i-9', times: 1 }]);
+  await world.clock.run(60_000);
+  const later = denials().slice(1);
+  ok(later.length > 0 && later.length <= 6, `${later.length} lines`);
+  ok(later.some(({ times }) => Number(times) > 1));
 });
 
 test('[Y9] an instance that is listed first with the key of another hides that one from nobody', async (t) => {
