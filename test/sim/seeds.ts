@@ -53,8 +53,11 @@ export function replayOf(
   const words = ['npm run sim --', `--seed ${seed}`];
   if (nodes !== null) words.push(`--nodes ${nodes}`);
   words.push(`--minutes ${minutes}`);
-  if (kinds !== null) words.push(`--faults ${kinds.join(',')}`);
+  if (kinds !== null) words.push(`--faults ${listed(kinds)}`);
   if (streams !== null) words.push(`--streams ${streams}`);
-  if (only !== null) words.push(`--only ${only.length === 0 ? 'none' : only.join(',')}`);
+  if (only !== null) words.push(`--only ${listed(only)}`);
   return words.join(' ');
 }
+
+const listed = (items: readonly (string | number)[]): string =>
+  items.length === 0 ? 'none' : items.join(',');

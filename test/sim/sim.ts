@@ -1,27 +1,16 @@
 /**
- * npm run sim -- --seed 13                         one run, and what it brought
- *                --seed 1 --seeds 200 --json       many, each twice, on all cores
- *                --nodes 1000 --minutes 5 --json   a large one, with times
- *                --faults kill,partition           these kinds only; `none` for none
- *                --streams 0                       so many requests of clients; 0: membership alone
- *                --watch i-0000000e              all facts of this instance and about it, on stderr
- *                --only 3,17                       these faults of the seed's schedule only
- *                --once --whole                  no second run; failures are not made smaller
- *                --twice                         a second run of a single seed too, as of many
- *
- * Ends with 1 when a promise was broken; then each broken seed has its replay command and a shrunk list of faults.
+ * `npm run sim -- --help`: one seed or many, on all cores, and what became of their promises. What it is told stands in
+ * `flags.ts`.
  */
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { spread } from '../bench/membership/numbers.ts';
+import { help, readFlags, type Flags } from './flags.ts';
 import type { RunOptions } from './run.ts';
-import { isFaultKind, type FaultKind } from './schedule.ts';
 import { trySeed, type SeedReport } from './seeds.ts';
 
 /** A larger cluster takes minutes, and its digest is compared at smaller ones. */
 const twiceNodesMax = 200;
-const minutesUsual = 2;
 
 /** A child has one core. That it waits for another one is no leisure in which to look for garbage. */
 const thrifty = ['--single-threaded-gc', '--no-memory-reducer'];
@@ -36,44 +25,33 @@ const large = { heapMb: 4_000, heapMbMost: 8_000, semiSpaceMb: 256 };
 
 type Order = { readonly options: RunOptions; readonly how: { twice: boolean; shrinks: boolean } };
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      seed: { type: 'string', default: '1' },
-      seeds: { type: 'string', default: '1' },
-      nodes: { type: 'string' },
-      minutes: { type: 'string', default: String(minutesUsual) },
-      faults: { type: 'string' },
-      only: { type: 'string' },
-      streams: { type: 'string' },
-      watch: { type: 'string' },
-      once: { type: 'boolean', default: false },
-      twice: { type: 'boolean', default: false },
-      whole: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const first = count('seed', values.seed);
-  const seeds = count('seeds', values.seeds);
-  const nodes = values.nodes === undefined ? null : count('nodes', values.nodes);
-  const shape = {
-    nodes,
-    minutes: Number(values.minutes),
-    kinds: values.faults === undefined ? null : kindsFrom(values.faults),
-    only: values.only === undefined ? null : listFrom(values.only).map(Number),
-    sabotage: null,
-    streams: values.streams === undefined ? null : count('streams', values.streams),
-    watch: values.watch ?? null,
-  };
-  const twice = values.twice || (seeds > 1 && !values.once && (nodes ?? 0) <= twiceNodesMax);
-  const how = { twice, shrinks: !values.whole };
-  const orders = Array.from({ length: seeds }, (_, i) => ({ options: { seed: first + i, ...shape }, how }));
+async function main(args: readonly string[]): Promise<number> {
+  let flags: Flags | null;
+  try {
+    flags = readFlags(args);
+  } catch (error) {
+    process.stderr.write(`sim: ${(error as Error).message}; --help has them all\n`);
+    return 2;
+  }
+  if (flags === null) {
+    process.stdout.write(help());
+    return 0;
+  }
+  const { seed: first, seeds, shape, json } = flags;
+  const isLarge = (shape.nodes ?? 0) > twiceNodesMax;
+  const twice = flags.twice || (seeds > 1 && !flags.once && !isLarge);
+  const how = { twice, shrinks: !flags.whole };
+  const orders = Array.from({ length: seeds }, (_, i) => ({
+    options: { seed: first + i, ...shape, sabotage: null },
+    how,
+  }));
   const startedAt = performance.now();
-  const isAlone = seeds === 1 && (nodes ?? 0) <= twiceNodesMax;
+  const isAlone = seeds === 1 && !isLarge;
   const reports = isAlone ? [await trySeed(orders[0]!.options, how)] : await shareOut(orders);
-  tell(reports, { json: values.json, wallSeconds: (performance.now() - startedAt) / 1_000, twice });
+  return tell(reports, { json, wallSeconds: (performance.now() - startedAt) / 1_000, twice });
 }
 
+/** Returns the exit code. */
 function tell(
   reports: readonly SeedReport[],
   {
@@ -81,7 +59,7 @@ function tell(
     wallSeconds,
     twice,
   }: { readonly json: boolean; readonly wallSeconds: number; readonly twice: boolean },
-): void {
+): number {
   const failed = reports.filter(({ complaint }) => complaint !== null);
   const sum = (of: (report: SeedReport) => number): number =>
     reports.reduce((total, report) => total + of(report), 0);
@@ -110,7 +88,7 @@ function tell(
   for (const { complaint } of failed) process.stderr.write(`${complaint}\n`);
   const result = { ...summary, ...rest, ...timed, streams: streamsOf(reports) };
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`);
-  if (failed.length > 0) process.exitCode = 1;
+  return failed.length === 0 ? 0 : 1;
 }
 
 /** What became of the requests of all runs. */
@@ -166,20 +144,5 @@ function obey(): void {
   });
 }
 
-const listFrom = (text: string): string[] => (text === 'none' ? [] : text.split(','));
-
-function kindsFrom(text: string): FaultKind[] {
-  return listFrom(text).map((kind) => {
-    if (!isFaultKind(kind)) throw new Error(`no such fault: ${kind}`);
-    return kind;
-  });
-}
-
-function count(name: string, text: string): number {
-  const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`--${name} ${text}: not a count`);
-  return number;
-}
-
 if (process.env['SIM_CHILD'] === '1') obey();
-else await main();
+else process.exitCode = await main(process.argv.slice(2));
