@@ -18,8 +18,8 @@ const namedMax = 16;
 type Gathered = { readonly times: number; readonly dueAt: Instant };
 
 /** null: of all that are not told by name. The earliest due first. */
-export type State = Map<string | null, Gathered>;
-export type Event = { readonly type: 'denied'; readonly peerId: string } | { readonly type: 'tick' };
+type State = Map<string | null, Gathered>;
+type Event = { readonly type: 'denied'; readonly peerId: string } | { readonly type: 'tick' };
 type Effect = { readonly fact: 'peer.denied'; readonly peerId: string | null; readonly times: number };
 
 export const init = (): State => new Map();
