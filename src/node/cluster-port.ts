@@ -17,6 +17,7 @@ export type Known = {
   readonly health: Health;
   /** Its last word on a connection of its own; null: it never had one with us. */
   readonly heardAt: Instant | null;
+  /** Of this key: that of a new one may be there a moment before its health is. */
   readonly record: NodeRecord | null;
   readonly load: HeardLoad | null;
 };

@@ -394,7 +394,6 @@ export class Cluster implements ClusterPort {
 
   #known({ id, peerId, zone, health, met, heardAt }: Member): Known {
     const newest = records.recordOf(this.#registry.state(), id);
-    // Of the next life's record what membership says of the one before is no part: it hears of the two in turn.
     const record = newest?.peerId === peerId ? newest : null;
     return { id, peerId, zone, health, heardAt: met ? heardAt : null, record, load: this.#loads.of(id) };
   }

@@ -11,7 +11,8 @@
  *   I5 epochs of a lease rise, each has one holder, and no effect is committed under a lower one than before; no two
  *      that run hold it at a time, and when faults have ceased, one does
  *   I8 what a node sends is bounded, in peace and whatever happens (`spending.ts`)
- *   I9 no record is kept whose signer no instance of the cluster has named, or that its owner has not said
+ *   I9 no record is kept whose signer no instance of the cluster has named, or that its owner has not said, and none is
+ *      told beside another key
  */
 import type { Fact } from '../../src/node/facts.ts';
 import type { Known } from '../../src/node/cluster-port.ts';
@@ -230,9 +231,11 @@ export class Checks {
     process.stderr.write(`${now.toFixed(1).padStart(9)} ${resident.id} ${JSON.stringify(fact)}\n`);
   }
 
-  #look(resident: Resident, { id, health, record }: Known): void {
+  #look(resident: Resident, { id, peerId: known, health, record }: Known): void {
     if (record === null) return;
     const { incarnation, sequence, peerId } = record;
+    if (peerId !== known)
+      this.break('I9', `${resident.id} knows ${id} by ${known}, with a record of ${peerId}`);
     const number = this.world.roll.numberOf(id);
     const before = resident.orders[number];
     if (before === record && record.life.phase !== 'left') return;
