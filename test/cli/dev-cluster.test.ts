@@ -2,7 +2,7 @@ import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -234,6 +234,24 @@ test('what keeps a cluster from starting is one Failure, and nothing is left of 
     message: `port ${(taken.address() as AddressInfo).port}: in use by another program: choose another --base-port`,
   });
   await rejects(readdir(dir), { code: 'ENOENT' });
+});
+
+test('a directory that cannot be used, or written any more, is said in words', async (t) => {
+  const { dir, basePort } = await place(t);
+  const file = join(dir, 'file');
+  await writeFile(file, '');
+  await rejects(start(t, { dir: file, basePort }), {
+    kind: 'invalid',
+    message: `--dir: data directory ${file}: a file stands in the way: choose another`,
+  });
+  await rm(file);
+  const { events } = await start(t, { dir, basePort });
+  // In the way of what is written next.
+  await mkdir(join(dir, 'dev.json.new'));
+  await chaos(dir, 'kill', '2');
+  await until('a word on it', () =>
+    events.some(({ node, said }) => node === null && said === `--dir: data directory ${dir}: EISDIR`),
+  );
 });
 
 test('one directory holds one cluster, and nothing of anybody else', async (t) => {

@@ -56,14 +56,17 @@ const lookMs = 100;
 export async function startDevCluster(given: DevOptions, signal: AbortSignal): Promise<DevCluster> {
   const startedAt = performance.now();
   await using started = new AsyncDisposableStack();
-  const place = await takePlace(given.dir, usualCloud.group.max);
+  const doomed = new AbortController();
+  let isReady = false;
+  const place = await takePlace(given.dir, usualCloud.group.max, (failure) => {
+    if (isReady) given.onEvent({ node: null, said: failure.message }, hosts.nodes());
+    else doomed.abort(failure);
+  });
   const options = { ...given, dir: place.dir };
   started.defer(place.release);
   // Then what has the ports is no cluster of this directory, neither one that runs nor one that crashed.
   await needPorts(given.basePort, given.nodes);
 
-  const doomed = new AbortController();
-  let isReady = false;
   let cloud: LocalCloud | null = null;
   const hosts = openHosts({
     ...options,

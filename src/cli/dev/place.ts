@@ -5,6 +5,7 @@
 import { readdir, realpath, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { controlSocket } from '../../control/socket-file.ts';
+import { directoryFailure } from '../../node/directory-failure.ts';
 import { makeDirectory } from '../../os/directory.ts';
 import { processes } from '../../os/processes.ts';
 import { Failure } from '../../std/failure.ts';
@@ -25,9 +26,27 @@ type Place = {
   release(): Promise<void>;
 };
 
-/** Failure `busy`: a cluster runs from here; `denied`, `invalid`: this directory cannot be used. */
-export async function takePlace(wanted: string, nodesMax: number): Promise<Place> {
-  const dir = await prepare(wanted);
+/**
+ * Failure `busy`: a cluster runs from here, or the disk is full; `denied`, `invalid`: this directory cannot be used.
+ * `onUnwritten`: the other commands could not be told who is there.
+ */
+export async function takePlace(
+  wanted: string,
+  nodesMax: number,
+  onUnwritten: (failure: Failure) => void,
+): Promise<Place> {
+  try {
+    return await takeDirectory(await realDirectory(wanted), nodesMax, onUnwritten);
+  } catch (error) {
+    throw inWords(wanted, error);
+  }
+}
+
+async function takeDirectory(
+  dir: string,
+  nodesMax: number,
+  onUnwritten: (failure: Failure) => void,
+): Promise<Place> {
   const running = await readDevState(dir);
   if (running !== null)
     throw new Failure(
@@ -55,7 +74,14 @@ export async function takePlace(wanted: string, nodesMax: number): Promise<Place
     publish: (cloud, nodes) => {
       const state = { pid, start, cloud, nodes: [...nodes] };
       // Somebody removed the directory: then no command finds the cluster, and Ctrl-C still ends it.
-      written = written.then(() => writeDevState(dir, state)).catch(unlessGone);
+      written = written
+        .then(() => writeDevState(dir, state))
+        .catch(unlessGone)
+        .catch((error: unknown) => {
+          const failure = inWords(dir, error);
+          if (!(failure instanceof Failure)) throw failure;
+          onUnwritten(failure);
+        });
     },
     release: async () => {
       await written;
@@ -67,18 +93,16 @@ export async function takePlace(wanted: string, nodesMax: number): Promise<Place
   };
 }
 
-async function prepare(dir: string): Promise<string> {
-  try {
-    await makeDirectory(dir);
-    return await realpath(dir);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new Failure(
-      code === 'EEXIST' || code === 'ENOTDIR' ? 'invalid' : 'denied',
-      `--dir ${dir}: ${code}`,
-      error,
-    );
-  }
+async function realDirectory(dir: string): Promise<string> {
+  await makeDirectory(dir);
+  return realpath(dir);
+}
+
+/** What the system says of the directory, as a Failure; anything else stays what it is. */
+function inWords(dir: string, error: unknown): unknown {
+  if (error instanceof Failure || (error as NodeJS.ErrnoException).code === undefined) return error;
+  const { kind, message } = directoryFailure(dir, error);
+  return new Failure(kind, `--dir: ${message}`, error);
 }
 
 const isOwn = (name: string): boolean => /^(dev\.json(\.new)?|cloud|node-\d+(\.log)?)$/.test(name);

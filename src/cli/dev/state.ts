@@ -2,7 +2,7 @@
  * Where a development cluster is and what runs in it, on disk for the other commands: `dev.json` in its directory,
  * which is the user's state directory unless `--dir` says otherwise. There as long as the cluster runs.
  */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -67,6 +67,12 @@ export async function needDevState(dir: string): Promise<DevState> {
 /** Whole or not at all: a command may read at any time. */
 export async function writeDevState(dir: string, state: DevState): Promise<void> {
   const draft = `${stateFile(dir)}.new`;
-  await writeFile(draft, JSON.stringify(state), { mode: 0o600 });
-  await rename(draft, stateFile(dir));
+  try {
+    await writeFile(draft, JSON.stringify(state), { mode: 0o600 });
+    await rename(draft, stateFile(dir));
+  } catch (error) {
+    // On a full disk what was begun would lie there, and take room.
+    await unlink(draft).catch(() => null);
+    throw error;
+  }
 }
