@@ -25,6 +25,8 @@ export function leaveCommand({ program, io, ends }: Cli): void {
 
 async function leave(options: Options, io: Io): Promise<number> {
   const client = await connectTo(options, io);
+  // One that stands still would be waited for as long as a drain may take, an hour.
+  await client.status();
   const node = await client.leave(options.within ?? null);
   if (options.json === true) printJson(io, node);
   else print(io, `${node.id}: ${lifeText(node.life)}`);
