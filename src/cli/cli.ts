@@ -39,7 +39,7 @@ export async function runCli(args: readonly string[], io: Io, runNode: RunNode):
   const ends = async (work: Promise<number>): Promise<void> => {
     code = await work;
   };
-  const program = programOf(io, ends, runNode);
+  const program = programOf({ io, ends, runNode }, args);
   try {
     // Not for people: these two take words that look like flags of ours.
     if (args[0] === 'simulated-engine') return await simulatedEngine(args.slice(1), io);
@@ -63,12 +63,19 @@ function aboutHelp(program: Command, args: readonly string[]): string[] {
   return known ? [about, ...rest, '--help'] : [about, ...rest];
 }
 
+/** What says itself what is right needs no more; of the rest the help does. */
+function whereToLook(complaint: string, program: Command, [word]: readonly string[]): string {
+  if (/Did you mean|Allowed choices/.test(complaint)) return '';
+  const isKnown = program.commands.some((command) => command.name() === word);
+  return ` (see synkti help${isKnown ? ` ${word}` : ''})`;
+}
+
 const termOf = (argument: Argument): string => {
   const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
   return argument.required ? `<${name}>` : `[${name}]`;
 };
 
-function programOf(io: Io, ends: Cli['ends'], runNode: RunNode): Command {
+function programOf({ io, ends, runNode }: Omit<Cli, 'program'>, args: readonly string[]): Command {
   const program = new Command('synkti')
     .description('Serves LLMs on spot GPUs from a cluster of equal nodes, without a control plane.')
     .version(versionText(), '-V, --version', 'print the version')
@@ -89,7 +96,7 @@ function programOf(io: Io, ends: Cli['ends'], runNode: RunNode): Command {
           `${text
             .trim()
             .replace(/^error: /, 'synkti: ')
-            .replaceAll('\n', ' ')}\n`,
+            .replaceAll('\n', ' ')}${whereToLook(text, program, args)}\n`,
         ),
     });
   withExamples(program, [

@@ -56,9 +56,19 @@ async function dataDirOf({ node, dir, dataDir }: Target, io: Io): Promise<string
   if (!isDev && (await isThere(`${usual}/control.sock`))) return usual;
   const { devDir, needDevState, readDevState } = await import('./dev/state.ts');
   const at = devDir(io.env, dir);
-  if (!isDev && (await readDevState(at)) === null) return usual;
+  if (!isDev && (await readDevState(at)) === null) return needOne(usual, at);
   const state = await needDevState(at);
   return nodeOf(state.nodes, node ?? '1').dataDir;
+}
+
+/** The node that is starting in `usual`; else Failure `unreachable`: on this machine there is none to ask. */
+async function needOne(usual: string, devDir: string): Promise<string> {
+  const { lockHolder } = await import('../os/lock.ts');
+  if (lockHolder(usual) !== null) return usual;
+  throw new Failure(
+    'unreachable',
+    `no node runs in ${usual}, and no development cluster in ${devDir}: start one by synkti run or synkti dev`,
+  );
 }
 
 /** Failure `missing`, with the nodes that there are. */

@@ -267,13 +267,14 @@ test('a node is found by data directory, by number or instance id in dev, or by 
     'synkti: node 7: no such node, the development cluster has 1, 2\n',
   );
   const elsewhere = await tempDir(t);
+  const usualDev = join(elsewhere, '.local', 'state', 'synkti', 'dev');
   equal(
     await idOf(['--dir', elsewhere]),
     `synkti: no development cluster runs in ${elsewhere}: start one with synkti dev\n`,
   );
   equal(
     await idOf([], { SYNKTI_DATA_DIR: elsewhere, HOME: elsewhere }),
-    `synkti: no node runs behind ${elsewhere}/control.sock\n`,
+    `synkti: no node runs in ${elsewhere}, and no development cluster in ${usualDev}: start one by synkti run or synkti dev\n`,
   );
   // The usual place of a development cluster, when no node runs on this machine otherwise.
   await mkdir(join(elsewhere, 'synkti'), { recursive: true });

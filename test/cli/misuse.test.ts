@@ -14,7 +14,9 @@ test('what is misused ends with 2 and one line on stderr, nothing on stdout', as
       ['drain', '--within', '5'],
       /^synkti: --within: "5" is not a duration from 0ms to 1h, such as 500ms or 30s\n$/,
     ],
-    [['chaos', 'interrupt'], /^synkti: missing required argument 'node'\n$/],
+    [['frobnicate'], /^synkti: unknown command 'frobnicate' \(see synkti help\)\n$/],
+    [['chaos', 'interrupt'], /^synkti: missing required argument 'node' \(see synkti help chaos\)\n$/],
+    [['key', 'new'], /^synkti: missing required argument 'name' \(see synkti help key\)\n$/],
     [
       ['chaos', 'melt', '1'],
       /^synkti: .*'melt' is invalid.* interrupt, kill, freeze, thaw, partition, heal\.\n$/,
