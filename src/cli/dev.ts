@@ -63,7 +63,8 @@ async function dev(options: Options, flags: readonly string[], io: Io): Promise<
     const flagsToFind = options.dir === undefined ? '' : ` --dir ${options.dir}`;
     const show = await showFor(io, { json: options.json === true, flags: flagsToFind });
     const cluster = await clusterOptions(options, flags, io);
-    if (options.json !== true) say(io, `starting ${options.nodes} nodes …`);
+    if (options.json !== true)
+      say(io, `starting ${options.nodes === 1 ? 'one node' : `${options.nodes} nodes`} …`);
     const work = live({ ...cluster, onEvent: show.event }, { io, show, stop });
     // Whoever does not wait leaves the rest to the guard, which acts when this process is gone.
     return await Promise.race([work, stop.forced.then(() => exit.refused)]);

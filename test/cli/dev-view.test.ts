@@ -11,7 +11,7 @@ import { tailOf } from '../../src/cli/dev/log-tail.ts';
 import type { Sample } from '../../src/cli/dev/sample.ts';
 import type { DevNode } from '../../src/cli/dev/state.ts';
 import { stopping } from '../../src/cli/dev/stopping.ts';
-import { eventLine, screen } from '../../src/cli/dev/view.ts';
+import { eventLine, linesOn, screen } from '../../src/cli/dev/view.ts';
 import type { Fact } from '../../src/node/facts.ts';
 import { fakeNode } from '../control/operations.ts';
 import { memoryIo } from './io.ts';
@@ -60,6 +60,11 @@ test('the newest events fill what table and introduction leave, and never less t
   equal(drawn({ columns: 80, rows: 10 }, 14).filter((line) => line.startsWith('event')).length, 5);
 });
 
+test('a line of the introduction that the terminal breaks counts as the lines that it takes', () => {
+  const text = ['a', '', 'b'.repeat(80), 'c'.repeat(81)].join('\n');
+  deepEqual([linesOn(text, 80), linesOn(text, 81), linesOn(text, 40)], [5, 4, 7]);
+});
+
 test('an event names nodes by number, rounds times, and cannot move the cursor', () => {
   const numbers = new Map([['i-2', 2]]);
   const fact = {
@@ -85,7 +90,14 @@ test('the introduction says where the nodes are, with a call that works as it st
   match(text, /^2 nodes are ready after 4\.3 s, .*\n {2}node 1 {2}http:\/\/127\.0\.0\.1:8000 .*\n {2}node 2/);
   const [, body = ''] = /-d '(.*)'/.exec(text) ?? [];
   equal((JSON.parse(body) as { model: string }).model, 'simulated');
+  match(text, /synkti chaos kill 1 --only engine --dir \/d +answers go on elsewhere\n/);
   match(text, /synkti chaos interrupt 2 --notice 20s --dir \/d/);
+});
+
+test('of a single node the introduction promises no other that goes on', () => {
+  const text = intro({ nodes: [node(1)], readyMs: 4_321, model: 'm', synkti: 'synkti', flags: '' });
+  match(text, /^One node is ready after 4\.3 s, and it answers:\n/);
+  equal(text.includes('--only engine'), false);
 });
 
 test('a log is followed line by line, and half a line waits for its end', async (t) => {

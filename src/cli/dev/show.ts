@@ -6,7 +6,7 @@ import type { DevCluster, DevEvent } from './cluster.ts';
 import { intro } from './intro.ts';
 import type { DevNode } from './state.ts';
 import { openSampler } from './sample.ts';
-import { eventLine, screen } from './view.ts';
+import { eventLine, linesOn, screen } from './view.ts';
 
 export type Show = {
   event(event: DevEvent, nodes: readonly DevNode[]): void;
@@ -65,11 +65,11 @@ async function liveShow(io: Io, flags: string): Promise<Show> {
   const closed = new AbortController();
   let drawing: Promise<void> | null = null;
 
-  async function draw(cluster: DevCluster, introLines: number): Promise<void> {
+  async function draw(cluster: DevCluster, introduction: string): Promise<void> {
     while (!closed.signal.aborted) {
       const samples = await sample(cluster.nodes());
       const size = { columns: io.out.columns ?? 80, rows: io.out.rows ?? 24 };
-      const shown = { size, introLines, now: Date.now() };
+      const shown = { size, introLines: linesOn(introduction, size.columns), now: Date.now() };
       if (!closed.signal.aborted) live(screen(samples, lines.all(), shown));
       // Woken by the end, which is no failure.
       await pause(drawMs, undefined, { signal: closed.signal }).catch(() => undefined);
@@ -81,7 +81,7 @@ async function liveShow(io: Io, flags: string): Promise<Show> {
     ready: async (cluster) => {
       const text = await introOf(cluster, flags);
       print(io, text);
-      drawing = draw(cluster, text.split('\n').length);
+      drawing = draw(cluster, text);
     },
     close: async () => {
       closed.abort();
