@@ -11,8 +11,9 @@
  *   I5 epochs of a lease rise, each has one holder, and no effect is committed under a lower one than before; no two
  *      that run hold it at a time, and when faults have ceased, one does
  *   I8 what a node sends is bounded, in peace and whatever happens (`spending.ts`)
- *   I9 no record is kept whose signer no instance of the cluster has named, or that its owner has not said, and none is
- *      told beside another key
+ *   I9 nobody is let in whose key has not been in the tags of the instance that it runs on, one of the cluster that has not
+ *      ended; no record is kept whose signer no instance of the cluster has named, or that its owner has not said, and
+ *      none is told beside another key
  */
 import type { Fact } from '../../src/node/facts.ts';
 import type { Known } from '../../src/node/cluster-port.ts';
@@ -22,6 +23,7 @@ import { DutyLedger } from './duty.ts';
 import { strangerPrefix } from './hostile.ts';
 import { Deaths } from './deaths.ts';
 import { isCutOff, observersAmong, observersMost, type Reach } from './observers.ts';
+import type { Station } from './network.ts';
 import type { Resident, Verdict } from './resident.ts';
 import { Spending } from './spending.ts';
 import type { World } from './world.ts';
@@ -122,6 +124,17 @@ export class Checks {
     const last = this.#lastWords.get(id);
     if (before !== undefined && (last === undefined || outranks(before, last)))
       this.#lastWords.set(id, before);
+  }
+
+  /**
+   * What a node goes by may be old: an answer that lags, what others saw, what it remembers. Who knocks runs, and so does
+   * the instance that it runs on, so that even what is old has to be true of it.
+   */
+  onAdmitted(gate: Station, { host, peerId }: Station): void {
+    const { world } = this;
+    const isOurs = world.on(gate.host)?.process === gate.process;
+    if (isOurs && !world.ec2.names(host.id, peerId))
+      this.break('I9', `${gate.host.id} lets in ${peerId}, which no running instance has named`);
   }
 
   /** A record or a health changed. */

@@ -91,6 +91,12 @@ export class SimEc2 {
     return this.instances.get(id)?.versions.some(({ tags }) => tags['SynktiPeerId'] === peerId) ?? false;
   }
 
+  /** Whether this instance runs, and has or had this peer id in its tags as one of the cluster: who leaves takes it out. */
+  names(id: string, peerId: string): boolean {
+    const versions = this.instances.get(id)?.versions ?? [];
+    return versions.at(-1)?.shown === true && versions.some(({ sighting }) => sighting?.peerId === peerId);
+  }
+
   cloudOf(id: string, process: SimProcess): Cloud {
     const call = <T>(signal: AbortSignal, answer: () => T): Promise<T> =>
       this.#turn.promise(this.#call(process, signal, answer));

@@ -84,6 +84,8 @@ export class End {
 export class SimNetwork {
   readonly stations = new Map<SimProcess, Station>();
   readonly mesh: GossipMesh;
+  /** Hears of everybody whom a gate lets in. */
+  onAdmitted: (gate: Station, comer: Station) => void = () => {};
   /** Direct messages that were sent. */
   sent = 0;
   readonly #queue: EventQueue;
@@ -322,6 +324,7 @@ export class SimNetwork {
     const admitted = await this.#turn.asking(met.events.admit(station.peerId));
     if (!met.process.alive || !station.process.alive) return;
     if (!admitted) return answer(() => attempt.fail('denied', 'turned away'));
+    this.onAdmitted(met, station);
     const stale = met.ends.get(station.peerId);
     if (stale !== undefined) {
       if (stale.other.station === station && stale.other.stands) return answer(() => attempt.succeed());

@@ -115,6 +115,7 @@ export async function run(options: RunOptions): Promise<Outcome> {
     onStart: (resident) => checks.onStart(resident),
     onApplied: (applied) => checks.duty.applied(applied),
   });
+  world.network.onAdmitted = (gate, comer) => checks.onAdmitted(gate, comer);
   const timings = new Timings(world, checks);
   const rest = { since: span.until, ms: 0 };
   if (streams > 0) path.open(world, streams, { from: bootMs, until: span.until + lastStreamMs });

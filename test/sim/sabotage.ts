@@ -12,6 +12,8 @@ export type Sabotage =
   | 'dice'
   /** Nobody hears gossip, and nodes do not compare what they know. */
   | 'mute'
+  /** Every gate lets everybody in. */
+  | 'open-door'
   /** All that is said to a peer is said to it ten times. */
   | 'chatty'
   /** Who starts once the cluster is whole never gets its tags, and is no member. */
