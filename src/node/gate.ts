@@ -5,10 +5,10 @@
  *
  *   swallowing ──the event that the client had last──► passing           swallowing ──past it──► diverged
  *
- * The first event of plain text waits until another member knows of the stream, so that no client asks for one that
- * nobody knows: that member was told when the request went to an engine, and all else can be told again from that. Where
- * an answer begins as something else than plain text, or becomes that, others must know it first. All waits are short:
- * after them things go out uncopied, as they do in a cluster of one.
+ * The first event of plain text waits until all who are to hold copies know of the stream, so that no client asks for one
+ * that nobody knows, though this node and one of them go at once: they were told when the request went to an engine, and
+ * all else can be told again from that. Where an answer begins as something else than plain text, or becomes that, one of
+ * them must know it first. All waits are short: after them things go out uncopied, as they do in a cluster of one.
  */
 import { after, type Instant } from '../std/time.ts';
 import { eventId, isSame, type Mark, type Said } from '../stream/mark.ts';
@@ -180,7 +180,7 @@ export class Gate implements LogEars {
     return null;
   }
 
-  /** Nothing stands before it, and a copy has so many bytes. */
+  /** Nothing stands before it, and of the copies, which all who are to hold one have, one has so many bytes. */
   #mayGo(needed: number): boolean {
     return this.#owed.length === 0 && this.#hasCopy(needed);
   }
@@ -199,8 +199,9 @@ export class Gate implements LogEars {
   }
 
   #hasCopy(bytes: number): boolean {
-    if (bytes <= this.#copied || this.#log === null) return true;
-    return this.#log.holders().length === 0;
+    if (bytes < 0 || this.#log === null) return true;
+    const holders = this.#log.holders().length;
+    return holders === 0 || (bytes <= this.#copied && holders <= this.#copies);
   }
 
   #release(): void {

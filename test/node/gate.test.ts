@@ -90,6 +90,24 @@ test('of what can be made again only the beginning waits, until somebody knows o
   deepEqual(urgent, [false, false, false, false]);
 });
 
+test('its client hears nothing of a stream before all know of it who are to hold copies, unless they are late', async () => {
+  for (const commits of [false, true]) {
+    const [both, late] = [rig({ commits }), rig({ commits })];
+    for (const { holders, gate, say } of [both, late]) {
+      holders.push(memberId('c'));
+      gate.copied(15, 1);
+      say('a', 1);
+    }
+    deepEqual(both.out, []);
+    both.gate.copied(15, 2);
+    deepEqual(both.out, ['a']);
+    await late.clock.run(249);
+    deepEqual(late.out, []);
+    await late.clock.run(2);
+    deepEqual(late.out, ['a']);
+  }
+});
+
 test('an answer that is or becomes more than plain text is known to others before its client hears it', () => {
   const spoken = { type: 'spoken', ids: [1], delta: {}, finish: null, fingerprint: null } as const;
   const first = rig({ commits: false });
