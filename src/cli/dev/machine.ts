@@ -51,6 +51,9 @@ type Daemon = Awaited<ReturnType<typeof processes.launch>>;
 
 export const logOf = (dir: string, node: number): string => join(dir, `node-${node}.log`);
 
+/** More than there will be nodes. */
+const apiPortsMax = 128;
+
 export class Machine {
   readonly #options: MachineOptions;
   readonly #instance: Launch;
@@ -69,8 +72,11 @@ export class Machine {
     const dataDir = join(options.dir, `node-${node}`);
     await rm(dataDir, { recursive: true, force: true });
     await mkdir(join(dataDir, 'tmp'), { recursive: true, mode: 0o700 });
-    const apiPort = options.basePort + instance.index;
-    const [p2pPort, peerPort] = [await freePort(), await freePort()];
+    const { basePort } = options;
+    const apiPort = basePort + instance.index;
+    // A node that is gone just now will be back at its own.
+    const isApiPort = (port: number): boolean => port >= basePort && port < basePort + apiPortsMax;
+    const [p2pPort, peerPort] = [await freePort(1, isApiPort), await freePort(1, isApiPort)];
     const ports = ['--api-port', `${apiPort}`, '--p2p-port', `${p2pPort}`, '--peer-port', `${peerPort}`];
     const args = ['run', '--data-dir', dataDir, ...ports, ...options.flags];
     const api = `http://127.0.0.1:${apiPort}`;

@@ -22,11 +22,15 @@ export async function needPorts(base: number, count: number): Promise<void> {
 const quiet = { from: 20_000, to: 32_000 };
 const triesMax = 100;
 
-/** Nobody types these: the first of `count` neighbours that are all free just now. */
-export async function freePort(count = 1): Promise<number> {
+/**
+ * Nobody types these: the first of `count` neighbours that are all free just now. `isTaken`: whoever has it may not listen
+ * at the moment.
+ */
+export async function freePort(count = 1, isTaken = (_port: number): boolean => false): Promise<number> {
   for (let tries = 0; tries < triesMax; tries++) {
     const first = randomInt(quiet.from, quiet.to - count);
     const ports = Array.from({ length: count }, (_, i) => first + i);
+    if (ports.some(isTaken)) continue;
     const free = await Promise.all(ports.map(listenOnce));
     if (!free.includes(false)) return first;
   }
