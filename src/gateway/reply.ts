@@ -141,10 +141,20 @@ export function replyJson(
   response.end(body);
 }
 
+/** How an engine's web framework says that it has no such path: that of embeddings, where the model generates. */
+const noSuchPath = 'Not Found';
+const notOffered: Complaint = {
+  message: 'The engine of this model does not offer this endpoint.',
+  type: 'invalid_request_error',
+  param: null,
+  code: 'unknown_url',
+};
+
 /** An engine's refusal, given back as OpenAI would put it. */
 export function openAiError(status: number, body: string): string {
   const json = parseObject(body);
   const error = json?.['error'];
+  if (status === 404 && json?.['detail'] === noSuchPath) return complaintJson(notOffered);
   if (typeof error === 'object' && error !== null && 'message' in error) return body;
   const message =
     typeof error === 'string'

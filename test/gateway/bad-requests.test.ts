@@ -167,7 +167,7 @@ test("what an engine says in its own shapes is said in OpenAI's", async () => {
   deepEqual([unauthorized.status, unauthorized.error['message']], [401, 'Unauthorized']);
   for (const one of cluster.nodes) one.engine.mode = 'lost';
   const lost = await send(chats, posted(good));
-  deepEqual([lost.status, lost.error['message']], [404, 'Not Found']);
+  deepEqual([lost.status, lost.error['code']], [404, 'unknown_url']);
   for (const one of cluster.nodes) one.engine.mode = 'draining';
   const draining = await send(chats, posted(good));
   deepEqual(

@@ -136,7 +136,7 @@ test('a refusal of the engine is given back in the shape of OpenAI, and asked of
   cluster.get(1).engine.mode = 'lost';
   const response = await post('/v1/embeddings', { model: 'tiny', input: 'a' });
   equal(response.status, 404);
-  equal((await errorOf(response))['message'], 'Not Found');
+  equal((await errorOf(response))['message'], 'The engine of this model does not offer this endpoint.');
   equal(
     cluster.nodes.reduce((asked, { engine }) => asked + engine.asked.length, 0),
     1,
