@@ -59,11 +59,14 @@ export function help(): string {
 
 /** null: only help is wanted. Throws an Error whose message names the flag that is wrong. */
 export function readFlags(args: readonly string[]): Flags | null {
-  const given = parsed(args);
-  if (given.has('help')) return null;
-  const has = (flag: Flag): boolean => given.has(flag);
-  const text = (flag: Flag): string | null => given.get(flag) ?? null;
-  const number = (flag: Flag, least: number): number | null => numberFrom(flag, text(flag), least);
+  const all = parsed(args);
+  if (all.has('help')) return null;
+  const has = (flag: Flag): boolean => all.has(flag);
+  const text = (flag: Flag): string | null => all.get(flag) ?? null;
+  const number = (flag: Flag, least: number): number | null => {
+    const given = text(flag);
+    return given === null ? null : wholeFrom(flag, given, least);
+  };
   return {
     seed: number('seed', 0) ?? 1,
     seeds: number('seeds', 1) ?? 1,
@@ -100,10 +103,6 @@ function parsed(args: readonly string[]): ReadonlyMap<Flag, string> {
     given.set(name, value ?? '');
   }
   return given;
-}
-
-function numberFrom(flag: Flag, text: string | null, least: number): number | null {
-  return text === null ? null : wholeFrom(flag, text, least);
 }
 
 function wholeFrom(flag: Flag, text: string, least: number): number {

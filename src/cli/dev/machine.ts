@@ -11,6 +11,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectControl } from '../../control/client.ts';
+import { usualCloud } from '../../localcloud/cloud-options.ts';
 import type { Launch, Part, ProcessSignal } from '../../localcloud/instances/hosts.ts';
 import { processes } from '../../os/processes.ts';
 import { Failure } from '../../std/failure.ts';
@@ -51,9 +52,6 @@ type Daemon = Awaited<ReturnType<typeof processes.launch>>;
 
 export const logOf = (dir: string, node: number): string => join(dir, `node-${node}.log`);
 
-/** More than there will be nodes. */
-const apiPortsMax = 128;
-
 export class Machine {
   readonly #options: MachineOptions;
   readonly #instance: Launch;
@@ -75,7 +73,7 @@ export class Machine {
     const { basePort } = options;
     const apiPort = basePort + instance.index;
     // A node that is gone just now will be back at its own.
-    const isApiPort = (port: number): boolean => port >= basePort && port < basePort + apiPortsMax;
+    const isApiPort = (port: number): boolean => port >= basePort && port < basePort + usualCloud.group.max;
     const [p2pPort, peerPort] = [await freePort(1, isApiPort), await freePort(1, isApiPort)];
     const ports = ['--api-port', `${apiPort}`, '--p2p-port', `${p2pPort}`, '--peer-port', `${peerPort}`];
     const args = ['run', '--data-dir', dataDir, ...ports, ...options.flags];

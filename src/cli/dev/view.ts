@@ -28,10 +28,7 @@ export function screen(
 
 /** What the text takes of a terminal, which breaks lines that are longer than its own. */
 export const linesOn = (text: string, columns: number): number =>
-  text
-    .split('\n')
-    .map((line) => Math.max(1, Math.ceil(line.length / columns)))
-    .reduce((sum, lines) => sum + lines, 0);
+  text.split('\n').reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0);
 
 /** Fits 80 columns. */
 const head = ['NODE', 'ZONE', 'PHASE', 'ENGINE', 'RUN', 'WAIT', 'TOKENS/S', 'MEMBERS', 'MOVED'];
