@@ -8,9 +8,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { buildExecutable } from '../../src/build/executable.ts';
 import { openLab } from '../lab/lab.ts';
+import { json, whole } from '../script/flags.ts';
+import { runScript, type Script } from '../script/script.ts';
 
 const bounds = { corePercent: 2, rssMb: 170 };
 /** A node that has met everybody sweeps its heap for the last time within seconds. */
@@ -20,17 +21,23 @@ const meetMs = 120_000;
 /** USER_HZ of Linux: /proc counts CPU time in hundredths of a second. */
 const ticksPerSecond = 100;
 
-const { values } = parseArgs({
-  options: { json: { type: 'boolean' }, nodes: { type: 'string', default: '16' } },
-});
+const flags = { nodes: whole('so many', { least: 1, otherwise: 16 }), json };
+const script: Script<typeof flags> = {
+  name: 'bench:idle',
+  about: 'What a node takes that has nothing to do: the executable, the daemon alone, the mean over nodes.',
+  flags,
+  example: 'npm run -s bench:idle -- --json',
+};
 const file = 'dist/synkti';
-if (!existsSync(file)) await buildExecutable(file, (line) => console.error(line));
 
-const measured = await idleNodes(Number(values.nodes));
-const { nodes, corePercent, rssMb } = measured;
-if (values.json === true) console.log(JSON.stringify(measured));
-else console.log(`${nodes} idle nodes, each: ${corePercent} % of a core, ${rssMb} MB resident`);
-process.exitCode = corePercent <= bounds.corePercent && rssMb <= bounds.rssMb ? 0 : 1;
+await runScript(script, async (given) => {
+  if (!existsSync(file)) await buildExecutable(file, (line) => console.error(line));
+  const measured = await idleNodes(given.nodes);
+  const { nodes, corePercent, rssMb } = measured;
+  if (given.json) console.log(JSON.stringify(measured));
+  else console.log(`${nodes} idle nodes, each: ${corePercent} % of a core, ${rssMb} MB resident`);
+  return corePercent <= bounds.corePercent && rssMb <= bounds.rssMb ? 0 : 1;
+});
 
 async function idleNodes(nodes: number): Promise<{ nodes: number; corePercent: number; rssMb: number }> {
   const dir = await mkdtemp(join(tmpdir(), 'synkti-idle-'));

@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../../src/cli/dev/ports.ts';
+import { runScript, type Script } from '../script/script.ts';
 
 const runs = 21;
 const settleMs = 5_000;
@@ -17,21 +18,14 @@ const idleMs = 20_000;
 /** USER_HZ of Linux: /proc counts CPU time in hundredths of a second. */
 const ticksPerSecond = 100;
 
-const file = resolve(process.argv[2] ?? 'dist/synkti');
-const times = Array.from({ length: runs }, () => {
-  const from = performance.now();
-  execFileSync(file, ['--version'], { env: {} });
-  return performance.now() - from;
-}).sort((a, b) => a - b);
-const [minMs, medianMs, maxMs] = [times[0], times[(runs - 1) / 2], times.at(-1)].map((ms) => Math.round(ms!));
-
-const report = {
-  machine: `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}`,
-  megabytes: Number((statSync(file).size / 1e6).toFixed(1)),
-  version: { runs, minMs, medianMs, maxMs },
-  idleNode: await idleNode(),
+const file = resolve('dist/synkti');
+const script: Script<Record<never, never>> = {
+  name: 'bench:footprint',
+  about:
+    'What the executable costs before it does anything. One line of JSON on stdout; nothing is held to a bound.',
+  flags: {},
+  example: 'npm run -s bench:footprint',
 };
-console.log(JSON.stringify(report));
 
 /** Means over the three nodes. */
 async function idleNode(): Promise<{ rssMegabytes: number; corePercent: number }> {
@@ -76,3 +70,23 @@ function rssMegabytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(line![1]) / 1_000;
 }
+
+await runScript(script, async () => {
+  const times = Array.from({ length: runs }, () => {
+    const from = performance.now();
+    execFileSync(file, ['--version'], { env: {} });
+    return performance.now() - from;
+  }).sort((a, b) => a - b);
+  const [minMs, medianMs, maxMs] = [times[0], times[(runs - 1) / 2], times.at(-1)].map((ms) =>
+    Math.round(ms!),
+  );
+
+  const report = {
+    machine: `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}`,
+    megabytes: Number((statSync(file).size / 1e6).toFixed(1)),
+    version: { runs, minMs, medianMs, maxMs },
+    idleNode: await idleNode(),
+  };
+  console.log(JSON.stringify(report));
+  return 0;
+});

@@ -4,8 +4,9 @@
  * than it may: not counted is what this very process stood still, and a slow machine is told by a plain command.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { expectedContinuation } from '../../src/engines/simulated/model.ts';
+import { json } from '../script/flags.ts';
+import { runScript, type Given, type Script } from '../script/script.ts';
 import { startDevCluster, type DevCluster, type DevNode } from '../cluster/dev-cluster.ts';
 import { startLoad, type Chat, type Load } from './load.ts';
 import { isReady, membersOf, statusOf, timeUntil, watchCounter } from './observe.ts';
@@ -45,10 +46,17 @@ type Scene = {
   readonly stalls: Stalls;
 };
 
-const { values: flags } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
+const script: Script<{ json: typeof json }> = {
+  name: 'demo',
+  about:
+    'A cluster of three real nodes, 60 concurrent streaming chats for half a minute; one node is interrupted with notice, another killed without.',
+  flags: { json },
+  example: 'npm run -s demo -- --json',
+};
+
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-async function main(): Promise<number> {
+async function main(flags: Given<typeof script.flags>): Promise<number> {
   say(`starting ${plan.nodes} nodes …`);
   const stalls = watchStalls();
   const cluster = await startDevCluster({ nodes: plan.nodes, readyMs: patience.readyMs });
@@ -267,4 +275,4 @@ function inWords({ cluster, streams, interruption, kill }: Report): string {
   return rows.map(([what, how]) => `${what!.padEnd(14)}${how}\n`).join('');
 }
 
-process.exitCode = await main();
+await runScript(script, main);

@@ -1,17 +1,14 @@
 /**
  * What standing libp2p connections cost: N nodes in this process, a full mesh, and 32 beats a second out of and into
  * each. Prints one JSON object: percent of a core and bytes sent per node, idle and beating.
- *
- *   node test/libp2p/bench.ts [nodes] [seconds]
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { whole } from '../script/flags.ts';
+import { runScript, type Script } from '../script/script.ts';
 import { startPeer, until, type Peer } from './peers.ts';
 
-const nodes = Number(process.argv[2] ?? 32);
-const seconds = Number(process.argv[3] ?? 10);
-const subjects = Math.min(8, nodes - 1);
 const beatMs = 540;
 
 const sockets = new Set<Socket>();
@@ -20,7 +17,7 @@ subscribe('net.client.socket', collect);
 subscribe('net.server.socket', collect);
 const sent = (): number => [...sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0);
 
-async function mesh(): Promise<readonly Peer[]> {
+async function mesh(nodes: number): Promise<readonly Peer[]> {
   const peers = await Promise.all(Array.from({ length: nodes }, () => startPeer()));
   for (const [i, from] of peers.entries())
     for (const to of peers.slice(i + 1)) await from.network.dial(to, AbortSignal.timeout(20_000));
@@ -28,7 +25,7 @@ async function mesh(): Promise<readonly Peer[]> {
   return peers;
 }
 
-async function measure(): Promise<{ corePercent: number; bytesPerSecond: number }> {
+async function measure({ nodes, seconds }: Size): Promise<{ corePercent: number; bytesPerSecond: number }> {
   const [before, bytes, startedAt] = [process.cpuUsage(), sent(), performance.now()];
   await pause(seconds * 1_000);
   const { user, system } = process.cpuUsage(before);
@@ -40,18 +37,37 @@ async function measure(): Promise<{ corePercent: number; bytesPerSecond: number 
   };
 }
 
-const startedAt = performance.now();
-const peers = await mesh();
-const meshMs = Math.round(performance.now() - startedAt);
-await pause(5_000);
-const idle = await measure();
-const body = new Uint8Array(9);
-const timers = peers.map(({ network }, i) => {
-  const watched = Array.from({ length: subjects }, (_, k) => peers[(i + k + 1) % nodes]!.peerId);
-  return setInterval(() => watched.forEach((peerId) => network.send(peerId, body)), beatMs);
+type Size = { readonly nodes: number; readonly seconds: number };
+
+const flags = {
+  nodes: whole('so many', { least: 2, otherwise: 32 }),
+  seconds: whole('each of the two measurements', { least: 1, otherwise: 10 }),
+};
+const script: Script<typeof flags> = {
+  name: 'bench:libp2p',
+  about:
+    'What standing libp2p connections cost, idle and with beats. One line of JSON on stdout; nothing is held to a bound.',
+  flags,
+  example: 'npm run -s bench:libp2p -- --nodes 8',
+};
+
+await runScript(script, async (size) => {
+  const { nodes, seconds } = size;
+  const startedAt = performance.now();
+  const peers = await mesh(nodes);
+  const meshMs = Math.round(performance.now() - startedAt);
+  await pause(5_000);
+  const idle = await measure(size);
+  const body = new Uint8Array(9);
+  const subjects = Math.min(8, nodes - 1);
+  const timers = peers.map(({ network }, i) => {
+    const watched = Array.from({ length: subjects }, (_, k) => peers[(i + k + 1) % nodes]!.peerId);
+    return setInterval(() => watched.forEach((peerId) => network.send(peerId, body)), beatMs);
+  });
+  await pause(3_000);
+  const beating = await measure(size);
+  timers.forEach(clearInterval);
+  console.log(JSON.stringify({ nodes, seconds, meshMs, idle, beating }));
+  await Promise.all(peers.map((peer) => peer.network.close()));
+  return 0;
 });
-await pause(3_000);
-const beating = await measure();
-timers.forEach(clearInterval);
-console.log(JSON.stringify({ nodes, seconds, meshMs, idle, beating }));
-process.exit(0);

@@ -1,16 +1,9 @@
 /**
- * `npm run e2e:vllm`: a real vLLM behind real nodes. Installs what is missing, then
- *
- *   (nothing)               two nodes, sixteen streams, one node interrupted
- *   --suite streams         three nodes that are stopped, killed and interrupted under streams of every kind; `--only`
- *                           random or script for one of the two models (ten minutes each)
- *   --suite conformance     the list of exchanges, compared with the recordings (ten minutes)
- *   --record                the same, written to test/real/recordings; `--only NAME` for a part
- *
- * One object on stdout with --json, talk on stderr. Exit 1 when a bound is broken, 2 when misused; with --may-skip
- * exit 0 where a vLLM cannot be had (no package index or a slow one, no Python, no room), and it says why.
+ * `npm run e2e:vllm`: a real vLLM behind real nodes. Installs what is missing, then runs one of its suites. One object
+ * on stdout, talk on stderr.
  */
-import { parseArgs } from 'node:util';
+import { isSet, json, list, oneOf, whole } from '../script/flags.ts';
+import { Misuse, runScript, type Given, type Script } from '../script/script.ts';
 import { interruptUnderLoad } from './interruption.ts';
 import { models } from './questions.ts';
 import { compareAll, recordAll } from './suite.ts';
@@ -33,34 +26,57 @@ const say = (line: string): void =>
     `${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${line}\n`,
   );
 
-process.exitCode = await main();
-
 type Outcome = { readonly report: object; readonly broken: readonly string[] };
-type Flags = ReturnType<typeof readFlags>;
 
-async function main(): Promise<number> {
-  let flags;
-  try {
-    flags = readFlags();
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n`);
-    return 2;
-  }
+const flags = {
+  suite: oneOf('what is tried', {
+    names: ['interruption', 'streams', 'conformance'],
+    otherwise: 'interruption',
+  }),
+  nodes: whole('of the first suite', { least: 2, otherwise: 2 }),
+  streams: whole('of the first suite', { least: 2, otherwise: 16 }),
+  only: list(
+    'NAMES',
+    'of the second suite: these models, of which there are random and script; of the third: these exchanges',
+    (name) => name,
+  ),
+  record: isSet('the third suite, and what it finds is written to test/real/recordings'),
+  maySkip: isSet('exit 0 where a vLLM cannot be had: no package index or a slow one, no Python, no room'),
+  json,
+};
+type Wanted = Given<typeof flags>;
+
+const script: Script<typeof flags> = {
+  name: 'e2e:vllm',
+  about: 'A real vLLM, of which what is missing is installed, behind real nodes.',
+  flags,
+  more: [
+    'Suites:',
+    '  interruption  sixteen streams on two nodes, of which one is interrupted',
+    '  streams       three nodes that are stopped, killed and interrupted under streams of every kind; ten minutes a model',
+    '  conformance   a list of exchanges, compared with the recordings of a real vLLM; ten minutes',
+  ],
+  example: 'npm run -s e2e:vllm -- --suite streams --only script --json',
+};
+
+async function main(given: Wanted): Promise<number> {
+  const wanted = { ...given, only: given.only ?? [], suite: given.record ? 'conformance' : given.suite };
+  check(wanted);
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(new Error(name)));
   const within = (ms: number): AbortSignal => AbortSignal.any([stop.signal, AbortSignal.timeout(ms)]);
   let real;
   try {
-    real = await prepareVllm(say, within(flags.maySkip ? installSoonMs : installMs));
+    real = await prepareVllm(say, within(wanted.maySkip ? installSoonMs : installMs));
   } catch (error) {
-    const skipped = flags.maySkip && !stop.signal.aborted;
+    const skipped = wanted.maySkip && !stop.signal.aborted;
     say(`${skipped ? 'skipped: ' : ''}no vLLM: ${String(error)}`);
     return skipped ? 0 : 1;
   }
   try {
-    const limit = within(flags.suite === 'interruption' ? limitMs : suiteLimitMs);
-    const { report, broken } = await run(flags, real, limit);
-    process.stdout.write(`${JSON.stringify(report, null, flags.json ? 0 : 2)}\n`);
+    const limit = within(wanted.suite === 'interruption' ? limitMs : suiteLimitMs);
+    const { report, broken } = await run(wanted, real, limit);
+    process.stdout.write(`${JSON.stringify(report, null, wanted.json ? 0 : 2)}\n`);
     for (const bound of broken) say(`broken: ${bound}`);
     return broken.length === 0 ? 0 : 1;
   } catch (error) {
@@ -69,15 +85,23 @@ async function main(): Promise<number> {
   }
 }
 
-async function run(flags: Flags, real: RealVllm, signal: AbortSignal): Promise<Outcome> {
-  if (flags.suite === 'interruption') return interruptUnderLoad(flags, say, signal);
-  if (flags.suite === 'streams') return surviveAll(flags, real, signal);
-  if (flags.record) return { report: { recorded: await recordAll(real, flags.only, say) }, broken: [] };
-  const report = await compareAll(real, flags.only, say);
+async function run(
+  wanted: Wanted & { readonly only: readonly string[] },
+  real: RealVllm,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  if (wanted.suite === 'interruption') return interruptUnderLoad(wanted, say, signal);
+  if (wanted.suite === 'streams') return surviveAll(wanted, real, signal);
+  if (wanted.record) return { report: { recorded: await recordAll(real, wanted.only, say) }, broken: [] };
+  const report = await compareAll(real, wanted.only, say);
   return { report, broken: report.different };
 }
 
-async function surviveAll({ only }: Flags, real: RealVllm, signal: AbortSignal): Promise<Outcome> {
+async function surviveAll(
+  { only }: { readonly only: readonly string[] },
+  real: RealVllm,
+  signal: AbortSignal,
+): Promise<Outcome> {
   const names = models.filter((name) => only.length === 0 || only.includes(name));
   const results: Survived[] = [];
   for (const name of names)
@@ -85,26 +109,12 @@ async function surviveAll({ only }: Flags, real: RealVllm, signal: AbortSignal):
   return verdict(names, results);
 }
 
-/** Throws an Error whose message says what is wrong with them. */
-function readFlags() {
-  const { values } = parseArgs({
-    options: {
-      json: { type: 'boolean', default: false },
-      record: { type: 'boolean', default: false },
-      suite: { type: 'string', default: 'interruption' },
-      only: { type: 'string', multiple: true, default: [] },
-      nodes: { type: 'string', default: '2' },
-      streams: { type: 'string', default: '16' },
-      'may-skip': { type: 'boolean', default: false },
-    },
-  });
-  const { json, record, suite, only, 'may-skip': maySkip } = values;
-  const [nodes, streams] = [Number(values.nodes), Number(values.streams)];
-  if (!['interruption', 'streams', 'conformance'].includes(suite))
-    throw new Error('--suite: interruption, streams or conformance');
-  if (suite === 'streams' && !only.every((name) => (models as readonly string[]).includes(name)))
-    throw new Error('--only: random or script');
-  if (!Number.isInteger(nodes) || nodes < 2) throw new Error('--nodes: a number from 2');
-  if (!Number.isInteger(streams) || streams < nodes) throw new Error('--streams: a number not below --nodes');
-  return { json, record, only, maySkip, nodes, streams, suite: record ? 'conformance' : suite };
+/** What one flag says to another. */
+function check({ suite, only, nodes, streams }: Wanted & { readonly only: readonly string[] }): void {
+  const stranger = only.find((name) => !models.some((model) => model === name));
+  if (suite === 'streams' && stranger !== undefined)
+    throw new Misuse(`--only ${stranger}: there is ${models.join(', ')}`);
+  if (streams < nodes) throw new Misuse(`--streams ${streams}: not below the ${nodes} nodes`);
 }
+
+await runScript(script, main);

@@ -187,5 +187,3 @@ export function planDeaths(dice: Dice, span: { readonly from: number; readonly u
   }
   return planned;
 }
-
-export const isFaultKind = (text: string): text is FaultKind => Object.hasOwn(habits, text);

@@ -5,7 +5,8 @@
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { spread } from '../bench/membership/numbers.ts';
-import { help, readFlags, type Flags } from './flags.ts';
+import { runScript } from '../script/script.ts';
+import { script, type SimFlags } from './flags.ts';
 import type { RunOptions } from './run.ts';
 import { trySeed, type SeedReport } from './seeds.ts';
 
@@ -25,20 +26,10 @@ const large = { heapMb: 4_000, heapMbMost: 8_000, semiSpaceMb: 256 };
 
 type Order = { readonly options: RunOptions; readonly how: { twice: boolean; shrinks: boolean } };
 
-async function main(args: readonly string[]): Promise<number> {
-  let flags: Flags | null;
-  try {
-    flags = readFlags(args);
-  } catch (error) {
-    process.stderr.write(`sim: ${(error as Error).message}; --help has them all\n`);
-    return 2;
-  }
-  if (flags === null) {
-    process.stdout.write(help());
-    return 0;
-  }
-  const { seed: first, seeds, shape, json } = flags;
-  const isLarge = (shape.nodes ?? 0) > twiceNodesMax;
+async function main(flags: SimFlags): Promise<number> {
+  const { seed: first, seeds, nodes, minutes, faults: kinds, only, streams, watch, json } = flags;
+  const shape = { nodes, minutes, kinds, only, streams, watch };
+  const isLarge = (nodes ?? 0) > twiceNodesMax;
   const twice = flags.twice || (seeds > 1 && !flags.once && !isLarge);
   const how = { twice, shrinks: !flags.whole };
   const orders = Array.from({ length: seeds }, (_, i) => ({
@@ -145,4 +136,4 @@ function obey(): void {
 }
 
 if (process.env['SIM_CHILD'] === '1') obey();
-else process.exitCode = await main(process.argv.slice(2));
+else await runScript(script, main);

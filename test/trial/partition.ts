@@ -3,22 +3,28 @@
  * in turn; then the network between the two halves is cut for half a minute and joined again. Meanwhile candidates on
  * both sides want one lease over S3, and whoever holds it is frozen and killed. Exit 1 when a client was failed, a
  * half stopped serving, the halves did not merge by themselves, or a lease committed twice.
- *
- * `--json` prints one object; `--small` is the same with six daemons in a minute; `--logs DIR` keeps what they say.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { statusOf } from '../demo/observe.ts';
 import { watchStalls } from '../demo/stalls.ts';
 import type { Daemon } from '../lab/daemon.ts';
 import { runTrial, type Ground } from '../lab/enclosure.ts';
 import { allAlive, openLab, type Lab } from '../lab/lab.ts';
 import { newestProgram } from '../lab/program.ts';
+import { isSet, json, text } from '../script/flags.ts';
+import { runScript, type Given, type Script } from '../script/script.ts';
 import { Customers, type Answers } from './customers.ts';
 import { Duties, ttlMs, type LeaseReport } from './duties.ts';
 
-const full = { nodes: 16, partitionMs: 30_000, candidates: 6, lanes: 4, withinMs: 8 * 60_000 };
-const small = { nodes: 6, partitionMs: 12_000, candidates: 4, lanes: 2, withinMs: 8 * 60_000 };
+type Plan = {
+  readonly nodes: number;
+  readonly partitionMs: number;
+  readonly candidates: number;
+  readonly lanes: number;
+  readonly withinMs: number;
+};
+const full: Plan = { nodes: 16, partitionMs: 30_000, candidates: 6, lanes: 4, withinMs: 8 * 60_000 };
+const small: Plan = { nodes: 6, partitionMs: 12_000, candidates: 4, lanes: 2, withinMs: 8 * 60_000 };
 
 const settleMs = 120_000;
 const leaveMs = 60_000;
@@ -27,14 +33,18 @@ const splitMs = 10_000;
 /** What a half serves once the cut is known is counted. */
 const healedMs = 3_000;
 
-const { values: flags } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    small: { type: 'boolean', default: false },
-    logs: { type: 'string' },
-  },
-});
-const plan = flags.small ? small : full;
+const flags = {
+  small: isSet('six daemons in a minute, instead of sixteen'),
+  logs: text('DIR', 'keeps there what the daemons say'),
+  json,
+};
+const script: Script<typeof flags> = {
+  name: 'trial:partition',
+  about:
+    'Daemons under load are restarted in turn, then the network between two halves of them is cut and joined again, while candidates on both sides want one lease over S3.',
+  flags,
+  example: 'npm run -s trial:partition -- --small --json',
+};
 const startedAt = performance.now();
 const say = (line: string): void =>
   void process.stderr.write(
@@ -61,6 +71,7 @@ type Report = {
 };
 
 type Scene = {
+  readonly plan: Plan;
   readonly lab: Lab;
   readonly west: readonly Daemon[];
   readonly east: readonly Daemon[];
@@ -68,15 +79,15 @@ type Scene = {
   readonly duties: Duties;
 };
 
-async function trial(ground: Ground): Promise<number> {
+async function trial(ground: Ground, plan: Plan, given: Given<typeof flags>): Promise<number> {
   if (!ground.isEnclosed) say(`no network is cut: ${ground.why}`);
   const program = newestProgram();
   say(`${plan.nodes} nodes of ${program.name}`);
   await using opened = new AsyncDisposableStack();
   const half = plan.nodes / 2;
   const lab = await openLab({
-    ...{ nodes: plan.nodes, ground, program: program.start, logs: flags.logs ?? null },
-    flags: (index) => (hasEngine(index) ? ['--engine', 'simulated'] : ['--role', 'edge']),
+    ...{ nodes: plan.nodes, ground, program: program.start, logs: given.logs },
+    flags: (index) => (hasEngine(index, plan) ? ['--engine', 'simulated'] : ['--role', 'edge']),
   });
   opened.defer(() => lab.close());
   const [west, east] = [lab.daemons.slice(0, half), lab.daemons.slice(half)];
@@ -84,12 +95,12 @@ async function trial(ground: Ground): Promise<number> {
   opened.defer(() => duties.close());
   await duties.prepare();
   for (let at = 0; at < plan.candidates; at++) duties.start((at % 2) * half + Math.floor(at / 2));
-  await serving(lab, lab.daemons);
+  await serving({ lab, plan }, lab.daemons);
   const clients = { west: new Customers(west, plan.lanes), east: new Customers(east, plan.lanes) };
   opened.defer(async () => void (await Promise.all([clients.west.close(), clients.east.close()])));
 
-  const report = await perform({ lab, west, east, clients, duties });
-  process.stdout.write(`${JSON.stringify(report, null, flags.json ? 0 : 2)}\n`);
+  const report = await perform({ lab, plan, west, east, clients, duties });
+  process.stdout.write(`${JSON.stringify(report, null, given.json ? 0 : 2)}\n`);
   for (const failure of [...clients.west.failures(), ...clients.east.failures()]) say(`failed: ${failure}`);
   const broken = bounds(report).filter(([, holds]) => !holds);
   for (const [bound] of broken) say(`broken: ${bound}`);
@@ -97,10 +108,10 @@ async function trial(ground: Ground): Promise<number> {
 }
 
 /** Two on each side: one of them may be away. */
-const hasEngine = (index: number): boolean => index % (plan.nodes / 2) < 2;
+const hasEngine = (index: number, { nodes }: Plan): boolean => index % (nodes / 2) < 2;
 
 async function perform(scene: Scene): Promise<Report> {
-  const { lab, clients, duties } = scene;
+  const { lab, plan, clients, duties } = scene;
   const rollingRestart = await restartAll(scene);
   say(`restarted: ${JSON.stringify(rollingRestart)}`);
   const partition = lab.wires === null ? null : await split(scene);
@@ -115,7 +126,7 @@ async function perform(scene: Scene): Promise<Report> {
 }
 
 /** One after another, as an operator rolls out a new version: the next when all see the last one again. */
-async function restartAll({ lab, clients }: Scene): Promise<Report['rollingRestart']> {
+async function restartAll({ lab, plan, clients }: Scene): Promise<Report['rollingRestart']> {
   const since = performance.now();
   let [restarted, slowestMs] = [0, 0];
   for (const daemon of lab.daemons) {
@@ -126,7 +137,7 @@ async function restartAll({ lab, clients }: Scene): Promise<Report['rollingResta
     if (!left) throw new Error(`node ${daemon.index} does not leave`);
     await daemon.start();
     await lab.settled(settleMs);
-    await serving(lab, [daemon]);
+    await serving({ lab, plan }, [daemon]);
     for (const side of [clients.west, clients.east]) side.avoided.delete(daemon);
     restarted++;
     slowestMs = Math.max(slowestMs, Math.round(performance.now() - at));
@@ -136,7 +147,7 @@ async function restartAll({ lab, clients }: Scene): Promise<Report['rollingResta
 }
 
 async function split(scene: Scene): Promise<NonNullable<Report['partition']>> {
-  const { lab, west, east, clients, duties } = scene;
+  const { lab, plan, west, east, clients, duties } = scene;
   const [since, cutAt] = [performance.now(), Date.now()];
   await lab.wires!.trunk('cut');
   const knownAt = await Promise.all([
@@ -188,8 +199,11 @@ async function usurp(duties: Duties, signal: 'SIGSTOP' | 'SIGKILL'): Promise<voi
 }
 
 /** Until those with an engine serve. */
-async function serving({ witness }: Lab, daemons: readonly Daemon[]): Promise<void> {
-  const waiting = daemons.filter(({ index }) => hasEngine(index));
+async function serving(
+  { lab: { witness }, plan }: Pick<Scene, 'lab' | 'plan'>,
+  daemons: readonly Daemon[],
+): Promise<void> {
+  const waiting = daemons.filter(({ index }) => hasEngine(index, plan));
   const until = performance.now() + settleMs;
   const look = async (daemon: Daemon): Promise<boolean> => (await statusOf(daemon)).life.phase === 'serving';
   while (!(await Promise.all(waiting.map(look))).every(Boolean)) {
@@ -222,4 +236,7 @@ function bounds({ nodes, rollingRestart, partition, after, lease }: Report) {
   ] as const;
 }
 
-process.exitCode = await runTrial(trial, plan.withinMs);
+await runScript(script, (given) => {
+  const plan = given.small ? small : full;
+  return runTrial((ground) => trial(ground, plan, given), plan.withinMs);
+});

@@ -1,19 +1,19 @@
 /**
  * `npm run bench:chaos -- --fault kill --times 1000`: streams through real daemons of a local cloud while members are
- * taken away at random, each token of each stream held against what it had to be. `--json` prints one object; `--seed`
- * repeats the dice; `--facts FILE` keeps what the nodes say. Exit 1 when a bound is broken.
+ * taken away at random, each token of each stream held against what it had to be.
  */
 import { randomInt } from 'node:crypto';
-import { parseArgs } from 'node:util';
 import { buildExecutable } from '../../../src/build/executable.ts';
 import { runTrial, type Ground } from '../../lab/enclosure.ts';
 import { newestProgram } from '../../lab/program.ts';
+import { json, oneOf, text, whole } from '../../script/flags.ts';
+import { runScript, type Given, type Script } from '../../script/script.ts';
 import { brokenBounds } from './bounds.ts';
 import { Chance } from './chance.ts';
 import { strike } from './faults.ts';
 import { mixedQuestions } from './mixed.ts';
 import { plainQuestion } from './plain.ts';
-import { faultNames, plans, suites, type FaultName, type Suite } from './plan.ts';
+import { faultNames, plans, suites } from './plan.ts';
 import { complaintOf, inWords, isAmiss, longestWaits, reportOf, type Findings } from './report.ts';
 import { openDevSite, openLabSite } from './site.ts';
 import type { Question } from './stream.ts';
@@ -27,42 +27,37 @@ const tailMs = 500;
 /** A thousand kills take half an hour on two cores. ms */
 const runMsMax = 60 * 60_000;
 
-type Wanted = {
-  readonly fault: FaultName;
-  readonly suite: Suite;
-  readonly times: number;
-  readonly seed: number;
-  readonly facts: string | null;
-  readonly json: boolean;
+const flags = {
+  fault: oneOf('what becomes of members', { names: faultNames, otherwise: 'kill' }),
+  suite: oneOf('what is asked', { names: suites, otherwise: 'plain' }),
+  times: whole('so many faults, instead of as many as ten minutes have room for', {
+    least: 1,
+    otherwise: null,
+  }),
+  seed: whole('of the dice, instead of one of its own', { least: 0, otherwise: null }),
+  facts: text('FILE', 'keeps there what the nodes say'),
+  json,
 };
+const script: Script<typeof flags> = {
+  name: 'bench:chaos',
+  about:
+    'Streams through real daemons of a local cloud while members are taken away at random, each token of each stream held against what it had to be.',
+  flags,
+  example: 'npm run -s bench:chaos -- --fault pair --times 100 --json',
+};
+
+type Wanted = Omit<Given<typeof flags>, 'times' | 'seed'> & { readonly times: number; readonly seed: number };
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      fault: { type: 'string', default: 'kill' },
-      suite: { type: 'string', default: 'plain' },
-      times: { type: 'string' },
-      seed: { type: 'string' },
-      facts: { type: 'string' },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const fault = faultNames.find((name) => name === values.fault);
-  const times = Number(values.times ?? (fault === undefined ? 0 : plans[fault].times));
-  const suite = suites.find((name) => name === values.suite);
-  if (fault === undefined || suite === undefined || !Number.isInteger(times) || times < 1) {
-    say(
-      `usage: --fault ${faultNames.join('|')} [--suite ${suites.join('|')}] [--times N] [--seed N] [--facts FILE] [--json]`,
-    );
-    return 2;
-  }
-  const seed = Number(values.seed ?? randomInt(2 ** 31));
-  const wanted = { fault, suite, times, seed, facts: values.facts ?? null, json: values.json };
+async function main(given: Given<typeof flags>): Promise<number> {
+  const times = given.times ?? plans[given.fault].times;
+  const wanted = { ...given, times, seed: given.seed ?? randomInt(2 ** 31) };
   if (!newestProgram().built) await buildExecutable('dist/synkti', say);
   // Only there can packets be made to vanish.
-  return fault === 'drop' ? runTrial((ground) => judge(wanted, ground), runMsMax) : judge(wanted, null);
+  return wanted.fault === 'drop'
+    ? runTrial((ground) => judge(wanted, ground), runMsMax)
+    : judge(wanted, null);
 }
 
 async function judge(wanted: Wanted, ground: Ground | null): Promise<number> {
@@ -99,4 +94,4 @@ async function run({ fault, suite, times, seed, facts }: Wanted, ground: Ground 
   }
 }
 
-process.exitCode = await main();
+await runScript(script, main);

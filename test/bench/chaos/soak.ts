@@ -5,9 +5,10 @@
  */
 import { randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { buildExecutable } from '../../../src/build/executable.ts';
 import { newestProgram } from '../../lab/program.ts';
+import { json, minutes, text, whole } from '../../script/flags.ts';
+import { runScript, type Given, type Script } from '../../script/script.ts';
 import { Chance } from './chance.ts';
 import { brokenBounds, isQuiet, journalsOf, memoryGrowth, socketGrowth, type SoakReport } from './leaks.ts';
 import { mixedQuestions } from './mixed.ts';
@@ -25,28 +26,28 @@ const settleMs = 400_000;
 const plan = { ...plans.kill, spared: 2 };
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: 'string', default: '20' },
-      seed: { type: 'string' },
-      facts: { type: 'string' },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const minutes = Number(values.minutes);
-  if (!(minutes > 0)) {
-    say('usage: --minutes N [--seed N] [--facts FILE] [--json]');
-    return 2;
-  }
+const flags = {
+  minutes: minutes('of traffic', 20),
+  seed: whole('of the dice, instead of one of its own', { least: 0, otherwise: null }),
+  facts: text('FILE', 'keeps there what the nodes say'),
+  json,
+};
+const script: Script<typeof flags> = {
+  name: 'soak',
+  about: 'Mixed traffic with a kill every 10 s; then whether memory, sockets and journals were given back.',
+  flags,
+  example: 'npm run -s soak -- --minutes 20 --json',
+};
+
+async function main({ minutes, seed, facts, json }: Given<typeof flags>): Promise<number> {
   if (!newestProgram().built) await buildExecutable('dist/synkti', say);
-  const chance = new Chance(Number(values.seed ?? randomInt(2 ** 31)));
+  const chance = new Chance(seed ?? randomInt(2 ** 31));
   const site = await openDevSite({
-    ...{ plan, suite: 'mixed', program: newestProgram().start, factsFile: values.facts ?? null },
+    ...{ plan, suite: 'mixed', program: newestProgram().start, factsFile: facts },
   });
   try {
     const report = await soak(site, minutes, chance);
-    process.stdout.write(`${JSON.stringify(report, null, values.json ? 0 : 2)}\n`);
+    process.stdout.write(`${JSON.stringify(report, null, json ? 0 : 2)}\n`);
     const broken = brokenBounds(report);
     for (const bound of broken) say(`broken: ${bound}`);
     return broken.length === 0 ? 0 : 1;
@@ -102,4 +103,4 @@ async function settled(site: Site, before: readonly Vitals[]): Promise<Vitals[]>
   }
 }
 
-process.exitCode = await main();
+await runScript(script, main);

@@ -12,7 +12,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { Dispatcher } from 'undici';
 import { issueCertificate } from '../../../src/mtls/certificate.ts';
 import { loadIdentity } from '../../../src/mtls/identity.ts';
@@ -21,6 +20,8 @@ import { PeerWay, type Way } from '../../../src/mtls/peer-way.ts';
 import { AskingLine } from '../../../src/wire/asking.ts';
 import { protocol } from '../../../src/wire/frames.ts';
 import { mean, rounded } from '../membership/numbers.ts';
+import { json } from '../../script/flags.ts';
+import { runScript, type Given, type Script } from '../../script/script.ts';
 import { question, rounds, stepMs, streams, tokens, warmMs, windowMs } from './plan.ts';
 
 type Framing = 'http1' | 'frames';
@@ -120,8 +121,14 @@ async function measure(way: Way, other: OtherEnd, each: number): Promise<Spent> 
   };
 }
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
+const script: Script<{ json: typeof json }> = {
+  name: 'bench:framing',
+  about: 'What a token from node to node costs both ends: by HTTP/1.1, and by frames on one connection.',
+  flags: { json },
+  example: 'npm run -s bench:framing -- --json',
+};
+
+async function main(given: Given<typeof script.flags>): Promise<number> {
   const dir = await mkdtemp(join(tmpdir(), 'synkti-framing-'));
   const found: Record<Framing, Cost[]> = { http1: [], frames: [] };
   const other = await openOtherEnd(dir);
@@ -148,7 +155,7 @@ async function main(): Promise<number> {
     other.close();
     await rm(dir, { recursive: true, force: true });
   }
-  return tell({ http1: meanOf(found.http1), frames: meanOf(found.frames) }, values.json);
+  return tell({ http1: meanOf(found.http1), frames: meanOf(found.frames) }, given.json);
 }
 
 function meanOf(costs: readonly Cost[]): Cost {
@@ -174,4 +181,4 @@ function tell(report: Readonly<Record<Framing, Cost>>, asJson: boolean): number 
   return dearer.length === 0 ? 0 : 1;
 }
 
-process.exitCode = await main();
+await runScript(script, main);

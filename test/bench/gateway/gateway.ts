@@ -4,16 +4,16 @@
  * nodes have the other cores. CPU time is that of a gateway's whole process, with all of its threads. synkti routes,
  * asks for a key, keeps metrics and copies its journal to two other nodes meanwhile.
  *
- * `--json` prints one object. Exit 1 when a bound is broken. `--profile FILE` compares nothing: it keeps CPU profiles of
- * the entry node's main thread under both loads, run from the sources for the sake of names.
+ * A profile is made of what runs from the sources, for the sake of names.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { buildExecutable } from '../../../src/build/executable.ts';
 import { newestProgram, type Program } from '../../lab/program.ts';
+import { json, text } from '../../script/flags.ts';
+import { runScript, type Given, type Script } from '../../script/script.ts';
 import { openEngines } from './engines.ts';
 import { installRouter } from './install.ts';
 import { askInTurn, askStreams, askWhole, warmUp, withCrowd, type Groups, type Spent } from './load.ts';
@@ -34,10 +34,22 @@ type Measured = { readonly busy: ReadonlyMap<Name, Busy>; readonly directMs: rea
 /** `uneven`: who did not carry what was asked of all. */
 type Found = { readonly report: Report; readonly uneven: readonly Name[] };
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { json: { type: 'boolean', default: false }, profile: { type: 'string' } },
-  });
+const flags = {
+  profile: text(
+    'FILE',
+    "compares nothing: keeps CPU profiles of the entry node's main thread under both loads there",
+  ),
+  json,
+};
+const script: Script<typeof flags> = {
+  name: 'bench:gateway',
+  about:
+    "What synkti takes of a core and of time beside vLLM's own router, nginx and a bare proxy in Node.js, in front of the same simulated engines.",
+  flags,
+  example: 'npm run -s bench:gateway -- --json',
+};
+
+async function main(given: Given<typeof flags>): Promise<number> {
   if (process.platform !== 'linux' || availableParallelism() < 2) {
     say('needs Linux and two cores: one for the gateways, one for everything else');
     return 2;
@@ -45,11 +57,11 @@ async function main(): Promise<number> {
   const dir = await mkdtemp(join(tmpdir(), 'synkti-gateway-'));
   try {
     pinOther(process.pid);
-    if (values.profile !== undefined) return await profile(dir, values.profile);
+    if (given.profile !== null) return await profile(dir, given.profile);
     if (!newestProgram().built) await buildExecutable('dist/synkti', say);
     const router = await installRouter(say);
     const { report, uneven } = await measure({ dir, router, program: newestProgram().start });
-    process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : inWords(report));
+    process.stdout.write(given.json ? `${JSON.stringify(report)}\n` : inWords(report));
     const broken = [
       ...uneven.map((name) => `${name} carries what all are asked for`),
       ...brokenBounds(report),
@@ -164,4 +176,4 @@ async function profile(dir: string, file: string): Promise<number> {
   return 0;
 }
 
-process.exitCode = await main();
+await runScript(script, main);

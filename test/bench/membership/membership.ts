@@ -6,7 +6,6 @@
  * lack of namespaces, is told on stderr.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { runTrial, type Ground } from '../../lab/enclosure.ts';
 import { openLab } from '../../lab/lab.ts';
 import { newestProgram } from '../../lab/program.ts';
@@ -18,6 +17,8 @@ import {
   type FalseDeaths,
   type Report,
 } from './bounds.ts';
+import { isSet, json, text } from '../../script/flags.ts';
+import { runScript, type Given, type Script } from '../../script/script.ts';
 import { cpuNanos, payloadSent } from './cost.ts';
 import { mean, rounded, spread } from './numbers.ts';
 import { Ours } from './ours.ts';
@@ -25,7 +26,8 @@ import { needSerf, Serf } from './serf.ts';
 import { underStress, type Stress } from './stress.ts';
 
 const full = { nodes: 32, kills: 20, hostOffs: 5, partitionMs: 30_000, stressMs: 60_000, costMs: 30_000 };
-const quick = { nodes: 8, kills: 3, hostOffs: 2, partitionMs: 8_000, stressMs: 8_000, costMs: 5_000 };
+type Plan = typeof full;
+const quick: Plan = { nodes: 8, kills: 3, hostOffs: 2, partitionMs: 8_000, stressMs: 8_000, costMs: 5_000 };
 
 const stresses: Readonly<Record<keyof FalseDeaths, Stress>> = {
   'stop0.6': { stopMs: 600, runMs: 100, hogs: 0 },
@@ -43,14 +45,18 @@ const calmMs = 40_000;
 /** It takes about eleven minutes where all is well. */
 const runMsMax = 20 * 60_000;
 
-const { values: flags } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false },
-    logs: { type: 'string' },
-  },
-});
-const plan = flags.quick ? quick : full;
+const flags = {
+  quick: isSet('fewer of everything, to see that it runs'),
+  logs: text('DIR', 'keeps there what the daemons say'),
+  json,
+};
+const script: Script<typeof flags> = {
+  name: 'bench:membership',
+  about:
+    'Thirty-two real daemons beside as many serf agents: kills, dark hosts, changed records, stopped and starved processes, a split, and what it all costs.',
+  flags,
+  example: 'npm run -s bench:membership -- --json',
+};
 const complaints: string[] = [];
 const startedAt = Date.now();
 const say = (line: string): void =>
@@ -60,7 +66,8 @@ function complain(what: string): void {
   say(what);
 }
 
-async function trial(ground: Ground): Promise<number> {
+async function trial(ground: Ground, given: Given<typeof flags>): Promise<number> {
+  const plan = given.quick ? quick : full;
   if (!ground.isEnclosed) say(`no host is cut off and no network split: ${ground.why}`);
   const program = newestProgram();
   say(`${plan.nodes} nodes of ${program.name}`);
@@ -68,13 +75,17 @@ async function trial(ground: Ground): Promise<number> {
   const lab = await openLab({
     ...{ nodes: plan.nodes, ground, program: program.start },
     flags: () => ['--role', 'edge'],
-    logs: flags.logs ?? null,
+    logs: given.logs,
   });
   opened.defer(() => lab.close());
-  const serf = await openSerf(ground);
+  const serf = await openSerf(ground, plan.nodes);
   if (serf !== null) opened.defer(() => serf.close());
-  const { report, beside } = await measure(new Ours(lab, complain), serf, lab.daemons);
-  process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : inWords(report));
+  const { report, beside } = await measure(plan, {
+    ours: new Ours(lab, complain),
+    serf,
+    daemons: lab.daemons,
+  });
+  process.stdout.write(given.json ? `${JSON.stringify(report)}\n` : inWords(report));
   const broken = brokenBounds(report, beside);
   for (const bound of broken) say(`broken: ${bound}`);
   for (const bound of unmeasuredBounds(report, beside)) say(`unmeasured: ${bound}`);
@@ -82,27 +93,29 @@ async function trial(ground: Ground): Promise<number> {
   return broken.length === 0 ? 0 : 1;
 }
 
-async function openSerf({ dir, isEnclosed }: Ground): Promise<Serf | null> {
+async function openSerf({ dir, isEnclosed }: Ground, nodes: number): Promise<Serf | null> {
   const why = needSerf();
-  if (why === null) return Serf.start(plan.nodes, dir, isEnclosed);
+  if (why === null) return Serf.start(nodes, dir, isEnclosed);
   say(`no serf beside us: ${why}`);
   return null;
 }
 
 type Daemons = Awaited<ReturnType<typeof openLab>>['daemons'];
+type Sides = { readonly ours: Ours; readonly serf: Serf | null; readonly daemons: Daemons };
 
 type Measured = { readonly report: Report; readonly beside: Beside };
 
-async function measure(ours: Ours, serf: Serf | null, daemons: Daemons): Promise<Measured> {
+async function measure(plan: Plan, sides: Sides): Promise<Measured> {
+  const { ours, serf } = sides;
   const from = Date.now();
   await pause(calmMs);
-  const [cost, serfCost] = await Promise.all([ours.cost(plan.costMs), serf && costOf(serf)]);
+  const [cost, serfCost] = await Promise.all([ours.cost(plan.costMs), serf && costOf(plan, serf)]);
   say(`cost ${JSON.stringify(cost)}, serf ${JSON.stringify(serfCost)}`);
-  const losses = await loseMany(ours, serf, daemons);
+  const losses = await loseMany(plan, sides);
   const cutAt = Date.now();
   const healing = await ours.partition(plan.partitionMs);
   say(`partition ${JSON.stringify(healing)}`);
-  const falseDead = await stressAll(ours, serf, daemons);
+  const falseDead = await stressAll(plan, sides);
   const { p50, p99 } = spread(losses.recordChange);
   const report: Report = {
     nodes: plan.nodes,
@@ -129,7 +142,7 @@ async function measure(ours: Ours, serf: Serf | null, daemons: Daemons): Promise
   return { report, beside };
 }
 
-async function costOf(serf: Serf): Promise<NonNullable<Report['serf']>['cost']> {
+async function costOf(plan: Plan, serf: Serf): Promise<NonNullable<Report['serf']>['cost']> {
   const nanos = (): readonly number[] => serf.pids().map((pid) => cpuNanos(pid, null));
   const [from, counted, at] = [nanos(), await serf.counters(), performance.now()];
   await pause(plan.costMs);
@@ -146,7 +159,7 @@ async function costOf(serf: Serf): Promise<NonNullable<Report['serf']>['cost']> 
 }
 
 /** Kills in turn, ours and serf's. Serf takes seconds over each of its own, in which ours lose other things. */
-async function loseMany(ours: Ours, serf: Serf | null, daemons: Daemons) {
+async function loseMany(plan: Plan, { ours, serf, daemons }: Sides) {
   const times = { kill: [], hostOff: [], recordChange: [], serfKill: [] } as Record<string, number[]>;
   const { kill = [], hostOff = [], recordChange = [], serfKill = [] } = times;
   for (let round = 0; round < plan.kills; round++) {
@@ -165,7 +178,7 @@ async function loseMany(ours: Ours, serf: Serf | null, daemons: Daemons) {
 }
 
 /** What is told of one stress is told before the next one begins, also while everything comes to rest. */
-async function stressAll(ours: Ours, serf: Serf | null, daemons: Daemons) {
+async function stressAll(plan: Plan, { ours, serf, daemons }: Sides) {
   const some = Array.from({ length: plan.nodes * stoppedShare }, (_, i) => Math.round(i / stoppedShare) + 3);
   const names = Object.keys(stresses) as (keyof FalseDeaths)[];
   const begunAt: number[] = [];
@@ -186,6 +199,8 @@ async function stressAll(ours: Ours, serf: Serf | null, daemons: Daemons) {
   return found;
 }
 
-// Outside, where there is a network to install it from.
-needSerf();
-process.exitCode = await runTrial(trial, runMsMax);
+await runScript(script, (given) => {
+  // Outside, where there is a network to install it from.
+  needSerf();
+  return runTrial((ground) => trial(ground, given), runMsMax);
+});

@@ -7,7 +7,8 @@
  * Exit 1 when a bound is broken, 2 when there is no trace.
  */
 import { existsSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { json, text } from '../../script/flags.ts';
+import { Misuse, runScript, type Given, type Script } from '../../script/script.ts';
 import { serve, type Served } from './fleet.ts';
 import { readTrace } from './trace.ts';
 
@@ -16,14 +17,18 @@ const nodes = 8;
 const lost = 2;
 const fleets = 10;
 
-const { values } = parseArgs({ options: { trace: { type: 'string' }, json: { type: 'boolean' } } });
-const file = values.trace;
-if (file === undefined || !existsSync(file)) {
-  console.error(file === undefined ? 'missing --trace FILE, a trace of requests' : `no such trace: ${file}`);
-  process.exitCode = 2;
-} else measure(file);
+const flags = { trace: text('FILE', 'of requests, one of JSON in each line'), json };
+const script: Script<typeof flags> = {
+  name: 'bench:prefix',
+  about:
+    'How many blocks of the prompts of a trace a fleet of eight finds in its caches, beside one endless cache for all.',
+  flags,
+  example: 'npm run -s bench:prefix -- --trace trace.jsonl --json',
+};
 
-function measure(file: string): void {
+async function measure({ trace: file, json }: Given<typeof flags>): Promise<number> {
+  if (file === null) throw new Misuse('--trace FILE is missing: a trace of requests');
+  if (!existsSync(file)) throw new Misuse(`no such trace: ${file}`);
   const trace = readTrace(file);
   const run = (fleet: number, lost: number): Served => {
     const names = Array.from({ length: nodes }, (_, i) => `i-${fleet}-${i}`);
@@ -39,12 +44,12 @@ function measure(file: string): void {
     ...worst(undisturbed),
     afterLoss: worst(disturbed),
   };
-  if (values.json === true) console.log(JSON.stringify(result));
+  if (json) console.log(JSON.stringify(result));
   else tell(result);
   const holds = [result, result.afterLoss].every(
     ({ ratio, maxOverMeanLoad }) => ratio >= bounds.ratio && maxOverMeanLoad <= bounds.maxOverMeanLoad,
   );
-  process.exitCode = holds ? 0 : 1;
+  return holds ? 0 : 1;
 }
 
 type Measured = { readonly ratio: number; readonly maxOverMeanLoad: number };
@@ -71,3 +76,5 @@ function tell({ bestHitRate, hitRate, afterLoss, ...whole }: Rates): void {
   console.log(`ratio ${whole.ratio}, fullest node ${whole.maxOverMeanLoad} times the mean`);
   console.log(`${lost} lost at half: ratio ${afterLoss.ratio}, fullest ${afterLoss.maxOverMeanLoad}`);
 }
+
+await runScript(script, measure);
