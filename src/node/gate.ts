@@ -16,8 +16,11 @@ import { recordBytes, recordIn, type Written } from '../stream/record.ts';
 import type { LogEars, StreamLog } from './journals.ts';
 import type { Clock } from './ports.ts';
 
-/** How long anything waits for a copy, ms: several times what two busy nodes need. */
-const copyMs = 250;
+/**
+ * How long anything waits for a copy, ms: as long as it takes until a holder that is gone is known to be, and another one
+ * has it. Nodes that are busier than they can be take up to half of it.
+ */
+const copyMs = 1_000;
 
 /** One event of a stream. `id`: null for what belongs to no answer. */
 export type ClientEvent = { readonly data: string; readonly id: string | null };

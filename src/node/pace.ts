@@ -1,6 +1,6 @@
 /** How soon and how fast a client is told its answer: for the facts of it. Of an event it asks no more than whether it is the first. */
 import type { Instant } from '../std/time.ts';
-import type { StreamFact } from '../stream/events.ts';
+import type { StreamFact, Way } from '../stream/events.ts';
 import type { ClientEvent } from './gate.ts';
 import type { Clock } from './ports.ts';
 import type { Serving } from './serving.ts';
@@ -27,8 +27,8 @@ export class Pace {
     this.#ports = ports;
   }
 
-  /** Of all that this node tells it, the first. */
-  begin({ id }: ClientEvent): void {
+  /** Of all that this node tells it, the first. `ways`: how each choice goes on. */
+  begin({ id }: ClientEvent, ways: readonly Way[]): void {
     this.#hasBegun = true;
     const { had, arrivedAt, request, model } = this.#paced;
     // What has no id is an error.
@@ -36,7 +36,10 @@ export class Pace {
     const { clock, serving } = this.#ports;
     const now = clock.now();
     const ms = now - arrivedAt;
-    if (had === 'beginning') return serving.report({ fact: 'stream.resumed', model, waitMs: ms, request });
+    if (had === 'beginning') {
+      const way = [...new Set(ways)].join(' ');
+      return serving.report({ fact: 'stream.resumed', model, way, waitMs: ms, request });
+    }
     this.#begunAt = now;
     serving.report({ fact: 'stream.begun', model, ttftMs: ms, request });
   }

@@ -116,7 +116,7 @@ export class Running {
     this.#isOut = true;
     this.#hasSpoken = true;
     this.#way.client.send(event, this.#headNow);
-    if (isFirst) this.#pace.begin(event);
+    if (isFirst) this.#pace.begin(event, machine.waysOf(this.#driven.state()));
   };
 
   constructor(initial: AnswerState, way: WayOut, about: About, ports: RunningPorts) {

@@ -27,7 +27,7 @@ const moved: Extract<StreamFact, { fact: 'stream.moved' }> = {
 test('the first event is told by the time since the request arrived, and the tokens after it by their mean gap', async () => {
   const { clock, facts, pace } = rig();
   await clock.run(120);
-  pace.begin(event);
+  pace.begin(event, ['ids']);
   await clock.run(400);
   pace.tell(finished(5));
   pace.tell(finished(1));
@@ -41,7 +41,7 @@ test('the first event is told by the time since the request arrived, and the tok
 test('an error is no first event', () => {
   for (const had of ['nothing', 'beginning'] as const) {
     const { facts, pace } = rig(had);
-    pace.begin({ ...event, id: null });
+    pace.begin({ ...event, id: null }, ['ids']);
     pace.tell(finished(5));
     deepEqual(facts, [{ ...finished(5), request: 'r' }]);
   }
@@ -50,17 +50,17 @@ test('an error is no first event', () => {
 test('the rest of an answer has no first token, but a time that its client waited for it', async () => {
   const { clock, facts, pace } = rig('beginning');
   await clock.run(120);
-  pace.begin(event);
+  pace.begin(event, ['ids', 'derender', 'ids']);
   pace.tell(finished(5));
   deepEqual(facts, [
-    { fact: 'stream.resumed', model: 'm', waitMs: 100, request: 'r' },
+    { fact: 'stream.resumed', model: 'm', way: 'ids derender', waitMs: 100, request: 'r' },
     { ...finished(5), request: 'r' },
   ]);
 });
 
 test('what is made again for nobody neither begins nor finishes, and its moves are told', () => {
   const { facts, pace } = rig('all');
-  pace.begin(event);
+  pace.begin(event, ['ids']);
   pace.tell(moved);
   pace.tell(finished(5));
   deepEqual(facts, [{ ...moved, begun: true, request: 'r' }]);
@@ -69,7 +69,7 @@ test('what is made again for nobody neither begins nor finishes, and its moves a
 test('a move is told with whether its client had heard anything', () => {
   const { facts, pace } = rig();
   pace.tell(moved);
-  pace.begin(event);
+  pace.begin(event, ['ids']);
   pace.tell(moved);
   deepEqual(
     facts.filter(({ fact }) => fact === 'stream.moved'),

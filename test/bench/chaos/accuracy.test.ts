@@ -116,10 +116,10 @@ test('right ids with another text are wrong', () => {
 
 test('what was asked again from its beginning is told apart, where its entry node was lost too', () => {
   const told = [1, 2, 3].map((n) => ({ ...fine, id: `${n}`, resumed: 1, longestMs: n * 1_000 }));
-  const finished = [0, 90, 80].map(
-    (tokens, i) => ({ fact: 'stream.finished', request: `${i + 1}`, tokens }) as const,
+  const resumed = ['derender replay', 'ids', 'derender'].map(
+    (way, i) => ({ fact: 'stream.resumed', request: `${i + 1}`, tokens: 0, way }) as const,
   );
-  const facts = [...finished, { fact: 'stream.moved', request: '3', tokens: 0, way: 'replay' } as const];
+  const facts = [...resumed, { fact: 'stream.moved', request: '3', tokens: 0, way: 'replay' } as const];
   const report = reportOf({ ...findings, suite: 'mixed', told, facts });
   deepEqual([report.addedStall?.max, report.replayStall?.max], [1_970, 2_970]);
 });

@@ -69,9 +69,8 @@ export function reportOf({ fault, suite, times, told, facts, leaves }: Findings)
   const moved = among(moves);
   const resumed = told.filter((stream) => stream.resumed > 0);
   const elsewhere = [...new Set([...moved, ...resumed])];
-  // Plain ones are never asked again from their beginning. Of what is asked again nobody counts the tokens; and an entry node that goes on with it does not call it a move.
-  const uncounted = facts.filter(({ fact, tokens }) => fact === 'stream.finished' && tokens === 0);
-  const replays = [...moves.filter(({ way }) => way === 'replay'), ...uncounted];
+  // Plain ones are never asked again from their beginning. An entry node that goes on with an answer does not call it a move.
+  const replays = facts.filter(({ way }) => /\b(replay|whole)\b/.test(way ?? ''));
   const again = new Set(suite === 'mixed' ? among(replays) : []);
   const replayed = elsewhere.filter((stream) => again.has(stream));
   const bounded = elsewhere.filter((stream) => !again.has(stream));

@@ -35,6 +35,7 @@ export type Site = {
 
 const heardOf = [
   'stream.moved',
+  'stream.resumed',
   'stream.unanswered',
   'stream.finished',
   'stream.failed',
@@ -49,7 +50,7 @@ export type StreamFact = {
   readonly cause?: string;
   /** That said nothing. */
   readonly member?: string;
-  /** How it went on. */
+  /** How it went on; in several ways, where an entry node goes on with several choices. */
   readonly way?: string;
   /** Carried over; 0: the request began again. */
   readonly tokens: number;
