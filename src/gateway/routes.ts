@@ -12,7 +12,7 @@ import { openCompletions } from './completions.ts';
 import type { Entrance } from './entrance.ts';
 import { refuse } from './intake.ts';
 import { unauthorized, type KeyTable } from './keys.ts';
-import { listedModels } from './models.ts';
+import { listedModels, toldModel } from './models.ts';
 import type { Outlet } from './outlet.ts';
 import type { openPassthrough } from './passthrough.ts';
 import { busy, notFound, refused, reply, replyJson, stumbled, wrongMethod } from './reply.ts';
@@ -90,6 +90,13 @@ export function openRoutes(options: {
     '/v1/models': {
       GET: (_, response) => replyJson(response, 200, listedModels(serving.models(), startedAt)),
     },
+    [oneModel]: {
+      GET: (request, response) => {
+        const told = toldModel(modelOf(pathOf(request)), serving.models(), startedAt);
+        if (typeof told === 'string') replyJson(response, 200, told);
+        else reply(response, refused(told));
+      },
+    },
     '/healthz': { GET: (_, response) => replyJson(response, 200, '{"status":"ok"}') },
     '/readyz': { GET: (_, response) => tellReadiness(response, serving) },
     // Where vLLM is asked whether it can be sent requests.
@@ -97,10 +104,14 @@ export function openRoutes(options: {
     '/metrics': { GET: (_, response) => void expose(response, options.metrics) },
   };
 
+  const nameOf = (path: string): string => {
+    if (path !== oneModel && Object.hasOwn(table, path)) return path;
+    return path.startsWith(modelsAbove) && path !== modelsAbove ? oneModel : 'other';
+  };
   return {
     answer: (request, response, about) => {
       const path = pathOf(request);
-      const methods = Object.hasOwn(table, path) ? table[path] : undefined;
+      const methods = table[nameOf(path)];
       if (methods === undefined) return refuse(request, response, notFound(path));
       const method = request.method ?? '';
       // HEAD is GET whose body Node.js leaves out (RFC 9110, 9.3.2).
@@ -117,7 +128,7 @@ export function openRoutes(options: {
       }
       return refuse(request, response, wrongMethod(method, allowedOf(methods)));
     },
-    nameOf: (request) => (Object.hasOwn(table, pathOf(request)) ? pathOf(request) : 'other'),
+    nameOf: (request) => nameOf(pathOf(request)),
   };
 }
 
@@ -125,6 +136,19 @@ const allowedOf = (methods: Readonly<Record<string, Route>>): string =>
   Object.keys(methods)
     .flatMap((method) => (method === 'GET' ? [method, 'HEAD'] : [method]))
     .join(', ');
+
+const modelsAbove = '/v1/models/';
+const oneModel = `${modelsAbove}{model}`;
+
+/** As OpenAI's clients write it, or as it is: names of models have slashes. */
+function modelOf(path: string): string {
+  const written = path.slice(modelsAbove.length);
+  try {
+    return decodeURIComponent(written);
+  } catch {
+    return written;
+  }
+}
 
 /** Whoever takes us for a proxy puts scheme and host before it, and is to be answered all the same (RFC 9112, 3.2.2). */
 const authority = /^https?:\/\/[^/?]*/i;

@@ -327,6 +327,17 @@ test('models, health and metrics are told', async () => {
     models.data.map(({ id, max_model_len }) => [id, max_model_len]),
     [['tiny', 4_096]],
   );
+  const one = await fetch(`${base}/v1/models/tiny`);
+  deepEqual([one.status, await one.json()], [200, models.data[0]]);
+  for (const name of ['org%2Ftiny', 'org/tiny', '%zz', '{model}', '__proto__']) {
+    const none = await fetch(`${base}/v1/models/${name}`);
+    const { error } = (await none.json()) as { error: { code: string; message: string } };
+    deepEqual([none.status, error.code], [404, 'model_not_found'], name);
+    const asked = name === 'org%2Ftiny' ? 'org/tiny' : name;
+    match(error.message, new RegExp(`^The model \`${asked}\` does not exist\\. There is \`tiny\`\\.$`));
+  }
+  equal((await fetch(`${base}/v1/models/`)).status, 404);
+  equal((await fetch(`${base}/v1/models/tiny`, { method: 'DELETE' })).headers.get('allow'), 'GET, HEAD');
   equal((await fetch(`${base}/readyz`)).status, 200);
   match(await (await fetch(`${base}/metrics`)).text(), /^synkti_drains_total\{reason="signal"\} 0$/m);
 });
