@@ -15,7 +15,7 @@ import { newRoom, put } from '../std/room.ts';
 import { after, earliest, instant, never, type Instant } from '../std/time.ts';
 import { isBelow, type Fence } from './fence.ts';
 import { charge, drop, makeRoom } from './giving-way.ts';
-import { find, tell, type Effect, type Kept, type Sent, type State } from './kept.ts';
+import { find, tell, type Copy, type Effect, type Kept, type Reach, type Sent, type State } from './kept.ts';
 import { gather, mark, post, unmark } from './posting.ts';
 import { nextPlace, type Candidate } from './rendezvous.ts';
 import type { HeldLog, Verdict } from './wire.ts';
@@ -93,9 +93,20 @@ export function logOf(state: State, id: string): HeldLog | null {
 
 /** Who holds copies of it, or will soon: who was late, and has not answered since, is not to be waited for. */
 export const holdersOf = (state: State, id: string): readonly MemberId[] =>
-  (find(state, id)?.copies ?? [])
-    .map(({ member }) => member)
-    .filter((member) => state.peers.get(member)?.shunnedUntil === -Infinity);
+  awaited(state, id).map(({ member }) => member);
+
+/** How much of it, bytes, the best of these has, and each of them; infinite where there are none. */
+export function reachOf(state: State, id: string): Reach {
+  let [best, each] = [-1, Infinity];
+  for (const { acked } of awaited(state, id)) {
+    best = Math.max(best, acked);
+    each = Math.min(each, acked);
+  }
+  return { best: each === Infinity ? Infinity : best, each };
+}
+
+const awaited = (state: State, id: string): readonly Copy[] =>
+  (find(state, id)?.copies ?? []).filter(({ member }) => state.peers.get(member)?.shunnedUntil === -Infinity);
 
 export function step(state: State, event: Event, now: Instant): Step {
   const effects = act(state, event, now);
@@ -139,7 +150,7 @@ function onOpen(
   const log = new ByteWriter(bytes.length + 1_024).raw(bytes);
   const kept: Kept = {
     ...{ number, id, owner, fence, log, copies: [], full: new Map<MemberId, never>(), ended: null },
-    told: { bytes: -1, copies: 0 },
+    told: { bytes: -1, least: -1, copies: 0 },
   };
   state.kept.set(number, kept);
   state.numberById.set(id, number);

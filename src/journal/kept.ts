@@ -29,7 +29,8 @@ export type Kept = {
   readonly full: Map<MemberId, { readonly ms: number; readonly until: Instant }>;
   /** null: it grows. */
   ended: { readonly freeAt: Instant } | null;
-  told: { bytes: number; copies: number };
+  /** What copies had when it was last told: the best one, the least one, how many there are. */
+  told: { bytes: number; least: number; copies: number };
 };
 
 export type Sent = {
@@ -82,12 +83,15 @@ export type Effect =
       readonly batch: number;
       readonly updates: readonly Update[];
     }
-  /** What the best copy has, and how many copies have anything. */
-  | { readonly type: 'copied'; readonly id: string; readonly bytes: number; readonly copies: number }
+  /** What copies have is other than before, and so many have anything. */
+  | { readonly type: 'copied'; readonly id: string; readonly copies: number }
   /** It runs, and is kept no more. */
   | { readonly type: 'outgrown'; readonly id: string }
   /** It was ended here, because it is another entry node's. */
   | { readonly type: 'fenced'; readonly id: string };
+
+/** Of a log's bytes. */
+export type Reach = { readonly best: number; readonly each: number };
 
 export function find({ numberById, kept }: State, id: string): Kept | null {
   const number = numberById.get(id);
@@ -98,7 +102,9 @@ export function find({ numberById, kept }: State, id: string): Kept | null {
 export function tell(kept: Kept): readonly Effect[] {
   const having = kept.copies.filter(({ acked }) => acked >= 0);
   const bytes = having.reduce((most, { acked }) => Math.max(most, acked), -1);
-  if (bytes === kept.told.bytes && having.length === kept.told.copies) return [];
-  kept.told = { bytes, copies: having.length };
-  return [{ type: 'copied', id: kept.id, bytes, copies: having.length }];
+  const least = having.reduce((few, { acked }) => Math.min(few, acked), bytes);
+  const { told } = kept;
+  if (bytes === told.bytes && least === told.least && having.length === told.copies) return [];
+  kept.told = { bytes, least, copies: having.length };
+  return [{ type: 'copied', id: kept.id, copies: having.length }];
 }

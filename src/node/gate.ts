@@ -5,14 +5,15 @@
  *
  *   swallowing ──the event that the client had last──► passing           swallowing ──past it──► diverged
  *
- * The first event of plain text waits until all who are to hold copies know of the stream, so that no client asks for one
- * that nobody knows, though this node and one of them go at once: they were told when the request went to an engine, and
- * all else can be told again from that. Where an answer begins as something else than plain text, or becomes that, one of
- * them must know it first. All waits are short: after them things go out uncopied, as they do in a cluster of one.
+ * The first event of plain text waits until those who are to hold copies know of the stream, so that no client asks for one
+ * that nobody knows: they were told when the request went to an engine, and all else can be told again from that. Where an
+ * answer begins as something else than plain text, or becomes that, they must know it first. They are all waited for, so
+ * that this node and one of them may go at once; soon only for one, and after a while for none, as in a cluster of one.
  */
 import { after, type Instant } from '../std/time.ts';
 import { eventId, isSame, type Mark, type Said } from '../stream/mark.ts';
 import { recordBytes, recordIn, type Written } from '../stream/record.ts';
+import type { Reach } from '../journal/kept.ts';
 import type { LogEars, StreamLog } from './journals.ts';
 import type { Clock } from './ports.ts';
 
@@ -21,6 +22,8 @@ import type { Clock } from './ports.ts';
  * has it. Nodes that are busier than they can be take up to half of it.
  */
 const copyMs = 1_000;
+/** How long for a second one, ms: for so long a holder that is frozen holds up what is copied elsewhere. */
+const eachMs = 500;
 
 /** One event of a stream. `id`: null for what belongs to no answer. */
 export type ClientEvent = { readonly data: string; readonly id: string | null };
@@ -39,8 +42,13 @@ type GateOptions = {
 
 /** `mark`, `ending`: as the effect `send` has them. */
 type Told = { readonly data: string; readonly mark: Mark | null; readonly ending?: Said['ending'] };
-/** `until`: it goes out by then, copied or not. */
-type Owed = { readonly bytes: number; readonly until: Instant; readonly go: () => void };
+/** It goes out once each copy has so much, from `oneFrom` on once one has, and by `until` in any case. */
+type Owed = {
+  readonly bytes: number;
+  readonly oneFrom: Instant;
+  readonly until: Instant;
+  readonly go: () => void;
+};
 
 export class Gate implements LogEars {
   readonly #options: GateOptions;
@@ -48,7 +56,6 @@ export class Gate implements LogEars {
   /** How much a member must have to know of the stream, bytes. */
   #opening = 0;
   #written = 0;
-  #copied = -1;
   #copies = 0;
   #from: Mark | null;
   readonly #owed: Owed[] = [];
@@ -147,8 +154,7 @@ export class Gate implements LogEars {
     this.#owed.length = 0;
   }
 
-  copied(bytes: number, copies: number): void {
-    this.#copied = bytes;
+  copied(copies: number): void {
     this.#copies = copies;
     this.#release();
   }
@@ -183,13 +189,14 @@ export class Gate implements LogEars {
     return null;
   }
 
-  /** Nothing stands before it, and of the copies, which all who are to hold one have, one has so many bytes. */
+  /** Nothing stands before it, and each copy has so many bytes. */
   #mayGo(needed: number): boolean {
-    return this.#owed.length === 0 && this.#hasCopy(needed);
+    return this.#owed.length === 0 && this.#isCopied(needed, 'each');
   }
 
   #owe(bytes: number, go: () => void): void {
-    this.#owed.push({ bytes, until: after(this.#options.clock.now(), copyMs), go });
+    const now = this.#options.clock.now();
+    this.#owed.push({ bytes, oneFrom: after(now, eachMs), until: after(now, copyMs), go });
     if (this.#owed.length === 1) this.#arm();
   }
 
@@ -197,21 +204,30 @@ export class Gate implements LogEars {
   #arm(): void {
     this.#disarm();
     const [first] = this.#owed;
-    this.#disarm =
-      first === undefined ? () => {} : this.#options.clock.wakeAt(first.until, () => this.#release());
+    if (first === undefined) {
+      this.#disarm = () => {};
+      return;
+    }
+    const { clock } = this.#options;
+    const at = clock.now() < first.oneFrom ? first.oneFrom : first.until;
+    this.#disarm = clock.wakeAt(at, () => {
+      this.#release();
+      this.#arm();
+    });
   }
 
-  #hasCopy(bytes: number): boolean {
-    if (bytes < 0 || this.#log === null) return true;
-    const holders = this.#log.holders().length;
-    return holders === 0 || (bytes <= this.#copied && holders <= this.#copies);
+  #isCopied(bytes: number, where: keyof Reach): boolean {
+    return bytes < 0 || this.#log === null || bytes <= this.#log.reach()[where];
   }
 
   #release(): void {
     const waiting = this.#owed.length;
     const now = this.#options.clock.now();
     let owed = this.#owed[0];
-    while (owed !== undefined && (owed.until <= now || this.#hasCopy(owed.bytes))) {
+    while (
+      owed !== undefined &&
+      (owed.until <= now || this.#isCopied(owed.bytes, owed.oneFrom <= now ? 'best' : 'each'))
+    ) {
       this.#owed.shift();
       owed.go();
       owed = this.#owed[0];

@@ -5,7 +5,7 @@
 import * as entry from '../journal/entry.ts';
 import { isBelow, yieldsTo, type Fence } from '../journal/fence.ts';
 import * as holder from '../journal/holder.ts';
-import type { Effect as EntryEffect, State as EntryState } from '../journal/kept.ts';
+import type { Effect as EntryEffect, Reach, State as EntryState } from '../journal/kept.ts';
 import type { Candidate } from '../journal/rendezvous.ts';
 import {
   heldBytes,
@@ -54,8 +54,8 @@ export type JournalPorts = {
 
 /** What the owner of a log wants to hear. */
 export type LogEars = {
-  /** The best copy has so many bytes, and so many members have any. */
-  copied(bytes: number, copies: number): void;
+  /** Copies have more of it, or less; so many members have any. */
+  copied(copies: number): void;
   /** Another entry node writes it now. */
   fenced(): void;
   /** It was too much for this node, and is written by nobody any more. */
@@ -69,6 +69,8 @@ export type StreamLog = {
   append(bytes: Uint8Array, urgent: boolean): number;
   /** Members that have a copy, or will. */
   holders(): readonly MemberId[];
+  /** How much of it they have. */
+  reach(): Reach;
   /** `lingerMs`: how long it may still be asked for. */
   end(lingerMs: number): void;
 };
@@ -165,6 +167,7 @@ class NodeJournals implements Journals {
         return length;
       },
       holders: () => entry.holdersOf(this.#entries.state(), id),
+      reach: () => entry.reachOf(this.#entries.state(), id),
       end: (lingerMs) => {
         if (this.#ears.get(id) !== ears) return;
         this.#ears.delete(id);
@@ -316,7 +319,7 @@ class NodeJournals implements Journals {
       case 'post':
         return this.#post(effect);
       case 'copied':
-        return this.#ears.get(effect.id)?.copied(effect.bytes, effect.copies);
+        return this.#ears.get(effect.id)?.copied(effect.copies);
       case 'fenced':
       case 'outgrown': {
         const ears = this.#ears.get(effect.id);

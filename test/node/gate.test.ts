@@ -6,11 +6,12 @@ import { memberId } from '../../src/std/member-id.ts';
 import type { Mark } from '../../src/stream/mark.ts';
 import { VirtualClock } from './world.ts';
 
-/** One record of ten bytes for each token, and a holder that has what the test says it has. */
+/** One record of ten bytes for each token, and a holder that has what the test says that it has. */
 function rig(options: { readonly commits: boolean; readonly streamed?: boolean; readonly from?: Mark }) {
   const clock = new VirtualClock();
   const gate = new Gate({ stream: 's', clock, from: null, streamed: true, ...options });
-  const holders = [memberId('b')];
+  /** What each holder has of it. */
+  let had = [-1];
   const out: string[] = [];
   /** Of each record, whether somebody waits for a copy of it. */
   const urgent: boolean[] = [];
@@ -22,12 +23,20 @@ function rig(options: { readonly commits: boolean; readonly streamed?: boolean; 
       urgent.push(isUrgent);
       return (written += bytes.length);
     },
-    holders: () => holders,
+    holders: () => had.map((_, i) => memberId(`${i}`)),
+    reach: () => ({
+      best: had.length === 0 ? Infinity : Math.max(...had),
+      each: Math.min(...had),
+    }),
     end: () => {},
   };
   gate.attach(log, opening);
   return {
-    ...{ clock, gate, out, holders, urgent, written: () => written },
+    ...{ clock, gate, out, urgent, written: () => written },
+    copied: (...bytes: number[]): void => {
+      had = bytes;
+      gate.copied(bytes.filter((some) => some >= 0).length);
+    },
     say: (data: string, tokens: number): void => {
       gate.append(new Uint8Array(10), false);
       gate.say({ data, mark: { tokens, hash: tokens } }, (event) => out.push(event.data));
@@ -36,21 +45,21 @@ function rig(options: { readonly commits: boolean; readonly streamed?: boolean; 
 }
 
 test('what cannot be made again waits for its copy, however much waits before it', async () => {
-  const { clock, gate, out, say } = rig({ commits: true });
+  const { clock, copied, out, say } = rig({ commits: true });
   say('a', 1);
   await clock.run(900);
   say('b', 2);
-  gate.copied(15, 1);
+  copied(15);
   deepEqual(out, ['a']);
   // Once what came first would have been let go uncopied.
   await clock.run(200);
   say('c', 3);
   deepEqual(out, ['a']);
-  gate.copied(25, 1);
+  copied(25);
   deepEqual(out, ['a', 'b']);
   await clock.run(900);
   deepEqual(out, ['a', 'b']);
-  gate.copied(35, 1);
+  copied(35);
   deepEqual(out, ['a', 'b', 'c']);
 });
 
@@ -68,20 +77,20 @@ test('nothing waits for a copy longer than a second', async () => {
 });
 
 test('where nobody can have a copy nothing waits', () => {
-  const { out, holders, say } = rig({ commits: true });
-  holders.length = 0;
+  const { copied, out, say } = rig({ commits: true });
+  copied();
   say('a', 1);
   deepEqual(out, ['a']);
 });
 
 test('of what can be made again only the beginning waits, until somebody knows of the stream at all', () => {
-  const { gate, out, urgent, say } = rig({ commits: false });
+  const { copied, gate, out, say, urgent } = rig({ commits: false });
   say('a', 1);
   say('b', 2);
   equal(out.length, 0);
-  gate.copied(4, 1);
+  copied(4);
   equal(out.length, 0);
-  gate.copied(5, 1);
+  copied(5);
   deepEqual(out, ['a', 'b']);
   say('c', 3);
   gate.append(new Uint8Array(10), true);
@@ -90,21 +99,26 @@ test('of what can be made again only the beginning waits, until somebody knows o
   deepEqual(urgent, [false, false, false, false]);
 });
 
-test('its client hears nothing of a stream before all know of it who are to hold copies, unless they are late', async () => {
+test('each copy is waited for, soon only one of them, and after a while none', async () => {
   for (const commits of [false, true]) {
-    const [both, late] = [rig({ commits }), rig({ commits })];
-    for (const { holders, gate, say } of [both, late]) {
-      holders.push(memberId('c'));
-      gate.copied(15, 1);
+    const told = async (...copies: (readonly [atMs: number, ...bytes: number[]])[]): Promise<number> => {
+      const { clock, copied, out, say } = rig({ commits });
+      copied(-1, -1);
       say('a', 1);
-    }
-    deepEqual(both.out, []);
-    both.gate.copied(15, 2);
-    deepEqual(both.out, ['a']);
-    await late.clock.run(999);
-    deepEqual(late.out, []);
-    await late.clock.run(2);
-    deepEqual(late.out, ['a']);
+      let ms = 0;
+      for (; out.length === 0; ms++) {
+        const [, ...bytes] = copies.find(([at]) => at === ms) ?? [];
+        if (bytes.length > 0) copied(...bytes);
+        else await clock.run(1);
+      }
+      return ms - 1;
+    };
+    const all = commits ? 15 : 5;
+    equal(await told([20, -1, all], [60, all, all]), 60);
+    equal(await told([20, -1, all]), 500);
+    equal(await told([20, -1, all], [300, all]), 300);
+    equal(await told([700, -1, all]), 700);
+    equal(await told([20, all - 1, all - 1]), 1_000);
   }
 });
 
@@ -113,42 +127,42 @@ test('an answer that is or becomes more than plain text is known to others befor
   const first = rig({ commits: false });
   first.gate.write([spoken]);
   first.gate.say({ data: 'a', mark: { tokens: 1, hash: 1 } }, ({ data }) => first.out.push(data));
-  first.gate.copied(first.written() - 1, 1);
+  first.copied(first.written() - 1);
   deepEqual(first.out, []);
-  first.gate.copied(first.written(), 1);
+  first.copied(first.written());
   deepEqual(first.out, ['a']);
   first.gate.write([spoken]);
   first.gate.say({ data: 'b', mark: { tokens: 2, hash: 2 } }, ({ data }) => first.out.push(data));
   deepEqual(first.out, ['a', 'b']);
-  const { gate, out, say, urgent, written } = rig({ commits: false });
-  gate.copied(5, 1);
+  const { copied, gate, out, say, urgent, written } = rig({ commits: false });
+  copied(5);
   say('a', 1);
   gate.write([{ type: 'unfit', spoken: true }]);
   gate.say({ data: 'b', mark: { tokens: 2, hash: 2 } }, ({ data }) => out.push(data));
   deepEqual(out, ['a']);
   deepEqual(urgent, [false, true]);
-  gate.copied(written(), 1);
+  copied(written());
   deepEqual(out, ['a', 'b']);
   say('c', 3);
   deepEqual(out, ['a', 'b', 'c']);
 });
 
 test('of what cannot be made again the end waits as well', () => {
-  const { gate, out, urgent, say } = rig({ commits: true });
+  const { copied, gate, out, say, urgent } = rig({ commits: true });
   say('a', 1);
-  gate.copied(15, 1);
+  copied(15);
   gate.append(new Uint8Array(10), true);
   gate.finish(() => out.push('end'));
   deepEqual(out, ['a']);
-  gate.copied(25, 1);
+  copied(25);
   deepEqual(out, ['a', 'end']);
   deepEqual(urgent, [true, true]);
 });
 
 test('a client that goes on is told nothing twice, and hears of it where the answer is another', () => {
-  const { gate, out, say } = rig({ commits: false, from: { tokens: 2, hash: 2 } });
+  const { copied, out, say } = rig({ commits: false, from: { tokens: 2, hash: 2 } });
   for (const [at, data] of ['a', 'b', 'c'].entries()) say(data, at + 1);
-  gate.copied(35, 1);
+  copied(35);
   deepEqual(out, ['c']);
   const other = rig({ commits: false, from: { tokens: 2, hash: 7 } });
   let diverged = 0;
@@ -158,10 +172,10 @@ test('a client that goes on is told nothing twice, and hears of it where the ans
 });
 
 test('[J5] whose log is kept no more says what waits, and what comes, and tells that it was', () => {
-  const { gate, out, say } = rig({ commits: true });
+  const { copied, gate, out, say } = rig({ commits: true });
   let told = 0;
   gate.onOutgrown = () => told++;
-  gate.copied(5, 1);
+  copied(5);
   say('a', 1);
   deepEqual(out, []);
   gate.outgrown();
@@ -184,12 +198,12 @@ test('who is fenced off says what still waits, and who has no client any more sa
 
 test('of an answer that is given as a whole nobody waits for a copy before its end', () => {
   for (const commits of [false, true]) {
-    const { gate, out, urgent } = rig({ commits, streamed: false });
+    const { copied, gate, out, urgent } = rig({ commits, streamed: false });
     for (const isLast of [false, false, true]) gate.append(new Uint8Array(10), isLast);
     deepEqual(urgent, [false, false, true]);
     gate.finish(() => out.push('all'));
     equal(out.length, 0);
-    gate.copied(35, 1);
+    copied(35);
     deepEqual(out, ['all']);
   }
 });
