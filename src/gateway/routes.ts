@@ -32,6 +32,9 @@ type Route = (request: IncomingMessage, response: ServerResponse, about: About) 
 /** For load balancers and scrapers, who have no key and learn nothing of anybody's requests. */
 const open: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/health', '/metrics']);
 
+const modelsAbove = '/v1/models/';
+const oneModel = `${modelsAbove}{model}`;
+
 type Routes = {
   answer(request: IncomingMessage, response: ServerResponse, about: Omit<About, 'key' | 'owner'>): void;
   /** The route's name for the metrics: few, whatever is asked for. */
@@ -50,7 +53,7 @@ function hasPlace(share: Share, request: IncomingMessage, response: ServerRespon
   return false;
 }
 
-export function openRoutes(options: {
+type Options = {
   readonly serving: Serving;
   readonly generations: Generations;
   readonly bodyBytesMax: number;
@@ -62,8 +65,12 @@ export function openRoutes(options: {
   readonly startedAt: WallTime;
   /** null: the API is open to all. */
   readonly keys: () => KeyTable | null;
-}): Routes {
-  const { serving, startedAt } = options;
+};
+/** By path, then by method. */
+type Table = Readonly<Record<string, Readonly<Record<string, Route>>>>;
+
+export function openRoutes(options: Options): Routes {
+  const { serving } = options;
   const underWay = roomFor(options.requestsMax);
   const completions = openCompletions({ ...options, models: () => serving.models() });
   /** A defect of ours costs the request that found it. */
@@ -82,26 +89,13 @@ export function openRoutes(options: {
   const complete = (endpoint: Endpoint): Route =>
     guarded((...asked) => completions.answer(endpoint, ...asked));
 
-  const table: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
+  const table: Table = {
     '/v1/chat/completions': { POST: complete('chat') },
     '/v1/completions': { POST: complete('completions') },
     ...passed(jsonPaths, 'json'),
     ...passed(formPaths, 'form'),
-    '/v1/models': {
-      GET: (_, response) => replyJson(response, 200, listedModels(serving.models(), startedAt)),
-    },
-    [oneModel]: {
-      GET: (request, response) => {
-        const told = toldModel(modelOf(pathOf(request)), serving.models(), startedAt);
-        if (typeof told === 'string') replyJson(response, 200, told);
-        else reply(response, refused(told));
-      },
-    },
-    '/healthz': { GET: (_, response) => replyJson(response, 200, '{"status":"ok"}') },
-    '/readyz': { GET: (_, response) => tellReadiness(response, serving) },
-    // Where vLLM is asked whether it can be sent requests.
-    '/health': { GET: (_, response) => tellReadiness(response, serving) },
-    '/metrics': { GET: (_, response) => void expose(response, options.metrics) },
+    ...aboutModels(options),
+    ...aboutNode(options),
   };
 
   const nameOf = (path: string): string => {
@@ -132,13 +126,31 @@ export function openRoutes(options: {
   };
 }
 
+const aboutModels = ({ serving, startedAt }: Pick<Options, 'serving' | 'startedAt'>): Table => ({
+  '/v1/models': {
+    GET: (_, response) => replyJson(response, 200, listedModels(serving.models(), startedAt)),
+  },
+  [oneModel]: {
+    GET: (request, response) => {
+      const told = toldModel(modelOf(pathOf(request)), serving.models(), startedAt);
+      if (typeof told === 'string') replyJson(response, 200, told);
+      else reply(response, refused(told));
+    },
+  },
+});
+
+const aboutNode = ({ serving, metrics }: Pick<Options, 'serving' | 'metrics'>): Table => ({
+  '/healthz': { GET: (_, response) => replyJson(response, 200, '{"status":"ok"}') },
+  '/readyz': { GET: (_, response) => tellReadiness(response, serving) },
+  // Where vLLM is asked whether it can be sent requests.
+  '/health': { GET: (_, response) => tellReadiness(response, serving) },
+  '/metrics': { GET: (_, response) => void expose(response, metrics) },
+});
+
 const allowedOf = (methods: Readonly<Record<string, Route>>): string =>
   Object.keys(methods)
     .flatMap((method) => (method === 'GET' ? [method, 'HEAD'] : [method]))
     .join(', ');
-
-const modelsAbove = '/v1/models/';
-const oneModel = `${modelsAbove}{model}`;
 
 /** As OpenAI's clients write it, or as it is: names of models have slashes. */
 function modelOf(path: string): string {
