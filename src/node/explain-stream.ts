@@ -73,7 +73,8 @@ function together(id: string, seen: ReadonlyMap<MemberId, StreamSight | null>): 
   const silent = [...seen].flatMap(([member, sight]) => (sight === null ? [member] : []));
   if (stories.length + copies.length === 0) {
     const quiet = silent.length === 0 ? '' : `, and ${silent.length} more did not answer`;
-    throw new Failure('missing', `stream ${id}: not known to ${sights.length} nodes${quiet}`);
+    const asked = sights.length === 1 ? '1 node' : `${sights.length} nodes`;
+    throw new Failure('missing', `stream ${id}: not known to ${asked}${quiet}`);
   }
   return { id, stories, copies, silent };
 }

@@ -64,6 +64,10 @@ test('of one that nobody knows it is told how many were asked, and who did not a
     kind: 'missing',
     message: 'stream s9: not known to 2 nodes, and 1 more did not answer',
   });
+  silent.add(b);
+  await rejects(nodes[0]!.explainer.explain('s9'), {
+    message: 'stream s9: not known to 1 node, and 2 more did not answer',
+  });
 });
 
 test('what ended stays as it was at its end, for a bounded number of streams', async () => {
