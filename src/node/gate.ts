@@ -17,13 +17,14 @@ import type { Reach } from '../journal/kept.ts';
 import type { LogEars, StreamLog } from './journals.ts';
 import type { Clock } from './ports.ts';
 
+/** How long anything waits for a copy, ms: who has not taken it by then is not waited for any more. */
+const copyMs = 2_000;
 /**
- * How long anything waits for a copy, ms: as long as it takes until a holder that is gone is known to be, and another one
- * has it. Nodes that are busier than they can be take up to half of it.
+ * How long for a second one, ms: as long as it takes until a holder that is gone is known to be, and another one has it.
+ * Nodes that are busier than they can be take half of it. A holder that is frozen holds up for so long what is copied
+ * elsewhere.
  */
-const copyMs = 1_000;
-/** How long for a second one, ms: for so long a holder that is frozen holds up what is copied elsewhere. */
-const eachMs = 500;
+const eachMs = 1_000;
 
 /** One event of a stream. `id`: null for what belongs to no answer. */
 export type ClientEvent = { readonly data: string; readonly id: string | null };
