@@ -47,6 +47,17 @@ function complain(error: NodeJS.ErrnoException, socket: Socket): void {
   if (told.has(socket)) return;
   told.add(socket);
   const [status, message] = answers[error.code ?? ''] ?? [400, 'This is not an HTTP request.'];
+  tell(socket, status, message);
+}
+
+/** Of whoever takes us for a proxy (RFC 9110, 9.3.6): Node.js gives its socket away and would cut it. */
+export function refuseTunnel(socket: Socket): void {
+  socket.on('error', () => socket.destroy());
+  socket.resume();
+  tell(socket, 405, 'Method CONNECT is not allowed here.');
+}
+
+function tell(socket: Socket, status: number, message: string): void {
   const body = complaintJson({ message, type: 'invalid_request_error', param: null, code: null });
   socket.end(
     [

@@ -24,6 +24,9 @@ export const badRequest = (
   complaint: { message, type: 'invalid_request_error', param, code },
 });
 
+/** RFC 9112, 3.2. */
+export const hostless: Reply = badRequest('A request of HTTP/1.1 has a Host header.');
+
 export const notFound = (path: string): Reply => ({
   status: 404,
   complaint: {

@@ -15,7 +15,7 @@ import { unauthorized, type KeyTable } from './keys.ts';
 import { listedModels, toldModel } from './models.ts';
 import type { Outlet } from './outlet.ts';
 import type { openPassthrough } from './passthrough.ts';
-import { busy, notFound, refused, reply, replyJson, stumbled, wrongMethod } from './reply.ts';
+import { busy, hostless, notFound, refused, reply, replyJson, stumbled, wrongMethod } from './reply.ts';
 import { roomFor, type Share } from './room.ts';
 import { formPaths, jsonPaths } from './surface.ts';
 
@@ -105,6 +105,8 @@ export function openRoutes(options: Options): Routes {
   return {
     answer: (request, response, about) => {
       const path = pathOf(request);
+      if (request.httpVersion === '1.1' && request.headers.host === undefined)
+        return refuse(request, response, hostless);
       const methods = table[nameOf(path)];
       if (methods === undefined) return refuse(request, response, notFound(path));
       const method = request.method ?? '';

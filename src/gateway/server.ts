@@ -32,7 +32,7 @@ import { legsBy } from './leg.ts';
 import { watchOutlets } from './outlet.ts';
 import { openPassthrough } from './passthrough.ts';
 import { readBeforeClosing } from './patience.ts';
-import { complainOnSocket } from './protocol-errors.ts';
+import { complainOnSocket, refuseTunnel } from './protocol-errors.ts';
 import { roomFor } from './room.ts';
 import { openRoutes } from './routes.ts';
 import type { Way } from './way.ts';
@@ -98,6 +98,8 @@ const limits = {
   headersTimeout: 15_000,
   requestTimeout: 120_000,
   connectionsCheckingInterval: 2_000,
+  // Node.js would refuse without a word; `hostless` does with one.
+  requireHostHeader: false,
   /** Above the idle time of every client and load balancer we know (an AWS ALB's is 60 s, Go's 90 s): they close first. ms */
   keepAliveTimeout: 105_000,
   /** Closed so much later than announced: a client that stood still meanwhile sends on what it should have given up. ms */
@@ -160,6 +162,7 @@ export async function openGateway(options: Address & Limits, ports: GatewayPorts
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) =>
     complainOnSocket(error, socket, limits.headersTimeout),
   );
+  server.on('connect', (_: IncomingMessage, socket: Socket) => refuseTunnel(socket));
   readBeforeClosing(server);
   const sockets = socketsOf(server);
   const kind = options.tls === null ? 'connection' : 'secureConnection';

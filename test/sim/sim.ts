@@ -16,6 +16,8 @@ const twiceNodesMax = 200;
 /** A child has one core. That it waits for another one is no leisure in which to look for garbage. */
 const thrifty = ['--single-threaded-gc', '--no-memory-reducer'];
 const semiSpaceMb = 32;
+/** Between words of how far many seeds have come. */
+const progressMs = 60_000;
 /**
  * A thousand nodes are more than a gigabyte that lives, and before there is as much it is in vain to look for what does not.
  * Nearly all that is made while they start lives on: the more of it is moved at a time, the nearer to each other lies what
@@ -38,8 +40,14 @@ async function main(flags: SimFlags): Promise<number> {
   }));
   const startedAt = performance.now();
   const isAlone = seeds === 1 && !isLarge;
-  const reports = isAlone ? [await trySeed(orders[0]!.options, how)] : await shareOut(orders);
+  const reports = isAlone ? [found(await trySeed(orders[0]!.options, how))] : await shareOut(orders);
   return tell(reports, { json, wallSeconds: (performance.now() - startedAt) / 1_000, twice });
+}
+
+/** A seed that fails is told of when it has: two thousand take most of an hour. */
+function found(report: SeedReport): SeedReport {
+  if (report.complaint !== null) process.stderr.write(`${report.complaint}\n`);
+  return report;
 }
 
 /** Returns the exit code. */
@@ -76,7 +84,6 @@ function tell(
           coldStartSeconds: only.outcome.coldStartSeconds,
         }
       : {};
-  for (const { complaint } of failed) process.stderr.write(`${complaint}\n`);
   const result = { ...summary, ...rest, ...timed, streams: streamsOf(reports) };
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, null, 2)}\n`);
   return failed.length === 0 ? 0 : 1;
@@ -110,14 +117,22 @@ async function shareOut(orders: readonly Order[]): Promise<SeedReport[]> {
         else child.send(order);
       };
       child.on('message', (report: SeedReport) => {
-        reports.push(report);
+        reports.push(found(report));
         next();
       });
       child.on('error', reject);
       child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a child ended with ${code}`))));
       next();
     });
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), orders.length) }, work));
+  const telling = setInterval(
+    () => process.stderr.write(`${reports.length} of ${orders.length} seeds\n`),
+    progressMs,
+  );
+  try {
+    await Promise.all(Array.from({ length: Math.min(availableParallelism(), orders.length) }, work));
+  } finally {
+    clearInterval(telling);
+  }
   return reports.sort((a, b) => a.seed - b.seed);
 }
 
