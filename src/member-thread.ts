@@ -23,7 +23,7 @@ async function main(port: Port, setup: Setup): Promise<void> {
   const { own, listen, listing, discoveryMs, rngSeed, remembered, originMs, faults } = setup;
   // Before the first connection. All that this thread connects to is a peer.
   const isolation = faults ? openIsolation(() => true) : null;
-  const identity = await identityFromSeed(setup.keySeed);
+  const identity = identityFromSeed(setup.keySeed);
   const { privateKey } = identity;
   serveCluster(port, ({ cloud, report }) => {
     const onRefused = (peerId: string, why: string): void => report({ fact: 'peer.refused', peerId, why });

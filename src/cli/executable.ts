@@ -24,10 +24,14 @@ function fromCheckout(): Release {
   return { version: (manifest as { readonly version: string }).version, commit: null };
 }
 
+/** Of a worker's own script Node.js first finds out whether it is a module, for which it compiles all of it once more. */
+const carried = (script: string): string =>
+  `require('node:vm').runInThisContext(require('node:sea').getAsset('${script}', 'utf8'), '${script}')`;
+
 /** The script of the membership thread: a file of the checkout, or carried along in the executable. */
 export const memberThread = (): ThreadCode =>
   isSea()
-    ? { type: 'script', text: getAsset('member-thread.cjs', 'utf8') }
+    ? { type: 'script', text: carried('member-thread.cjs') }
     : { type: 'file', url: new URL('../member-thread.ts', import.meta.url) };
 
 export type Respawn = { readonly command: string; readonly args: readonly string[] };

@@ -1,11 +1,13 @@
-import { deepEqual, equal, match, notEqual, rejects } from 'node:assert/strict';
+import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadIdentity } from '../../src/mtls/identity.ts';
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { identityFromSeed, loadIdentity } from '../../src/mtls/identity.ts';
 import { Failure } from '../../src/std/failure.ts';
 
 const refused = (kind: Failure['kind'], text: RegExp) => (error: unknown) => {
@@ -32,6 +34,18 @@ test('the first start makes an identity that only its owner can read, the next o
     equal(again.peerId, first.peerId);
     equal((await stat(join(dataDir, 'identity.key'))).mode & 0o777, 0o600);
     deepEqual(await readdir(dataDir), ['identity.key']);
+  }));
+
+test('an identity from its seed is the one that libp2p would make of it, and signs', () =>
+  within(async (folder) => {
+    const { peerId, privateKey } = await loadIdentity(folder);
+    const seed = privateKey.raw.subarray(0, 32);
+    const theirs = await generateKeyPairFromSeed('Ed25519', seed);
+    const ours = identityFromSeed(seed);
+    equal(ours.peerId, peerId);
+    equal(peerIdFromPrivateKey(theirs).toString(), peerId);
+    const said = Buffer.from('a vote');
+    ok(await theirs.publicKey.verify(said, await ours.privateKey.sign(said)));
   }));
 
 test('two starts at once end with the same identity', () =>

@@ -37,7 +37,7 @@ afterEach(async () => {
 
 async function setupOf(name: string, port: number): Promise<Setup> {
   const keySeed = randomBytes(32);
-  const { peerId } = await identityFromSeed(keySeed);
+  const { peerId } = identityFromSeed(keySeed);
   return {
     own: { ...recordOf(name), peerId },
     keySeed,
