@@ -37,6 +37,8 @@ export type Journal = {
   unfit: boolean;
   /** The engine leaves out a text that is empty. */
   wordless: boolean;
+  /** Of all its text, also what is kept from the client. */
+  chars: number;
   recent: string;
   pending: string;
   /** How many of `ids` the client was given, or would have been, and where that is. */
@@ -65,6 +67,7 @@ export const newJournal = (request: PlainRequest): Journal => ({
   mayEcho: false,
   unfit: false,
   wordless: false,
+  chars: 0,
   recent: '',
   pending: '',
   idsOut: 0,
@@ -154,6 +157,7 @@ function matchStop(journal: Journal, added: string, singleToken: boolean): Finis
   const match = mayStop ? findStop(stops, { before, added, singleToken }) : null;
   journal.pending += added;
   journal.recent += added;
+  journal.chars += added.length;
   const kept = Math.max(recentCharsMin, span);
   if (journal.recent.length > kept * 2) journal.recent = journal.recent.slice(-kept);
   if (match === null) return null;
@@ -173,19 +177,30 @@ function release(journal: Journal): string {
 }
 
 /**
- * An engine whose prompt ends inside a character says the whole prompt's text before the completed character. What the
- * generation said last is in it; behind that begins what is new. Where the prompt's text is not known (a chat, or ids),
- * the length must tell: a token's own text is far shorter than prompt and answer together.
+ * An engine whose prompt ends inside a character says the whole prompt's text before the completed character, and behind
+ * what the generation said so far begins what is new, with that character.
  */
 function withoutEcho(journal: Journal, text: string): string {
   if (!journal.mayEcho || text === '') return text;
   journal.mayEcho = false;
-  const { request, recent, promptIds } = journal;
-  const prompt = request.endpoint === 'completions' ? request.body['prompt'] : null;
-  const at = text.lastIndexOf(recent);
-  const isEcho =
-    typeof prompt === 'string'
-      ? text.startsWith(prompt) && at >= prompt.length
-      : at >= Math.max(8, (promptIds?.length ?? 0) / 4);
-  return isEcho ? text.slice(at + recent.length) : text;
+  return text.slice(echoIn(journal, text));
 }
+
+/**
+ * How much of `text` is an echo. Where the prompt's text is not known (a chat, or ids), the length must tell whether it is
+ * one: a token's own text is far shorter than prompt and answer together.
+ */
+function echoIn({ request, recent, chars, promptIds }: Journal, text: string): number {
+  const prompt = request.endpoint === 'completions' ? request.body['prompt'] : null;
+  if (typeof prompt === 'string' && text.startsWith(prompt)) {
+    const end = prompt.length + chars;
+    return text.startsWith(recent, end - recent.length) && isWide(text, end) ? end : 0;
+  }
+  const least = Math.max(8, (promptIds?.length ?? 0) / 4);
+  for (let at = text.lastIndexOf(recent); at >= least; at = text.lastIndexOf(recent, at - 1))
+    if (isWide(text, at + recent.length)) return at + recent.length;
+  return 0;
+}
+
+/** A character that tokens can end inside of, or what stands for a broken one. */
+const isWide = (text: string, at: number): boolean => text.charCodeAt(at) > 127;

@@ -23,6 +23,7 @@ type Scenario = {
   readonly endpoint: 'chat' | 'completions';
   readonly body: Record<string, unknown>;
   readonly group?: Script['group'];
+  readonly answer?: readonly number[];
 };
 
 const messages = [{ role: 'user', content: 'hi' }];
@@ -84,9 +85,24 @@ const merged: readonly Scenario[] = [
   ),
 ];
 
-const scriptOf = ({ group }: Scenario): Script => ({
+const threeAtOnce = (): number => 3;
+
+/** Their chunks end inside characters, and what is said before one is said again right behind it. */
+const repeating: readonly Scenario[] = [
+  {
+    ...completion('a completion of few words', { return_token_ids: true }, threeAtOnce),
+    answer: [...byteIds(' 秮 is. 界 is.'), eosId],
+  },
+  { ...chat('a chat of few words', {}, threeAtOnce), answer: [...byteIds(' 秮 is. so'), eosId] },
+  {
+    ...completion('a completion of one character', {}, fiveAtOnce),
+    answer: [...byteIds('哈'.repeat(12)), eosId],
+  },
+];
+
+const scriptOf = ({ group, answer: own = answer }: Scenario): Script => ({
   promptIds,
-  answer,
+  answer: own,
   id: 'first',
   ...(group && { group }),
 });
@@ -156,7 +172,7 @@ for (const scenario of scenarios) {
   });
 }
 
-for (const scenario of merged) {
+for (const scenario of [...merged, ...repeating]) {
   test(`[S3] ${scenario.name} says the same, cut anywhere`, () => {
     const { sent } = run(scenario, []);
     const length = lengthOf(scenario);
