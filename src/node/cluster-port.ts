@@ -40,6 +40,8 @@ export type ClusterPort = {
   readonly barred: Listeners<[peerId: string]>;
   /** The first answer of discovery has come, or its absence, or a member is there that was remembered. */
   readonly looked: Promise<void>;
+  /** Discovery has answered, or a member is there: what is not known is not there. */
+  readonly informed: Promise<void>;
   /** Failure `busy` or `denied` when the address cannot be had. */
   listen(): Promise<void>;
   /** Begins to look for members and to tell them; the own tags are written by then, now or earlier: peers admit by tag. */

@@ -81,6 +81,7 @@ export class Cluster implements ClusterPort {
   /** A member told its load. */
   readonly loaded = listeners<[id: MemberId]>();
   readonly looked: Promise<void>;
+  readonly informed: Promise<void>;
   readonly #options: ClusterOptions;
   readonly #ports: ClusterPorts;
   readonly #membership: Driven<detection.State, MembershipEvent>;
@@ -96,8 +97,7 @@ export class Cluster implements ClusterPort {
   constructor(options: ClusterOptions, ports: ClusterPorts) {
     const { own, rng } = options;
     const { clock, seal } = ports;
-    this.#options = options;
-    this.#ports = ports;
+    [this.#options, this.#ports] = [options, ports];
     this.#telling = new Telling(ports.codec, () => linked(this.#membership.state()));
     this.#reach = new Reach(ports, {
       network: () => this.#telling.network,
@@ -106,7 +106,7 @@ export class Cluster implements ClusterPort {
     });
     this.#strangers = new Strangers(clock);
     this.#denials = openDenials(clock, ports.report);
-    this.looked = this.#reach.looked;
+    ({ looked: this.looked, informed: this.informed } = this.#reach);
     this.#registry = drive<registry.State, RegistryEvent, RegistryEffect>(
       registryMachine,
       registry.init(own, seal, rng),

@@ -30,9 +30,12 @@ type ReachEars = {
 export class Reach {
   /** Once EC2 has been asked for the first time, whatever it said, or a member is there that was remembered. */
   readonly looked: Promise<void>;
+  /** Once it has answered, or such a member is there. */
+  readonly informed: Promise<void>;
   readonly #ports: ReachPorts;
   readonly #ears: ReachEars;
   readonly #firstLook = Promise.withResolvers<void>();
+  readonly #firstAnswer = Promise.withResolvers<void>();
   #isMet = false;
   readonly #stopping = new AbortController();
 
@@ -40,6 +43,7 @@ export class Reach {
     this.#ports = ports;
     this.#ears = ears;
     this.looked = this.#firstLook.promise;
+    this.informed = this.#firstAnswer.promise;
   }
 
   get isClosed(): boolean {
@@ -51,6 +55,7 @@ export class Reach {
     try {
       const sightings = await this.#within(lookMs, (signal) => cloud.sightings(signal));
       this.#ears.discovery({ type: 'looked', listed: sightings.map(listedFrom) });
+      this.#firstAnswer.resolve();
     } catch (error) {
       const kind = error instanceof Failure ? error.kind : 'unreachable';
       this.#ears.discovery({ type: 'look-failed', kind, why: messageOf(error) });
@@ -91,6 +96,7 @@ export class Reach {
     if (this.#isMet) return;
     this.#isMet = true;
     this.#firstLook.resolve();
+    this.#firstAnswer.resolve();
   }
 
   close(): void {

@@ -45,13 +45,13 @@ export class NodeServing implements Serving {
   /** Until when a member is asked last. */
   readonly #doubted = new Map<MemberId, Instant>();
   readonly #lately = new Lately();
-  #hasLooked = false;
+  #isInformed = false;
 
   constructor(parts: Parts) {
     const { clock, cluster } = parts;
     this.#parts = parts;
     cluster.changed.add((id) => this.#lately.note(id, cluster.member(id), clock.now()));
-    void cluster.looked.then(() => (this.#hasLooked = true));
+    void cluster.informed.then(() => (this.#isInformed = true));
     this.#sent = sentRequests(clock);
     this.self = parts.self;
     this.zone = cluster.own().zone;
@@ -86,7 +86,7 @@ export class NodeServing implements Serving {
     for (const known of this.#parts.cluster.members())
       if (isHere(known)) balance++;
       else if (known.health === 'unknown') balance--;
-    return this.#hasLooked && balance >= 0;
+    return this.#isInformed && balance >= 0;
   }
 
   /** What each node serves, ourselves first. A list, because each request looks through it several times. */

@@ -30,6 +30,7 @@ export class Gathering {
   #facts: Fact[] = [];
   #factsLost = 0;
   #looked = false;
+  #informed = false;
   #pulse: Pulse | null = null;
   #revision = 0;
   #told: { readonly record: NodeRecord; readonly revision: number } | null = null;
@@ -63,6 +64,11 @@ export class Gathering {
 
   looked(): void {
     this.#looked = true;
+    this.#schedule();
+  }
+
+  informed(): void {
+    this.#informed = true;
     this.#schedule();
   }
 
@@ -109,13 +115,15 @@ export class Gathering {
       const load = member(id)?.load ?? null;
       return load === null ? [] : [[id, load] as const];
     });
-    const [looked, pulse, facts] = [this.#looked, this.#pulse, this.#takenFacts()];
+    const about = { looked: this.#looked, informed: this.#informed };
+    const [pulse, facts] = [this.#pulse, this.#takenFacts()];
     this.#looked = false;
+    this.#informed = false;
     this.#pulse = null;
     return {
       type: 'news',
       own: this.#own(),
-      looked,
+      ...about,
       members: changed.flatMap(([, known]) => known ?? []),
       forgotten: changed.flatMap(([id, known]) => (known === null ? id : [])),
       loads,

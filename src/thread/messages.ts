@@ -68,6 +68,7 @@ export type News = {
   /** The own record, and the last revision of the main thread that is in it. */
   readonly own: { readonly record: NodeRecord; readonly revision: number } | null;
   readonly looked: boolean;
+  readonly informed: boolean;
   /** Members whose record or health changed, as they are now, and ids of those that were forgotten. */
   readonly members: readonly Known[];
   readonly forgotten: readonly MemberId[];

@@ -37,12 +37,14 @@ export class RemoteCluster implements ClusterPort {
   readonly muted = listeners<[id: MemberId]>();
   readonly barred = listeners<[peerId: string]>();
   readonly looked: Promise<void>;
+  readonly informed: Promise<void>;
 
   readonly #parts: Parts;
   readonly #mirror: Mirror;
   readonly #questions: Questions<Asked>;
   readonly #answering: Answering<AskedBack>;
   readonly #firstLook = Promise.withResolvers<void>();
+  readonly #firstAnswer = Promise.withResolvers<void>();
   readonly #up = Promise.withResolvers<void>();
   #pulse: Pulse | null = null;
   #isAlone = false;
@@ -51,6 +53,7 @@ export class RemoteCluster implements ClusterPort {
     this.#parts = parts;
     this.#mirror = new Mirror(parts.own);
     this.looked = this.#firstLook.promise;
+    this.informed = this.#firstAnswer.promise;
     this.#questions = new Questions(parts.post);
     const sightings = (_: null, signal: AbortSignal) => parts.cloud.sightings(signal);
     this.#answering = new Answering<AskedBack>({ sightings }, parts.post);
@@ -160,6 +163,7 @@ export class RemoteCluster implements ClusterPort {
     this.#parts.post({ type: 'taken' });
     for (const fact of news.facts) this.#parts.report(fact);
     if (news.looked) this.#firstLook.resolve();
+    if (news.informed) this.#firstAnswer.resolve();
     for (const { id } of news.members) this.changed.tell(id);
     for (const id of news.forgotten) this.changed.tell(id);
     for (const id of news.muted) this.muted.tell(id);

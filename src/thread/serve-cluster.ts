@@ -53,6 +53,7 @@ export function serveCluster(
   cluster.muted.add((id) => gathering.muted(id));
   cluster.barred.add((peerId) => gathering.barred(peerId));
   void cluster.looked.then(() => gathering.looked());
+  void cluster.informed.then(() => gathering.informed());
 
   function onMessage(message: ToThread): void {
     switch (message.type) {

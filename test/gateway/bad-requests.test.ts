@@ -267,17 +267,6 @@ test('two lengths for one body, and what is no HTTP, are answered 400', async ()
   }
 });
 
-test('a request without a host, and one for a tunnel, are told what is wrong', async () => {
-  const hostless = await exchange(node.gateway.port, ['GET /healthz HTTP/1.1\r\n\r\n']);
-  equal(hostless.status, 400);
-  match(hostless.body, /^\{"error":\{"message":"[^"]*Host header/);
-  const older = await exchange(node.gateway.port, ['GET /healthz HTTP/1.0\r\n\r\n']);
-  equal(older.status, 200);
-  const tunnel = await exchange(node.gateway.port, ['CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n']);
-  equal(tunnel.status, 405);
-  match(tunnel.body, /^\{"error":\{"message":"Method CONNECT/);
-});
-
 test('a client that never reads is cut, and the engine is idle within five seconds', async () => {
   const long = wordId('x'.repeat(262_144));
   for (const one of cluster.nodes)

@@ -46,6 +46,18 @@ test('[R6] nor is it to a node that has never been told who is listed', async (t
   equal(refusal(world, 'i-1'), 'unknown-model');
 });
 
+test('[R6] nor where its first question was not answered, until somebody is met', async (t) => {
+  const world = new World();
+  t.after(() => world.stop());
+  world.lists = false;
+  await world.start('i-1');
+  await world.clock.run(60_000);
+  equal(refusal(world, 'i-1'), 'unavailable');
+  world.lists = true;
+  await world.clock.run(120_000);
+  equal(refusal(world, 'i-1'), 'unknown-model');
+});
+
 test('whoever asks in another thread is told of a member that is listed and was not met yet', async (t) => {
   const world = new World();
   t.after(() => world.stop());

@@ -74,6 +74,8 @@ export class World {
   readonly hosts = new Map<string, Host>();
   /** The EC2 API answers. */
   ec2 = true;
+  /** Whether it says who is there: it takes tags all the same. */
+  lists = true;
   /** Instances may tag themselves. */
   mayTag = true;
   /** Listings of instances that were asked for, by whom. */
@@ -207,6 +209,7 @@ export class World {
     return {
       sightings: () => {
         this.looks.push(host.name);
+        if (!this.lists) return Promise.reject(new Failure('busy', 'ec2: busy'));
         const absent = [...this.absent].map((name) => {
           const tags = { SynktiCluster: 'test', SynktiPeerId: `peer-${name}` };
           return { name, tags, up: true };

@@ -122,4 +122,17 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     found:
       'the last two of six: both SYNs of one probe were lost, and whoever sent them held the other one dead',
   },
+  {
+    seed: 1774,
+    nodes: null,
+    only: null,
+    found:
+      'a seam inside a character behind few words: what came behind it began with the same ones, which went with the echo',
+  },
+  {
+    seed: 1368,
+    nodes: null,
+    only: [12, 13, 14, 15, 16, 17, 35, 66, 67, 68],
+    found: 'a node to whom EC2 had said nothing yet told a client that there is no such model',
+  },
 ];

@@ -37,6 +37,7 @@ export class FakeCluster implements ClusterPort {
   readonly done: string[] = [];
   readonly #looked = Promise.withResolvers<void>();
   readonly looked = this.#looked.promise;
+  readonly informed = this.#looked.promise;
   #own = recordOf('self');
   /** What its answers wait for. */
   gate = (): Promise<unknown> => Promise.resolve();

@@ -36,7 +36,7 @@ export class Site implements Engines {
   readonly #newest = new Map<string, Station>();
   /** Since when a node has all that it takes to serve; absent: it lacks something. */
   readonly #fitSince = new Map<Station, number>();
-  /** And since when its process has all the time it wants. */
+  /** And since when its process has all the time it wants, and it is no stranger. */
   readonly #ranSince = new Map<Station, number>();
   #pids = firstPid;
 
@@ -112,6 +112,11 @@ export class Site implements Engines {
     return (this.#ranSince.get(station) ?? Infinity) <= since;
   }
 
+  /** Who has met nobody since it began, and whom nobody lets in before EC2 says who it is. */
+  isStranger({ cluster }: Station): boolean {
+    return this.world.ec2.out && cluster.members().every(({ record }) => record === null);
+  }
+
   /** Whether both ran well, and nothing was between them, since then. */
   couldTalk(a: Station, b: Station, since: number): boolean {
     const between = this.world.shadows.layBetween(a.place.host, b.place.host, since);
@@ -121,7 +126,7 @@ export class Site implements Engines {
   #lookOften(): void {
     const { world } = this;
     for (const station of this.#newest.values()) {
-      keep(this.#ranSince, station, station.runsWell, world.now);
+      keep(this.#ranSince, station, station.runsWell && !this.isStranger(station), world.now);
       keep(this.#fitSince, station, station.runsWell && station.serves, world.now);
     }
     world.at(world.now + lookMs, () => this.#lookOften());

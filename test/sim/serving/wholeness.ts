@@ -121,6 +121,8 @@ export class Wholeness {
   #mustLackPlace({ entry, id }: SimClient, why: string): void {
     const fit = this.fitFor(entry, null);
     if (fit !== null) this.#break(`${id} at ${entry.id}: ${why}, and ${fit.id} was fit`);
+    if (why === 'model_not_found' && this.#site.isStranger(entry))
+      this.#break(`${id} at ${entry.id}: ${why}, and that one had been told of nobody`);
   }
 
   /** A word of failure that its node cannot account for. */
