@@ -8,7 +8,7 @@
  */
 import type { MemberId } from '../std/member-id.ts';
 import { after, instant, type Instant } from '../std/time.ts';
-import { hardMs, isHard } from './ballots.ts';
+import { hardMs } from './ballots.ts';
 import { call } from './dialling.ts';
 import type { Effect, Event } from './events.ts';
 import { hurry, type Watch } from './ladder.ts';
@@ -88,12 +88,15 @@ function warn(state: State, member: Member, by: MemberId, now: Instant, effects:
   effects.push({ type: 'accuse', peerId: member.peerId, incarnation: member.incarnation });
 }
 
-/** To be called after each probe without an answer. What the kernel said a while ago it is asked again. */
+/**
+ * To be called after each probe without an answer. What the kernel said a while ago it is asked again: one that answered
+ * for a process that did not run would by itself be asked again only minutes later.
+ */
 export function believe(state: State, watch: Watch, now: Instant, effects: Effect[]): void {
   const { member, finding, foundAt, hardProbes } = watch;
   const rumour = state.rumours.get(member.id);
   if (rumour === undefined || !isLiving(member) || isFresh(member, now)) return;
-  if (!isHard(finding)) return;
+  if (finding === null) return;
   if (!isSpread(state, rumour, now)) return;
   if (now >= after(foundAt, hardMs)) return hurry(state, watch, now, effects);
   if (hardProbes >= probesToBelieve) turn(state, member, ['dead', 'rumour'], now, effects);

@@ -1,15 +1,18 @@
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Outcome } from '../../src/membership/events.ts';
+import type { MemberId } from '../../src/std/member-id.ts';
+import type { Effect, Outcome } from '../../src/membership/events.ts';
 import { members } from '../../src/membership/explanation.ts';
 import { binding, idOf, only, peerOf, stranger, View } from './view.ts';
 
 /** Lets time pass in which every kernel that is asked gives that answer. */
-function pass(view: View, ms: number, outcome: Outcome): void {
-  for (const end = view.now + ms; view.now < end;) {
-    for (const { id, round } of only(view.pass(50), 'probe'))
-      view.give({ type: 'probed', id, round, outcomes: [outcome, outcome] });
-  }
+function pass(view: View, ms: number, outcome: Outcome, mute: readonly number[] = []): void {
+  for (const end = view.now + ms; view.now < end;) reply(view, view.pass(50, mute), outcome);
+}
+
+function reply(view: View, effects: readonly Effect[], outcome: Outcome): void {
+  for (const { id, round } of only(effects, 'probe'))
+    view.give({ type: 'probed', id, round, outcomes: [outcome, outcome] });
 }
 
 /** Two hold a silent member dead, `then` comes, and later its connection closes and its machine is dark for us. */
@@ -51,6 +54,39 @@ test('[M11] a rumour ends with what refutes it: of a silence after that others m
     'a word': 'suspect',
     'a goodbye, and another life': 'suspect',
   });
+});
+
+test('[M11] who was slow for a while, and is held dead by two, is asked again at once', () => {
+  const view = View.connected(60);
+  const [subject] = view.state.subjects;
+  const number = Number(subject!.id.slice(2));
+  const [one, other] = [...members(view.state)].map(({ id }) => id).filter((id) => id !== subject!.id);
+  const say = (by: MemberId, outcome: Outcome): void => {
+    reply(view, view.give({ type: 'rumoured', by, id: idOf(number), incarnation: 1, says: 'dead' }), outcome);
+  };
+  view.give({ type: 'disconnected', peerId: peerOf(number) });
+  const probes = () => only(view.effects, 'probe').filter(({ id }) => id === subject!.id).length;
+  pass(view, 70_000, 'answered', [number]);
+  equal(view.health(number), 'suspect');
+  ok(view.member(number).watch!.probeAt > view.now + 30_000, 'of itself it would ask much later');
+  let before = probes();
+  say(one!, 'silent');
+  pass(view, 3_000, 'silent', [number]);
+  equal(probes(), before, 'one may lie');
+  for (let s = 0; s < 9; s++) {
+    for (const by of [one!, other!]) say(by, 'answered');
+    pass(view, 1_000, 'answered', [number]);
+  }
+  equal(probes(), before + 1, 'its kernel still answers: that stands for ten seconds');
+  equal(view.health(number), 'suspect');
+  before = probes();
+  pass(view, 2_000, 'answered', [number]);
+  for (let s = 0; s < 3; s++) {
+    for (const by of [one!, other!]) say(by, 'silent');
+    pass(view, 1_000, 'silent', [number]);
+  }
+  equal(probes(), before + 2);
+  equal(view.health(number), 'dead');
 });
 
 test('[M12] where no watch is free, a failed request leaves nobody suspect whom nothing would clear', () => {

@@ -135,4 +135,11 @@ export const pinnedSeeds: readonly PinnedSeed[] = [
     only: [12, 13, 14, 15, 16, 17, 35, 66, 67, 68],
     found: 'a node to whom EC2 had said nothing yet told a client that there is no such model',
   },
+  {
+    seed: 977,
+    nodes: null,
+    only: null,
+    found:
+      'whom a probe had found slow was gone when all others held it dead: the next probe of its own was minutes away, and their word made none',
+  },
 ];
