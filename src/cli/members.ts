@@ -12,7 +12,9 @@ export function membersCommand({ program, io, ends }: Cli): void {
     program
       .command('members')
       .summary('list the members of the cluster')
-      .description('Lists the members of the cluster as one node sees them.'),
+      .description(
+        `Lists the members of the cluster as one node sees them. A terminal too narrow for all goes without ${spare.join(', ')}.`,
+      ),
   )
     .option('--watch', 'go on showing them, until Ctrl-C')
     .addOption(jsonOption());
@@ -34,9 +36,26 @@ async function members(options: Options, io: Io): Promise<number> {
   }
   const list = await node.members();
   if (options.json === true) printJson(io, list);
-  else print(io, columns(head, list.map(row)));
+  else print(io, fitted(list.map(row), io.out));
   return exit.done;
 }
+
+/** In the order in which a terminal goes without them: what differs least from row to row first. */
+const spare = ['VERSION', 'ROLE', 'MODELS', 'ZONE'];
+
+/** Broken lines are no table. What goes to a program is whole. */
+function fitted(rows: readonly (readonly string[])[], out: Io['out']): string {
+  const room = out.isTTY === true ? out.columns || Infinity : Infinity;
+  let text = columns(head, rows);
+  for (let left = 1; left <= spare.length && widthOf(text) > room; left++) {
+    const kept = head.flatMap((name, at) => (spare.slice(0, left).includes(name) ? [] : [at]));
+    const keep = (cells: readonly string[]): readonly string[] => kept.map((at) => cells[at] ?? '');
+    text = columns(keep(head), rows.map(keep));
+  }
+  return text;
+}
+
+const widthOf = (text: string): number => Math.max(...text.split('\n').map((line) => line.length));
 
 const head = ['MEMBER', 'ROLE', 'ZONE', 'HEALTH', 'PHASE', 'ENGINE', 'MODELS', 'LOAD', 'HEARD', 'VERSION'];
 

@@ -46,7 +46,10 @@ export async function memberNamed(name: string, { dataDir, dir }: Target, io: Io
   return state?.nodes.find(({ node }) => String(node) === number)?.id ?? name;
 }
 
-/** Without any word about it: the node of this machine where there is one, else node 1 of a development cluster. */
+/**
+ * Without any word about it: the node of this machine where there is one, else the one of a development cluster that has
+ * run for longest. A replacement knows nobody yet, and would be asked by whoever wants to see what its loss did.
+ */
 async function dataDirOf({ node, dir, dataDir }: Target, io: Io): Promise<string> {
   if (dataDir !== undefined && (node !== undefined || dir !== undefined))
     throw new Misuse('--data-dir: names a node already, expected no --node and no --dir beside it');
@@ -58,7 +61,8 @@ async function dataDirOf({ node, dir, dataDir }: Target, io: Io): Promise<string
   const at = devDir(io.env, dir);
   if (!isDev && (await readDevState(at)) === null) return needOne(usual, at);
   const state = await needDevState(at);
-  return nodeOf(state.nodes, node ?? '1').dataDir;
+  const [oldest] = state.nodes.toSorted((a, b) => a.bootedAt - b.bootedAt);
+  return nodeOf(state.nodes, node ?? String(oldest?.node ?? 1)).dataDir;
 }
 
 /** The node that is starting in `usual`; else Failure `unreachable`: on this machine there is none to ask. */

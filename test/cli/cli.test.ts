@@ -1,60 +1,13 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { hash } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import { promisify } from 'node:util';
-import { writeDevState } from '../../src/cli/dev/state.ts';
+import { test } from 'node:test';
 import { apiKeysFrom } from '../../src/config/api-keys.ts';
 import { settingNames, type Settings } from '../../src/config/settings.ts';
-import { openControl } from '../../src/control/server.ts';
-import { lockDirectory } from '../../src/os/lock.ts';
-import { processes } from '../../src/os/processes.ts';
 import { Failure } from '../../src/std/failure.ts';
-import { fakeNode, type FakeNode } from '../control/operations.ts';
-import { synkti, type MemoryIo } from './io.ts';
-
-async function tempDir(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'synkti-cli-'));
-  t.after(() => rm(dir, { recursive: true, force: true }));
-  return dir;
-}
-
-async function nodeIn(t: TestContext, dataDir: string, id = 'i-1'): Promise<FakeNode> {
-  const node = fakeNode({ id });
-  await mkdir(dataDir, { recursive: true });
-  const server = await openControl({ dataDir, operations: node, drainMs: 70_000, isolate: null });
-  t.after(() => server.close());
-  return node;
-}
-
-/** A development cluster of two nodes, as far as the other commands can tell. */
-async function devCluster(
-  t: TestContext,
-): Promise<{ readonly dir: string; readonly nodes: readonly FakeNode[] }> {
-  const dir = await tempDir(t);
-  const dataDirs = [join(dir, 'node-1'), join(dir, 'node-2')];
-  const nodes = await Promise.all(dataDirs.map((dataDir, at) => nodeIn(t, dataDir, `i-${at + 1}`)));
-  await writeDevState(dir, {
-    pid: process.pid,
-    start: processes.startOf(process.pid)!,
-    cloud: join(dir, 'cloud.sock'),
-    nodes: dataDirs.map((dataDir, at) => ({
-      node: at + 1,
-      id: `i-${at + 1}`,
-      zone: `zone-${at}`,
-      api: `http://127.0.0.1:${8000 + at}`,
-      dataDir,
-      control: join(dataDir, 'control.sock'),
-      pid: process.pid,
-    })),
-  });
-  return { dir, nodes };
-}
+import { synkti } from './io.ts';
+import { devCluster, nodeIn, tempDir } from './nodes.ts';
 
 test('every command has a help that ends in examples', async () => {
   const { out } = await synkti(['--help']);
@@ -135,6 +88,25 @@ test('status and members are text for a person and the same as JSON for a progra
   );
   match(members.out, /\ni-2 .* - +never +1\.2\.3\n$/);
   deepEqual(JSON.parse((await synkti(['members', '--data-dir', dataDir, '--json'])).out), node.members());
+});
+
+test('a terminal too narrow for all that members knows is shown what differs most, and no broken line', async (t) => {
+  const dataDir = await tempDir(t);
+  await nodeIn(t, dataDir);
+  const headAt = async (columns: number): Promise<string> => {
+    const { out } = await synkti(['members', '--data-dir', dataDir], { size: { columns, rows: 24 } });
+    const lines = out.trimEnd().split('\n');
+    equal(lines.length, 3);
+    ok(columns < 60 || lines.every((line) => line.length <= columns), out);
+    return lines[0]!.replaceAll(/ +/g, ' ');
+  };
+  const whole = 'MEMBER ROLE ZONE HEALTH PHASE ENGINE MODELS LOAD HEARD VERSION';
+  equal(await headAt(200), whole);
+  // A terminal that a container made says that it has no size.
+  equal(await headAt(0), whole);
+  equal(await headAt(80), 'MEMBER ROLE ZONE HEALTH PHASE ENGINE MODELS LOAD HEARD');
+  equal(await headAt(70), 'MEMBER ZONE HEALTH PHASE ENGINE MODELS LOAD HEARD');
+  equal(await headAt(10), 'MEMBER HEALTH PHASE ENGINE LOAD HEARD');
 });
 
 test('explain tells of a member what the node knows, from whom, how old, and which votes', async (t) => {
@@ -251,120 +223,11 @@ test('drain and leave give the node the time that was said or its own, and tell 
   deepEqual(node.told, ['drain operator 70000', 'drain operator 0', 'leave 30000']);
 });
 
-test('a node is found by data directory, by number or instance id in dev, or by being the only one', async (t) => {
-  const { dir } = await devCluster(t);
-  const idOf = async (args: readonly string[], env?: MemoryIo['env']): Promise<string> => {
-    const { out, err } = await synkti(['status', '--json', ...args], env === undefined ? {} : { env });
-    return err === '' ? (JSON.parse(out) as { id: string }).id : err;
-  };
-  equal(await idOf(['--dir', dir, '--node', '2']), 'i-2');
-  equal(await idOf(['--dir', dir, '--node', 'i-2']), 'i-2');
-  equal(await idOf(['--dir', dir]), 'i-1');
-  equal(await idOf(['--data-dir', join(dir, 'node-2')]), 'i-2');
-  equal(await idOf([], { SYNKTI_DATA_DIR: join(dir, 'node-2') }), 'i-2');
-  equal(
-    await idOf(['--dir', dir, '--node', '7']),
-    'synkti: node 7: no such node, the development cluster has 1, 2\n',
-  );
-  const elsewhere = await tempDir(t);
-  const usualDev = join(elsewhere, '.local', 'state', 'synkti', 'dev');
-  equal(
-    await idOf(['--dir', elsewhere]),
-    `synkti: no development cluster runs in ${elsewhere}: start one with synkti dev\n`,
-  );
-  equal(
-    await idOf([], { SYNKTI_DATA_DIR: elsewhere, HOME: elsewhere }),
-    `synkti: no node runs in ${elsewhere}, and no development cluster in ${usualDev}: start one by synkti run or synkti dev\n`,
-  );
-  // The usual place of a development cluster, when no node runs on this machine otherwise.
-  await mkdir(join(elsewhere, 'synkti'), { recursive: true });
-  const { dir: usual } = await devCluster(t);
-  await promisify(execFile)('cp', ['-r', usual, join(elsewhere, 'synkti', 'dev')]);
-  equal(await idOf([], { SYNKTI_DATA_DIR: elsewhere, XDG_STATE_HOME: elsewhere }), 'i-1');
-});
-
-test(
-  'a node that has its data directory and cannot be asked yet is starting',
-  { skip: process.platform !== 'linux' },
-  async (t) => {
-    const dir = await tempDir(t);
-    const lock = lockDirectory(dir);
-    const starting = `synkti: the node in ${dir} (process ${process.pid}) is starting, or about to end\n`;
-    deepEqual(await synkti(['status', '--data-dir', dir]), { code: 1, out: '', err: starting });
-    equal((await synkti(['members'], { env: { SYNKTI_DATA_DIR: dir, HOME: dir } })).err, starting);
-    // The socket of one that was killed.
-    const killed = createServer().listen(join(dir, 'other.sock'));
-    await once(killed, 'listening');
-    await rename(join(dir, 'other.sock'), join(dir, 'control.sock'));
-    await new Promise((resolve) => killed.close(resolve));
-    equal((await synkti(['status', '--data-dir', dir])).err, starting);
-    await nodeIn(t, dir, 'i-1');
-    match((await synkti(['status', '--data-dir', dir])).out, /i-1/);
-    lock.release();
-    const gone = await tempDir(t);
-    lockDirectory(gone).release();
-    match((await synkti(['status', '--data-dir', gone])).err, /^synkti: no node runs behind /);
-  },
-);
-
-test('a state file of a process that is gone, or of a later one with its pid, names no cluster', async (t) => {
-  const dir = await tempDir(t);
-  await writeDevState(dir, { pid: process.pid, start: 'earlier', cloud: '', nodes: [] });
-  match((await synkti(['chaos', 'kill', '1', '--dir', dir])).err, /no development cluster runs in/);
-});
-
 test('version says what it is, to a person and to a program', async () => {
   match((await synkti(['--version'])).out, /^synkti \d+\.\d+\.\d+ \(from source, /);
   const told = JSON.parse((await synkti(['version', '--json'])).out) as Record<string, unknown>;
   deepEqual(Object.keys(told), ['version', 'commit', 'node', 'platform', 'arch']);
   equal((await synkti(['version', '--notices'])).code, 1);
-});
-
-test('completion knows commands, flags, choices and node numbers', async (t) => {
-  const { dir } = await devCluster(t);
-  const state = join(await tempDir(t), 'state');
-  await mkdir(join(state, 'synkti'), { recursive: true });
-  await promisify(execFile)('cp', ['-r', dir, join(state, 'synkti', 'dev')]);
-  const words = async (...typed: readonly string[]): Promise<readonly string[]> => {
-    const { code, out } = await synkti(['complete', ...typed], { env: { XDG_STATE_HOME: state } });
-    equal(code, 0);
-    return out.split('\n').flatMap((line) => (line === '' ? [] : line.split('\t')[0]!));
-  };
-  deepEqual(await words('st'), ['status']);
-  deepEqual(await words('chaos', 'f'), ['freeze']);
-  deepEqual(await words('chaos', '--json', 'kill', ''), ['1', '2']);
-  deepEqual(await words('status', '--node', ''), ['1', '2']);
-  deepEqual(await words('run', '--log-l'), ['--log-level']);
-  deepEqual(await words('run', '--log-level', ''), ['error', 'warn', 'info', 'debug']);
-  deepEqual(await words('run', '--config', ''), [], 'the shell offers files');
-  deepEqual(await words('help', 'mem'), ['members']);
-  deepEqual(await words('explain', ''), ['member', 'stream']);
-  deepEqual(await words('explain', 'stream', ''), []);
-  deepEqual(await words('explain', 'member', 'i-2'), ['i-2']);
-  deepEqual(await words('nonsense', ''), []);
-  ok((await words('')).length > 8);
-});
-
-test('the bash script completes through the program itself', async (t) => {
-  const bin = await tempDir(t);
-  const main = join(import.meta.dirname, '../../src/main.ts');
-  await writeFile(join(bin, 'synkti'), `#!/bin/sh\nexec ${process.execPath} ${main} "$@"\n`, { mode: 0o755 });
-  const { out } = await synkti(['completion', 'bash']);
-  const script = `${out}\nCOMP_WORDS=(synkti completion f); COMP_CWORD=2; _synkti; echo "\${COMPREPLY[@]}"`;
-  const env = { PATH: `${bin}:/usr/bin:/bin`, HOME: bin };
-  const { stdout } = await promisify(execFile)('bash', ['-c', script], { env });
-  equal(stdout, 'fish\n');
-});
-
-test('what bash is offered it does not run', async (t) => {
-  const bin = await tempDir(t);
-  await writeFile(join(bin, 'synkti'), `#!/bin/sh\necho '$(echo ran)'\necho '*'\n`, { mode: 0o755 });
-  const { out } = await synkti(['completion', 'bash']);
-  const script = `${out}\nCOMP_WORDS=(synkti ''); COMP_CWORD=1; _synkti; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout } = await promisify(execFile)('bash', ['-c', script], {
-    env: { PATH: `${bin}:/usr/bin:/bin` },
-  });
-  equal(stdout, '$(echo ran)\n*\n');
 });
 
 test('identity prints the peer id that a first start would have, and the same ever after', async (t) => {

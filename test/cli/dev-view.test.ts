@@ -24,6 +24,7 @@ const node = (number: number): DevNode => ({
   dataDir: `/d/node-${number}`,
   control: `/d/node-${number}/control.sock`,
   pid: number,
+  bootedAt: 0,
 });
 
 const samples = (now: number): readonly Sample[] => {

@@ -36,10 +36,12 @@ export async function synkti(
   args: readonly string[],
   options: {
     readonly env?: MemoryIo['env'];
+    /** Of the terminal that it writes to; absent: to none. */
+    readonly size?: { readonly columns: number; readonly rows: number };
     readonly runNode?: (settings: Settings) => Promise<number>;
   } = {},
 ): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  const io = memoryIo(options.env ?? { HOME: '/nonexistent' });
+  const io = memoryIo(options.env ?? { HOME: '/nonexistent' }, options.size);
   const code = await runCli(args, io, options.runNode ?? noNode);
   return { code, out: io.stdout(), err: io.stderr() };
 }

@@ -56,7 +56,8 @@ export class Machine {
   readonly #options: MachineOptions;
   readonly #instance: Launch;
   readonly #args: readonly string[];
-  readonly #node: Omit<DevNode, 'pid'>;
+  readonly #node: Omit<DevNode, 'pid' | 'bootedAt'>;
+  #bootedAt = 0;
   #daemon: Daemon | null = null;
   #isPowered = true;
   #restarts = 0;
@@ -87,7 +88,7 @@ export class Machine {
     options: MachineOptions,
     instance: Launch,
     args: readonly string[],
-    node: Omit<DevNode, 'pid'>,
+    node: Omit<DevNode, 'pid' | 'bootedAt'>,
   ) {
     this.#options = options;
     this.#instance = instance;
@@ -96,7 +97,7 @@ export class Machine {
   }
 
   get node(): DevNode {
-    return { ...this.#node, pid: this.#daemon?.pid ?? 0 };
+    return { ...this.#node, pid: this.#daemon?.pid ?? 0, bootedAt: this.#bootedAt };
   }
 
   /** Resolves when the daemon's process runs. */
@@ -108,6 +109,7 @@ export class Machine {
       env: { ...instanceEnvironment(env, this.#instance, dir), TMPDIR: join(this.#node.dataDir, 'tmp') },
       output: logOf(dir, this.#node.node),
     });
+    this.#bootedAt = Date.now();
     // A new daemon comes up without a partition: what cut off the last one was inside it.
     this.#isIsolated = false;
     this.#isStopped = false;

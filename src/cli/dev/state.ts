@@ -21,6 +21,8 @@ const devNode = z.object({
   dataDir: z.string(),
   control: z.string(),
   pid: z.int(),
+  /** When that process was started: Unix time in ms. */
+  bootedAt: z.int(),
 });
 export type DevNode = z.infer<typeof devNode>;
 
